@@ -1,0 +1,46 @@
+# Poise: everything a user or a developer runs. `make help` lists it.
+VENV   := .venv
+PYTHON := $(VENV)/bin/python
+READY  := $(VENV)/.ready
+ARGS   ?=
+
+export RAY_USAGE_STATS_ENABLED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo sweep ui serve test lint bench
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  ARGS='...' passes options on, for example: make demo ARGS=--full"
+
+setup: $(READY) ## install into .venv; does nothing when nothing changed
+
+$(READY): pyproject.toml requirements.lock
+	test -x $(PYTHON) || python3.11 -m venv $(VENV) || python3 -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+demo: $(READY) ## the main job end to end on this machine (about ten minutes)
+	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/demo.py $(ARGS)
+
+sweep: $(READY) ## run a plan: make sweep ARGS='--plan demo'
+	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/sweep.py $(ARGS)
+
+ui: $(READY) ## MLflow's pages on the results, http://127.0.0.1:5000
+	@$(PYTHON) jobs/ui.py $(ARGS)
+
+serve: $(READY) ## the champion behind http://127.0.0.1:8000
+	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/serve.py $(ARGS)
+
+test: $(READY) ## all tests
+	$(PYTHON) -m pytest $(ARGS)
+
+lint: $(READY) ## ruff and mypy --strict
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+bench: $(READY) ## ratios against reference implementations, measured side by side
+	$(PYTHON) -m benchmarks $(ARGS)
+
