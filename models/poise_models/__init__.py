@@ -1,0 +1,1 @@
+"""Every method of the paper as a refiner; torch, NumPy and SciPy only."""

@@ -1,0 +1,85 @@
+"""All refiners by name, built from plain settings."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from poise_models.errors import ConfigError, UnknownRefinerError
+from poise_models.filters import (
+    Gaussian1d,
+    Gaussian1dConfig,
+    Input,
+    InputConfig,
+    OneEuro,
+    OneEuroConfig,
+    SavitzkyGolay,
+    SavitzkyGolayConfig,
+)
+from poise_models.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
+from poise_models.refiner import PoseSpec, Refiner
+from poise_models.smoothnet import SmoothNet, SmoothNetConfig
+from poise_models.synspp import SynSPP, SynSPPConfig
+
+_REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
+    refiner.name: (refiner, config)
+    for refiner, config in (
+        (Input, InputConfig),
+        (Offset, OffsetConfig),
+        (OffsetGaussian, OffsetGaussianConfig),
+        (OneEuro, OneEuroConfig),
+        (Gaussian1d, Gaussian1dConfig),
+        (SavitzkyGolay, SavitzkyGolayConfig),
+        (SmoothNet, SmoothNetConfig),
+        (SynSPP, SynSPPConfig),
+    )
+}
+
+
+def names() -> tuple[str, ...]:
+    """Every refiner's name, in the order tables print them."""
+    return tuple(_REFINERS)
+
+
+def title(name: str) -> str:
+    """A refiner's name as tables print it."""
+    return str(_entry(name)[0].title)
+
+
+def learns(name: str) -> bool:
+    """Whether the refiner has to be trained before it is of use."""
+    return bool(_entry(name)[0].learns)
+
+
+def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) -> Refiner:
+    """Build a refiner with untrained weights.
+
+    Args:
+        name: one of `names`.
+        spec: what a frame is.
+        settings: fields of the refiner's configuration that differ from its defaults.
+
+    Raises:
+        UnknownRefinerError: there is no such refiner.
+        ConfigError: a setting is unknown or makes no sense.
+    """
+    refiner, config = _entry(name)
+    settings = dict(settings or {})
+    known = [field.name for field in fields(config)]
+    for key in settings:
+        if key not in known:
+            have = ", ".join(known) or "no settings"
+            raise ConfigError(f"{name} has no setting {key!r}; it has {have}")
+    try:
+        built: Refiner = refiner(spec, config(**settings))
+    except TypeError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    return built
+
+
+def _entry(name: str) -> tuple[type[Any], type[Any]]:
+    if name not in _REFINERS:
+        close = difflib.get_close_matches(name, _REFINERS, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        raise UnknownRefinerError(f"no refiner {name!r}{hint}; there are {', '.join(_REFINERS)}")
+    return _REFINERS[name]

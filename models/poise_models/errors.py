@@ -1,0 +1,21 @@
+"""What can go wrong inside a refiner."""
+
+
+class RefinerError(Exception):
+    """Base of every error this package raises."""
+
+
+class UnknownRefinerError(RefinerError):
+    """No refiner has that name."""
+
+
+class ConfigError(RefinerError):
+    """A refiner was given a setting it does not know, or a value that makes no sense."""
+
+
+class ShapeError(RefinerError):
+    """A clip does not fit the refiner: wrong width, wrong number of windows."""
+
+
+class NonFiniteLossError(RefinerError):
+    """Training left the finite numbers; the weights of that step are worthless."""

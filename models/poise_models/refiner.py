@@ -1,0 +1,199 @@
+"""The one interface behind which every method of the paper stands.
+
+A refiner maps detected poses to refined poses, sequence by sequence. Two families exist:
+`SequenceRefiner` sees a whole sequence (filters, the input row), `WindowRefiner` sees windows of T
+frames and is averaged back to a sequence by SWAA (networks). Both are ``nn.Module``, so moving to a
+device, counting weights and saving them needs no second mechanism.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from poise_models.errors import ShapeError
+from poise_models.windows import overlap_add, unfold, window_count
+
+
+@dataclass(frozen=True)
+class PoseSpec:
+    """What one frame is: J joints of D numbers, and which joints are the root.
+
+    ``centre`` says whether a network sees a window relative to its mean detected root (3D), or as
+    it stands (2D in its track's normalisation, SMPL rotations).
+    """
+
+    joints: int
+    dims: int
+    roots: tuple[int, ...] = (0,)
+    centre: bool = True
+
+    @property
+    def channels(self) -> int:
+        """C = joints x dims."""
+        return self.joints * self.dims
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sequence as a refiner receives it, in the units its track stores.
+
+    Attributes:
+        detected_FC: the estimator's output, (F, C) float32, finite.
+        windows_NTC: overlapping windows whose frames disagree (the paper's per-window noise);
+            None means the windows of ``detected_FC``.
+        neighbours_NTC: per window the pose found in the PVD, already in the window's frame;
+            None means retrieval was unavailable.
+        distances_N: its squared L2 distance in embedding space.
+    """
+
+    detected_FC: Tensor
+    windows_NTC: Tensor | None = None
+    neighbours_NTC: Tensor | None = None
+    distances_N: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Refined poses, (F, C), and per-frame quality in (0, 1], (F,), where a refiner knows it."""
+
+    poses_FC: Tensor
+    quality_F: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training windows: detected, truth and neighbour (B, T, C), squared distance (B,)."""
+
+    detected_BTC: Tensor
+    truth_BTC: Tensor
+    neighbour_BTC: Tensor
+    distance_B: Tensor
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Windows out of a network: poses (B, T, C); quality (B, T) where the network has one."""
+
+    poses_BTC: Tensor
+    quality_BT: Tensor | None = None
+
+
+class Refiner(nn.Module):
+    """Base of all refiners."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    learns: ClassVar[bool] = False
+
+    def __init__(self, spec: PoseSpec, config: Any) -> None:
+        super().__init__()
+        self.spec = spec
+        self.config = config
+
+    def settings(self) -> dict[str, Any]:
+        """The configuration as plain values, for a checkpoint or a tracking server."""
+        return asdict(self.config)
+
+    def parameter_count(self) -> int:
+        """Weights that receive a gradient."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+    def check(self, clip: Clip) -> None:
+        """Raise `ShapeError` where a clip cannot be one of this refiner's."""
+        shape = tuple(clip.detected_FC.shape)
+        if len(shape) != 2 or shape[0] == 0 or shape[1] != self.spec.channels:
+            raise ShapeError(
+                f"{self.name} was built for {self.spec.joints} joints x {self.spec.dims} = "
+                f"{self.spec.channels} numbers a frame, and got a clip of shape {shape}"
+            )
+
+    @abstractmethod
+    def refine(self, clips: Sequence[Clip]) -> list[Refined]:
+        """Refine sequences. Frames out equal frames in, and no clip influences another."""
+
+
+class SequenceRefiner(Refiner):
+    """A refiner that sees one whole sequence at a time."""
+
+    @abstractmethod
+    def filter(self, detected_FC: Tensor) -> Tensor:
+        """Map (F, C) to (F, C)."""
+
+    def refine(self, clips: Sequence[Clip]) -> list[Refined]:
+        """Filter every clip; disagreeing windows are averaged first, as the paper's input row."""
+        refined = []
+        for clip in clips:
+            self.check(clip)
+            sequence = clip.detected_FC
+            if clip.windows_NTC is not None:
+                sequence = overlap_add(clip.windows_NTC, len(sequence))
+            refined.append(Refined(self.filter(sequence)))
+        return refined
+
+
+class WindowRefiner(Refiner):
+    """A network on windows of ``window`` frames, averaged back to sequences by SWAA."""
+
+    learns = True
+    #: Whether `forward` looks at the neighbour; retrieval is skipped where it does not.
+    uses_neighbours: ClassVar[bool] = False
+    #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.
+    chunk: ClassVar[int] = 256
+
+    def __init__(self, spec: PoseSpec, config: Any, window: int) -> None:
+        super().__init__(spec, config)
+        self.window = window
+
+    @abstractmethod
+    def forward(
+        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+    ) -> Prediction:
+        """Refine windows, all (B, T, C) in one frame of reference; distance (B,) squared L2."""
+
+    @abstractmethod
+    def loss(self, batch: Batch) -> Tensor:
+        """The training loss of one batch, a scalar."""
+
+    def centre_of(self, detected_BTC: Tensor) -> Tensor:
+        """Mean detected root over the window, as (B, 1, C): what `centre` takes off."""
+        batch, length, _ = detected_BTC.shape
+        joints = detected_BTC.reshape(batch, length, self.spec.joints, self.spec.dims)
+        root = joints[:, :, list(self.spec.roots)].mean(dim=(1, 2))
+        return root.repeat(1, self.spec.joints).unsqueeze(1)
+
+    def _padded(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
+        self.check(clip)
+        windows = clip.windows_NTC
+        if windows is None:
+            windows = unfold(clip.detected_FC, self.window)
+        if clip.neighbours_NTC is None or clip.distances_N is None:
+            return windows, windows, windows.new_ones(len(windows))
+        if len(clip.neighbours_NTC) != window_count(len(clip.detected_FC), self.window):
+            raise ShapeError(
+                f"{len(clip.neighbours_NTC)} neighbours for {len(windows)} windows of a clip"
+            )
+        return windows, clip.neighbours_NTC, clip.distances_N
+
+    @torch.inference_mode()
+    def refine(self, clips: Sequence[Clip]) -> list[Refined]:
+        """Refine sequences, their windows batched together across clips."""
+        if not clips:
+            return []
+        self.eval()
+        inputs = [self._padded(clip) for clip in clips]
+        counts = [len(windows) for windows, _, _ in inputs]
+        columns = [torch.cat(column).split(self.chunk) for column in zip(*inputs, strict=True)]
+        parts = [self(*chunk) for chunk in zip(*columns, strict=True)]
+        poses = torch.cat([part.poses_BTC for part in parts]).split(counts)
+        frames = [len(clip.detected_FC) for clip in clips]
+        qualities: list[Tensor | None] = [None] * len(clips)
+        if parts[0].quality_BT is not None:
+            quality = torch.cat([part.quality_BT for part in parts]).split(counts)
+            qualities = [overlap_add(q, f) for q, f in zip(quality, frames, strict=True)]
+        return [
+            Refined(overlap_add(p, f), q) for p, f, q in zip(poses, frames, qualities, strict=True)
+        ]

@@ -1,0 +1,82 @@
+"""The training loop: deterministic, resumable, and honest about what is not finite."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from poise_models import catalogue
+from poise_models.errors import ConfigError, NonFiniteLossError
+from poise_models.refiner import Batch, PoseSpec, WindowRefiner
+from poise_models.training import Budget, Trainer
+
+SPEC = PoseSpec(3, 3)
+SETTINGS = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
+
+
+class Windows:
+    """100 windows of a random walk, detected with an offset and noise drawn anew."""
+
+    def __init__(self) -> None:
+        self.truth = torch.randn(100, 8, 9, generator=torch.Generator().manual_seed(1)).cumsum(1)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        truth = self.truth[index_B]
+        detected = truth + 0.2 + 0.05 * torch.randn(truth.shape, generator=generator)
+        return Batch(detected, truth, detected, torch.ones(len(index_B)))
+
+
+def trainer(budget: Budget, seed: int = 0) -> Trainer:
+    torch.manual_seed(seed)
+    network = catalogue.build("synspp", SPEC, SETTINGS)
+    assert isinstance(network, WindowRefiner)
+    return Trainer(network, Windows(), budget, seed)
+
+
+BUDGET = Budget(epochs=4, batch=20, learning_rate=1e-3)
+
+
+def test_loss_falls_and_budget_ends() -> None:
+    run = trainer(Budget(epochs=20, batch=20))
+    losses = [run.epoch() for _ in range(20)]
+    assert run.done
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_same_seed_gives_the_same_losses_and_another_seed_others() -> None:
+    first, second, third = trainer(BUDGET), trainer(BUDGET), trainer(BUDGET, seed=1)
+    losses = [[run.epoch() for _ in range(3)] for run in (first, second, third)]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine"])
+def test_a_resumed_training_ends_in_the_very_same_weights(schedule: str) -> None:
+    budget = Budget(epochs=4, batch=20, schedule=schedule, scale=0.1)
+    whole = trainer(budget)
+    for _ in range(4):
+        whole.epoch()
+    cut = trainer(budget)
+    cut.epoch()
+    cut.epoch()
+    resumed = trainer(budget, seed=0)
+    resumed.load_state({name: value.clone() for name, value in cut.state().items()})
+    while not resumed.done:
+        resumed.epoch()
+    for name, weight in whole.network.state_dict().items():
+        assert torch.equal(weight, resumed.network.state_dict()[name]), name
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    run = trainer(Budget(epochs=50, batch=20, learning_rate=1e30))
+    with pytest.raises(NonFiniteLossError, match="learning_rate"):
+        for _ in range(50):
+            run.epoch()
+
+
+def test_budgets_that_make_no_sense_are_refused() -> None:
+    for bad in ({"epochs": 0}, {"batch": 0}, {"decay": 0.0}, {"schedule": "x"}, {"scale": 1.0}):
+        with pytest.raises(ConfigError):
+            Budget(**bad)  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""Windows and SWAA: exact against a naive loop, for every length."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from poise_models.windows import overlap_add, unfold, window_count
+
+
+def naive_average(windows_NTC: Tensor, frames: int) -> Tensor:
+    """Collect what every window says of every frame, and take the mean."""
+    said: list[list[Tensor]] = [[] for _ in range(frames)]
+    for n, window in enumerate(windows_NTC):
+        for t, pose in enumerate(window):
+            if n + t < frames:
+                said[n + t].append(pose)
+    return torch.stack([torch.stack(poses).mean(0) for poses in said])
+
+
+@pytest.mark.parametrize("length", [2, 8, 32])
+@pytest.mark.parametrize("frames", range(1, 41))
+def test_overlap_add_equals_naive_loop(frames: int, length: int) -> None:
+    torch.manual_seed(frames)
+    windows = torch.randn(window_count(frames, length), length, 3, dtype=torch.float64)
+    torch.testing.assert_close(overlap_add(windows, frames), naive_average(windows, frames))
+
+
+@given(frames=st.integers(1, 60), length=st.integers(1, 33))
+def test_windows_of_a_sequence_average_back_to_it(frames: int, length: int) -> None:
+    sequence = torch.arange(frames * 2.0).reshape(frames, 2)
+    windows = unfold(sequence, length)
+    assert windows.shape == (window_count(frames, length), length, 2)
+    torch.testing.assert_close(overlap_add(windows, frames), sequence)
+
+
+def test_short_sequence_is_padded_with_its_last_frame() -> None:
+    windows = unfold(torch.tensor([[1.0], [2.0]]), 4)
+    assert windows.squeeze(-1).tolist() == [[1.0, 2.0, 2.0, 2.0]]
+
+
+def test_one_number_a_frame_averages_too() -> None:
+    quality = torch.tensor([[1.0, 2.0], [4.0, 8.0]])
+    assert overlap_add(quality, 3).tolist() == [1.0, 3.0, 8.0]
