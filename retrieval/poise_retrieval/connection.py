@@ -1,0 +1,92 @@
+"""One connection to Milvus: made when first needed, never pickled, errors in our words."""
+
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from poise_retrieval.errors import CollectionError, RefusedError, StoreUnavailableError
+
+_CONNECT_FAILED: Final = 2
+_NOT_FOUND: Final = 100
+NOT_LOADED: Final = 101
+NO_INDEX: Final = 700
+_NO_ALIAS: Final = 1600
+
+
+class Connection:
+    """A lazy `MilvusClient` for one URI.
+
+    The client opens a channel with threads of its own, which must not exist before a fork nor
+    travel to another process: a copy of this object starts without one.
+    """
+
+    def __init__(self, uri: str, timeout_s: float) -> None:
+        self.uri = uri
+        self.timeout_s = timeout_s
+        self._client: Any | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_client": None}
+
+    def call(self, method: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a method of `MilvusClient`.
+
+        Args:
+            method: its name.
+            *args: passed on.
+            timeout: seconds; the connection's own where not given.
+            **kwargs: passed on.
+
+        Raises:
+            StoreUnavailableError: no answer within the time.
+            CollectionError: the collection or alias does not exist.
+            RefusedError: Milvus refused for another reason.
+        """
+        function = getattr(self._connected(), method)
+        limit = self.timeout_s if timeout is None else timeout
+        return self.run(method, function, *args, timeout=limit, **kwargs)
+
+    def run(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function that talks to Milvus; raises what `call` raises."""
+        import grpc  # type: ignore[import-untyped]
+        from pymilvus.exceptions import MilvusException
+
+        try:
+            return function(*args, **kwargs)
+        except grpc.RpcError as error:
+            raise self._unavailable(what, str(error.code())) from error
+        except MilvusException as error:
+            code = error.code
+            if code == _CONNECT_FAILED or isinstance(code, grpc.StatusCode):
+                raise self._unavailable(what, error.message) from error
+            if code in (_NOT_FOUND, _NO_ALIAS):
+                raise CollectionError(f"{self.uri}: {error.message}") from error
+            raise RefusedError(int(code), f"{self.uri}: {what}: {error.message}") from error
+
+    def close(self) -> None:
+        """Close the client; the next call makes a new one."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _connected(self) -> Any:
+        if self._client is None:
+            # Read by gRPC when it is first loaded, hence before the import below.
+            os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+            from pymilvus import MilvusClient
+
+            # It logs a traceback for every error that it also raises.
+            logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+            try:
+                self._client = MilvusClient(self.uri, timeout=self.timeout_s, dedicated=True)
+            except Exception as error:
+                raise self._unavailable("connect", str(error)) from error
+        return self._client
+
+    def _unavailable(self, method: str, reason: str) -> StoreUnavailableError:
+        self.close()
+        return StoreUnavailableError(
+            f"Milvus at {self.uri} does not answer ({method}: {reason}): "
+            "check that it runs and that the address is right"
+        )

@@ -1,0 +1,123 @@
+"""From a window of poses to the vector the Pose Vector Database stores and is asked with.
+
+Shape letters: B windows, T frames of a window, K key frames, J joints, D dims, C = J * D,
+E numbers of a vector.
+"""
+
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from poise_retrieval.align import Points, align
+from poise_retrieval.errors import SkeletonError, VectorError
+from poise_retrieval.skeletons import PVD_JOINTS, TEMPLATE_2D, TEMPLATE_3D, skeleton
+
+_SMPL_WIDTH: Final = 24 * 6
+_TEMPLATES: Final = {2: TEMPLATE_2D, 3: TEMPLATE_3D}
+_DIMS: Final = {"2D": 2, "3D": 3, "smpl": 6}
+#: Bounds the temporaries of one step to some 30 MB.
+_CHUNK: Final = 32_768
+
+
+def key_frames(length: int) -> tuple[int, ...]:
+    """Frames of a window that its vector describes: the first, then every eighth.
+
+    A window of fewer than 8 frames gives its first and last.
+    """
+    if length < 8:
+        return (0,) if length == 1 else (0, length - 1)
+    return (0, *range(7, length, 8))
+
+
+def embedding_width(length: int, skeleton_name: str | None, dims: int) -> int:
+    """Count the numbers of a vector: 84 for 3D windows of 8 frames.
+
+    Args:
+        length: T, frames of a window.
+        skeleton_name: joint order of 2D and 3D poses; None for SMPL.
+        dims: 2, 3, or 6 (SMPL, 6D rotations).
+
+    Raises:
+        SkeletonError: 2D or 3D without a known skeleton, or another number of dims.
+    """
+    return len(key_frames(length)) * _pose_width(skeleton_name, dims)
+
+
+def embed(windows_BTC: Points, skeleton_name: str | None, representation: str) -> Tensor:
+    """Turn windows into vectors that do not depend on where, how large and how turned they are.
+
+    2D and 3D: each key frame's 14 template joints, moved onto the template by its own similarity.
+    SMPL: the key frames' 6D rotations halved, not aligned.
+
+    Args:
+        windows_BTC: (B, T, C) tensor or array, any length unit.
+        skeleton_name: joint order of 2D and 3D poses; None for SMPL.
+        representation: ``"2D"``, ``"3D"`` or ``"smpl"``.
+
+    Returns:
+        (B, E) float32 on the windows' device. Squared distances between them are what the
+        database calls distance.
+
+    Raises:
+        SkeletonError: no such skeleton, or windows of another width.
+        VectorError: windows hold NaN or infinity.
+    """
+    if windows_BTC.ndim != 3:
+        raise VectorError(f"windows must be (B, T, C), got {tuple(windows_BTC.shape)}")
+    dims = _dims(representation)
+    count, length, width = windows_BTC.shape
+    _check_width(width, skeleton_name, dims)
+    frames = list(key_frames(length))
+    parts = [torch.empty(0, embedding_width(length, skeleton_name, dims))]
+    for start in range(0, count, _CHUNK):
+        keys_BKC = torch.as_tensor(windows_BTC[start : start + _CHUNK, frames])
+        _check_finite(keys_BKC, start)
+        parts.append(_embed_keys(keys_BKC, skeleton_name, dims).to(torch.float32))
+    return parts[0] if len(parts) == 1 else torch.cat(parts[1:])
+
+
+def _embed_keys(keys_BKC: Tensor, skeleton_name: str | None, dims: int) -> Tensor:
+    if skeleton_name is None:
+        return keys_BKC.flatten(1) / 2
+    joints = list(skeleton(skeleton_name).pvd_joints)
+    poses_BKJD = keys_BKC.reshape(*keys_BKC.shape[:2], -1, dims)[:, :, joints]
+    aligned = align(poses_BKJD.flatten(0, 1), torch.tensor(_TEMPLATES[dims]))
+    return aligned.reshape(keys_BKC.shape[0], -1)
+
+
+def _dims(representation: str) -> int:
+    try:
+        return _DIMS[representation]
+    except KeyError:
+        known = ", ".join(_DIMS)
+        raise VectorError(f"representation {representation!r} is none of {known}") from None
+
+
+def _pose_width(skeleton_name: str | None, dims: int) -> int:
+    if dims == 6 and skeleton_name is None:
+        return _SMPL_WIDTH
+    if dims not in _TEMPLATES or skeleton_name is None:
+        raise SkeletonError(
+            f"poses of {dims} dims with skeleton {skeleton_name!r} have no vector: "
+            "2D and 3D need a skeleton, SMPL (6 dims) takes none"
+        )
+    _ = skeleton(skeleton_name)
+    return PVD_JOINTS * dims
+
+
+def _check_width(width: int, skeleton_name: str | None, dims: int) -> None:
+    expected = _pose_width(skeleton_name, dims)
+    if skeleton_name is not None:
+        expected = len(skeleton(skeleton_name).joints) * dims
+    if width != expected:
+        raise SkeletonError(
+            f"windows are {width} wide; {skeleton_name or 'SMPL'} with {dims} dims needs {expected}"
+        )
+
+
+def _check_finite(keys_BKC: Tensor, start: int) -> None:
+    bad_B = ~torch.isfinite(keys_BKC).flatten(1).all(1)
+    if bad_B.any():
+        first = start + int(bad_B.nonzero()[0])
+        raise VectorError(f"window {first} holds NaN or infinity: fill gaps before embedding")

@@ -1,0 +1,110 @@
+"""Joint orders, and how each maps onto the 14 joints of the pose template.
+
+The template is a flat stick figure that faces the viewer, 1.6 units tall. It is symmetric, so it
+does not matter which side of the body a joint order names first, as long as legs and arms agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise_retrieval.errors import SkeletonError
+
+PVD_JOINTS: Final = 14
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A joint order.
+
+    Attributes:
+        name: key in `SKELETONS`.
+        joints: joint names in storage order.
+        pvd_joints: for each of the 14 template joints, its index in this order.
+        edges: bones as pairs of joint indices, for drawing.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    pvd_joints: tuple[int, ...]
+    edges: tuple[tuple[int, int], ...]
+
+
+_H36M17 = Skeleton(
+    name="h36m17",
+    joints=(
+        *("pelvis", "right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle"),
+        *("spine", "thorax", "neck", "head"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+    ),
+    pvd_joints=(6, 5, 4, 1, 2, 3, 13, 12, 11, 14, 15, 16, 8, 10),
+    edges=(
+        *((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6)),
+        *((0, 7), (7, 8), (8, 9), (9, 10)),
+        *((8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)),
+    ),
+)
+_J14 = Skeleton(
+    name="j14",
+    joints=(
+        *("right_ankle", "right_knee", "right_hip"),
+        *("left_hip", "left_knee", "left_ankle"),
+        *("right_wrist", "right_elbow", "right_shoulder"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("neck", "head"),
+    ),
+    pvd_joints=tuple(range(PVD_JOINTS)),
+    edges=(
+        *((0, 1), (1, 2), (2, 3), (3, 4), (4, 5)),
+        *((6, 7), (7, 8), (8, 12), (12, 9), (9, 10), (10, 11)),
+        *((2, 8), (3, 9), (12, 13)),
+    ),
+)
+
+SKELETONS: Final[Mapping[str, Skeleton]] = MappingProxyType({s.name: s for s in (_H36M17, _J14)})
+
+
+def skeleton(name: str) -> Skeleton:
+    """Look a skeleton up by name.
+
+    Raises:
+        SkeletonError: no skeleton has that name.
+    """
+    try:
+        return SKELETONS[name]
+    except KeyError:
+        known = ", ".join(sorted(SKELETONS))
+        raise SkeletonError(f"unknown skeleton {name!r}: known are {known}") from None
+
+
+def _template(dims: int) -> NDArray[np.float32]:
+    ankle, knee, hip = (0.1, -0.8), (0.1, -0.35), (0.1, 0.05)
+    wrist, elbow, shoulder = (0.2, 0.0), (0.15, 0.275), (0.1, 0.55)
+    first = (ankle, knee, hip, wrist, elbow, shoulder)
+    second_leg, second_arm = (hip, knee, ankle), (shoulder, elbow, wrist)
+    flat = [
+        *first[:3],
+        *((-x, y) for x, y in second_leg),
+        *first[3:],
+        *((-x, y) for x, y in second_arm),
+        (0.0, 0.6),
+        (0.0, 0.8),
+    ]
+    template = np.zeros((PVD_JOINTS, dims), np.float32)
+    template[:, :2] = flat
+    if dims == 2:
+        template[:, 1] *= -1.0  # image coordinates: y points down
+    template.setflags(write=False)
+    return template
+
+
+#: (14, 3), y up, z = 0.
+TEMPLATE_3D: Final = _template(3)
+#: (14, 2), image coordinates, y down.
+TEMPLATE_2D: Final = _template(2)
