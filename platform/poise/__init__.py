@@ -1,0 +1,1 @@
+"""Poise: smooth and precise motion from the output of human pose estimators."""

@@ -1,0 +1,33 @@
+"""What can go wrong on the platform. Every message says what, where, and what to do."""
+
+
+class PoiseError(Exception):
+    """Base of every error this package raises on purpose; jobs print it without a traceback."""
+
+
+class TrackError(PoiseError):
+    """A track is unknown, or its name is not ``dataset/estimator/representation``."""
+
+
+class DataError(PoiseError):
+    """A raw file or folder cannot be used at all."""
+
+
+class LakeError(PoiseError):
+    """The lake lacks a track, or holds something this version cannot read."""
+
+
+class CheckpointError(PoiseError):
+    """A checkpoint is missing, damaged, or made for other data."""
+
+
+class PlanError(PoiseError):
+    """An experiment plan is not valid."""
+
+
+class ModelError(PoiseError):
+    """A model name or alias leads nowhere."""
+
+
+class BusyError(PoiseError):
+    """Another process holds what this one needs alone."""

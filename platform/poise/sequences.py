@@ -1,0 +1,39 @@
+"""One person in one video: what every reader yields and every writer takes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PoseSequence:
+    """A sequence in the units of its track (metres, pixels, 6D rotations).
+
+    Attributes:
+        name: unique within track and split.
+        detected_FC: the estimator's output, (F, C) float32.
+        truth_FC: ground truth of the same shape, or None.
+        fps: frames a second, None where unknown.
+    """
+
+    name: str
+    subject: str
+    camera: str | None
+    action: str | None
+    fps: float | None
+    detected_FC: NDArray[np.float32]
+    truth_FC: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A sequence (or a whole file) that was left out, and why."""
+
+    file: str
+    sequence: str
+    key: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}, sequence {self.sequence}, key {self.key}: {self.reason}"
