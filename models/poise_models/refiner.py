@@ -158,6 +158,9 @@ class WindowRefiner(Refiner):
     def loss(self, batch: Batch) -> Tensor:
         """The training loss of one batch, a scalar."""
 
+    def start_from(self, offset_C: Tensor) -> None:
+        """Begin training where taking off a constant joint offset ends; nothing by default."""
+
     def centre_of(self, detected_BTC: Tensor) -> Tensor:
         """Mean detected root over the window, as (B, 1, C): what `centre` takes off."""
         batch, length, _ = detected_BTC.shape

@@ -162,15 +162,21 @@ class SynSPP(WindowRefiner):
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
         if config.skip != "none":
-            # Start from the skip itself: what the heads add is a correction to it.
-            branches = self.branch_decoder
-            for head in (self.head, branches.position_head, branches.acceleration_head):
+            # What the heads add is a correction to the skip, and starts as none.
+            for head in self._heads():
                 nn.init.zeros_(head.narrow.weight)
+                nn.init.zeros_(head.narrow.bias)
         self.register_buffer("dct", dct_matrix(config.window), persistent=False)
         low = low_pass_matrix(config.window, config.skip_coefficients)
         self.register_buffer("low_pass", low, persistent=False)
         self.dct: Tensor
         self.low_pass: Tensor
+
+    def start_from(self, offset_C: Tensor) -> None:
+        """With a skip, let the first correction be the training set's mean joint offset (C,)."""
+        if self.config.skip != "none":
+            for head in self._heads():
+                head.narrow.bias.data.copy_(-offset_C)
 
     def outputs(
         self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
@@ -213,6 +219,10 @@ class SynSPP(WindowRefiner):
             + refinement_loss(smooth, batch.truth_BTC, SMOOTHNESS_ACCELERATION)
             + refinement_loss(final, batch.truth_BTC, SMOOTHNESS_FINAL)
         )
+
+    def _heads(self) -> tuple["OutputHead", ...]:
+        branches = self.branch_decoder
+        return self.head, branches.position_head, branches.acceleration_head
 
     def _skip(self, x_BTC: Tensor) -> Tensor:
         match self.config.skip:

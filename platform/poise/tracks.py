@@ -80,6 +80,11 @@ class Track:
         return str(self).replace("/", "-")
 
     @property
+    def has_pvd(self) -> bool:
+        """Whether its poses can be embedded: SMPL as they are, others on a known skeleton."""
+        return self.representation == "smpl" or self.info.skeleton is not None
+
+    @property
     def info(self) -> TrackInfo:
         """What the track's poses are; raise `TrackError` where nobody has told Poise."""
         return _describe(self)
@@ -90,9 +95,7 @@ def _describe(track: Track) -> TrackInfo:
     if track.representation == "smpl":
         return TrackInfo(24, 6, (), None, _FPS.get(track.dataset), 1.0, "", folder)
     if track.dataset == "cmu":
-        return TrackInfo(
-            17, 3, (2, 3), "h36m17", 60.0, 1000.0, "mm", "cmu_noise_3D", _noise(track)
-        )
+        return TrackInfo(17, 3, (2, 3), "h36m17", 60.0, 1000.0, "mm", "cmu_noise_3D", _noise(track))
     if track.dataset == "synthetic":
         return TrackInfo(17, 3, (0,), "h36m17", 30.0, 1000.0, "mm", None)
     if track.representation == "2D":

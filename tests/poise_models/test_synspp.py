@@ -107,10 +107,13 @@ def test_every_switch_changes_the_output_and_trains(switch: dict[str, Any]) -> N
 
 def test_a_fresh_network_with_a_skip_is_the_skip() -> None:
     net = network(**SMALL, skip="low", skip_coefficients=2).eval()
-    net.head.narrow.bias.data.zero_()
     b = batch()
+    smooth = low_pass_matrix(8, 2) @ b.detected_BTC
     out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
-    torch.testing.assert_close(out, low_pass_matrix(8, 2) @ b.detected_BTC, atol=1e-5, rtol=0)
+    torch.testing.assert_close(out, smooth, atol=1e-5, rtol=0)
+    net.start_from(torch.full((51,), 0.1))
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    torch.testing.assert_close(out, smooth - 0.1, atol=1e-5, rtol=0)
 
 
 def test_neighbour_and_distance_reach_the_output() -> None:

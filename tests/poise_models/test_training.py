@@ -79,4 +79,4 @@ def test_a_loss_that_is_not_finite_stops_the_training() -> None:
 def test_budgets_that_make_no_sense_are_refused() -> None:
     for bad in ({"epochs": 0}, {"batch": 0}, {"decay": 0.0}, {"schedule": "x"}, {"scale": 1.0}):
         with pytest.raises(ConfigError):
-            Budget(**bad)  # type: ignore[arg-type]
+            Budget(**bad)

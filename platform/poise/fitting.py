@@ -1,0 +1,109 @@
+"""Fit any refiner on a track: networks by gradient, the offset in closed form, filters not at all.
+
+`fit` reports after every epoch with all that is needed to go on from there, so whoever runs it
+(a sweep's trial, a test) decides what to keep and when to stop.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from poise.loading import PoseBank, TrackSplit, TrainingWindows, retrieves
+from poise.metrics import Scores, pool
+from poise.scoring import evaluate
+from poise_models.offset import Offset, OffsetConfig
+from poise_models.refiner import Refiner, WindowRefiner
+from poise_models.training import Budget, Trainer
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Where a fit stands after an epoch.
+
+    Attributes:
+        loss: mean training loss; None where nothing was trained by gradient.
+        validation: scores on the validation subjects.
+        seconds: of training, this epoch.
+        state: tensors to resume from, safetensors bytes; empty where there is nothing to resume.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    validation: Scores
+    seconds: float
+    state: bytes
+
+    @property
+    def done(self) -> bool:
+        """Whether this was the last epoch."""
+        return self.epoch >= self.epochs
+
+
+def fit(
+    refiner: Refiner,
+    train: TrackSplit,
+    validation: TrackSplit,
+    bank: PoseBank | None,
+    budget: Budget,
+    seed: int,
+    device: str = "cpu",
+    resume: bytes | None = None,
+) -> Iterator[EpochReport]:
+    """Fit a refiner in place, and score it on the validation subjects after every epoch.
+
+    Args:
+        refiner: built with fresh weights; seed torch before building it.
+        train: sequences to learn from.
+        validation: sequences of other subjects.
+        bank: poses of the PVD; None trains without retrieval.
+        budget: length and speed of the training.
+        seed: of every random choice.
+        device: where to train.
+        resume: ``state`` of an earlier report of the same fit.
+
+    Yields:
+        One report an epoch; a single one for refiners that are not trained by gradient.
+    """
+    refiner.to(device)
+    if not isinstance(refiner, WindowRefiner):
+        start = time.perf_counter()
+        if isinstance(refiner, Offset):
+            refiner.fit(train.detected_FC, train.truth)
+        seconds = time.perf_counter() - start
+        yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
+        return
+    windows = TrainingWindows(train, refiner.window, bank if retrieves(refiner) else None, device)
+    trainer = Trainer(refiner, windows, budget, seed)
+    refiner.start_from(_mean_offset(refiner, train))
+    if resume:
+        trainer.load_state(load_tensors(resume))
+    while not trainer.done:
+        start = time.perf_counter()
+        loss = trainer.epoch()
+        seconds = time.perf_counter() - start
+        scores = _validate(refiner, validation, bank)
+        state = save_tensors({k: v.contiguous() for k, v in trainer.state().items()})
+        yield EpochReport(trainer.epochs_done, budget.epochs, loss, scores, seconds, state)
+
+
+def _mean_offset(refiner: Refiner, train: TrackSplit) -> Tensor:
+    offset = Offset(refiner.spec, OffsetConfig())
+    offset.fit(train.detected_FC, train.truth)
+    return offset.offset_C
+
+
+def _validate(refiner: Refiner, validation: TrackSplit, bank: PoseBank | None) -> Scores:
+    evaluation = evaluate(
+        refiner,
+        validation.clips(bank if retrieves(refiner) else None),
+        validation.truths(),
+        validation.names,
+        validation.track,
+        seed=0,
+    )
+    return pool([scores for _, scores in evaluation.sequences])

@@ -1,0 +1,177 @@
+"""One track into the lake and its PVD into Milvus: the same rows every time, and only once."""
+
+import logging
+from pathlib import Path
+
+from poise import storage
+from poise.cluster import connect
+from poise.errors import LakeError
+from poise.lake import KINDS, part_folder, part_paths
+from poise.locks import exclusive
+from poise.manifest import (
+    Manifest,
+    Source,
+    has_track,
+    read_manifest,
+    track_folder,
+    write_manifest,
+)
+from poise.parts import row_group_sizes
+from poise.pvd import PATIENCE_S, is_published, pvd_store
+from poise.rows import SPLITS
+from poise.sources import checksums, is_generated, splits_of
+from poise.stages import Report, add_pvd_and_windows, draft, why_no_pvd
+from poise.tracks import Track
+from poise.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def ingest(
+    track: Track,
+    *,
+    data: Path | None = None,
+    lake: storage.Location | None = None,
+    home: Path | None = None,
+    milvus_uri: str | None = None,
+    writers: int = 1,
+    force: bool = False,
+    patience_s: float = PATIENCE_S,
+    report: Report = log.info,
+) -> Manifest:
+    """Bring one track into the lake and its PVD into Milvus; do nothing where both are there.
+
+    Ids, rows and part names depend on the data alone: a second run, a forced one, or one after an
+    interruption writes what the first did. Until the new manifest is written, at the very end,
+    readers go on with what the old one names.
+
+    Args:
+        track: what to ingest.
+        data: folder of the raw files; None for generated tracks.
+        lake: folder or URI; the home's own by default.
+        home: where the embedded Milvus keeps its data; see `Workspace.find`.
+        milvus_uri: a Milvus to use; an embedded server for the time of the ingest by default.
+        writers: tasks that write to Milvus at once; more than one only for a full-size server,
+            Milvus Lite can lose rows of concurrent writers in a crash.
+        force: do it again although nothing changed.
+        patience_s: how long to wait for a Milvus that does not answer.
+        report: told one line for every stage.
+
+    Raises:
+        DataError: the raw files are missing, or none of their sequences can be used.
+        BusyError: another process ingests this track into this lake.
+        StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
+    """
+    workspace = Workspace.find(home)
+    # Workers may stand elsewhere: what they are told must not depend on where.
+    place = storage.absolute(lake or workspace.lake)
+    data = data and data.expanduser().absolute()
+    with exclusive(track_folder(place, track)):
+        splits = splits_of(data, track)
+        sources = checksums(data, track, splits)
+        found = None if force else _finished(place, track, sources, report)
+        if found is not None:
+            if _pvd_is_there(found, milvus_uri, workspace, patience_s):
+                report(f"{track}: up to date, {in_words(found)}")
+                return found
+            report(f"{track}: its sequences are up to date, its PVD is not there; making it anew")
+        with connect():
+            start = found or draft(data, track, place, splits, sources, report)
+            if why_no_pvd(start):
+                manifest = add_pvd_and_windows(start, place, None, report)
+            else:
+                with pvd_store(milvus_uri, workspace) as uri:
+                    manifest = add_pvd_and_windows(
+                        start, place, uri, report, writers=writers, patience_s=patience_s
+                    )
+            _check_rows(place, manifest)
+            write_manifest(place, manifest)
+        _drop_other_parts(place, manifest)
+        report(f"{track}: done, {in_words(manifest)}")
+        return manifest
+
+
+def ensure_ingested(
+    track: Track,
+    *,
+    data: Path | None = None,
+    lake: storage.Location | None = None,
+    home: Path | None = None,
+    milvus_uri: str | None = None,
+    report: Report = log.info,
+) -> Manifest:
+    """Ingest a track that is missing or stale; without raw data, take what the lake has.
+
+    Raises:
+        DataError: neither the lake nor ``data`` has the track.
+    """
+    place = lake or Workspace.find(home).lake
+    if data is None and not is_generated(track) and has_track(place, track):
+        report(f"{track}: no raw data given; taken from the lake {place} as it is")
+        return read_manifest(place, track)
+    return ingest(track, data=data, lake=lake, home=home, milvus_uri=milvus_uri, report=report)
+
+
+def in_words(manifest: Manifest) -> str:
+    """Say what a track holds, for example ``1,361 sequences, 96,933 frames, 87,406 windows``."""
+    splits = manifest.splits.values()
+    text = (
+        f"{sum(split.sequences for split in splits):,} sequences, "
+        f"{sum(split.frames for split in splits):,} frames, "
+        f"{sum(split.windows for split in splits):,} windows"
+    )
+    return f"{text}, {len(manifest.quarantined)} quarantined" if manifest.quarantined else text
+
+
+def _finished(lake: str, track: Track, sources: list[Source], report: Report) -> Manifest | None:
+    if not has_track(lake, track):
+        return None
+    try:
+        manifest = read_manifest(lake, track)
+    except LakeError as error:
+        report(f"{track}: made anew, because {error}")
+        return None
+    if manifest.sources != sources:
+        report(f"{track}: its raw files changed since the last ingest")
+        return None
+    return manifest
+
+
+def _pvd_is_there(
+    manifest: Manifest, milvus_uri: str | None, workspace: Workspace, patience_s: float
+) -> bool:
+    pvd = manifest.pvd
+    if pvd is None:
+        return True
+    with pvd_store(milvus_uri, workspace) as uri:
+        return is_published(uri, pvd, patience_s)
+
+
+def _check_rows(lake: str, manifest: Manifest) -> None:
+    for split in SPLITS:
+        summary = manifest.splits.get(split)
+        if summary is None:
+            continue
+        rows = {
+            kind: sum(
+                sum(row_group_sizes(path)) for path in part_paths(lake, manifest, kind, split)
+            )
+            for kind in KINDS
+        }
+        wanted = {"sequences": summary.sequences, "windows": summary.windows}
+        if rows != wanted or summary.read != summary.sequences + summary.quarantined:
+            raise LakeError(
+                f"{manifest.track}, split {split}: read {summary.read} sequences, quarantined "
+                f"{summary.quarantined}, wrote {rows}, expected {wanted}; run the ingest again"
+            )
+
+
+def _drop_other_parts(lake: str, manifest: Manifest) -> None:
+    for kind in KINDS:
+        for split in SPLITS:
+            folder = part_folder(lake, manifest.track_name, kind, split)
+            kept = set(part_paths(lake, manifest, kind, split))
+            for name in storage.list_dir(folder):
+                path = storage.join(folder, name)
+                if path not in kept:
+                    storage.remove(path)

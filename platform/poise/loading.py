@@ -1,0 +1,289 @@
+"""From the lake to tensors: a split in memory, training windows by index, clips for a refiner.
+
+A track is loaded once into contiguous tensors and windows are gathered by number; nothing here
+loops over windows in Python.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from poise import lake as lakes
+from poise.errors import LakeError
+from poise.storage import Location
+from poise.tracks import Noise, Track
+from poise_models.refiner import Batch, Clip, Refiner, WindowRefiner
+from poise_models.windows import unfold
+from poise_retrieval.align import align
+
+
+@dataclass(frozen=True)
+class TrackSplit:
+    """All sequences of a split, frames one after the other.
+
+    Attributes:
+        sequence_ids_S: (S,) int64.
+        offsets_S: (S + 1,) first frame of each sequence, and the end.
+        detected_FC: (F, C) float32.
+        truth_FC: the same, or None where the split has no ground truth.
+        neighbour_ids_NK: per window of the lake the window ids of its neighbours, best first, -1
+            where there is none; windows in sequence order. None where the track has no PVD.
+        neighbour_distances_NK: squared L2, inf where there is none.
+    """
+
+    track: Track
+    names: list[str]
+    subjects: list[str]
+    sequence_ids_S: Tensor
+    offsets_S: Tensor
+    detected_FC: Tensor
+    truth_FC: Tensor | None
+    neighbour_ids_NK: Tensor | None
+    neighbour_distances_NK: Tensor | None
+
+    @property
+    def lengths_S(self) -> Tensor:
+        """Frames of each sequence."""
+        return self.offsets_S.diff()
+
+    @property
+    def truth(self) -> Tensor:
+        """Ground truth; raise `LakeError` where there is none."""
+        if self.truth_FC is None:
+            raise LakeError(f"{self.track}: this needs ground truth, and the split has none")
+        return self.truth_FC
+
+    def detected(self) -> list[Tensor]:
+        """Detected sequences, (F, C) each, as views."""
+        return list(self.detected_FC.split(self.lengths_S.tolist()))
+
+    def truths(self) -> list[Tensor]:
+        """Ground truth sequences, (F, C) each, as views."""
+        return list(self.truth.split(self.lengths_S.tolist()))
+
+    def only(self, subjects: Collection[str]) -> Self:
+        """The sequences of some subjects."""
+        return self.take([i for i, s in enumerate(self.subjects) if s in subjects])
+
+    def without(self, subjects: Collection[str]) -> Self:
+        """The sequences of all other subjects."""
+        return self.take([i for i, s in enumerate(self.subjects) if s not in subjects])
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Some sequences, by number."""
+        row_S = torch.tensor(rows, dtype=torch.long)
+        length_S = self.lengths_S[row_S]
+        frame_F = _ranges(self.offsets_S[row_S], length_S)
+        windows_S = lake_windows(self.lengths_S)
+        window_N = _ranges((windows_S.cumsum(0) - windows_S)[row_S], windows_S[row_S])
+        ids, distances = self.neighbour_ids_NK, self.neighbour_distances_NK
+        return type(self)(
+            track=self.track,
+            names=[self.names[row] for row in rows],
+            subjects=[self.subjects[row] for row in rows],
+            sequence_ids_S=self.sequence_ids_S[row_S],
+            offsets_S=_offsets(length_S),
+            detected_FC=self.detected_FC[frame_F],
+            truth_FC=None if self.truth_FC is None else self.truth_FC[frame_F],
+            neighbour_ids_NK=None if ids is None else ids[window_N],
+            neighbour_distances_NK=None if distances is None else distances[window_N],
+        )
+
+    def clips(self, bank: "PoseBank | None") -> list[Clip]:
+        """All sequences as a refiner wants them, each window with its nearest neighbour."""
+        detected = self.detected()
+        if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
+            return [Clip(one) for one in detected]
+        counts = lake_windows(self.lengths_S).tolist()
+        ids = self.neighbour_ids_NK[:, 0].split(counts)
+        distances = self.neighbour_distances_NK[:, 0].split(counts)
+        return [
+            Clip(one, None, *bank.neighbours(unfold(one, lakes.WINDOW), ids_N, distances_N))
+            for one, ids_N, distances_N in zip(detected, ids, distances, strict=True)
+        ]
+
+
+class PoseBank:
+    """The poses behind a PVD: the truth windows of the train split, by window id."""
+
+    def __init__(self, train: TrackSplit) -> None:
+        self.track = train.track
+        self.truth_FC = train.truth
+        order = train.sequence_ids_S.argsort()
+        self.ids_S = train.sequence_ids_S[order]
+        self.first_S = train.offsets_S[:-1][order]
+        self.last_S = train.offsets_S[1:][order] - 1
+
+    def windows(self, ids_B: Tensor) -> Tensor:
+        """Truth windows (B, T, C) by window id, as they were captured."""
+        row_B = torch.searchsorted(self.ids_S, ids_B >> lakes.START_BITS).clamp(
+            max=len(self.ids_S) - 1
+        )
+        if not torch.equal(self.ids_S[row_B], ids_B >> lakes.START_BITS):
+            raise LakeError(
+                f"{self.track}: a neighbour's window is not in the lake's train split; "
+                "PVD and lake are from different ingests: run jobs/ingest.py --force"
+            )
+        start_B = self.first_S[row_B] + (ids_B & ((1 << lakes.START_BITS) - 1))
+        frame_BT = start_B[:, None] + torch.arange(lakes.WINDOW, device=ids_B.device)
+        return self.truth_FC[torch.minimum(frame_BT, self.last_S[row_B, None])]
+
+    def neighbours(
+        self, detected_BTC: Tensor, ids_B: Tensor, distances_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Neighbours brought into the detected windows' frame, and their distances.
+
+        One similarity over all T x J points of a window (3D, 2D); SMPL rotations stay as they are.
+        A window without a neighbour gets itself, at distance 1.
+
+        Args:
+            detected_BTC: (B, T, C).
+            ids_B: window ids, -1 where there is none.
+            distances_B: squared L2 distances.
+
+        Returns:
+            (B, T, C) and (B,).
+        """
+        found_B = ids_B >= 0
+        windows_BTC = self.windows(torch.where(found_B, ids_B, self.ids_S[0] << lakes.START_BITS))
+        if self.track.representation != "smpl":
+            points = (len(ids_B), -1, self.track.info.dims)
+            aligned = align(windows_BTC.reshape(points), detected_BTC.reshape(points))
+            windows_BTC = aligned.reshape(detected_BTC.shape)
+        windows_BTC = torch.where(found_B[:, None, None], windows_BTC, detected_BTC)
+        return windows_BTC, torch.where(found_B, distances_B, 1.0)
+
+    def to(self, device: str) -> Self:
+        """The bank's tensors on a device."""
+        for name in ("truth_FC", "ids_S", "first_S", "last_S"):
+            setattr(self, name, getattr(self, name).to(device))
+        return self
+
+
+class TrainingWindows:
+    """Training windows of any length, resident on the device (a `WindowSource`)."""
+
+    def __init__(
+        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+    ) -> None:
+        lengths_S = split.lengths_S
+        count_S = (lengths_S - length + 1).clamp(min=0)
+        if int(count_S.sum()) == 0:
+            raise LakeError(f"{split.track}: no training sequence has {length} frames")
+        self.start_N = _ranges(split.offsets_S[:-1], count_S).to(device)
+        self.step_T = torch.arange(length, device=device)
+        self.detected_FC = split.detected_FC.to(device)
+        self.truth_FC = split.truth.to(device)
+        self.noise = split.track.info.noise
+        self.bank = None
+        if bank is not None and split.neighbour_ids_NK is not None:
+            self.bank = bank.to(device)
+            windows_S = lake_windows(lengths_S)
+            # Sequences shorter than a window have one row in the table, and no training window.
+            row_N = _ranges(windows_S.cumsum(0) - windows_S, count_S)
+            self.neighbour_ids_NK = split.neighbour_ids_NK[row_N].to(device)
+            assert split.neighbour_distances_NK is not None  # noqa: S101
+            self.neighbour_distances_NK = split.neighbour_distances_NK[row_N].to(device)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.start_N)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Gather windows by number; noise and neighbour are drawn anew every time.
+
+        The nearest neighbour is taken with probability 1/2, else one of the others.
+        """
+        frame_BT = self.start_N[index_B, None] + self.step_T
+        truth_BTC = self.truth_FC[frame_BT]
+        if self.noise is None:
+            detected_BTC = self.detected_FC[frame_BT]
+        else:
+            detected_BTC = truth_BTC + draw_noise(truth_BTC, self.noise, generator)
+        if self.bank is None:
+            return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
+        ids_BK = self.neighbour_ids_NK[index_B]
+        rank_B = _draw_rank(ids_BK, generator)
+        ids_B = ids_BK.gather(1, rank_B).squeeze(1)
+        distance_B = self.neighbour_distances_NK[index_B].gather(1, rank_B).squeeze(1)
+        return Batch(
+            detected_BTC, truth_BTC, *self.bank.neighbours(detected_BTC, ids_B, distance_B)
+        )
+
+
+def retrieves(refiner: Refiner) -> bool:
+    """Say whether a refiner looks at neighbours, and at windows as long as the PVD's."""
+    if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
+        return False
+    return refiner.window == lakes.WINDOW
+
+
+def load_split(lake: Location, track: Track, split: lakes.Split) -> TrackSplit:
+    """Load a split of the lake into memory.
+
+    Raises:
+        LakeError: the track is not in the lake, or its windows do not match its sequences.
+    """
+    manifest = lakes.read_manifest(lake, track)
+    sequences = lakes.read_parts(lake, manifest, "sequences", split)
+    detected = lakes.frames(sequences, "detected")
+    if detected is None or not len(sequences):
+        raise LakeError(f"{track}: the lake has no {split} sequences")
+    truth = lakes.frames(sequences, "truth")
+    offsets_S = torch.from_numpy(lakes.frame_offsets(sequences))
+    ids: Tensor | None = None
+    distances: Tensor | None = None
+    if manifest.pvd is not None:
+        windows = lakes.read_parts(lake, manifest, "windows", split)
+        if len(windows) != int(lake_windows(offsets_S.diff()).sum()):
+            raise LakeError(
+                f"{track}: {split} windows and sequences do not match; "
+                f"run jobs/ingest.py --track {track} --force"
+            )
+        ids, distances = (torch.from_numpy(array.copy()) for array in lakes.neighbours(windows))
+    return TrackSplit(
+        track=track,
+        names=[str(name) for name in sequences.column("sequence").to_pylist()],
+        subjects=[str(name) for name in sequences.column("subject").to_pylist()],
+        sequence_ids_S=torch.from_numpy(sequences.column("sequence_id").to_numpy().copy()),
+        offsets_S=offsets_S,
+        detected_FC=torch.from_numpy(detected.copy()),
+        truth_FC=None if truth is None else torch.from_numpy(truth.copy()),
+        neighbour_ids_NK=ids,
+        neighbour_distances_NK=distances,
+    )
+
+
+def lake_windows(lengths_S: Tensor) -> Tensor:
+    """Rows a sequence has in the lake's windows table: one at least."""
+    return (lengths_S - lakes.WINDOW).clamp(min=0) + 1
+
+
+def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor:
+    """Independent noise of a denoise track, of the shape of ``like``."""
+    if noise.kind == "gaussian":
+        unit = torch.randn(like.shape, generator=generator, device=like.device)
+    else:
+        unit = torch.rand(like.shape, generator=generator, device=like.device) - 0.5
+    return noise.scale * unit
+
+
+def _draw_rank(ids_BK: Tensor, generator: torch.Generator) -> Tensor:
+    batch, ranks = ids_BK.shape
+    coin_B = torch.rand(batch, generator=generator, device=ids_BK.device)
+    other_B = torch.randint(1, max(ranks, 2), (batch,), generator=generator, device=ids_BK.device)
+    rank_B = torch.where(coin_B < 0.5, 0, other_B).clamp(max=ranks - 1)[:, None]
+    return torch.where(ids_BK.gather(1, rank_B) >= 0, rank_B, 0)
+
+
+def _offsets(length_S: Tensor) -> Tensor:
+    return torch.cat([length_S.new_zeros(1), length_S.cumsum(0)])
+
+
+def _ranges(first_S: Tensor, count_S: Tensor) -> Tensor:
+    """Concatenate the ranges first .. first + count - 1."""
+    offset_N = torch.repeat_interleave(first_S - (count_S.cumsum(0) - count_S), count_S)
+    return offset_N + torch.arange(len(offset_N), device=first_S.device)

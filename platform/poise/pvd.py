@@ -1,0 +1,153 @@
+"""Window vectors to Milvus: a new collection for every build, then one switch of the alias."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import ray
+
+from poise.errors import LakeError
+from poise.manifest import Pvd
+from poise.vectors import vectors_of
+from poise.workspace import Workspace
+from poise_retrieval.errors import StoreUnavailableError
+from poise_retrieval.server import EmbeddedMilvus
+from poise_retrieval.store import PoseStore
+
+log = logging.getLogger(__name__)
+
+METRIC = "L2"
+#: How long to wait for a Milvus that does not answer, where nobody says otherwise.
+PATIENCE_S = 60.0
+#: Waits between tries while Milvus is away.
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
+
+T = TypeVar("T")
+
+
+@contextmanager
+def pvd_store(milvus_uri: str | None, workspace: Workspace) -> Iterator[str]:
+    """Yield the URI of a Milvus: the given one, else an embedded server for the block's length."""
+    if milvus_uri:
+        yield milvus_uri
+        return
+    with EmbeddedMilvus(workspace.pvd) as server:
+        yield server.uri
+
+
+def patiently(call: Callable[[], T], patience_s: float) -> T:
+    """Call until Milvus answers; raise its `StoreUnavailableError` when patience is at its end."""
+    give_up = time.monotonic() + patience_s
+    wait_s = _FIRST_WAIT_S
+    while True:
+        try:
+            return call()
+        except StoreUnavailableError as error:
+            left_s = give_up - time.monotonic()
+            if left_s <= 0:
+                raise
+            log.warning("Milvus is away (%s); trying for %.0f s more", error, left_s)
+            time.sleep(min(wait_s, max(left_s, 0.0)))
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+
+def build(
+    vectors: ray.data.Dataset,
+    uri: str,
+    collection: str,
+    *,
+    width: int,
+    rows: int,
+    writers: int,
+    patience_s: float,
+    progress: Callable[[int], None],
+) -> None:
+    """Fill a new collection and make it searchable; whatever had its name goes first.
+
+    Args:
+        vectors: `poise.vectors.window_vectors` of the truth.
+        uri: the Milvus.
+        collection: its name.
+        width: numbers of a vector.
+        rows: how many there must be in the end.
+        writers: tasks that write at once.
+        patience_s: how long to wait for a Milvus that does not answer.
+        progress: told the number of rows written so far.
+
+    Raises:
+        LakeError: it holds another number of rows than it was given.
+        StoreUnavailableError: Milvus stayed away.
+    """
+    with closing(PoseStore(uri)) as store:
+        patiently(lambda: _create_empty(store, collection, width), patience_s)
+    receipts = vectors.map_batches(
+        _upsert,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_kwargs={"uri": uri, "collection": collection, "patience_s": patience_s},
+        compute=ray.data.TaskPoolStrategy(size=writers),
+    )
+    done = 0
+    for receipt in receipts.iter_batches(batch_size=None, batch_format="numpy"):
+        for error in filter(None, receipt["error"]):
+            raise StoreUnavailableError(error)
+        done += int(receipt["rows"].sum())
+        progress(done)
+    with closing(PoseStore(uri)) as store:
+        patiently(lambda: store.seal(collection), patience_s)
+        there = patiently(lambda: store.count(collection), patience_s)
+    if there != rows:
+        raise LakeError(
+            f"collection {collection} at {uri} holds {there} rows, expected {rows}; "
+            "run the ingest again, and let nothing else write to this collection"
+        )
+
+
+def _create_empty(store: PoseStore, collection: str, width: int) -> None:
+    if collection in store.list():
+        store.drop(collection)
+    store.create(collection, width)
+
+
+def _upsert(block: pa.Table, uri: str, collection: str, patience_s: float) -> pa.Table:
+    error = ""
+    if block.num_rows:
+        ids = block.column("window_id").to_numpy()
+        subjects: list[Any] = block.column("subject").to_pylist()
+        # Made in the task, as a Milvus client cannot travel, and closed: an idle one keeps pinging.
+        with closing(PoseStore(uri)) as store:
+            try:
+                patiently(
+                    lambda: store.upsert(collection, ids, vectors_of(block), subjects), patience_s
+                )
+            except StoreUnavailableError as reason:
+                error = str(reason)
+    return pa.table({"rows": [block.num_rows], "error": [error]})
+
+
+def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:
+    """Point the alias at a collection, then drop the one it pointed at."""
+    with closing(PoseStore(uri)) as store:
+        before = patiently(lambda: store.resolve(alias), patience_s)
+        patiently(lambda: store.publish(alias, collection), patience_s)
+        if before is not None and before != collection:
+            patiently(lambda: store.drop(before), patience_s)
+
+
+def next_name(uri: str, alias: str, fingerprint: str, patience_s: float) -> str:
+    """Name a build's collection after its data; never the one that is published now."""
+    with closing(PoseStore(uri)) as store:
+        published = patiently(lambda: store.resolve(alias), patience_s)
+    name = f"{alias}_{fingerprint}"
+    return f"{name}_again" if published == name else name
+
+
+def is_published(uri: str, pvd: Pvd, patience_s: float) -> bool:
+    """Say whether the alias points at this collection and all its rows are there."""
+    with closing(PoseStore(uri)) as store:
+        if patiently(lambda: store.resolve(pvd.alias), patience_s) != pvd.collection:
+            return False
+        return patiently(lambda: store.count(pvd.collection), patience_s) == pvd.rows

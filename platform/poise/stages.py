@@ -1,0 +1,211 @@
+"""The stages of an ingest: sequences first, then the PVD, then the windows that refer to it."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+from poise.errors import DataError
+from poise.intake import Intake, take_in
+from poise.lake import part_paths
+from poise.manifest import (
+    SCHEMA_VERSION,
+    Manifest,
+    Pvd,
+    Source,
+    SplitSummary,
+    manifest_hash,
+    pvd_alias,
+)
+from poise.neighbours import Found, Windows, load_index, search, write_windows
+from poise.pvd import METRIC, PATIENCE_S, build, next_name, publish
+from poise.rows import SPLITS, WINDOW, Split
+from poise.tracks import Track
+from poise.vectors import window_vectors
+from poise_retrieval.embedding import embedding_width
+from poise_retrieval.index import NeighbourIndex
+
+Report = Callable[[str], None]
+
+#: Seconds between two lines of one stage.
+_EVERY_S = 5.0
+
+
+def draft(
+    data: Path | None,
+    track: Track,
+    lake: str,
+    splits: Sequence[Split],
+    sources: list[Source],
+    report: Report,
+) -> Manifest:
+    """Write the sequences; return a manifest that has neither PVD nor windows yet.
+
+    Raises:
+        DataError: a raw file cannot be used at all, or not one of its sequences.
+    """
+    size = sum(source.size for source in sources) / 1e6
+    report(f"{track}: reading {len(sources)} source{'s' * (len(sources) != 1)}, {size:.1f} MB")
+    clock = time.monotonic()
+    intakes = take_in(data, track, lake, splits)
+    frames, sequences = (sum(getattr(i, name) for i in intakes) for name in ("frames", "sequences"))
+    left_out = [item for intake in intakes for item in intake.quarantined]
+    for item in left_out:
+        report(f"  quarantined {item.file}, sequence {item.sequence}, {item.key}: {item.reason}")
+    if not sequences:
+        raise DataError(f"{track}: none of its {len(left_out)} sequences can be used; see above")
+    report(f"  sequences   {sequences:,}, {frames:,} frames{_pace(frames, clock)}")
+    info = track.info
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        poise_version=_version(),
+        track=str(track),
+        representation=track.representation,
+        joints=info.joints,
+        dims=info.dims,
+        window=WINDOW,
+        fps=info.fps,
+        splits={intake.split: _summary(intake) for intake in intakes},
+        sources=sources,
+        quarantined=left_out,
+        pvd=None,
+    )
+
+
+def why_no_pvd(manifest: Manifest) -> str | None:
+    """Say why a track cannot have a PVD; None where it can."""
+    track = manifest.track_name
+    train = manifest.splits.get("train")
+    if track.representation != "smpl" and track.info.skeleton is None:
+        return "its joint order has no map to the 14-joint template"
+    if train is None or not train.sequences:
+        return "it has no training split"
+    if not train.truth:
+        return "its training split has no ground truth"
+    return None
+
+
+def add_pvd_and_windows(
+    start: Manifest,
+    lake: str,
+    uri: str | None,
+    report: Report,
+    *,
+    writers: int = 1,
+    patience_s: float = PATIENCE_S,
+) -> Manifest:
+    """Build and publish the PVD from the lake's sequences, and write the windows.
+
+    Args:
+        start: a manifest whose sequences are in the lake.
+        lake: where.
+        uri: the Milvus; None for a track without a PVD.
+        report: told one line for every stage.
+        writers: tasks that write to Milvus at once.
+        patience_s: how long to wait for a Milvus that does not answer.
+    """
+    if uri is None:
+        report(f"  PVD         none: {why_no_pvd(start)}")
+        return _with_windows(start, lake, None, None, report)
+    track, train = start.track_name, start.splits["train"]
+    if len(train.subjects) < 2:
+        report(
+            f"  warning     one training subject ({train.subjects[0]}): its windows get no "
+            "neighbours, because a neighbour must be of another subject"
+        )
+    alias = pvd_alias(track)
+    collection = next_name(uri, alias, manifest_hash(_bare(start))[:10], patience_s)
+    width = embedding_width(WINDOW, track.info.skeleton, track.info.dims)
+    clock = time.monotonic()
+    build(
+        window_vectors(part_paths(lake, start, "sequences", "train"), "truth", track),
+        uri,
+        collection,
+        width=width,
+        rows=train.windows,
+        writers=writers,
+        patience_s=patience_s,
+        progress=_counting("PVD", train.windows, report),
+    )
+    report(f"  PVD         {train.windows:,} windows in {collection}{_pace(train.windows, clock)}")
+    clock = time.monotonic()
+    index = load_index(uri, collection, patience_s)
+    recall = index.measure_recall()
+    pace = _pace(train.windows, clock)
+    report(f"  index       {train.windows:,} rows, recall {recall:.4f}{pace}")
+    pvd = Pvd(collection, alias, width, train.windows, METRIC, recall)
+    done = _with_windows(start, lake, index, pvd, report)
+    publish(uri, alias, collection, patience_s)
+    return done
+
+
+def _with_windows(
+    start: Manifest, lake: str, index: NeighbourIndex | None, pvd: Pvd | None, report: Report
+) -> Manifest:
+    track = start.track_name
+    splits: dict[str, SplitSummary] = {}
+    for split in SPLITS:
+        summary = start.splits.get(split)
+        if summary is None:
+            continue
+        paths = part_paths(lake, start, "sequences", split)
+        windows = Windows.of(paths)
+        found = Found.nothing(len(windows))
+        clock = time.monotonic()
+        if index is not None:
+            found = search(
+                index,
+                window_vectors(paths, "detected", track),
+                len(windows),
+                own_subject=split != "train",
+                progress=_counting(f"{split} neighbours", len(windows), report),
+            )
+        names = write_windows(lake, track, split, windows, found)
+        report(f"  {split:<11} {len(windows):,} windows{_pace(len(windows), clock)}")
+        splits[split] = replace(summary, windows_parts=names)
+    return replace(start, splits={**start.splits, **splits}, pvd=pvd)
+
+
+def _bare(manifest: Manifest) -> Manifest:
+    splits = {name: replace(split, windows_parts=[]) for name, split in manifest.splits.items()}
+    return replace(manifest, splits=splits)
+
+
+def _summary(intake: Intake) -> SplitSummary:
+    return SplitSummary(
+        read=intake.read,
+        sequences=intake.sequences,
+        quarantined=len(intake.quarantined),
+        frames=intake.frames,
+        windows=intake.windows,
+        truth=intake.truth,
+        subjects=intake.subjects,
+        sequences_parts=intake.parts,
+        windows_parts=[],
+    )
+
+
+def _counting(what: str, total: int, report: Report) -> Callable[[int], None]:
+    began = last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last >= _EVERY_S:
+            last = now
+            report(f"  {what}: {done:,} of {total:,}, {done / (now - began):,.0f} a second")
+
+    return tell
+
+
+def _pace(rows: int, clock: float) -> str:
+    seconds = time.monotonic() - clock
+    return f" in {seconds:.1f} s ({rows / max(seconds, 1e-3):,.0f} a second)"
+
+
+def _version() -> str:
+    try:
+        return metadata.version("poise")
+    except metadata.PackageNotFoundError:
+        return "checkout"

@@ -1,0 +1,140 @@
+"""``jobs/ingest.py`` as a user runs it: a process of its own, with no Poise installed."""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from poise import lake
+from poise.errors import PoiseError
+from poise.raw.layout import write_smoothnet
+from poise.raw.synthetic import Size, sequences
+from poise.rows import SPLITS
+from poise.tracks import Track
+
+JOB = Path(__file__).parents[2] / "jobs" / "ingest.py"
+TRACK = Track.parse("uiprmd/kinect/3D")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw")
+    for split, people in (("train", 3), ("test", 1)):
+        write_smoothnet(folder, TRACK, split, sequences(split, Size(people, 2, 24)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(
+    data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    home = tmp_path_factory.mktemp("undisturbed") / "home"
+    return home, run(home, "--data", os.path.relpath(data, home.parent))
+
+
+def command(home: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
+    ours = ("PYTHONPATH", "POISE_DATA", "POISE_HOME", "POISE_MILVUS_URI", "RAY_ADDRESS")
+    env = {key: value for key, value in os.environ.items() if key not in ours}
+    env |= {"RAY_AUTH_MODE": "disabled", "POISE_HOME": str(home)}
+    return [sys.executable, str(JOB), *arguments], env
+
+
+def run(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    line, env = command(home, *arguments)
+    return subprocess.run(
+        line, env=env, cwd=home.parent, capture_output=True, text=True, timeout=280, check=False
+    )
+
+
+def test_help_teaches(tmp_path: Path) -> None:
+    done = run(tmp_path, "--help")
+    assert done.returncode == 0
+    assert "examples:" in done.stdout
+    assert "ray job submit" in done.stdout
+
+
+def test_a_mistake_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path / "home", "--track", "uiprmd")
+    assert done.returncode == 1
+    assert done.stderr.startswith("ingest: 'uiprmd' is not a track")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (["--track", "uiprmd/kinect/3D"], PoiseError, "POISE_DATA"),
+        (["--data", "nowhere"], PoiseError, "no known track"),
+        (["--data", "nowhere", "--track", "uiprmd/kinect/3D"], PoiseError, "looked for"),
+        (["--nonsense"], SystemExit, "2"),
+        (["--writers", "0"], SystemExit, "2"),
+    ],
+)
+def test_mistakes_are_named_and_nothing_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    error: type[BaseException],
+    message: str,
+) -> None:
+    monkeypatch.delenv("POISE_DATA", raising=False)
+    monkeypatch.syspath_prepend(str(JOB.parent))
+    main = runpy.run_path(str(JOB))["main"]
+    with pytest.raises(error, match=message):
+        main([*arguments, "--home", str(tmp_path / "home")])
+    assert not list(tmp_path.rglob("*.parquet"))
+
+
+@pytest.mark.slow
+def test_twice_in_its_own_process(
+    data: Path, first_run: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    home, first = first_run
+    assert first.returncode == 0, first.stderr
+    assert "8 sequences, 192 frames, 136 windows" in first.stdout
+    assert "Traceback" not in first.stderr
+    again = run(home, "--data", str(data))
+    assert "up to date" in again.stdout
+    assert leftovers(home) == []
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_ended_in_the_middle_and_run_again(data: Path, tmp_path: Path, how: signal.Signals) -> None:
+    home, undisturbed = tmp_path / "home", tmp_path / "undisturbed"
+    line, env = command(home, "--data", str(data))
+    with subprocess.Popen(
+        line, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        for said in process.stdout:
+            if "sequences  " in said:
+                process.send_signal(how)
+                break
+        process.wait(60)
+    assert not lake.has_track(home / "lake", TRACK)
+    assert leftovers(home) == []
+
+    assert run(home, "--data", str(data)).returncode == 0
+    for read in (lake.read_sequences, lake.read_windows):
+        for split in SPLITS:
+            assert read(home / "lake", TRACK, split) == read(undisturbed / "lake", TRACK, split)
+    assert leftovers(home) == []
+
+
+def leftovers(home: Path) -> list[str]:
+    """Processes of this home that are still there after a while to end."""
+    for _ in range(100):
+        running = [" ".join(one.info["cmdline"] or []) for one in psutil.process_iter(["cmdline"])]
+        found = [line for line in running if str(home) in line]
+        if not found:
+            break
+        time.sleep(0.2)
+    return found

@@ -1,0 +1,67 @@
+"""Fitting: every refiner through one door, and on from where it was cut off."""
+
+import pytest
+import torch
+from tests.tinylake import TRACK, write_tiny_lake
+
+from poise.checkpoint import pose_spec
+from poise.fitting import EpochReport, fit
+from poise.loading import PoseBank, TrackSplit, load_split
+from poise_models import catalogue
+from poise_models.refiner import Refiner
+from poise_models.training import Budget
+
+BUDGET = Budget(epochs=3, batch=32, steps_per_epoch=4)
+SMALL = {
+    "synspp": {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1},
+    "smoothnet": {"window": 8, "hidden": 16, "residual": 8, "blocks": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> TrackSplit:
+    folder = tmp_path_factory.mktemp("lake")
+    write_tiny_lake(folder)
+    return load_split(folder, TRACK, "train")
+
+
+def refiner(name: str) -> Refiner:
+    torch.manual_seed(0)
+    return catalogue.build(name, pose_spec(TRACK), SMALL.get(name, {}))
+
+
+def reports(
+    name: str, whole: TrackSplit, upto: int = 99, resume: bytes | None = None
+) -> tuple[list[EpochReport], Refiner]:
+    held = sorted(set(whole.subjects))[-1]
+    built = refiner(name)
+    found = []
+    for report in fit(
+        built, whole.without([held]), whole.only([held]), PoseBank(whole), BUDGET, 0, resume=resume
+    ):
+        found.append(report)
+        if report.epoch == upto:
+            break
+    return found, built
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_refiner_fits(name: str, whole: TrackSplit) -> None:
+    found, built = reports(name, whole)
+    network = name in SMALL
+    assert [r.epoch for r in found] == ([1, 2, 3] if network else [1])
+    assert found[-1].done
+    assert all(r.validation.mpjpe > 0 for r in found)
+    assert all((r.loss is not None) == network for r in found)
+    if name.startswith("offset"):
+        assert built.get_buffer("offset_C").abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: TrackSplit) -> None:
+    straight, _ = reports(name, whole)
+    first, _ = reports(name, whole, upto=1)
+    rest, _ = reports(name, whole, resume=first[0].state)
+    assert [r.epoch for r in rest] == [2, 3]
+    for a, b in zip(straight[1:], rest, strict=True):
+        assert (a.loss, a.validation) == (b.loss, b.validation)
