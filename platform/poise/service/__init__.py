@@ -1,0 +1,1 @@
+"""The service: validation, batching, refinement and HTTP around one champion."""

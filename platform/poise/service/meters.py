@@ -1,0 +1,31 @@
+"""What a replica counts for Prometheus, beside Ray Serve's own request metrics."""
+
+from ray.util import metrics
+
+
+class Meters:
+    """Frames refined, answers by what retrieval did, and seconds per sequence, of one model."""
+
+    def __init__(self, model: str) -> None:
+        self._frames = metrics.Counter(
+            "poise_frames", description="Frames refined.", tag_keys=("model",)
+        )
+        self._answers = metrics.Counter(
+            "poise_answers",
+            description="Sequences refined, by what retrieval did.",
+            tag_keys=("model", "retrieval"),
+        )
+        self._seconds = metrics.Histogram(
+            "poise_refine_seconds",
+            description="From the parsed request to the refined poses.",
+            boundaries=[0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
+            tag_keys=("model",),
+        )
+        for metric in (self._frames, self._answers, self._seconds):
+            metric.set_default_tags({"model": model})
+
+    def count(self, frames: int, retrieval: str, seconds: float) -> None:
+        """Count one answered request."""
+        self._frames.inc(frames)
+        self._answers.inc(tags={"retrieval": retrieval})
+        self._seconds.observe(seconds)

@@ -1,0 +1,138 @@
+"""``jobs/serve.py`` as a user runs it, and ``deploy/serve.yaml`` as Serve reads it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+from pydantic import BaseModel, ValidationError
+from ray.serve.schema import (
+    DeploymentSchema,
+    HTTPOptionsSchema,
+    LoggingConfig,
+    ServeApplicationSchema,
+    ServeDeploySchema,
+)
+from tests.serving import clip, save_untrained
+from tests.tinylake import write_tiny_lake
+
+from poise.service.app import ServiceArgs
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+JOB = REPOSITORY / "jobs" / "serve.py"
+CONFIG = yaml.safe_load((REPOSITORY / "deploy" / "serve.yaml").read_text())
+
+
+def unknown_keys(given: dict[str, Any], schema: type[BaseModel]) -> set[str]:
+    return set(given) - set(schema.model_fields)
+
+
+def test_the_serve_config_has_no_key_that_serve_would_overlook() -> None:
+    assert not unknown_keys(CONFIG, ServeDeploySchema)
+    assert not unknown_keys(CONFIG["http_options"], HTTPOptionsSchema)
+    assert not unknown_keys(CONFIG["logging_config"], LoggingConfig)
+    for application in CONFIG["applications"]:
+        assert not unknown_keys(application, ServeApplicationSchema)
+        for deployment in application.get("deployments", []):
+            assert not unknown_keys(deployment, DeploymentSchema)
+    ServeDeploySchema.model_validate(CONFIG)
+
+
+def test_the_serve_config_builds_our_application() -> None:
+    [application] = CONFIG["applications"]
+    module, name = application["import_path"].split(":")
+    assert callable(getattr(__import__(module, fromlist=[name]), name))
+    args = ServiceArgs.model_validate(application["args"])
+    assert args.model == "poise-uiprmd-kinect-3D@champion"
+    with pytest.raises(ValidationError, match="modle"):
+        ServiceArgs.model_validate({"modle": "x"})
+
+
+def job(*arguments: str) -> subprocess.Popen[str]:
+    # No PYTHONPATH: the job has to find the packages by itself.
+    env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "POISE_HOME")}
+    env |= {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(JOB), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=env,
+    )
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the job until it names its URL; kill it if the test has not stopped it."""
+    process = job(*arguments)
+    output = []
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line)
+            found = re.search(r"Serving \S+ at (http://\S+)", line)
+            if found:
+                yield process, found[1]
+                return
+        pytest.fail("".join(output))
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def test_help_teaches() -> None:
+    output, _ = job("--help").communicate(timeout=60)
+    for word in ("--model", "--port", "champion", "serve deploy deploy/serve.yaml"):
+        assert word in output
+
+
+def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
+    process = job("--home", str(tmp_path), "--port", "0")
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "jobs/sweep.py" in output
+    assert "Traceback" not in output
+
+
+def test_a_taken_port_is_an_error_not_a_traceback(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = job("--home", str(tmp_path), "--port", str(taken.getsockname()[1]))
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "another port" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_and_leaves_nothing_running(tmp_path: Path, ending: signal.Signals) -> None:
+    checkpoint = save_untrained(tmp_path / "mine")
+    write_tiny_lake(tmp_path / "lake")
+    arguments = ("--model", checkpoint, "--home", str(tmp_path), "--port", "0")
+    with started(*arguments) as (process, url):
+        body = {"poses": clip(9).tolist()}
+        answer = httpx.post(f"{url}/v1/refine", json=body, timeout=60).json()
+        assert (answer["frames"], answer["model"]["name"]) == (9, "mine")
+        # The lake's PVD was never built: the service says so and goes on.
+        assert answer["retrieval"] == "unavailable"
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert children
+        process.send_signal(ending)
+        output, _ = process.communicate(timeout=90)
+        assert process.returncode == 0, output
+        assert "Stopped." in output
+    _, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive
