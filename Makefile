@@ -42,5 +42,5 @@ lint: $(READY) ## ruff and mypy --strict
 	$(PYTHON) -m mypy
 
 bench: $(READY) ## ratios against reference implementations, measured side by side
-	$(PYTHON) -m benchmarks $(ARGS)
+	$(PYTHON) -m benchmarks.swaa
 

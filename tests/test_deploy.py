@@ -1,0 +1,24 @@
+"""Deployment files are what their readers expect."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((REPOSITORY / name).read_text())
+    return content
+
+
+def test_cluster_launcher_accepts_the_cluster() -> None:
+    validate_config(prepare_config(read("cluster.yaml")))
+
+
+def test_the_runtime_env_names_the_source_roots() -> None:
+    roots = read("runtime_env.yaml")["env_vars"]["PYTHONPATH"].split(":")
+    assert roots == ["platform", "models", "retrieval"]
+    assert all((REPOSITORY / root).is_dir() for root in roots)
