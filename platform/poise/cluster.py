@@ -43,6 +43,8 @@ def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> It
             "include_dashboard": False,
             "object_store_memory": _OBJECT_STORE_BYTES,
         }
+    # Tells at every start that a cluster of our own wants a token, which its own processes have.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     ray.init(**options)
     # Jobs tell their own progress.
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -185,7 +185,7 @@ def build(args: ServiceArgs) -> Application:
         min_replicas=1,
         max_replicas=args.replicas_max,
         target_ongoing_requests=BATCH_SEQUENCES,
-        look_back_period_s=10,
+        look_back_period_s=15.0,
         upscale_delay_s=5,
         downscale_delay_s=120,
     )

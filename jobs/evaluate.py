@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""Score a refiner on raw data: the same routine as the sweep, on files it may never have seen."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import _paths  # noqa: F401  (finds the source roots)
+
+from poise.errors import PoiseError
+from poise.evaluation import PROTOCOLS, evaluate_raw
+from poise.tables import terminal_table
+from poise.tracks import Track
+from poise.workspace import Workspace
+from poise_models import catalogue
+from poise_models.errors import RefinerError
+from poise_retrieval.errors import RetrievalError
+
+EXAMPLES = """examples:
+  jobs/evaluate.py --model poise-uiprmd-kinect-3D@champion --track uiprmd/kinect/3D
+  jobs/evaluate.py --refiner gaussian1d --data my_data --track uiprmd/kinect/3D --json row.json
+  jobs/evaluate.py --refiner input --track cmu/gaussian-10/3D --protocol per_window --clip 120
+
+--data is a folder in the SmoothNet layout: it holds poses/<dataset>_<estimator>_<representation>/
+with groundtruth/ and detected/. Errors are in mm (3D) or px (2D), Accel per frame^2.
+"""
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--model", help="a registered model (name, name@alias, name/version) or checkpoint folder"
+    )
+    what.add_argument("--refiner", choices=catalogue.names(), help="a refiner by name, untrained")
+    parser.add_argument("--track", required=True, help="dataset/estimator/representation")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("POISE_DATA"), help="default: $POISE_DATA"
+    )
+    parser.add_argument("--split", choices=("train", "test"), default="test")
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default="per_frame",
+        help="denoise tracks: one noise value a frame (honest), or one for every window that "
+        "covers it (the paper's tables)",
+    )
+    parser.add_argument("--clip", type=int, help="cut sequences into clips of this many frames")
+    parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
+    parser.add_argument("--milvus-uri", default=os.environ.get("POISE_MILVUS_URI"))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the row here")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str]) -> int:
+    """Score, print the table, write the row."""
+    options = parse(arguments)
+    evaluation = evaluate_raw(
+        track=Track.parse(options.track),
+        model=options.model,
+        refiner=options.refiner,
+        data=options.data,
+        split=options.split,
+        protocol=options.protocol,
+        clip=options.clip,
+        workspace=Workspace.find(options.home),
+        milvus_uri=options.milvus_uri,
+    )
+    print(terminal_table([evaluation.row]))
+    print(f"retrieval: {evaluation.retrieval}")
+    for rejected in evaluation.rejected:
+        print(f"left out: {rejected}", file=sys.stderr)
+    if options.json:
+        options.json.write_text(json.dumps([evaluation.row.to_json()], indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (PoiseError, RefinerError, RetrievalError) as error:
+        sys.exit(f"evaluate: {error}")

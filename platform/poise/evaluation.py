@@ -1,0 +1,198 @@
+"""Evaluate a refiner on raw data: read, retrieve, refine, score.
+
+Everything after reading is the sweep's own routine (`poise.scoring`).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from poise import lake as lakes
+from poise.checkpoint import ModelCard, load_checkpoint, pose_spec
+from poise.errors import CheckpointError, DataError, LakeError
+from poise.loading import load_split, retrieves
+from poise.pvd import pvd_store
+from poise.raw import open_split, split_exists
+from poise.raw.noise import cut_clips, noise_seed, per_window
+from poise.registry import resolve
+from poise.retriever import Retriever
+from poise.scoring import Row, evaluate
+from poise.sequences import PoseSequence, Rejected
+from poise.tracks import Track
+from poise.workspace import Workspace
+from poise_models import catalogue
+from poise_models.offset import Offset
+from poise_models.refiner import Clip, Refiner, WindowRefiner
+from poise_retrieval.errors import RetrievalError
+
+log = logging.getLogger(__name__)
+
+Protocol = Literal["per_frame", "per_window"]
+PROTOCOLS: tuple[Protocol, ...] = ("per_frame", "per_window")
+
+
+@dataclass(frozen=True)
+class RawEvaluation:
+    """A row, what retrieval did for it, and what had to be left out."""
+
+    row: Row
+    retrieval: str
+    rejected: list[Rejected]
+
+
+def evaluate_raw(
+    track: Track,
+    workspace: Workspace,
+    data: Path | None,
+    model: str | None = None,
+    refiner: str | None = None,
+    split: str = "test",
+    protocol: Protocol = "per_frame",
+    clip: int | None = None,
+    milvus_uri: str | None = None,
+) -> RawEvaluation:
+    """Score a trained model or an untrained refiner on a raw split.
+
+    Args:
+        track: what the data are.
+        workspace: where lake, PVD and registry are looked for.
+        data: raw folder; None for synthetic tracks.
+        model: registered model or checkpoint folder.
+        refiner: name of a refiner instead; the offset is fitted on the train split.
+        split: ``train`` or ``test``.
+        protocol: of denoise tracks, see `poise.raw.noise`.
+        clip: cut sequences into clips of this many frames.
+        milvus_uri: where the PVD is; the workspace's embedded one by default.
+
+    Raises:
+        DataError: nothing to score, or the protocol does not fit the track.
+        CheckpointError: the model does not fit the track.
+    """
+    chosen, card = _refiner(track, workspace, data, model, refiner)
+    sequences, rejected = _read(data, track, split, clip)
+    windows = _windows(sequences, track, split, protocol, chosen)
+    clips = [
+        Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
+        for sequence, windows_NTC in zip(sequences, windows, strict=True)
+    ]
+    retrieval = "not used"
+    if retrieves(chosen) and track.has_pvd:
+        clips, retrieval = _with_neighbours(clips, track, card, workspace, milvus_uri)
+    truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
+    names = [sequence.name for sequence in sequences]
+    seed = card.seed if card else 0
+    return RawEvaluation(
+        evaluate(chosen, clips, truths, names, track, seed).row, retrieval, rejected
+    )
+
+
+def _refiner(
+    track: Track, workspace: Workspace, data: Path | None, model: str | None, name: str | None
+) -> tuple[Refiner, ModelCard | None]:
+    if model is not None:
+        chosen, card = load_checkpoint(resolve(model, workspace.tracking_uri))
+        if chosen.spec != pose_spec(track):
+            raise CheckpointError(
+                f"{model} was trained on {card.track} with {chosen.spec}; "
+                f"{track} has {pose_spec(track)}"
+            )
+        return chosen, card
+    if name is None:
+        raise CheckpointError("name a model or a refiner")
+    chosen = catalogue.build(name, pose_spec(track))
+    if isinstance(chosen, Offset):
+        chosen.fit(*_training_frames(track, workspace, data))
+    elif chosen.learns:
+        raise CheckpointError(
+            f"{name} has to be trained first: give --model, a name from the registry or a "
+            "checkpoint folder (jobs/sweep.py makes both)"
+        )
+    return chosen, None
+
+
+def _training_frames(
+    track: Track, workspace: Workspace, data: Path | None
+) -> tuple[Tensor, Tensor]:
+    if split_exists(data, track, "train"):
+        sequences, _ = _read(data, track, "train", None)
+        truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
+        return (
+            torch.cat([torch.from_numpy(s.detected_FC) for s in sequences]),
+            torch.cat([torch.from_numpy(truth) for truth in truths]),
+        )
+    try:
+        train = load_split(workspace.lake, track, "train")
+    except LakeError as error:
+        raise DataError(
+            f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
+        ) from error
+    return train.detected_FC, train.truth
+
+
+def _read(
+    data: Path | None, track: Track, split: str, clip: int | None
+) -> tuple[list[PoseSequence], list[Rejected]]:
+    sequences: list[PoseSequence] = []
+    rejected: list[Rejected] = []
+    for item in open_split(data, track, split):
+        if isinstance(item, Rejected):
+            rejected.append(item)
+        elif item.truth_FC is None:
+            reason = "no ground truth to score against"
+            rejected.append(Rejected(str(data), item.name, "truth", reason))
+        else:
+            sequences += cut_clips(item, clip) if clip else [item]
+    if not sequences:
+        first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
+        raise DataError(f"{track}: nothing to score in the {split} split of {data}{first}")
+    return sequences, rejected
+
+
+def _windows(
+    sequences: Sequence[PoseSequence],
+    track: Track,
+    split: str,
+    protocol: Protocol,
+    refiner: Refiner,
+) -> list[Tensor | None]:
+    if protocol == "per_frame":
+        return [None] * len(sequences)
+    noise = track.info.noise
+    if noise is None:
+        raise DataError(f"{track} is not a denoise track: --protocol per_window has no noise")
+    length = refiner.window if isinstance(refiner, WindowRefiner) else lakes.WINDOW
+    return [
+        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(split, s.name)))
+        for s in sequences
+        if s.truth_FC is not None
+    ]
+
+
+def _with_neighbours(
+    clips: Sequence[Clip],
+    track: Track,
+    card: ModelCard | None,
+    workspace: Workspace,
+    milvus_uri: str | None,
+) -> tuple[list[Clip], str]:
+    lake = card.lake if card and card.lake else str(workspace.lake)
+    try:
+        with pvd_store(milvus_uri, workspace) as uri:
+            retriever = Retriever(lake, track, uri)
+    except (LakeError, RetrievalError) as error:
+        log.warning("No retrieval, every window stands in for its own neighbour: %s", error)
+        return list(clips), "unavailable"
+    return [_found(clip, retriever) for clip in clips], "used"
+
+
+def _found(clip: Clip, retriever: Retriever) -> Clip:
+    if clip.windows_NTC is None:
+        neighbours_NTC, distances_N = retriever.find(clip.detected_FC)
+    else:
+        neighbours_NTC, distances_N = retriever.find_windows(clip.windows_NTC)
+    return replace(clip, neighbours_NTC=neighbours_NTC, distances_N=distances_N)
