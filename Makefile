@@ -18,7 +18,7 @@ setup: $(READY) ## install into .venv; does nothing when nothing changed
 $(READY): pyproject.toml requirements.lock
 	test -x $(PYTHON) || python3.11 -m venv $(VENV) || python3 -m venv $(VENV)
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 demo: $(READY) ## the main job end to end on this machine (about ten minutes)

@@ -183,19 +183,24 @@ class WindowRefiner(Refiner):
 
     @torch.inference_mode()
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
-        """Refine sequences, their windows batched together across clips."""
+        """Refine sequences, their windows batched together across clips.
+
+        Clips and results stay where the clips are; the network may be on another device.
+        """
         if not clips:
             return []
         self.eval()
         inputs = [self._padded(clip) for clip in clips]
         counts = [len(windows) for windows, _, _ in inputs]
         columns = [torch.cat(column).split(self.chunk) for column in zip(*inputs, strict=True)]
-        parts = [self(*chunk) for chunk in zip(*columns, strict=True)]
-        poses = torch.cat([part.poses_BTC for part in parts]).split(counts)
+        device, home = next(self.parameters()).device, clips[0].detected_FC.device
+        chunks = zip(*columns, strict=True)
+        parts = [self(*(column.to(device) for column in chunk)) for chunk in chunks]
+        poses = torch.cat([part.poses_BTC for part in parts]).to(home).split(counts)
         frames = [len(clip.detected_FC) for clip in clips]
         qualities: list[Tensor | None] = [None] * len(clips)
         if parts[0].quality_BT is not None:
-            quality = torch.cat([part.quality_BT for part in parts]).split(counts)
+            quality = torch.cat([part.quality_BT for part in parts]).to(home).split(counts)
             qualities = [overlap_add(q, f) for q, f in zip(quality, frames, strict=True)]
         return [
             Refined(overlap_add(p, f), q) for p, f, q in zip(poses, frames, qualities, strict=True)

@@ -26,7 +26,7 @@ class EpochReport:
 
     Attributes:
         loss: mean training loss; None where nothing was trained by gradient.
-        validation: scores on the validation subjects.
+        validation: scores on the validation subjects; None where there are none.
         seconds: of training, this epoch.
         state: tensors to resume from, safetensors bytes; empty where there is nothing to resume.
     """
@@ -34,7 +34,7 @@ class EpochReport:
     epoch: int
     epochs: int
     loss: float | None
-    validation: Scores
+    validation: Scores | None
     seconds: float
     state: bytes
 
@@ -47,7 +47,7 @@ class EpochReport:
 def fit(
     refiner: Refiner,
     train: TrackSplit,
-    validation: TrackSplit,
+    validation: TrackSplit | None,
     bank: PoseBank | None,
     budget: Budget,
     seed: int,
@@ -59,7 +59,7 @@ def fit(
     Args:
         refiner: built with fresh weights; seed torch before building it.
         train: sequences to learn from.
-        validation: sequences of other subjects.
+        validation: sequences of other subjects; None where nothing is left to choose.
         bank: poses of the PVD; None trains without retrieval.
         budget: length and speed of the training.
         seed: of every random choice.
@@ -69,7 +69,6 @@ def fit(
     Yields:
         One report an epoch; a single one for refiners that are not trained by gradient.
     """
-    refiner.to(device)
     if not isinstance(refiner, WindowRefiner):
         start = time.perf_counter()
         if isinstance(refiner, Offset):
@@ -77,6 +76,7 @@ def fit(
         seconds = time.perf_counter() - start
         yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
         return
+    refiner.to(device)
     windows = TrainingWindows(train, refiner.window, bank if retrieves(refiner) else None, device)
     trainer = Trainer(refiner, windows, budget, seed)
     refiner.start_from(_mean_offset(refiner, train))
@@ -97,7 +97,11 @@ def _mean_offset(refiner: Refiner, train: TrackSplit) -> Tensor:
     return offset.offset_C
 
 
-def _validate(refiner: Refiner, validation: TrackSplit, bank: PoseBank | None) -> Scores:
+def _validate(
+    refiner: Refiner, validation: TrackSplit | None, bank: PoseBank | None
+) -> Scores | None:
+    if validation is None:
+        return None
     evaluation = evaluate(
         refiner,
         validation.clips(bank if retrieves(refiner) else None),

@@ -5,6 +5,7 @@ loops over windows in Python.
 """
 
 from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -157,10 +158,11 @@ class PoseBank:
         return windows_BTC, torch.where(found_B, distances_B, 1.0)
 
     def to(self, device: str) -> Self:
-        """The bank's tensors on a device."""
+        """The same bank on a device."""
+        moved = copy(self)
         for name in ("truth_FC", "ids_S", "first_S", "last_S"):
-            setattr(self, name, getattr(self, name).to(device))
-        return self
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
 
 
 class TrainingWindows:

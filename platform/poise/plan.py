@@ -10,10 +10,18 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 
 from poise.errors import PlanError, TrackError
@@ -82,10 +90,13 @@ class ResourcesPart(_Part):
 class ValidationPart(_Part):
     """Training subjects held out to choose checkpoints and the champion.
 
-    ``auto`` is the last subject in natural order.
+    ``auto`` is the subject whose detections are off by the median of all subjects'. With ``refit``
+    every refiner is then fitted anew, for its whole budget, on all training subjects: few subjects
+    are too precious to leave one out of the final weights.
     """
 
     subjects: Literal["auto"] | tuple[str, ...] = "auto"
+    refit: bool = False
 
 
 def _refiner(given: Any) -> Any:
@@ -104,6 +115,12 @@ class Plan(_Part):
     resources: ResourcesPart = ResourcesPart()
     validation: ValidationPart = ValidationPart()
     scheduler: Literal["fifo", "asha"] = "fifo"
+
+    @model_validator(mode="after")
+    def _refits_whole_trials(self) -> Self:
+        if self.validation.refit and self.scheduler == "asha":
+            raise ValueError("validation.refit needs scheduler fifo: asha stops trials on the way")
+        return self
 
     def changed(self, tracks: Sequence[str] = (), epochs: int | None = None) -> "Plan":
         """The plan on other tracks, or with one number of epochs for whatever learns."""
@@ -126,6 +143,7 @@ class TrialSpec:
         settings: the refiner's whole configuration.
         budget: None for a refiner that does not learn.
         validation: subjects held out; empty means automatic.
+        refit: whether the final weights come from all training subjects.
     """
 
     key: str
@@ -137,6 +155,7 @@ class TrialSpec:
     budget: Budget | None
     seed: int
     validation: tuple[str, ...]
+    refit: bool
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -210,6 +229,7 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
                     validation=()
                     if plan.validation.subjects == "auto"
                     else plan.validation.subjects,
+                    refit=plan.validation.refit and learns,
                 )
                 yield replace(spec, key=_key(spec))
 

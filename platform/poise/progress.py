@@ -35,6 +35,12 @@ class Progress(TrialProgressCallback):
         spec = self._specs[trial.config["key"]]
         if spec.budget is None:
             return
+        if "refit" in result:
+            log.info(
+                "%s: on all subjects, epoch %d/%d, loss %.4f",
+                _name(spec), result["refit"], spec.budget.epochs, result["loss"],
+            )  # fmt: skip
+            return
         log.info(
             "%s: epoch %d/%d, loss %.4f, validation MPJPE %.2f, Accel %.2f %s",
             _name(spec), result["epoch"], spec.budget.epochs, result["loss"],

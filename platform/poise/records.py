@@ -6,7 +6,8 @@
     <sweep>/trials/<key>/spec.json      what the trial is
                          history.json   metrics of every finished epoch
                          state.safetensors  where training goes on
-                         checkpoint/    the best weights on validation
+                         checkpoint/    the best weights on validation, or those of the refit
+                         refit/         history and state of the refit on all training subjects
                          sequences.csv  test metrics per sequence
                          result.json    how it ended
     <sweep>/tables/                     tables and plot of the last submission
@@ -86,6 +87,11 @@ class TrialFolder:
         """File of the test metrics per sequence."""
         return storage.join(self.uri, "sequences.csv")
 
+    @property
+    def refit(self) -> "TrialFolder":
+        """Records of the refit on all training subjects, a fit of its own."""
+        return TrialFolder(storage.join(self.uri, "refit"))
+
     def begin(self, spec: TrialSpec) -> None:
         """Write down what the trial is."""
         self._write("spec.json", spec.to_json())
@@ -113,6 +119,7 @@ class TrialFolder:
         self._write("result.json", asdict(result))
         if result.status == "finished":
             storage.remove(self._state)
+            storage.remove(self.refit._state)
 
     def result(self) -> Result | None:
         """How the trial ended; None while it has not."""

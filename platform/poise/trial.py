@@ -5,7 +5,7 @@ import io
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 
 import torch
@@ -55,7 +55,10 @@ def train_and_score(
     started = history[0].ended - int(history[0].seconds * 1000) if history else now_ms()
     try:
         data = _Data(spec, lake)
-        _fit(spec, folder, data, "cuda" if gpus > 0 else "cpu", lake, report)
+        device = "cuda" if gpus > 0 else "cpu"
+        _fit(spec, folder, data, device, lake, report)
+        if spec.refit:
+            _refit(spec, folder, data, device, lake, report)
         result = _score(spec, folder, data, started)
     except (PoiseError, RefinerError) as error:
         result = Result("failed", started, now_ms(), str(error))
@@ -63,14 +66,18 @@ def train_and_score(
     return result
 
 
-def held_out(wanted: Iterable[str], subjects: Iterable[str], track: Track) -> tuple[str, ...]:
-    """The training subjects a trial is validated on; by default the last in natural order.
+def held_out(wanted: Iterable[str], train: TrackSplit) -> tuple[str, ...]:
+    """The training subjects a trial is validated on.
+
+    By default the one whose detections are off by the median of all subjects' (the lower of two):
+    neither an easy judge nor an outlier.
 
     Raises:
         PlanError: a subject is not in the train split, or none would be left to train on.
     """
-    have = sorted(set(subjects), key=_natural)
-    chosen = tuple(wanted) or tuple(have[-1:])
+    have = sorted(set(train.subjects), key=_natural)
+    track = train.track
+    chosen = tuple(wanted) or (_typical(have, train),)
     unknown = [subject for subject in chosen if subject not in have]
     if unknown:
         raise PlanError(
@@ -85,19 +92,29 @@ def held_out(wanted: Iterable[str], subjects: Iterable[str], track: Track) -> tu
     return chosen
 
 
+def _typical(subjects: Sequence[str], train: TrackSplit) -> str:
+    raw = catalogue.build("input", pose_spec(train.track), {})
+
+    def error(subject: str) -> float:
+        part = train.only([subject])
+        return evaluate(raw, part.clips(None), part.truths(), part.names, part.track, 0).row.mpjpe
+
+    return sorted(subjects, key=error)[(len(subjects) - 1) // 2]
+
+
 class _Data:
     """A trial's splits; the test split is not touched before the end."""
 
     def __init__(self, spec: TrialSpec, lake: str) -> None:
         self.track = Track.parse(spec.track)
         self.lake = lake
-        whole = load_split(lake, self.track, "train")
-        self.subjects = held_out(spec.validation, whole.subjects, self.track)
-        self.train = whole.without(self.subjects)
-        self.validation = whole.only(self.subjects)
+        self.whole = load_split(lake, self.track, "train")
+        self.subjects = held_out(spec.validation, self.whole)
+        self.train = self.whole.without(self.subjects)
+        self.validation = self.whole.only(self.subjects)
         # Whole: at test time the PVD holds every training subject too. A window's own subject is
         # never among its neighbours.
-        self.bank = PoseBank(whole)
+        self.bank = PoseBank(self.whole)
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
         clips = split.clips(self.bank if retrieves(refiner) else None)
@@ -119,23 +136,54 @@ def _fit(
     for epoch in epochs.values():
         if "loss" in epoch.metrics:
             report({**epoch.metrics, "epoch": epoch.epoch})
-    torch.manual_seed(spec.seed)
-    refiner = catalogue.build(spec.refiner, pose_spec(data.track), spec.settings)
-    budget = spec.budget or Budget(epochs=1)
+    refiner = _fresh(spec, data)
     steps = fit(
-        refiner, data.train, data.validation, data.bank, budget, spec.seed, device, state
-    )  # fmt: skip
+        refiner, data.train, data.validation, data.bank, _budget(spec), spec.seed, device, state
+    )
     for step in _finite(steps):
         metrics = _metrics(step, raw)
         before = [e.metrics["score"] for e in epochs.values() if e.epoch < step.epoch]
         # The best weights go first: should this process die now, the epoch is done again.
         if metrics["score"] < min(before, default=math.inf):
-            save_checkpoint(refiner, _card(spec, step, metrics, lake), folder.checkpoint)
+            save_checkpoint(refiner, _card(spec, step.epoch, metrics, lake), folder.checkpoint)
         epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
         folder.save_epoch(list(epochs.values()), step.state)
         # A scheduler has nothing to decide about what is fitted in one go.
         if step.loss is not None:
             report({**metrics, "epoch": step.epoch})
+
+
+def _refit(
+    spec: TrialSpec, folder: TrialFolder, data: _Data, device: str, lake: str, report: Report
+) -> None:
+    """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
+    records = folder.refit
+    epochs = {epoch.epoch: epoch for epoch in records.history()}
+    refiner = _fresh(spec, data)
+    steps = fit(
+        refiner, data.whole, None, data.bank, _budget(spec), spec.seed, device, records.state()
+    )
+    for step in steps:
+        if step.loss is not None:
+            metrics = {"loss": step.loss}
+            epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
+            records.save_epoch(list(epochs.values()), step.state)
+            report({**metrics, "refit": step.epoch})
+    best = _best(folder).metrics
+    save_checkpoint(refiner, _card(spec, _budget(spec).epochs, best, lake), folder.checkpoint)
+
+
+def _fresh(spec: TrialSpec, data: _Data) -> Refiner:
+    torch.manual_seed(spec.seed)
+    return catalogue.build(spec.refiner, pose_spec(data.track), spec.settings)
+
+
+def _budget(spec: TrialSpec) -> Budget:
+    return spec.budget or Budget(epochs=1)
+
+
+def _best(folder: TrialFolder) -> Epoch:
+    return min(folder.history(), key=lambda epoch: epoch.metrics["score"])
 
 
 def _finite(steps: Iterator[EpochReport]) -> Iterator[EpochReport]:
@@ -149,6 +197,7 @@ def _finite(steps: Iterator[EpochReport]) -> Iterator[EpochReport]:
 
 def _metrics(step: EpochReport, raw: tuple[float, float]) -> dict[str, float]:
     scores = step.validation
+    assert scores is not None  # noqa: S101  (the first fit always validates)
     metrics = {"loss": step.loss} if step.loss is not None else {}
     metrics |= _named(scores)
     metrics["score"] = (scores.mpjpe / raw[0] + scores.accel / raw[1]) / 2
@@ -162,13 +211,13 @@ def _named(scores: Scores) -> dict[str, float]:
     return {"mpjpe": scores.mpjpe, "pa_mpjpe": scores.pa_mpjpe, "accel": scores.accel}
 
 
-def _card(spec: TrialSpec, step: EpochReport, metrics: dict[str, float], lake: str) -> ModelCard:
+def _card(spec: TrialSpec, epochs: int, metrics: dict[str, float], lake: str) -> ModelCard:
     return ModelCard(
         track=spec.track,
         refiner=spec.refiner,
         settings=spec.settings,
         seed=spec.seed,
-        epochs=step.epoch,
+        epochs=epochs,
         lake=lake,
         manifest=spec.manifest,
         metrics=metrics,
@@ -176,7 +225,7 @@ def _card(spec: TrialSpec, step: EpochReport, metrics: dict[str, float], lake: s
 
 
 def _score(spec: TrialSpec, folder: TrialFolder, data: _Data, started: int) -> Result:
-    best, card = load_checkpoint(folder.checkpoint)
+    best, _ = load_checkpoint(folder.checkpoint)
     test = load_split(data.lake, data.track, "test")
     evaluation = data.evaluate(best, test, spec.seed)
     storage.write_bytes(folder.sequences, _sequences_csv(evaluation).encode())
@@ -184,7 +233,7 @@ def _score(spec: TrialSpec, folder: TrialFolder, data: _Data, started: int) -> R
         "finished",
         started,
         now_ms(),
-        validation={k: v for k, v in card.metrics.items() if k != "loss"},
+        validation={k: v for k, v in _best(folder).metrics.items() if k != "loss"},
         held_out=data.subjects,
         row=evaluation.row,
     )

@@ -10,20 +10,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tests.mlflowserver import free_port, fresh_store
 from tests.tinylake import TRACK, write_tiny_lake
 
+from poise.checkpoint import load_checkpoint
 from poise.cluster import connect as connect_ray
 from poise.errors import BusyError, LakeError, PlanError
-from poise.loading import load_split
+from poise.fitting import EpochReport
+from poise.loading import TrackSplit, load_split
 from poise.locks import exclusive
 from poise.manifest import manifest_hash, read_manifest
+from poise.metrics import Scores
 from poise.plan import Plan, TrialSpec, grid
 from poise.records import Result, SweepFolder, TrialFolder
 from poise.sweep import republish, run_sweep
 from poise.tables import Entry
 from poise.tracking import TRIAL_KEY, connect
 from poise.trial import held_out, train_and_score
+from poise_models.offset import Offset, OffsetConfig
 
 SYNSPP = {
     "name": "synspp",
@@ -66,8 +71,8 @@ def run_trial(trial: TrialFolder, lake: str, cut_after: int | None = None) -> li
     reported = []
 
     def report(metrics: dict[str, float]) -> None:
-        reported.append(metrics["epoch"])
-        if metrics["epoch"] == cut_after:
+        reported.append(metrics["refit"] + 100 if "refit" in metrics else metrics["epoch"])
+        if reported[-1] == cut_after:
             raise CutOffError
 
     train_and_score(trial, lake, cpus=1, gpus=0, report=report)
@@ -97,18 +102,54 @@ def test_a_trial_cut_off_after_any_epoch_ends_in_the_same_numbers(
         assert one == other
 
 
-def test_a_trial_keeps_the_epoch_that_is_best_on_validation(lake: str, tmp_path: Path) -> None:
-    # A rate this high makes later epochs worse.
-    trial = begun(lake, tmp_path, budget={**BUDGET, "learning_rate": 0.3, "epochs": 4})
+def test_a_trial_keeps_the_epoch_that_is_best_on_validation(
+    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scripted(*_: Any) -> Iterator[EpochReport]:
+        for epoch, mpjpe in enumerate((30.0, 10.0, 20.0), start=1):
+            yield EpochReport(epoch, 3, 0.1, Scores(mpjpe, mpjpe, 1.0, 1.0, 100), 0.0, b"")
+
+    monkeypatch.setattr("poise.trial.fit", scripted)
+    trial = begun(lake, tmp_path)
     run_trial(trial, lake)
-    scores = [epoch.metrics["score"] for epoch in trial.history()]
     result = trial.result()
     assert result is not None
     assert result.validation is not None
-    assert min(scores) < scores[-1]
-    assert result.validation["score"] == min(scores)
+    assert result.validation["mpjpe"] == 10.0
     card = json.loads(Path(trial.checkpoint, "checkpoint.json").read_text())
-    assert card["epochs"] == scores.index(min(scores)) + 1
+    assert card["epochs"] == 2
+
+
+REFIT = {"subjects": "auto", "refit": True}
+
+
+def test_a_refit_learns_from_every_training_subject(lake: str, tmp_path: Path) -> None:
+    trial = begun(lake, tmp_path, "offset", validation=REFIT)
+    run_trial(trial, lake)
+    refiner, card = load_checkpoint(trial.checkpoint)
+    whole = load_split(lake, TRACK, "train")
+    expected = Offset(refiner.spec, OffsetConfig())
+    expected.fit(whole.detected_FC, whole.truth)
+    torch.testing.assert_close(refiner.get_buffer("offset_C"), expected.offset_C)
+    result = trial.result()
+    assert result is not None
+    assert result.validation is not None
+    assert card.metrics["score"] == result.validation["score"]
+
+
+@pytest.mark.parametrize("cut_after", [2, 101, 103])
+def test_a_refit_that_was_cut_off_ends_in_the_same_weights(
+    lake: str, tmp_path: Path, cut_after: int
+) -> None:
+    whole = begun(lake, tmp_path / "whole", validation=REFIT)
+    cut = begun(lake, tmp_path / "cut", validation=REFIT)
+    assert run_trial(whole, lake) == [1, 2, 3, 101, 102, 103]
+    with pytest.raises(CutOffError):
+        run_trial(cut, lake, cut_after)
+    run_trial(cut, lake)
+    assert timeless(cut.result()) == timeless(whole.result())
+    one, other = (Path(t.checkpoint, "weights.safetensors").read_bytes() for t in (cut, whole))
+    assert one == other
 
 
 def test_the_score_of_the_input_is_one(lake: str, tmp_path: Path) -> None:
@@ -118,8 +159,7 @@ def test_the_score_of_the_input_is_one(lake: str, tmp_path: Path) -> None:
     assert result is not None
     assert result.validation is not None
     assert result.validation["score"] == 1.0
-    last = sorted(set(load_split(lake, TRACK, "train").subjects))[-1]
-    assert result.held_out == (last,)
+    assert len(result.held_out) == 1
 
 
 def test_validation_subjects_never_train(
@@ -140,18 +180,35 @@ def test_validation_subjects_never_train(
     assert seen["train"]
 
 
+def off_by(errors: dict[str, float]) -> TrackSplit:
+    """One sequence a subject, each joint but the root off by so many metres."""
+    truth = torch.randn(12, 51)
+    shift = torch.ones(17, 3) * torch.tensor([[0.0]] + [[1.0]] * 16)
+    return TrackSplit(
+        track=TRACK,
+        names=list(errors),
+        subjects=list(errors),
+        sequence_ids_S=torch.arange(len(errors)),
+        offsets_S=torch.arange(len(errors) + 1) * 12,
+        detected_FC=torch.cat([truth + error * shift.flatten() for error in errors.values()]),
+        truth_FC=truth.repeat(len(errors), 1),
+        neighbour_ids_NK=None,
+        neighbour_distances_NK=None,
+    )
+
+
 @pytest.mark.parametrize(
-    ("wanted", "have", "expected"),
+    ("wanted", "errors", "expected"),
     [
-        ((), ["s2", "s10", "s9"], ("s10",)),
-        ((), ["10", "9", "m"], ("m",)),
-        (("s2", "s9"), ["s2", "s10", "s9"], ("s2", "s9")),
+        ((), {"a": 0.3, "b": 0.1, "c": 0.2}, ("c",)),
+        ((), {"a": 0.3, "b": 0.1, "c": 0.2, "d": 9.0}, ("c",)),
+        (("b", "c"), {"a": 0.3, "b": 0.1, "c": 0.2}, ("b", "c")),
     ],
 )
-def test_the_held_out_subject_is_the_last_in_natural_order(
-    wanted: tuple[str, ...], have: list[str], expected: tuple[str, ...]
+def test_the_held_out_subject_is_the_one_with_the_median_error(
+    wanted: tuple[str, ...], errors: dict[str, float], expected: tuple[str, ...]
 ) -> None:
-    assert held_out(wanted, have, TRACK) == expected
+    assert held_out(wanted, off_by(errors)) == expected
 
 
 @pytest.mark.parametrize(
@@ -166,7 +223,7 @@ def test_impossible_validation_subjects_are_refused(
     wanted: tuple[str, ...], have: list[str], match: str
 ) -> None:
     with pytest.raises(PlanError, match=match):
-        held_out(wanted, have, TRACK)
+        held_out(wanted, off_by(dict.fromkeys(have, 0.1)))
 
 
 def test_a_trial_that_leaves_the_finite_numbers_fails_with_the_reason(
