@@ -102,8 +102,9 @@ def _describe(track: Track) -> TrackInfo:
         joints = _JOINTS_2D.get((track.dataset, track.estimator), _JOINTS_2D.get(track.dataset))
         if joints is None:
             raise TrackError(f"no 2D track {track}: known data sets are {_known(_JOINTS_2D)}")
-        scale = 500.0 if track.dataset == "h36m" else 1.0
-        return TrackInfo(joints, 2, (), None, _FPS.get(track.dataset), scale, "px", folder)
+        # JHMDB is stored relative to the image, whose size changes from video to video.
+        scale, unit = (500.0, "px") if track.dataset == "h36m" else (1.0, "image sizes")
+        return TrackInfo(joints, 2, (), None, _FPS.get(track.dataset), scale, unit, folder)
     known = _JOINTS_3D.get(track.dataset)
     if known is None:
         raise TrackError(f"no track {track}: known data sets are {_known(_JOINTS_3D)}")
