@@ -17,7 +17,7 @@ from poise_models.filters import (
     SavitzkyGolayConfig,
 )
 from poise_models.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
-from poise_models.refiner import PoseSpec, Refiner
+from poise_models.refiner import PoseSpec, Refiner, WindowRefiner
 from poise_models.smoothnet import SmoothNet, SmoothNetConfig
 from poise_models.synspp import SynSPP, SynSPPConfig
 
@@ -49,6 +49,11 @@ def title(name: str) -> str:
 def learns(name: str) -> bool:
     """Whether the refiner has to be trained before it is of use."""
     return bool(_entry(name)[0].learns)
+
+
+def trains(name: str) -> bool:
+    """Whether the refiner is a network, which learns by gradient within a budget."""
+    return issubclass(_entry(name)[0], WindowRefiner)
 
 
 def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) -> Refiner:

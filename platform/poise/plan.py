@@ -72,7 +72,7 @@ class RefinerPart(_Part):
 
 
 class OverridePart(_Part):
-    """One variant of the refiners it names (all that learn, where it names none)."""
+    """One variant of the refiners it names (all networks, where it names none)."""
 
     label: str
     refiners: tuple[str, ...] = ()
@@ -90,9 +90,8 @@ class ResourcesPart(_Part):
 class ValidationPart(_Part):
     """Training subjects held out to choose checkpoints and the champion.
 
-    ``auto`` is the subject whose detections are off by the median of all subjects'. With ``refit``
-    every refiner is then fitted anew, for its whole budget, on all training subjects: few subjects
-    are too precious to leave one out of the final weights.
+    ``auto`` is the last subject in natural order. With ``refit`` every refiner is then fitted anew,
+    for its whole budget, on all training subjects.
     """
 
     subjects: Literal["auto"] | tuple[str, ...] = "auto"
@@ -123,7 +122,7 @@ class Plan(_Part):
         return self
 
     def changed(self, tracks: Sequence[str] = (), epochs: int | None = None) -> "Plan":
-        """The plan on other tracks, or with one number of epochs for whatever learns."""
+        """The plan on other tracks, or with one number of epochs for all networks."""
         given = self.model_dump()
         if tracks:
             given["tracks"] = list(tracks)
@@ -141,7 +140,7 @@ class TrialSpec:
         key: hash of everything below but the label, and of the `SCHEMA`.
         manifest: hash of the track's manifest in the lake.
         settings: the refiner's whole configuration.
-        budget: None for a refiner that does not learn.
+        budget: None for what is no network.
         validation: subjects held out; empty means automatic.
         refit: whether the final weights come from all training subjects.
     """
@@ -191,7 +190,7 @@ def load_plan(name: str | Path) -> Plan:
 
 
 def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
-    """All trials of a plan, in its order; a refiner that does not learn runs with one seed.
+    """All trials of a plan, in its order; what is no network runs with one seed.
 
     Args:
         plan: the plan.
@@ -215,8 +214,8 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
     for track in plan.tracks:
         for where, part in _variants(plan):
             full = _full_settings(track, where, part)
-            learns = catalogue.learns(part.name)
-            for seed in plan.seeds if learns else plan.seeds[:1]:
+            trains = catalogue.trains(part.name)
+            for seed in plan.seeds if trains else plan.seeds[:1]:
                 spec = TrialSpec(
                     key="",
                     track=track,
@@ -224,12 +223,12 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
                     refiner=part.name,
                     label=part.label,
                     settings=full,
-                    budget=Budget(**part.budget.given()) if learns else None,
+                    budget=Budget(**part.budget.given()) if trains else None,
                     seed=seed,
                     validation=()
                     if plan.validation.subjects == "auto"
                     else plan.validation.subjects,
-                    refit=plan.validation.refit and learns,
+                    refit=plan.validation.refit and catalogue.learns(part.name),
                 )
                 yield replace(spec, key=_key(spec))
 
@@ -243,7 +242,7 @@ def _variants(plan: Plan) -> Iterator[tuple[str, RefinerPart]]:
             (f"overrides[{k}]", override)
             for k, override in enumerate(plan.overrides)
             if part.name in override.refiners
-            or (not override.refiners and catalogue.learns(part.name))
+            or (not override.refiners and catalogue.trains(part.name))
         ]
         if not chosen:
             yield where, part.model_copy(update={"budget": base})

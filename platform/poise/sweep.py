@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,12 @@ from poise.plan import Plan, ResourcesPart, TrialSpec, grid
 from poise.plots import precision_plot
 from poise.progress import Progress
 from poise.publisher import Publisher
-from poise.records import Result, SweepFolder
+from poise.records import SweepFolder
 from poise.registry import crown
 from poise.tables import Entry, csv_text, markdown
 from poise.tracking import Mirror
 from poise.tracks import Track
 from poise.trial import train_and_score
-from poise_models import catalogue
 
 log = logging.getLogger(__name__)
 
@@ -161,17 +161,25 @@ def _published(
 
 
 def _crown_best(mirror: Mirror, specs: Sequence[TrialSpec]) -> Iterator[str]:
-    best: dict[str, tuple[float, TrialSpec, Result]] = {}
-    for spec in specs:
-        result = mirror.sweep.trial(spec.key).result()
-        if result is None or result.validation is None or not catalogue.learns(spec.refiner):
+    """Crown the best network of each track; other refiners are yardsticks, but may be better."""
+    for track in dict.fromkeys(spec.track for spec in specs):
+        scores = {}
+        for spec in specs:
+            result = mirror.sweep.trial(spec.key).result()
+            if spec.track == track and result is not None and result.validation is not None:
+                scores[spec.key] = (result.validation["score"], spec, result)
+        networks = [key for key, (_, spec, _) in scores.items() if spec.budget is not None]
+        if not networks:
             continue
-        score = result.validation["score"]
-        if spec.track not in best or score < best[spec.track][0]:
-            best[spec.track] = (score, spec, result)
-    for _, spec, result in best.values():
+        champion, spec, result = min((scores[key] for key in networks), key=itemgetter(0))
         folder = mirror.sweep.trial(spec.key)
         yield crown(mirror.client, mirror.run_id(spec.key), folder, spec, result)
+        best, rival, _ = min(scores.values(), key=itemgetter(0))
+        if best < champion:
+            yield (
+                f"careful: on the validation subjects {', '.join(result.held_out)} "
+                f"{rival.title} scores better than {spec.title} ({best:.3f} against {champion:.3f})"
+            )
 
 
 def _run(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str) -> None:

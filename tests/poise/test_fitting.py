@@ -51,7 +51,7 @@ def test_every_refiner_fits(name: str, whole: TrackSplit) -> None:
     network = name in SMALL
     assert [r.epoch for r in found] == ([1, 2, 3] if network else [1])
     assert found[-1].done
-    assert all(r.validation.mpjpe > 0 for r in found)
+    assert all(r.validation is not None and r.validation.mpjpe > 0 for r in found)
     assert all((r.loss is not None) == network for r in found)
     if name.startswith("offset"):
         assert built.get_buffer("offset_C").abs().sum() > 0

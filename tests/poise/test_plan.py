@@ -93,7 +93,7 @@ def test_refiners_and_settings_are_checked_before_anything_runs(
         grid(plan, MANIFESTS)
 
 
-def test_the_grid_has_one_trial_for_each_seed_of_what_learns(tmp_path: Path) -> None:
+def test_the_grid_has_one_trial_for_each_seed_of_a_network(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, SMALL + "seeds: [0, 1, 2]\n")
     specs = grid(plan, MANIFESTS)
     assert [(spec.refiner, spec.seed) for spec in specs] == [
@@ -142,7 +142,7 @@ def test_the_key_is_the_content(tmp_path: Path) -> None:
     assert grid(plan, {TRACK: "other"})[1].key != spec.key
 
 
-def test_what_does_not_learn_keeps_its_key_when_the_budget_changes(tmp_path: Path) -> None:
+def test_what_is_no_network_keeps_its_key_when_the_budget_changes(tmp_path: Path) -> None:
     longer = plan_of(tmp_path, SMALL).changed(epochs=7)
     before, after = grid(plan_of(tmp_path, SMALL), MANIFESTS), grid(longer, MANIFESTS)
     assert before[0].key == after[0].key

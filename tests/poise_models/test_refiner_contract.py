@@ -101,7 +101,7 @@ def test_networks_learn(name: str, representation: str) -> None:
 def test_unknown_names_and_settings_say_what_there_is() -> None:
     with pytest.raises(UnknownRefinerError, match="did you mean synspp"):
         catalogue.build("synsp", SPECS["3D"])
-    with pytest.raises(ConfigError, match="widht.*it has .*width"):
+    with pytest.raises(ConfigError, match=r"widht.*it has .*width"):
         catalogue.build("synspp", SPECS["3D"], {"widht": 3})
     with pytest.raises(ConfigError, match="window"):
         catalogue.build("synspp", SPECS["3D"], {"window": 1})

@@ -72,8 +72,12 @@ def test_a_resumed_training_ends_in_the_very_same_weights(schedule: str) -> None
 def test_a_loss_that_is_not_finite_stops_the_training() -> None:
     run = trainer(Budget(epochs=50, batch=20, learning_rate=1e30))
     with pytest.raises(NonFiniteLossError, match="learning_rate"):
-        for _ in range(50):
-            run.epoch()
+        _all_epochs(run)
+
+
+def _all_epochs(run: Trainer) -> None:
+    while not run.done:
+        run.epoch()
 
 
 def test_budgets_that_make_no_sense_are_refused() -> None:
