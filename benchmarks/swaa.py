@@ -44,7 +44,8 @@ def main() -> None:
             torch.testing.assert_close(overlap_add(windows, frames), other(windows))
             found = compare(partial(overlap_add, windows, frames), partial(other, windows))
             print(
-                f"  T = {length:2}: {1e3 * found.ours:6.2f} ms, {name} {1e3 * found.other:7.2f} ms, "
+                f"  T = {length:2}: {1e3 * found.ours:6.2f} ms, "
+                f"{name} {1e3 * found.other:7.2f} ms, "
                 f"{found.ratio:5.1f} times faster"
             )
 
