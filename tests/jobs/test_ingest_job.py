@@ -122,7 +122,8 @@ def test_ended_in_the_middle_and_run_again(data: Path, tmp_path: Path, how: sign
     assert not lake.has_track(home / "lake", TRACK)
     assert leftovers(home) == []
 
-    assert run(home, "--data", str(data)).returncode == 0
+    for folder in (home, undisturbed):
+        assert run(folder, "--data", str(data)).returncode == 0
     for read in (lake.read_sequences, lake.read_windows):
         for split in SPLITS:
             assert read(home / "lake", TRACK, split) == read(undisturbed / "lake", TRACK, split)
