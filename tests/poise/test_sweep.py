@@ -326,7 +326,7 @@ def _score(folder: SweepFolder, key: str) -> float:
 def test_a_sweep_without_mlflow_finishes_and_is_published_later(
     cluster: None, lake: str, tmp_path: Path
 ) -> None:
-    plan, sweeps = plan_of("input", "offset"), str(tmp_path / "sweeps")
+    plan, sweeps = plan_of("input", SYNSPP), str(tmp_path / "sweeps")
     nowhere = f"http://127.0.0.1:{free_port()}"
     alone = run_sweep(plan, lake, sweeps, nowhere, publish_every=0.5)
     assert len(alone.entries) == 2

@@ -72,7 +72,7 @@ def test_terminal_columns_align_and_bold_needs_a_terminal() -> None:
 def test_markdown_has_one_table_a_track_in_its_own_unit() -> None:
     text = markdown([*ENTRIES, entry("input", 4.0, 2.0, track=FLAT)])
     assert text.count("| Refiner |") == 2
-    assert "| MPJPE px |" in text
+    assert "| MPJPE image sizes |" in text
     assert "**50.00 ± 1.41**" in text
     widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
     assert widths == {6}

@@ -12,7 +12,10 @@ SPECS = {
     "2D": PoseSpec(16, 2, (), centre=False),
     "smpl": PoseSpec(24, 6, (), centre=False),
 }
-SMALL = {"synspp": {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}}
+SMALL = {
+    "synspp": {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1},
+    "smoothnet": {"hidden": 32, "residual": 16, "blocks": 1},
+}
 NETWORKS = [name for name in catalogue.names() if name in ("smoothnet", "synspp")]
 
 
