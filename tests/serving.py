@@ -14,6 +14,7 @@ from tests.tinylake import TRACK
 
 from poise import lake as lakes
 from poise.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.cluster import start
 from poise.loading import PoseBank, load_split
 from poise_models import catalogue
 from poise_retrieval.embedding import embed
@@ -61,7 +62,7 @@ def small_ray() -> Iterator[None]:
     """Run a local Ray whose workers find the packages and the tests."""
     os.environ["RAY_AUTH_MODE"] = "disabled"
     path = os.pathsep.join(str(root.resolve()) for root in ROOTS)
-    ray.init(
+    start(
         num_cpus=2,
         include_dashboard=False,
         object_store_memory=100_000_000,

@@ -3,10 +3,11 @@
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 import ray.data
 
@@ -14,6 +15,9 @@ log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 1_000_000_000
 _ROOTS = ("platform", "models", "retrieval")
+#: Ray gives its processes 30 seconds to come up, which a busy machine may not manage at first.
+_STARTS = 3
+_START_TIMEOUT = "timed out during startup"
 
 
 @contextmanager
@@ -45,7 +49,7 @@ def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> It
         }
     # Tells at every start that a cluster of our own wants a token, which its own processes have.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    ray.init(**options)
+    start(**options)
     # Jobs tell their own progress.
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -55,6 +59,27 @@ def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> It
         yield
     finally:
         ray.shutdown()
+
+
+def start(**options: Any) -> None:
+    """Call ``ray.init``; try again where the processes it starts do not come up in time."""
+    for left in reversed(range(_STARTS)):
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            _kill(set(psutil.Process().children(recursive=True)) - before)
+            if _START_TIMEOUT not in str(error) or not left:
+                raise
+            log.warning("Ray did not come up in time; starting it again, %d tries left", left)
+
+
+def _kill(processes: set[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
 
 
 def available_cpus() -> int:
