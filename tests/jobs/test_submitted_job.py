@@ -1,0 +1,109 @@
+"""A sweep submitted to a Ray cluster that does not have Poise installed."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.mlflowserver import free_port
+from tests.sweepjob import ROOT, environment, prepare, rows, statuses
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return prepare(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real head node in a process group of its own; yields the address for job submission."""
+    # Unix socket paths must be short, and the head must not stand in the checkout.
+    scratch = Path(tempfile.mkdtemp(prefix="poise-"))
+    elsewhere = tmp_path_factory.mktemp("head")
+    try:
+        # As in poise.cluster: a busy machine may need more than Ray's thirty seconds.
+        for _ in range(3):
+            process, address = _start_head(scratch, elsewhere)
+            if _answers(process, address):
+                yield address
+                return
+            _end(process)
+        pytest.fail((elsewhere / "head.log").read_text())
+    finally:
+        _end(process)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _start_head(scratch: Path, cwd: Path) -> tuple[subprocess.Popen[bytes], str]:
+    ports = {name: free_port() for name in ("port", "dashboard-port", "ray-client-server-port")}
+    agent = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port")
+    ports |= {name: free_port() for name in (*agent, "node-manager-port", "object-manager-port")}
+    start = [
+        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2",
+        "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true",
+        "--object-store-memory=100000000", "--disable-usage-stats",
+        f"--temp-dir={scratch}",
+        *(f"--{name}={port}" for name, port in ports.items()),
+    ]  # fmt: skip
+    with (cwd / "head.log").open("wb") as log:
+        process = subprocess.Popen(
+            start, cwd=cwd, env=environment(), stdout=log, stderr=log, start_new_session=True
+        )
+    return process, f"http://127.0.0.1:{ports['dashboard-port']}"
+
+
+def _answers(process: subprocess.Popen[bytes], address: str) -> bool:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if _submit(address, ["--", "true"]).returncode == 0:
+            return True
+        time.sleep(1)
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _submit(address: str, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    ray = str(Path(sys.executable).with_name("ray"))
+    return subprocess.run(
+        [ray, "job", "submit", "--address", address, *arguments],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=250,
+        check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["interpreter", "script"])
+def test_a_submitted_job_runs_on_a_cluster_that_knows_nothing_of_poise(
+    head: str, home: Path, form: str
+) -> None:
+    if form == "script":
+        # The short form has no room for options; it runs the demo plan.
+        env = json.dumps({"env_vars": {"POISE_HOME": str(home)}})
+        done = _submit(head, ["--working-dir", ".", "--runtime-env-json", env, "jobs/sweep.py"])
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "SynSP++" in done.stdout
+        assert (home / "sweeps" / "demo" / "tables" / "plot.png").is_file()
+        return
+    options = ["--plan", str(home / "tiny.yaml"), "--home", str(home), "--epochs", "2"]
+    entry = ["python", "jobs/sweep.py", *options, "--json", f"{home}/rows.json"]
+    done = _submit(head, ["--working-dir", ".", "--", *entry])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "epoch 2/2" in done.stdout
+    assert [row["refiner"] for row in rows(home)] == ["input", "offset", "synspp"]
+    assert set(statuses(home).values()) == {"FINISHED"}
