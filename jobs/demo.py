@@ -52,10 +52,10 @@ def main(arguments: list[str]) -> int:
     def say(line: str) -> None:
         print(f"\n[{time.monotonic() - clock:5.0f} s] {line}", flush=True)
 
+    workspace = Workspace.use(options.home)
     plan = load_plan("demo-full" if options.full else "demo")
     if options.data is None:
         plan = plan.changed(tracks=[SYNTHETIC])
-    workspace = Workspace.find(options.home)
     data = Path(options.data) if options.data else None
     outcome, served = run_demo(plan, workspace, data, say)
     print("\n" + terminal(outcome.entries, colour=sys.stdout.isatty()) + "\n")

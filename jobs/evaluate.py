@@ -24,7 +24,8 @@ EXAMPLES = """examples:
   jobs/evaluate.py --refiner input --track cmu/gaussian-10/3D --protocol per_window --clip 120
 
 --data is a folder in the SmoothNet layout: it holds poses/<dataset>_<estimator>_<representation>/
-with groundtruth/ and detected/. Errors are in mm (3D) or px (2D), Accel per frame^2.
+with groundtruth/ and detected/. Errors are in mm (3D; SMPL with --smpl), px
+(2D) or degrees (SMPL without), Accel per frame^2.
 """
 
 
@@ -52,6 +53,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--clip", type=int, help="cut sequences into clips of this many frames")
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
+    parser.add_argument(
+        "--smpl",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of SMPL_NEUTRAL.pkl, for joints of SMPL tracks (default: $POISE_SMPL)",
+    )
     parser.add_argument("--milvus-uri", default=os.environ.get("POISE_MILVUS_URI"))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the row here")
     return parser.parse_args(arguments)
@@ -60,6 +67,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Score, print the table, write the row."""
     options = parse(arguments)
+    workspace = Workspace.use(options.home)
     evaluation = evaluate_raw(
         track=Track.parse(options.track),
         model=options.model,
@@ -68,8 +76,9 @@ def main(arguments: list[str]) -> int:
         split=options.split,
         protocol=options.protocol,
         clip=options.clip,
-        workspace=Workspace.find(options.home),
+        workspace=workspace,
         milvus_uri=options.milvus_uri,
+        body_folder=options.smpl,
     )
     print(terminal_table([evaluation.row]))
     print(f"retrieval: {evaluation.retrieval}")

@@ -17,6 +17,7 @@ from poise.errors import PoiseError
 from poise.ingest import ingest
 from poise.sources import tracks_in
 from poise.tracks import Track
+from poise.workspace import Workspace
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """examples:
@@ -24,6 +25,7 @@ EXAMPLES = """examples:
                                                    synthetic one that needs no data at all
   jobs/ingest.py --data my_data --track uiprmd/kinect/3D
   jobs/ingest.py --milvus-uri http://milvus:19530 --writers 4 --lake s3://bucket/lake
+  jobs/ingest.py --track aist/spin/3D --no-pvd     sequences and windows only
   ray job submit --working-dir . jobs/ingest.py
 
 A track that did not change since its last ingest is left alone. An ingest that was cut short is
@@ -49,6 +51,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a Milvus (default: $POISE_MILVUS_URI, else an embedded server)")  # fmt: skip
     add("--writers", type=int, default=1, metavar="N", choices=range(1, 65),
         help="tasks writing to Milvus at once (1); more only with a full-size server")  # fmt: skip
+    add("--no-pvd", dest="pvd", action="store_false",
+        help="sequences and windows only, without Milvus; neighbours are absent until the job runs "
+        "again without this")  # fmt: skip
     add("--force", action="store_true", help="ingest again although nothing changed")
     return parser.parse_args(arguments)
 
@@ -70,6 +75,7 @@ def main(arguments: list[str]) -> None:
     def say(line: str) -> None:
         print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True)
 
+    Workspace.use(given.home)
     tracks = chosen(given.track, given.data)
     with ExitStack() as stack:
         if len(tracks) > 1:  # one cluster for all of them
@@ -83,6 +89,7 @@ def main(arguments: list[str]) -> None:
                 milvus_uri=given.milvus_uri,
                 writers=given.writers,
                 force=given.force,
+                pvd=given.pvd,
                 report=say,
             )
 

@@ -34,7 +34,7 @@ def main() -> int:
     args = _arguments()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _terminate)
-    workspace = Workspace.find(args.home)
+    workspace = Workspace.use(args.home)
     try:
         print("Starting; this takes about 20 seconds.", flush=True)
         with pvd_store(args.milvus_uri, workspace) as milvus_uri:

@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> int:
     """Run, print the table, write the rows; 1 if no trial finished."""
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+    Workspace.use(options.home)
     outcome = run(load_plan(options.plan).changed(options.track, options.epochs), options)
     print("\n" + terminal(outcome.entries, colour=sys.stdout.isatty()) + "\n")
     for trial, reason in outcome.failures:

@@ -26,6 +26,9 @@ class WindowSource(Protocol):
     def __len__(self) -> int:
         """Number of windows."""
 
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Numbers of all windows in the order of an epoch: every one once, shuffled."""
+
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         """Windows by number; random choices (neighbour, noise) draw from ``generator``."""
 
@@ -92,7 +95,7 @@ class Trainer:
         device = next(self.network.parameters()).device
         torch.manual_seed(self.seed * 1_000_003 + self.epochs_done)
         generator = torch.Generator(device).manual_seed(torch.initial_seed())
-        order = torch.randperm(len(self.source), generator=generator, device=device)
+        order = self.source.order(generator)
         total = torch.zeros((), device=device)
         self.network.train()
         for step in range(self.steps):

@@ -11,6 +11,8 @@ import psutil
 import ray
 import ray.data
 
+from poise import datasets, smpl
+
 log = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 1_000_000_000
@@ -96,7 +98,7 @@ def resources() -> str:
 
 
 def _worker_env(more: Mapping[str, str]) -> dict[str, str]:
-    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **more}
+    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **datasets.worker_env(), **smpl.worker_env(), **more}
     roots = _source_roots()
     if roots:
         env["PYTHONPATH"] = os.pathsep.join(roots)

@@ -9,8 +9,16 @@ class TrackError(PoiseError):
     """A track is unknown, or its name is not ``dataset/estimator/representation``."""
 
 
+class CatalogueError(PoiseError):
+    """A TOML file that describes a data set cannot be used."""
+
+
 class DataError(PoiseError):
     """A raw file or folder cannot be used at all."""
+
+
+class ImageNameError(DataError):
+    """The path of an image matches none of its data set's patterns."""
 
 
 class LakeError(PoiseError):

@@ -55,6 +55,7 @@ def evaluate_raw(
     protocol: Protocol = "per_frame",
     clip: int | None = None,
     milvus_uri: str | None = None,
+    body_folder: Path | None = None,
 ) -> RawEvaluation:
     """Score a trained model or an untrained refiner on a raw split.
 
@@ -68,6 +69,7 @@ def evaluate_raw(
         protocol: of denoise tracks, see `poise.raw.noise`.
         clip: cut sequences into clips of this many frames.
         milvus_uri: where the PVD is; the workspace's embedded one by default.
+        body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
 
     Raises:
         DataError: nothing to score, or the protocol does not fit the track.
@@ -86,9 +88,8 @@ def evaluate_raw(
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     names = [sequence.name for sequence in sequences]
     seed = card.seed if card else 0
-    return RawEvaluation(
-        evaluate(chosen, clips, truths, names, track, seed).row, retrieval, rejected
-    )
+    found = evaluate(chosen, clips, truths, names, track, seed, body_folder)
+    return RawEvaluation(found.row, retrieval, rejected)
 
 
 def _refiner(

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from poise.loading import PoseBank, TrackSplit, TrainingWindows, retrieves
+from poise.loading import PoseBank, TrackSplit, retrieves
 from poise.metrics import Scores, pool
 from poise.scoring import evaluate
+from poise.streaming import StreamedSplit
 from poise_models.offset import Offset, OffsetConfig
 from poise_models.refiner import Refiner, WindowRefiner
 from poise_models.training import Budget, Trainer
@@ -46,7 +48,7 @@ class EpochReport:
 
 def fit(
     refiner: Refiner,
-    train: TrackSplit,
+    train: TrackSplit | StreamedSplit,
     validation: TrackSplit | None,
     bank: PoseBank | None,
     budget: Budget,
@@ -58,7 +60,7 @@ def fit(
 
     Args:
         refiner: built with fresh weights; seed torch before building it.
-        train: sequences to learn from.
+        train: sequences to learn from, in memory, or streamed where they do not fit.
         validation: sequences of other subjects; None where nothing is left to choose.
         bank: poses of the PVD; None trains without retrieval.
         budget: length and speed of the training.
@@ -72,12 +74,12 @@ def fit(
     if not isinstance(refiner, WindowRefiner):
         start = time.perf_counter()
         if isinstance(refiner, Offset):
-            refiner.fit(train.detected_FC, train.truth)
+            _fit_offset(refiner, train)
         seconds = time.perf_counter() - start
         yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
         return
     refiner.to(device)
-    windows = TrainingWindows(train, refiner.window, bank if retrieves(refiner) else None, device)
+    windows = train.windows(refiner.window, bank if retrieves(refiner) else None, device)
     trainer = Trainer(refiner, windows, budget, seed)
     refiner.start_from(_mean_offset(refiner, train))
     if resume:
@@ -91,10 +93,19 @@ def fit(
         yield EpochReport(trainer.epochs_done, budget.epochs, loss, scores, seconds, state)
 
 
-def _mean_offset(refiner: Refiner, train: TrackSplit) -> Tensor:
+def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:
     offset = Offset(refiner.spec, OffsetConfig())
-    offset.fit(train.detected_FC, train.truth)
+    _fit_offset(offset, train)
     return offset.offset_C
+
+
+def _fit_offset(offset: Offset, train: TrackSplit | StreamedSplit) -> None:
+    total_C, frames = torch.zeros_like(offset.offset_C, dtype=torch.float64), 0
+    for detected_FC, truth_FC in train.chunks():
+        offset.fit(detected_FC, truth_FC)
+        total_C += offset.offset_C.double() * len(truth_FC)
+        frames += len(truth_FC)
+    offset.offset_C = (total_C / frames).float()
 
 
 def _validate(

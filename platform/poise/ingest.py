@@ -20,11 +20,13 @@ from poise.parts import row_group_sizes
 from poise.pvd import PATIENCE_S, is_published, pvd_store
 from poise.rows import SPLITS
 from poise.sources import checksums, is_generated, splits_of
-from poise.stages import Report, add_pvd_and_windows, draft, why_no_pvd
+from poise.stages import Report, add_pvd_and_windows, add_windows, draft, why_no_pvd
 from poise.tracks import Track
 from poise.workspace import Workspace
 
 log = logging.getLogger(__name__)
+
+_NOT_ASKED = "not asked for (--no-pvd); run again without it to add the PVD and the neighbours"
 
 
 def ingest(
@@ -36,6 +38,7 @@ def ingest(
     milvus_uri: str | None = None,
     writers: int = 1,
     force: bool = False,
+    pvd: bool = True,
     patience_s: float = PATIENCE_S,
     report: Report = log.info,
 ) -> Manifest:
@@ -54,11 +57,14 @@ def ingest(
         writers: tasks that write to Milvus at once; more than one only for a full-size server,
             Milvus Lite can lose rows of concurrent writers in a crash.
         force: do it again although nothing changed.
+        pvd: False writes sequences and windows only, without neighbours; a later ingest with True
+            adds the PVD, and one with False leaves a PVD that is there as it is.
         patience_s: how long to wait for a Milvus that does not answer.
         report: told one line for every stage.
 
     Raises:
         DataError: the raw files are missing, or none of their sequences can be used.
+        LakeError: the lake cannot be written, or holds parts that cannot be read.
         BusyError: another process ingests this track into this lake.
         StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
     """
@@ -66,29 +72,34 @@ def ingest(
     # Workers may stand elsewhere: what they are told must not depend on where.
     place = storage.absolute(lake or workspace.lake)
     data = data and data.expanduser().absolute()
-    with exclusive(track_folder(place, track)):
-        splits = splits_of(data, track)
-        sources = checksums(data, track, splits)
-        found = None if force else _finished(place, track, sources, report)
-        if found is not None:
-            if _pvd_is_there(found, milvus_uri, workspace, patience_s):
-                report(f"{track}: up to date, {in_words(found)}")
-                return found
-            report(f"{track}: its sequences are up to date, its PVD is not there; making it anew")
-        with connect():
-            start = found or draft(data, track, place, splits, sources, report)
-            if why_no_pvd(start):
-                manifest = add_pvd_and_windows(start, place, None, report)
-            else:
-                with pvd_store(milvus_uri, workspace) as uri:
-                    manifest = add_pvd_and_windows(
-                        start, place, uri, report, writers=writers, patience_s=patience_s
-                    )
-            _check_rows(place, manifest)
-            write_manifest(place, manifest)
-        _drop_other_parts(place, manifest)
-        report(f"{track}: done, {in_words(manifest)}")
-        return manifest
+    try:
+        with exclusive(track_folder(place, track)):
+            splits = splits_of(data, track)
+            sources = checksums(data, track, splits)
+            found = None if force else _finished(place, track, sources, report)
+            if found is not None:
+                missing = _missing_pvd(found, milvus_uri, workspace, patience_s) if pvd else None
+                if missing is None:
+                    report(f"{track}: up to date, {in_words(found)}")
+                    return found
+                report(f"{track}: its sequences are up to date, {missing}")
+            with connect():
+                start = found or draft(data, track, place, splits, sources, report)
+                reason = why_no_pvd(start) or (None if pvd else _NOT_ASKED)
+                if reason:
+                    manifest = add_windows(start, place, reason, report)
+                else:
+                    with pvd_store(milvus_uri, workspace) as uri:
+                        manifest = add_pvd_and_windows(
+                            start, place, uri, report, writers=writers, patience_s=patience_s
+                        )
+                _check_rows(place, manifest)
+                write_manifest(place, manifest)
+            _drop_other_parts(place, manifest)
+            report(f"{track}: done, {in_words(manifest)}")
+            return manifest
+    except OSError as error:
+        raise LakeError(f"{track}: {storage.cannot_write(place, error)}") from error
 
 
 def ensure_ingested(
@@ -108,7 +119,10 @@ def ensure_ingested(
     place = lake or Workspace.find(home).lake
     if data is None and not is_generated(track) and has_track(place, track):
         report(f"{track}: no raw data given; taken from the lake {place} as it is")
-        return read_manifest(place, track)
+        manifest = read_manifest(place, track)
+        if manifest.pvd is None and not why_no_pvd(manifest):
+            report(f"{track}: it was ingested with --no-pvd, so networks get no neighbours")
+        return manifest
     return ingest(track, data=data, lake=lake, home=home, milvus_uri=milvus_uri, report=report)
 
 
@@ -137,14 +151,15 @@ def _finished(lake: str, track: Track, sources: list[Source], report: Report) ->
     return manifest
 
 
-def _pvd_is_there(
+def _missing_pvd(
     manifest: Manifest, milvus_uri: str | None, workspace: Workspace, patience_s: float
-) -> bool:
-    pvd = manifest.pvd
-    if pvd is None:
-        return True
+) -> str | None:
+    """Say what is missing of the PVD, and done about it; None where nothing is."""
+    if manifest.pvd is None:
+        return None if why_no_pvd(manifest) else "it has no PVD yet; adding it"
     with pvd_store(milvus_uri, workspace) as uri:
-        return is_published(uri, pvd, patience_s)
+        there = is_published(uri, manifest.pvd, patience_s)
+    return None if there else "its PVD is not there; making it anew"
 
 
 def _check_rows(lake: str, manifest: Manifest) -> None:

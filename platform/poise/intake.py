@@ -7,21 +7,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import ray
 
-from poise import raw
+from poise import raw, storage
 from poise.errors import DataError
-from poise.lake import part_folder, sequence_table
+from poise.lake import part_folder, sequence_schema, sequence_table
 from poise.manifest import Quarantined
-from poise.parts import write_part
+from poise.parts import GROUP_FRAMES, write_groups
 from poise.rows import SPLITS, START_BITS, Split, sequence_ids, windows_in
 from poise.sequences import PoseSequence, Rejected
+from poise.spool import Spool
 from poise.tracks import Track
 
 log = logging.getLogger(__name__)
 
 #: Poses of one part, detected and truth together, before packing.
-PART_BYTES = 64 * 2**20
+PART_BYTES = 192 * 2**20
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def take_in(data: Path | None, track: Track, lake: str, splits: Iterable[Split])
     """Write the sequences of the splits into the lake, in name order.
 
     Raises:
-        DataError: a raw file cannot be used at all.
+        DataError: a raw file cannot be used at all, or what was read cannot be written.
     """
     rows = [{"split": split} for split in splits]
     options = {"data": None if data is None else str(data), "track": str(track), "lake": lake}
@@ -64,50 +66,54 @@ def _take_split(row: dict[str, Any], data: str | None, track: str, lake: str) ->
         intake = take_split(folder, Track.parse(track), lake, split)
     except DataError as error:
         return {"intake": "", "error": str(error)}
+    except OSError as error:
+        return {
+            "intake": "",
+            "error": f"{track}, split {split}: {storage.cannot_write(lake, error)}",
+        }
     return {"intake": json.dumps(asdict(intake)), "error": ""}
 
 
 def take_split(data: Path | None, track: Track, lake: str, split: Split) -> Intake:
-    """Read one split and write its parts; the work of one task.
+    """Read one split and write its parts; the work of one task, in bounded memory.
+
+    Parts are in name order, whatever the order of the raw file, so the poses go through a `Spool`.
 
     Raises:
         DataError: a raw file cannot be used at all.
+        OSError: what was read cannot be written.
     """
-    kept: list[PoseSequence] = []
     left_out: list[Rejected] = []
-    for item in raw.open_split(data, track, split):
-        checked = _checked(item, track)
-        if isinstance(checked, Rejected):
-            left_out.append(checked)
-        else:
-            kept.append(checked)
-    kept.sort(key=lambda sequence: sequence.name)
-    ids = sequence_ids(track, split, [sequence.name for sequence in kept])
-    if len(ids) != len(kept):
-        raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
-    to = part_folder(lake, track, "sequences", split)
-    parts = [
-        write_part(to, index, sequence_table([ids[sequence.name] for sequence in block], block))
-        for index, block in enumerate(_blocks(kept))
-    ]
+    width = track.info.joints * track.info.dims
+    with Spool() as kept:
+        for item in raw.open_split(data, track, split):
+            checked = _checked(item, track, width)
+            if isinstance(checked, Rejected):
+                left_out.append(checked)
+            else:
+                kept.add(checked)
+        names = [sequence.name for sequence in kept.sequences]
+        ids = sequence_ids(track, split, names)
+        if len(ids) != len(names):
+            raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
+        parts = _write(kept, ids, part_folder(lake, track, "sequences", split))
     return Intake(
         split=split,
-        read=len(kept) + len(left_out),
-        sequences=len(kept),
-        frames=sum(len(sequence.detected_FC) for sequence in kept),
-        windows=sum(windows_in(len(sequence.detected_FC)) for sequence in kept),
-        truth=bool(kept) and all(sequence.truth_FC is not None for sequence in kept),
-        subjects=sorted({sequence.subject for sequence in kept}),
+        read=len(names) + len(left_out),
+        sequences=len(names),
+        frames=sum(kept.frames),
+        windows=sum(map(windows_in, kept.frames)),
+        truth=bool(names) and all(one.truth_FC is not None for one in kept.sequences),
+        subjects=sorted({sequence.subject for sequence in kept.sequences}),
         parts=parts,
         quarantined=[_quarantined(split, item, data) for item in left_out],
     )
 
 
-def _checked(item: PoseSequence | Rejected, track: Track) -> PoseSequence | Rejected:
+def _checked(item: PoseSequence | Rejected, track: Track, expected: int) -> PoseSequence | Rejected:
     if isinstance(item, Rejected):
         return item
     frames, width = item.detected_FC.shape
-    expected = track.info.joints * track.info.dims
     if width != expected:
         reason = f"{width} values a frame, expected {expected}"
     elif not 0 < frames < 1 << START_BITS:
@@ -117,18 +123,48 @@ def _checked(item: PoseSequence | Rejected, track: Track) -> PoseSequence | Reje
     return Rejected(str(track), item.name, "detected", reason)
 
 
-def _blocks(sequences: list[PoseSequence]) -> Iterator[list[PoseSequence]]:
-    block: list[PoseSequence] = []
+def _write(kept: Spool, ids: dict[str, int], folder: str) -> list[str]:
+    if not kept.frames:
+        return []
+    channels = kept.sequences[0].detected_FC.shape[1]
+    order = sorted(range(len(kept.frames)), key=lambda number: kept.sequences[number].name)
+    return [
+        write_groups(folder, index, sequence_schema(channels), _groups(kept, ids, part))
+        for index, part in enumerate(_parts(kept, order))
+    ]
+
+
+def _parts(kept: Spool, order: list[int]) -> Iterator[list[int]]:
+    part: list[int] = []
     size = 0
-    for sequence in sequences:
-        mine = sequence.detected_FC.nbytes * (1 if sequence.truth_FC is None else 2)
-        if block and size + mine > PART_BYTES:
-            yield block
-            block, size = [], 0
-        block.append(sequence)
+    for number in order:
+        bare = kept.sequences[number]
+        width = bare.detected_FC.shape[1] * (1 if bare.truth_FC is None else 2)
+        mine = 4 * width * kept.frames[number]
+        if part and size + mine > PART_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(number)
         size += mine
-    if block:
-        yield block
+    if part:
+        yield part
+
+
+def _groups(kept: Spool, ids: dict[str, int], part: list[int]) -> Iterator[pa.Table]:
+    group: list[int] = []
+    frames = 0
+    for number in part:
+        if group and frames + kept.frames[number] > GROUP_FRAMES:
+            yield _table(kept, ids, group)
+            group, frames = [], 0
+        group.append(number)
+        frames += kept.frames[number]
+    yield _table(kept, ids, group)
+
+
+def _table(kept: Spool, ids: dict[str, int], group: list[int]) -> pa.Table:
+    sequences = [kept.take(number) for number in group]
+    return sequence_table([ids[sequence.name] for sequence in sequences], sequences)
 
 
 def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined:

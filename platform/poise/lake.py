@@ -75,6 +75,7 @@ def sequence_schema(channels: int) -> pa.Schema:
         pa.field("subject", pa.string(), nullable=False),
         pa.field("camera", pa.string()),
         pa.field("action", pa.string()),
+        pa.field("take", pa.string()),
         pa.field("fps", pa.float32()),
         pa.field("frames", pa.int32(), nullable=False),
         pa.field("detected", poses, nullable=False),
@@ -111,6 +112,7 @@ def sequence_table(ids: Sequence[int], sequences: Sequence[PoseSequence]) -> pa.
         pa.array([sequence.subject for sequence in sequences], pa.string()),
         pa.array([sequence.camera for sequence in sequences], pa.string()),
         pa.array([sequence.action for sequence in sequences], pa.string()),
+        pa.array([sequence.take for sequence in sequences], pa.string()),
         pa.array([sequence.fps for sequence in sequences], pa.float32()),
         pa.array([len(sequence.detected_FC) for sequence in sequences], pa.int32()),
         _pose_column([sequence.detected_FC for sequence in sequences], channels),
@@ -187,4 +189,6 @@ def _pose_column(poses: Sequence[NDArray[np.float32] | None], channels: int) -> 
 
 
 def _combined(table: pa.Table, column: str) -> Any:
-    return table.column(column).combine_chunks()
+    values = table.column(column)
+    # Combining copies, even a single chunk.
+    return values.chunk(0) if values.num_chunks == 1 else values.combine_chunks()

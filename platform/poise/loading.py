@@ -4,16 +4,20 @@ A track is loaded once into contiguous tensors and windows are gathered by numbe
 loops over windows in Python.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from poise import lake as lakes
 from poise.errors import LakeError
+from poise.listing import Listing
+from poise.parts import read_part, row_group_sizes
 from poise.storage import Location
 from poise.tracks import Noise, Track
 from poise_models.refiner import Batch, Clip, Refiner, WindowRefiner
@@ -26,6 +30,8 @@ class TrackSplit:
     """All sequences of a split, frames one after the other.
 
     Attributes:
+        cameras: of each sequence; None where there is one camera.
+        takes: what the sequences of one moment share; None where there is one camera.
         sequence_ids_S: (S,) int64.
         offsets_S: (S + 1,) first frame of each sequence, and the end.
         detected_FC: (F, C) float32.
@@ -38,6 +44,8 @@ class TrackSplit:
     track: Track
     names: list[str]
     subjects: list[str]
+    cameras: list[str | None]
+    takes: list[str | None]
     sequence_ids_S: Tensor
     offsets_S: Tensor
     detected_FC: Tensor
@@ -85,6 +93,8 @@ class TrackSplit:
             track=self.track,
             names=[self.names[row] for row in rows],
             subjects=[self.subjects[row] for row in rows],
+            cameras=[self.cameras[row] for row in rows],
+            takes=[self.takes[row] for row in rows],
             sequence_ids_S=self.sequence_ids_S[row_S],
             offsets_S=_offsets(length_S),
             detected_FC=self.detected_FC[frame_F],
@@ -92,6 +102,14 @@ class TrackSplit:
             neighbour_ids_NK=None if ids is None else ids[window_N],
             neighbour_distances_NK=None if distances is None else distances[window_N],
         )
+
+    def windows(self, length: int, bank: "PoseBank | None", device: str) -> "TrainingWindows":
+        """Its training windows, resident on a device."""
+        return TrainingWindows(self, length, bank, device)
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All frames, detected and truth (F, C), in one piece."""
+        yield self.detected_FC, self.truth
 
     def clips(self, bank: "PoseBank | None") -> list[Clip]:
         """All sequences as a refiner wants them, each window with its nearest neighbour."""
@@ -111,12 +129,25 @@ class PoseBank:
     """The poses behind a PVD: the truth windows of the train split, by window id."""
 
     def __init__(self, train: TrackSplit) -> None:
-        self.track = train.track
-        self.truth_FC = train.truth
-        order = train.sequence_ids_S.argsort()
-        self.ids_S = train.sequence_ids_S[order]
-        self.first_S = train.offsets_S[:-1][order]
-        self.last_S = train.offsets_S[1:][order] - 1
+        self._keep(train.track, train.truth, train.sequence_ids_S, train.offsets_S)
+
+    @classmethod
+    def read(cls, track: Track, train: Listing) -> Self:
+        """Read the poses from the lake, without the detections that come with a `TrackSplit`."""
+        everyone_S = train.of_subjects(None)
+        bank = cls.__new__(cls)
+        truth_FC = train.frames(everyone_S, ("truth",))["truth"]
+        offsets_S = _offsets(torch.from_numpy(train.frames_S))
+        bank._keep(track, truth_FC, torch.from_numpy(train.ids_S), offsets_S)
+        return bank
+
+    def _keep(self, track: Track, truth_FC: Tensor, ids_S: Tensor, offsets_S: Tensor) -> None:
+        self.track = track
+        self.truth_FC = truth_FC
+        order = ids_S.argsort()
+        self.ids_S = ids_S[order]
+        self.first_S = offsets_S[:-1][order]
+        self.last_S = offsets_S[1:][order] - 1
 
     def windows(self, ids_B: Tensor) -> Tensor:
         """Truth windows (B, T, C) by window id, as they were captured."""
@@ -165,6 +196,36 @@ class PoseBank:
         return moved
 
 
+@dataclass(frozen=True)
+class Neighbours:
+    """Neighbours of N windows, best first: ids (-1 where there is none), squared distances."""
+
+    ids_NK: Tensor
+    distances_NK: Tensor
+
+    def of_windows(self, frames_S: Tensor, count_S: Tensor) -> Self:
+        """From the rows of the lake's windows table to the first ``count_S`` windows of each.
+
+        Sequences shorter than a window have one row in the table, and no training window.
+        """
+        windows_S = lake_windows(frames_S)
+        row_N = _ranges(windows_S.cumsum(0) - windows_S, count_S)
+        return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
+
+    def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Take one neighbour a window: the nearest with probability 1/2, else another."""
+        ids_BK = self.ids_NK[index_B]
+        rank_B = _draw_rank(ids_BK, generator)
+        return (
+            ids_BK.gather(1, rank_B).squeeze(1),
+            self.distances_NK[index_B].gather(1, rank_B).squeeze(1),
+        )
+
+    def to(self, device: str) -> Self:
+        """The same on a device."""
+        return type(self)(self.ids_NK.to(device), self.distances_NK.to(device))
+
+
 class TrainingWindows:
     """Training windows of any length, resident on the device (a `WindowSource`)."""
 
@@ -179,41 +240,40 @@ class TrainingWindows:
         self.step_T = torch.arange(length, device=device)
         self.detected_FC = split.detected_FC.to(device)
         self.truth_FC = split.truth.to(device)
-        self.noise = split.track.info.noise
-        self.bank = None
+        self.track = split.track
+        self.bank, self.neighbours = None, None
         if bank is not None and split.neighbour_ids_NK is not None:
-            self.bank = bank.to(device)
-            windows_S = lake_windows(lengths_S)
-            # Sequences shorter than a window have one row in the table, and no training window.
-            row_N = _ranges(windows_S.cumsum(0) - windows_S, count_S)
-            self.neighbour_ids_NK = split.neighbour_ids_NK[row_N].to(device)
             assert split.neighbour_distances_NK is not None  # noqa: S101
-            self.neighbour_distances_NK = split.neighbour_distances_NK[row_N].to(device)
+            rows = Neighbours(split.neighbour_ids_NK, split.neighbour_distances_NK)
+            self.bank = bank.to(device)
+            self.neighbours = rows.of_windows(lengths_S, count_S).to(device)
 
     def __len__(self) -> int:
         """Number of windows."""
         return len(self.start_N)
 
-    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
-        """Gather windows by number; noise and neighbour are drawn anew every time.
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return the window numbers of an epoch, shuffled, (N,)."""
+        return torch.randperm(len(self), generator=generator, device=generator.device)
 
-        The nearest neighbour is taken with probability 1/2, else one of the others.
-        """
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Gather windows by number; noise and neighbour are drawn anew every time."""
         frame_BT = self.start_N[index_B, None] + self.step_T
         truth_BTC = self.truth_FC[frame_BT]
-        if self.noise is None:
-            detected_BTC = self.detected_FC[frame_BT]
-        else:
-            detected_BTC = truth_BTC + draw_noise(truth_BTC, self.noise, generator)
-        if self.bank is None:
+        detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
+        if self.bank is None or self.neighbours is None:
             return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
-        ids_BK = self.neighbour_ids_NK[index_B]
-        rank_B = _draw_rank(ids_BK, generator)
-        ids_B = ids_BK.gather(1, rank_B).squeeze(1)
-        distance_B = self.neighbour_distances_NK[index_B].gather(1, rank_B).squeeze(1)
-        return Batch(
-            detected_BTC, truth_BTC, *self.bank.neighbours(detected_BTC, ids_B, distance_B)
-        )
+        ids_B, distance_B = self.neighbours.draw(index_B, generator)
+        found_BTC, distance_B = self.bank.neighbours(detected_BTC, ids_B, distance_B)
+        return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
+
+
+def detect(
+    detected_BTC: Tensor, truth_BTC: Tensor, track: Track, generator: torch.Generator
+) -> Tensor:
+    """Windows as detected; on a denoise track, truth with noise drawn anew."""
+    noise = track.info.noise
+    return detected_BTC if noise is None else truth_BTC + draw_noise(truth_BTC, noise, generator)
 
 
 def retrieves(refiner: Refiner) -> bool:
@@ -223,40 +283,70 @@ def retrieves(refiner: Refiner) -> bool:
     return refiner.window == lakes.WINDOW
 
 
-def load_split(lake: Location, track: Track, split: lakes.Split) -> TrackSplit:
-    """Load a split of the lake into memory.
+def load_split(
+    lake: Location, track: Track, split: lakes.Split, subjects: Collection[str] | None = None
+) -> TrackSplit:
+    """Load a split of the lake into memory, or the sequences of some subjects of it.
+
+    Frames go from the parts, row group by row group and several at once, straight to their place.
 
     Raises:
         LakeError: the track is not in the lake, or its windows do not match its sequences.
     """
     manifest = lakes.read_manifest(lake, track)
-    sequences = lakes.read_parts(lake, manifest, "sequences", split)
-    detected = lakes.frames(sequences, "detected")
-    if detected is None or not len(sequences):
-        raise LakeError(f"{track}: the lake has no {split} sequences")
-    truth = lakes.frames(sequences, "truth")
-    offsets_S = torch.from_numpy(lakes.frame_offsets(sequences))
+    listing = Listing.read(lake, manifest, split)
+    wanted_S = listing.of_subjects(subjects)
+    poses = listing.frames(wanted_S)
     ids: Tensor | None = None
     distances: Tensor | None = None
     if manifest.pvd is not None:
-        windows = lakes.read_parts(lake, manifest, "windows", split)
-        if len(windows) != int(lake_windows(offsets_S.diff()).sum()):
-            raise LakeError(
-                f"{track}: {split} windows and sequences do not match; "
-                f"run jobs/ingest.py --track {track} --force"
-            )
-        ids, distances = (torch.from_numpy(array.copy()) for array in lakes.neighbours(windows))
+        found = read_neighbours(lake, manifest, split, listing, wanted_S)
+        ids, distances = found.ids_NK, found.distances_NK
+    rows = wanted_S.nonzero()[0].tolist()
     return TrackSplit(
         track=track,
-        names=[str(name) for name in sequences.column("sequence").to_pylist()],
-        subjects=[str(name) for name in sequences.column("subject").to_pylist()],
-        sequence_ids_S=torch.from_numpy(sequences.column("sequence_id").to_numpy().copy()),
-        offsets_S=offsets_S,
-        detected_FC=torch.from_numpy(detected.copy()),
-        truth_FC=None if truth is None else torch.from_numpy(truth.copy()),
+        names=[listing.names[row] for row in rows],
+        subjects=[listing.subjects[row] for row in rows],
+        cameras=[listing.cameras[row] for row in rows],
+        takes=[listing.takes[row] for row in rows],
+        sequence_ids_S=torch.from_numpy(listing.ids_S[wanted_S]),
+        offsets_S=_offsets(torch.from_numpy(listing.frames_S[wanted_S])),
+        detected_FC=poses["detected"],
+        truth_FC=poses.get("truth"),
         neighbour_ids_NK=ids,
         neighbour_distances_NK=distances,
     )
+
+
+def read_neighbours(
+    lake: Location,
+    manifest: lakes.Manifest,
+    split: lakes.Split,
+    listing: Listing,
+    wanted_S: NDArray[np.bool_],
+) -> Neighbours:
+    """Read the neighbours of the windows of some sequences, row by row of the windows table."""
+    count_S = lake_windows(torch.from_numpy(listing.frames_S)).numpy()
+    wanted_N = np.repeat(wanted_S, count_S)
+    ids_NK = np.empty((int(wanted_N.sum()), lakes.NEIGHBOURS), np.int64)
+    distances_NK = np.empty(ids_NK.shape, np.float32)
+    seen = put = 0
+    for path in lakes.part_paths(lake, manifest, "windows", split):
+        for group in range(len(row_group_sizes(path))):
+            table = read_part(path, ["neighbour_ids", "neighbour_distances"], group)
+            some, near = lakes.neighbours(table)
+            keep = wanted_N[seen : seen + len(some)]
+            seen += len(some)
+            if len(keep) < len(some):
+                break
+            here = slice(put, put + int(keep.sum()))
+            ids_NK[here], distances_NK[here], put = some[keep], near[keep], here.stop
+    if seen != len(wanted_N):
+        raise LakeError(
+            f"{manifest.track}: {split} windows and sequences do not match; "
+            f"run jobs/ingest.py --track {manifest.track} --force"
+        )
+    return Neighbours(torch.from_numpy(ids_NK), torch.from_numpy(distances_NK))
 
 
 def lake_windows(lengths_S: Tensor) -> Tensor:

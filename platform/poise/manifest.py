@@ -11,7 +11,7 @@ from poise import storage
 from poise.errors import LakeError
 from poise.tracks import Track
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from poise.errors import LakeError
 from poise.lake import NEIGHBOURS, part_folder, window_schema
-from poise.parts import read_part, write_part
+from poise.parts import GROUP_ROWS, read_part, write_groups
 from poise.pvd import patiently
-from poise.rows import Split, window_ids, window_index
+from poise.rows import WINDOW, Split, window_ids
 from poise.tracks import Track
 from poise.vectors import vectors_of
 from poise_retrieval.index import NeighbourIndex
@@ -27,31 +27,56 @@ from poise_retrieval.store import PoseStore
 
 log = logging.getLogger(__name__)
 
-#: Rows of one windows part, some 60 bytes each before packing.
-PART_ROWS = 1_000_000
+#: Rows of one windows part, some 60 bytes each before packing and 30 after.
+PART_ROWS = 4_194_304
 
 
 @dataclass(frozen=True)
 class Windows:
-    """The windows of a split in lake order, N of them, without their neighbours."""
+    """The windows of a split in lake order, listed by the S sequences they are of."""
 
-    sequence_N: NDArray[np.int64]
-    start_N: NDArray[np.int32]
-    subject_N: "pa.Array[Any]"
+    sequence_S: NDArray[np.int64]
+    frames_S: NDArray[np.int64]
+    subject_S: "pa.Array[Any]"
 
     @classmethod
     def of(cls, paths: list[str]) -> Self:
         """List the windows of sequence parts."""
         columns = ["sequence_id", "subject", "frames"]
-        tables = [read_part(path, columns) for path in paths]
-        table = pa.concat_tables(tables).combine_chunks()
-        row_N, start_N = window_index(table.column("frames").to_numpy().astype(np.int64))
-        sequence_N = table.column("sequence_id").to_numpy()[row_N]
-        subject_N = table.column("subject").combine_chunks().take(row_N)
-        return cls(sequence_N, start_N, subject_N)
+        table = pa.concat_tables([read_part(path, columns) for path in paths]).combine_chunks()
+        return cls(
+            table.column("sequence_id").to_numpy(),
+            table.column("frames").to_numpy().astype(np.int64),
+            table.column("subject").combine_chunks(),
+        )
+
+    @property
+    def ends_S(self) -> NDArray[np.int64]:
+        """Where the windows of each sequence end, among those of the split."""
+        return np.cumsum(np.maximum(self.frames_S - WINDOW, 0) + 1)
 
     def __len__(self) -> int:
-        return len(self.start_N)
+        return int(self.ends_S[-1]) if len(self.frames_S) else 0
+
+    def rows(self, begin: int, end: int, found: "Found | None") -> pa.Table:
+        """Return windows begin .. end - 1 in `window_schema`, with their neighbours."""
+        ends_S = self.ends_S
+        number_B = np.arange(begin, min(end, len(self)))
+        row_B = np.searchsorted(ends_S, number_B, side="right")
+        firsts_S = np.concatenate([np.zeros(1, np.int64), ends_S[:-1]])
+        start_B = (number_B - firsts_S[row_B]).astype(np.int32)
+        sequence_B = self.sequence_S[row_B]
+        if found is None:
+            found, number_B = Found.nothing(len(number_B)), np.arange(len(number_B))
+        columns = [
+            pa.array(window_ids(sequence_B, start_B)),
+            pa.array(sequence_B),
+            pa.array(start_B),
+            self.subject_S.take(pa.array(row_B, pa.int64())),
+            _lists(found.ids_NK[number_B]),
+            _lists(found.distances_NK[number_B]),
+        ]
+        return pa.Table.from_arrays(columns, schema=window_schema())
 
 
 @dataclass(frozen=True)
@@ -116,23 +141,19 @@ def search(
 
 
 def write_windows(
-    lake: str, track: Track, split: Split, windows: Windows, found: Found
+    lake: str, track: Track, split: Split, windows: Windows, found: Found | None
 ) -> list[str]:
     """Write a split's windows parts; return their names in row order."""
-    columns = [
-        pa.array(window_ids(windows.sequence_N, windows.start_N)),
-        pa.array(windows.sequence_N),
-        pa.array(windows.start_N),
-        windows.subject_N,
-        _lists(found.ids_NK),
-        _lists(found.distances_NK),
-    ]
-    table = pa.Table.from_arrays(columns, schema=window_schema())
     folder = part_folder(lake, track, "windows", split)
-    starts = range(0, table.num_rows, PART_ROWS)
-    return [
-        write_part(folder, index, table.slice(at, PART_ROWS)) for index, at in enumerate(starts)
-    ]
+    names = []
+    for index, at in enumerate(range(0, len(windows), PART_ROWS)):
+        end = min(at + PART_ROWS, len(windows))
+        groups = (
+            windows.rows(begin, min(begin + GROUP_ROWS, end), found)
+            for begin in range(at, end, GROUP_ROWS)
+        )
+        names.append(write_groups(folder, index, window_schema(), groups))
+    return names
 
 
 def _lists(values_NK: NDArray[np.int64] | NDArray[np.float32]) -> "pa.Array[Any]":

@@ -81,10 +81,16 @@ class OverridePart(_Part):
 
 
 class ResourcesPart(_Part):
-    """What one trial occupies."""
+    """What one trial occupies.
+
+    ``stream_gb`` is for tracks that do not fit: the training split is then read from the lake in
+    shuffled blocks, and so many GiB of it (with a PVD, its poses and neighbours too) are in memory
+    at once. Where it is left out, all of it is.
+    """
 
     cpu: float = Field(1.0, gt=0)
     gpu: float = Field(0.0, ge=0)
+    stream_gb: float | None = Field(None, gt=0)
 
 
 class ValidationPart(_Part):

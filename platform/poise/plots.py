@@ -11,8 +11,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
-from poise.tables import Entry, Line, lines
-from poise.tracks import Track
+from poise.tables import Entry, Line, lines, metric_names
 from poise_models import catalogue
 
 _INK, _FAINT = "#22303c", "#8a97a3"
@@ -47,7 +46,7 @@ def precision_plot(entries: Sequence[Entry]) -> bytes:
 
 
 def _draw(panel: Axes, track: str, table: Sequence[Line]) -> None:
-    unit = Track.parse(track).info.unit
+    precision, _, smoothness = metric_names(table[0].unit)
     for line in table:
         x, y = _point(line)
         panel.scatter(x, y, s=_DOT**2, color=_colour(line), zorder=3, edgecolors="white")
@@ -61,9 +60,8 @@ def _draw(panel: Axes, track: str, table: Sequence[Line]) -> None:
     for side in ("top", "right"):
         panel.spines[side].set_visible(False)
     panel.tick_params(colors=_INK, labelsize=9)
-    suffix = f" ({unit})" if unit else ""
-    panel.set_xlabel(f"precision: MPJPE{suffix}", color=_INK)
-    panel.set_ylabel(f"smoothness: Accel{suffix[:-1] + '/frame²)' if unit else ''}", color=_INK)
+    panel.set_xlabel(f"precision: {precision}", color=_INK)
+    panel.set_ylabel(f"smoothness: {smoothness}", color=_INK)
     panel.set_title(f"{track}  (lower left is better)", color=_INK, fontsize=11, loc="left")
 
 

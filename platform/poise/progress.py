@@ -9,6 +9,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 
 from poise.plan import TrialSpec
 from poise.records import Result, SweepFolder, now_ms
+from poise.scoring import unit_of
 from poise.tracks import Track
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Progress(TrialProgressCallback):
         log.info(
             "%s: epoch %d/%d, loss %.4f, validation MPJPE %.2f, Accel %.2f %s",
             _name(spec), result["epoch"], spec.budget.epochs, result["loss"],
-            result["mpjpe"], result["accel"], Track.parse(spec.track).info.unit,
+            result["mpjpe"], result["accel"], unit_of(Track.parse(spec.track)),
         )  # fmt: skip
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -84,8 +85,7 @@ class Progress(TrialProgressCallback):
         row = result.row
         log.info(
             "[%d/%d] %s: test MPJPE %.2f, PA-MPJPE %.2f, Accel %.2f %s",
-            done, total, _name(spec), row.mpjpe, row.pa_mpjpe, row.accel,
-            Track.parse(spec.track).info.unit,
+            done, total, _name(spec), row.mpjpe, row.pa_mpjpe, row.accel, row.unit,
         )  # fmt: skip
 
 

@@ -1,15 +1,21 @@
 """The one evaluation routine: sweep, ``jobs/evaluate.py`` and the service's tests share it."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from poise.metrics import Scores, pool, score
+from poise import smpl
+from poise.metrics import Scores, pool, score, unit
 from poise.tracks import Track
 from poise_models.refiner import Clip, Refiner
+
+log = logging.getLogger(__name__)
 
 #: Clips refined together: bounds memory, whatever the length of the split.
 CLIPS_AT_ONCE = 64
@@ -17,7 +23,13 @@ CLIPS_AT_ONCE = 64
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a results table; errors in the track's unit, seconds of refining alone."""
+    """One row of a results table; seconds of refining alone.
+
+    Attributes:
+        unit: of the errors; in degrees they are of rotations, see `poise.metrics.Scores`. Empty in
+            rows of earlier versions: the track's own.
+        note: what a reader must know beside the numbers.
+    """
 
     track: str
     refiner: str
@@ -29,6 +41,8 @@ class Row:
     frames: int
     params: int
     seconds: float
+    unit: str = ""
+    note: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, keyed as in the documentation of ``--json``."""
@@ -50,6 +64,7 @@ def evaluate(
     names: Sequence[str],
     track: Track,
     seed: int,
+    body_folder: Path | None = None,
 ) -> Evaluation:
     """Refine every clip and score it against its truth.
 
@@ -60,7 +75,14 @@ def evaluate(
         names: the sequences' names.
         track: gives units and roots.
         seed: the seed of the refiner's training, for the row.
+        body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
+
+    Raises:
+        DataError: a body model was named and cannot be read.
     """
+    info = track.info
+    body = smpl.find_body_model(body_folder) if track.representation == "smpl" else None
+    note = _note(track, body)
     seconds = 0.0
     scores: list[Scores] = []
     for first in range(0, len(clips), CLIPS_AT_ONCE):
@@ -69,7 +91,7 @@ def evaluate(
         refined = refiner.refine(clips[part])
         seconds += time.perf_counter() - start
         scores += [
-            score(one.poses_FC, truth, track.info)
+            score(one.poses_FC, truth, info, body)
             for one, truth in zip(refined, truths[part], strict=True)
         ]
     total = pool(scores)
@@ -84,5 +106,26 @@ def evaluate(
         frames=total.frames,
         params=refiner.parameter_count(),
         seconds=seconds,
+        unit=unit(info, body),
+        note=note,
     )
     return Evaluation(row, list(zip(names, scores, strict=True)))
+
+
+def unit_of(track: Track) -> str:
+    """Return the unit of a track's rows on this machine; SMPL's depends on the body model."""
+    return unit(track.info, smpl.find_body_model() if track.representation == "smpl" else None)
+
+
+def _note(track: Track, body: smpl.BodyModel | None) -> str:
+    if track.representation != "smpl":
+        return ""
+    if body is not None:
+        return body.note
+    _say_once(f"{track}: {smpl.WITHOUT_BODY}")
+    return smpl.WITHOUT_BODY
+
+
+@lru_cache(maxsize=256)
+def _say_once(text: str) -> None:
+    log.warning("%s", text)

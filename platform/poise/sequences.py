@@ -15,6 +15,7 @@ class PoseSequence:
         detected_FC: the estimator's output, (F, C) float32.
         truth_FC: ground truth of the same shape, or None.
         fps: frames a second, None where unknown.
+        take: what all cameras that saw this moment share; None where there is one camera.
     """
 
     name: str
@@ -24,6 +25,7 @@ class PoseSequence:
     fps: float | None
     detected_FC: NDArray[np.float32]
     truth_FC: NDArray[np.float32] | None
+    take: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from poise import raw
-from poise.errors import DataError, TrackError
+from poise import datasets, raw
+from poise.errors import DataError
 from poise.manifest import Source
+from poise.raw import layout
 from poise.rows import SPLITS, Split
 from poise.tracks import Track
-
-#: The paper's noises (Tables III, IV).
-DENOISE_TASK = ("gaussian-10", "gaussian-20", "uniform-50", "uniform-100")
 
 
 def is_generated(track: Track) -> bool:
@@ -21,39 +19,34 @@ def is_generated(track: Track) -> bool:
 
 
 def tracks_in(data: Path) -> list[Track]:
-    """Return the tracks of a data folder that Poise knows, sorted.
-
-    Folders are ``poses/<dataset>_<estimator>_<representation>``; one of truth alone gives a track
-    for every noise of the denoise task.
+    """Return the tracks of a data folder that the catalogue knows, sorted.
 
     Raises:
         DataError: there is none.
     """
-    base = data / "poses" if (data / "poses").is_dir() else data
-    folders = sorted(path.name for path in base.iterdir()) if base.is_dir() else []
-    found = [track for folder in folders for track in _tracks_of(folder) if _is_there(data, track)]
+    found = layout.tracks_under(data)
     if not found:
+        held = ", ".join(unknown_folders(data, [])[:20])
         raise DataError(
-            f"no known track under {base} (it holds {', '.join(folders[:20]) or 'nothing'}); "
-            "expected folders such as uiprmd_kinect_3D"
+            f"no known track under {data} (it holds {held or 'nothing'}); expected folders such as "
+            "poses/uiprmd_kinect_3D or detected_poses/h36m/fcn. A data set of your own needs a "
+            "small TOML file: see docs/own-data.md"
         )
     return found
 
 
-def _tracks_of(folder: str) -> list[Track]:
-    dataset, _, rest = folder.partition("_")
-    estimator, _, representation = rest.rpartition("_")
-    names = [f"{dataset}/{estimator}/{representation}"]
-    if estimator == "noise":
-        names = [f"{dataset}/{noise}/{representation}" for noise in DENOISE_TASK]
-    try:
-        return [Track.parse(name) for name in names]
-    except TrackError:
-        return []
-
-
-def _is_there(data: Path, track: Track) -> bool:
-    return any(raw.split_exists(data, track, split) for split in SPLITS)
+def unknown_folders(data: Path, tracks: Sequence[Track]) -> list[str]:
+    """Return the folders, of those a data folder keeps tracks in, that no track was found in."""
+    known = {track.info.folder for track in tracks} | {track.dataset for track in tracks}
+    places = [data / name for name in ("poses", "detected_poses", "groundtruth_poses")]
+    there = [place for place in places if place.is_dir()] or [data]
+    return sorted(
+        str(entry.relative_to(data))
+        for place in there
+        if place.is_dir()
+        for entry in place.iterdir()
+        if entry.is_dir() and entry.name not in known
+    )
 
 
 def splits_of(data: Path | None, track: Track) -> list[Split]:
@@ -66,12 +59,19 @@ def splits_of(data: Path | None, track: Track) -> list[Split]:
 def checksums(data: Path | None, track: Track, splits: Sequence[Split]) -> list[Source]:
     """Return the files the splits are read from, with size and SHA-256.
 
-    A generated track's source is the code that makes it.
+    A generated track's source is the code that makes it. What a user says of her data set is one
+    more: with another unit or pattern the same files mean something else.
     """
     files = {file for split in splits for file in raw.sources(data, track, split)}
     if data is None or not files:
         return _generator()
-    return [_source(str(file.relative_to(data)), file) for file in sorted(files)]
+    found = [_source(str(file.relative_to(data)), file) for file in sorted(files)]
+    return found if datasets.is_built_in(track.dataset) else [*found, _description(track)]
+
+
+def _description(track: Track) -> Source:
+    text = datasets.dataset(track.dataset).model_dump_json().encode()
+    return Source(f"data set {track.dataset}", len(text), hashlib.sha256(text).hexdigest())
 
 
 def _source(name: str, file: Path) -> Source:

@@ -86,10 +86,16 @@ def why_no_pvd(manifest: Manifest) -> str | None:
     return None
 
 
+def add_windows(start: Manifest, lake: str, reason: str, report: Report) -> Manifest:
+    """Write the windows of a track that gets no PVD, for the reason given."""
+    report(f"  PVD         none: {reason}")
+    return _with_windows(start, lake, None, None, report)
+
+
 def add_pvd_and_windows(
     start: Manifest,
     lake: str,
-    uri: str | None,
+    uri: str,
     report: Report,
     *,
     writers: int = 1,
@@ -100,14 +106,11 @@ def add_pvd_and_windows(
     Args:
         start: a manifest whose sequences are in the lake.
         lake: where.
-        uri: the Milvus; None for a track without a PVD.
+        uri: the Milvus.
         report: told one line for every stage.
         writers: tasks that write to Milvus at once.
         patience_s: how long to wait for a Milvus that does not answer.
     """
-    if uri is None:
-        report(f"  PVD         none: {why_no_pvd(start)}")
-        return _with_windows(start, lake, None, None, report)
     track, train = start.track_name, start.splits["train"]
     if len(train.subjects) < 2:
         report(
@@ -147,11 +150,11 @@ def _with_windows(
     splits: dict[str, SplitSummary] = {}
     for split in SPLITS:
         summary = start.splits.get(split)
-        if summary is None:
+        if summary is None or not summary.sequences:
             continue
         paths = part_paths(lake, start, "sequences", split)
         windows = Windows.of(paths)
-        found = Found.nothing(len(windows))
+        found: Found | None = None
         clock = time.monotonic()
         if index is not None:
             found = search(

@@ -2,15 +2,21 @@
 
 import os
 import posixpath
+import shutil
+import tempfile
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pyarrow import ArrowInvalid, fs
 
 from poise.errors import DataError
 
 Location = str | Path
+
+_COPY_BYTES = 8 * 2**20
 
 
 def resolve(uri: Location) -> tuple[fs.FileSystem, str]:
@@ -86,6 +92,55 @@ def write_bytes(uri: Location, data: bytes) -> None:
         scratch.replace(target)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+class Draft:
+    """A file in the making: nobody sees it before it is published under its name."""
+
+    def __init__(self, file: IO[bytes], folder: Location) -> None:
+        """Write to ``file``; ``folder`` is where it goes."""
+        self.file = file
+        self._folder = folder
+
+    def publish(self, name: str) -> None:
+        """Put what was written into the folder, whole."""
+        self.file.flush()
+        filesystem, folder = resolve(self._folder)
+        target = posixpath.join(folder, name)
+        if isinstance(filesystem, fs.LocalFileSystem):
+            os.fsync(self.file.fileno())
+            Path(self.file.name).replace(target)
+            return
+        self.file.seek(0)
+        with filesystem.open_output_stream(target, compression=None) as stream:
+            shutil.copyfileobj(self.file, stream, _COPY_BYTES)
+
+
+@contextmanager
+def draft(folder: Location) -> Iterator[Draft]:
+    """Open a file for one whose name is known only when it is written.
+
+    On a local file system the draft lies in the folder itself; for any other it lies in the
+    machine's folder for temporary files until it is copied.
+    """
+    filesystem, inner = resolve(folder)
+    filesystem.create_dir(inner, recursive=True)
+    local = isinstance(filesystem, fs.LocalFileSystem)
+    scratch = Path(inner if local else tempfile.gettempdir()) / f".draft.{uuid.uuid4().hex}"
+    with scratch.open("x+b") as file:
+        try:
+            yield Draft(file, folder)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def cannot_write(place: Location, error: OSError) -> str:
+    """Say what to do about a failed write."""
+    where = f" ({error.filename})" if error.filename else ""
+    return (
+        f"cannot write to {place}{where}: {error.strerror or error}; make room or take another "
+        "place (temporary files go to $TMPDIR), then run the same command again"
+    )
 
 
 def remove(uri: Location) -> None:

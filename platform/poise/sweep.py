@@ -207,6 +207,7 @@ def _run(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str
                 "lake": _absolute(lake),
                 "cpus": resources["cpu"],
                 "gpus": resources.get("gpu", 0.0),
+                "stream_gb": plan.resources.stream_gb,
             },
             tune_config=tune.TuneConfig(
                 scheduler=scheduler,
@@ -229,7 +230,8 @@ def _run(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str
 
 def _trial(config: dict[str, Any]) -> None:
     folder = SweepFolder(config["sweep"]).trial(config["key"])
-    train_and_score(folder, config["lake"], config["cpus"], config["gpus"], tune.report)
+    cpus, gpus, stream_gb = (config[name] for name in ("cpus", "gpus", "stream_gb"))
+    train_and_score(folder, config["lake"], cpus, gpus, tune.report, stream_gb)
 
 
 def _affordable(wanted: ResourcesPart) -> dict[str, float]:

@@ -6,14 +6,18 @@ import math
 import statistics
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from poise.metrics import DEGREES
 from poise.scoring import Row
 from poise.tracks import Track
 from poise_models import catalogue
 
 METRICS = ("mpjpe", "pa_mpjpe", "accel")
+_NAMES = ("MPJPE", "PA-MPJPE", "Accel")
+#: Of rotations: mean per joint angle error.
+_ANGLE_NAMES = ("MPJAE", "PA-MPJAE", "Accel")
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -59,22 +63,35 @@ class Line:
     refiner: str
     title: str
     size: str
+    unit: str
     cells: dict[str, Cell]
 
 
 def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
-    """Per track (in order of appearance) its refiners, in catalogue order, best cells marked."""
+    """Per track (in order of appearance) its refiners, in catalogue order, best cells marked.
+
+    A track some of whose rows are in another unit (SMPL with and without body model) has a table
+    for each.
+    """
     tables = {}
-    for track in dict.fromkeys(entry.row.track for entry in entries):
-        groups: dict[tuple[str, str], list[Entry]] = {}
-        for entry in entries:
-            if entry.row.track == track:
-                groups.setdefault((entry.row.refiner, entry.label), []).append(entry)
+    for name, group in _tables(entries).items():
+        refiners: dict[tuple[str, str], list[Entry]] = {}
+        for entry in group:
+            refiners.setdefault((entry.row.refiner, entry.label), []).append(entry)
         order = list(catalogue.names())
-        ranked = sorted(groups.items(), key=lambda item: order.index(item[0][0]))
-        found = [_line(group) for _, group in ranked]
-        tables[track] = [_marked(line, found) for line in found]
+        ranked = sorted(refiners.items(), key=lambda item: order.index(item[0][0]))
+        found = [_line(some) for _, some in ranked]
+        tables[name] = [_marked(line, found) for line in found]
     return tables
+
+
+def metric_names(unit: str) -> tuple[str, ...]:
+    """Return the names of `METRICS` where errors are in a unit, as a table's header has them."""
+    names = _ANGLE_NAMES if unit == DEGREES else _NAMES
+    if not unit:
+        return names
+    units = (unit, unit, f"{unit}/frame²")
+    return tuple(f"{name} {suffix}" for name, suffix in zip(names, units, strict=True))
 
 
 def terminal(entries: Sequence[Entry], colour: bool) -> str:
@@ -83,9 +100,16 @@ def terminal(entries: Sequence[Entry], colour: bool) -> str:
     def bold(text: str) -> str:
         return f"{_BOLD}{text}{_PLAIN}" if colour else text
 
+    groups = _tables(entries)
     return "\n\n".join(
-        "\n".join([_caption(track, entries), *_aligned(_header(track), table, bold)])
-        for track, table in lines(entries).items()
+        "\n".join(
+            [
+                _caption(name, groups[name]),
+                *_aligned(_header(table), table, bold),
+                *_notes(groups[name]),
+            ]
+        )
+        for name, table in lines(entries).items()
     )
 
 
@@ -97,15 +121,17 @@ def terminal_table(rows: Sequence[Row]) -> str:
 def markdown(entries: Sequence[Entry]) -> str:
     """The tables as Markdown, the best of each column in bold."""
     blocks = []
-    for track, table in lines(entries).items():
-        header = _header(track)
+    groups = _tables(entries)
+    for name, table in lines(entries).items():
+        header = _header(table)
         ruler = ["---", *["---:"] * len(METRICS), "---"]
         body = [
             [line.title, *(f"**{c}**" if c.best else str(c) for c in _cells(line)), line.size]
             for line in table
         ]
         text = "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ruler, *body))
-        blocks.append(f"### {_caption(track, entries)}\n\n{text}\n")
+        notes = "".join(f"\n{note}\n" for note in _notes(groups[name]))
+        blocks.append(f"### {_caption(name, groups[name])}\n\n{text}\n{notes}")
     return "\n".join(blocks)
 
 
@@ -134,6 +160,7 @@ def _line(group: Sequence[Entry]) -> Line:
         first.row.refiner,
         f"{title} ({first.label})" if first.label else title,
         ", ".join(text for text in (first.size, seeds) if text),
+        _unit(first),
         cells,
     )
 
@@ -145,7 +172,7 @@ def _marked(line: Line, table: Sequence[Line]) -> Line:
         best = min((f"{o.cells[metric].mean:.2f}" for o in table), key=_sortable)
         mine = f"{cell.mean:.2f}"
         cells[metric] = Cell(cell.mean, cell.spread, best=mine == best and mine != "nan")
-    return Line(line.refiner, line.title, line.size, cells)
+    return replace(line, cells=cells)
 
 
 def _sortable(text: str) -> float:
@@ -157,16 +184,33 @@ def _cells(line: Line) -> list[Cell]:
     return [line.cells[metric] for metric in METRICS]
 
 
-def _header(track: str) -> list[str]:
-    unit = Track.parse(track).info.unit
-    names = ("MPJPE", "PA-MPJPE", "Accel")
-    units = (f" {unit}", f" {unit}", f" {unit}/frame²") if unit else ("", "", "")
-    return ["Refiner", *(name + suffix for name, suffix in zip(names, units, strict=True)), "Size"]
+def _tables(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    units: dict[str, set[str]] = {}
+    for entry in entries:
+        units.setdefault(entry.row.track, set()).add(_unit(entry))
+    tables: dict[str, list[Entry]] = {}
+    for track, several in units.items():
+        for entry in entries:
+            if entry.row.track == track:
+                name = f"{track} in {_unit(entry)}" if len(several) > 1 else track
+                tables.setdefault(name, []).append(entry)
+    return tables
 
 
-def _caption(track: str, entries: Sequence[Entry]) -> str:
-    frames = next(entry.row.frames for entry in entries if entry.row.track == track)
-    return f"{track}, {frames:,} frames"
+def _unit(entry: Entry) -> str:
+    return entry.row.unit or Track.parse(entry.row.track).info.unit
+
+
+def _notes(group: Sequence[Entry]) -> list[str]:
+    return [f"Note: {note}." for note in dict.fromkeys(e.row.note for e in group) if note]
+
+
+def _header(table: Sequence[Line]) -> list[str]:
+    return ["Refiner", *metric_names(table[0].unit), "Size"]
+
+
+def _caption(name: str, group: Sequence[Entry]) -> str:
+    return f"{name}, {group[0].row.frames:,} frames"
 
 
 def _aligned(header: list[str], table: Sequence[Line], bold: Callable[[str], str]) -> list[str]:

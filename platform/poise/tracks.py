@@ -1,15 +1,28 @@
 """Tracks: (dataset, estimator, representation), and what Poise knows about each."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, Self
 
+from poise import datasets
+from poise.datasetfile import (
+    ANY,
+    ESTIMATOR_NAME,
+    NOISE_NAME,
+    REPRESENTATIONS,
+    DataSet,
+    Pixels,
+    Published,
+    Representation,
+    TrackPart,
+)
 from poise.errors import TrackError
-
-Representation = Literal["2D", "3D", "smpl"]
-REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
+from poise_retrieval.skeletons import SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
 NOISE_PIXELS_PER_METRE = 115.0
+_DIMS: dict[Representation, int] = {"2D": 2, "3D": 3, "smpl": 6}
+_METRES = {"m": 1.0, "mm": 0.001}
 
 
 @dataclass(frozen=True)
@@ -25,25 +38,38 @@ class Noise:
 
 @dataclass(frozen=True)
 class TrackInfo:
-    """What a track's poses are.
+    """What a track's poses are, inside Poise and in its files.
 
     Attributes:
-        skeleton: joint order, a name of `poise_retrieval.skeletons`; None where it has no PVD.
         roots: joints whose mean is the root in metrics and centring.
-        to_metric: factor from stored units to reported ones (m to mm, stored 2D to px).
+        skeleton: joint order and its map onto the template; None where it has none, and of SMPL,
+            which needs none.
+        to_metric: factor from Poise's units to reported ones (m to mm, normalised 2D to px).
+        unit: of reported errors.
         folder: its folder under ``poses/`` in the SmoothNet layout; None for generated tracks.
         noise: set on denoise tracks, whose detections are truth + noise.
+        stored_joints: joints of a frame in the files.
+        picked: where the files hold other joints, the place of each of ours among theirs.
+        metres: the files' length unit (3D).
+        pixels: how the files' pixels are normalised (2D).
+        published: what the literature says of the raw poses. Other splits are read as well.
     """
 
     joints: int
     dims: int
+    joint_names: tuple[str, ...]
     roots: tuple[int, ...]
-    skeleton: str | None
+    skeleton: Skeleton | None
     fps: float | None
     to_metric: float
     unit: str
     folder: str | None
-    noise: Noise | None = None
+    noise: Noise | None
+    stored_joints: int
+    picked: tuple[int, ...] | None
+    metres: float
+    pixels: Pixels | Literal["image"] | None
+    published: Published
 
 
 @dataclass(frozen=True, order=True)
@@ -85,60 +111,91 @@ class Track:
         return self.representation == "smpl" or self.info.skeleton is not None
 
     @property
+    def part(self) -> TrackPart:
+        """The catalogue's words; raise `TrackError` where nobody has told Poise of the track."""
+        dataset = datasets.dataset(self.dataset)
+        part = dataset.part(self.representation, self.estimator)
+        if part is None:
+            raise TrackError(f"no track {self}; {dataset.name} has {_offer(dataset)}")
+        if not ESTIMATOR_NAME.fullmatch(self.estimator):
+            raise TrackError(f"{self}: an estimator's name has letters, digits and . _ + - only")
+        return part
+
+    @property
     def info(self) -> TrackInfo:
         """What the track's poses are; raise `TrackError` where nobody has told Poise."""
-        return _describe(self)
+        return _describe(self, datasets.dataset(self.dataset))
 
 
-def _describe(track: Track) -> TrackInfo:
-    folder = f"{track.dataset}_{track.estimator}_{track.representation}"
-    if track.representation == "smpl":
-        return TrackInfo(24, 6, (), None, _FPS.get(track.dataset), 1.0, "", folder)
-    if track.dataset == "cmu":
-        return TrackInfo(17, 3, (2, 3), "h36m17", 60.0, 1000.0, "mm", "cmu_noise_3D", _noise(track))
-    if track.dataset == "synthetic":
-        return TrackInfo(17, 3, (0,), "h36m17", 30.0, 1000.0, "mm", None)
-    if track.representation == "2D":
-        joints = _JOINTS_2D.get((track.dataset, track.estimator), _JOINTS_2D.get(track.dataset))
-        if joints is None:
-            raise TrackError(f"no 2D track {track}: known data sets are {_known(_JOINTS_2D)}")
-        # JHMDB is stored relative to the image, whose size changes from video to video.
-        scale, unit = (500.0, "px") if track.dataset == "h36m" else (1.0, "image sizes")
-        return TrackInfo(joints, 2, (), None, _FPS.get(track.dataset), scale, unit, folder)
-    known = _JOINTS_3D.get(track.dataset)
-    if known is None:
-        raise TrackError(f"no track {track}: known data sets are {_known(_JOINTS_3D)}")
-    joints, roots = known
-    if track.dataset == "h36m" and track.estimator in ("vibe", "tcmr"):
-        joints, roots = 14, (2, 3)
-    skeleton = {14: "j14", 17: "h36m17"}[joints] if track.dataset not in _OTHER_ORDER else None
-    fps = _FPS.get(track.dataset)
-    return TrackInfo(joints, 3, roots, skeleton, fps, 1000.0, "mm", folder)
+def catalogue() -> list[Track]:
+    """Return the tracks that the catalogue names, in its order."""
+    return [
+        Track(dataset.name, estimator, part.representation)
+        for dataset in datasets.known().values()
+        for part in dataset.tracks
+        for estimator in part.estimators
+        if estimator != ANY
+    ]
 
 
-_JOINTS_3D: dict[str, tuple[int, tuple[int, ...]]] = {
-    "uiprmd": (17, (0,)),
-    "h36m": (17, (0,)),
-    "aist": (14, (2, 3)),
-    "pw3d": (14, (2, 3)),
-    "mpiinf3dhp": (17, (14,)),
-    "mupots": (17, (14,)),
-}
-_OTHER_ORDER = ("mpiinf3dhp", "mupots")
-_JOINTS_2D: dict[str | tuple[str, str], int] = {"h36m": 16, ("h36m", "cpn"): 17, "jhmdb": 15}
-_FPS = {"uiprmd": 30.0, "h36m": 50.0, "aist": 60.0, "pw3d": 30.0}
+@lru_cache(maxsize=1024)
+def _describe(track: Track, dataset: DataSet) -> TrackInfo:
+    part = track.part
+    names = part.joint_names
+    to_metric, unit = _reported(part)
+    return TrackInfo(
+        joints=len(names),
+        dims=_DIMS[track.representation],
+        joint_names=names,
+        roots=tuple(names.index(root) for root in part.roots),
+        skeleton=_skeleton(dataset, part),
+        fps=part.fps or dataset.fps,
+        to_metric=to_metric,
+        unit=unit,
+        folder=_folder(track, dataset, part),
+        noise=_noise(track) if part.noise else None,
+        stored_joints=len(part.stored or names),
+        picked=tuple(part.stored.index(name) for name in names) if part.stored else None,
+        metres=_METRES.get(part.unit or "", 1.0),
+        pixels=part.pixels,
+        published=part.published.get(track.estimator, Published()),
+    )
 
 
-def _known(table: dict[str, tuple[int, tuple[int, ...]]] | dict[str | tuple[str, str], int]) -> str:
-    return ", ".join(sorted(key for key in table if isinstance(key, str)))
+def _offer(dataset: DataSet) -> str:
+    return "; ".join(f"{p.representation} of {', '.join(p.estimators)}" for p in dataset.tracks)
+
+
+def _reported(part: TrackPart) -> tuple[float, str]:
+    if part.representation == "3D":
+        return 1000.0, "mm"
+    if isinstance(part.pixels, Pixels):
+        return part.pixels.scale, "px"
+    # Stored relative to the image, whose size changes from video to video.
+    return 1.0, "image sizes" if part.pixels == "image" else ""
+
+
+def _skeleton(dataset: DataSet, part: TrackPart) -> Skeleton | None:
+    if part.skeleton is not None:
+        return SKELETONS[part.skeleton]
+    if part.pvd is None or part.joints is None:
+        return None
+    places = tuple(part.joints.index(name) for name in part.pvd)
+    return Skeleton(f"{dataset.name}'s own", part.joints, places)
+
+
+def _folder(track: Track, dataset: DataSet, part: TrackPart) -> str | None:
+    if dataset.generated:
+        return None
+    return f"{track.dataset}_{'noise' if part.noise else track.estimator}_{track.representation}"
 
 
 def _noise(track: Track) -> Noise:
-    kind, _, level = track.estimator.partition("-")
-    if kind not in ("gaussian", "uniform") or not level.isdigit():
+    found = NOISE_NAME.fullmatch(track.estimator)
+    if found is None:
         raise TrackError(
             f"{track}: the data set {track.dataset} has no estimator; name a noise, "
-            "for example cmu/gaussian-10/3D or cmu/uniform-50/3D"
+            f"for example {track.dataset}/gaussian-10/3D or {track.dataset}/uniform-50/3D"
         )
-    scale = int(level) / NOISE_PIXELS_PER_METRE
-    return Noise("gaussian" if kind == "gaussian" else "uniform", scale)
+    scale = int(found[2]) / NOISE_PIXELS_PER_METRE
+    return Noise("gaussian" if found[1] == "gaussian" else "uniform", scale)

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 
@@ -14,11 +14,13 @@ from poise import storage
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpoint
 from poise.errors import PlanError, PoiseError
 from poise.fitting import EpochReport, fit
+from poise.listing import Listing
 from poise.loading import PoseBank, TrackSplit, load_split, retrieves
 from poise.metrics import Scores
 from poise.plan import TrialSpec
 from poise.records import Epoch, Result, TrialFolder, now_ms
 from poise.scoring import Evaluation, evaluate
+from poise.streaming import StreamedSplit
 from poise.tracks import Track
 from poise_models import catalogue
 from poise_models.errors import NonFiniteLossError, RefinerError
@@ -32,7 +34,12 @@ Report = Callable[[dict[str, float]], None]
 
 
 def train_and_score(
-    folder: TrialFolder, lake: str, cpus: float, gpus: float, report: Report
+    folder: TrialFolder,
+    lake: str,
+    cpus: float,
+    gpus: float,
+    report: Report,
+    stream_gb: float | None = None,
 ) -> Result:
     """Run the trial a folder describes, from its last finished epoch, and write how it ended.
 
@@ -46,6 +53,7 @@ def train_and_score(
         gpus: more than zero trains on the GPU.
         report: called with the metrics of every epoch of gradient descent, also of those that an
             earlier try finished.
+        stream_gb: GiB of the training split to hold at once; None holds all of it.
     """
     spec = folder.spec()
     if spec is None:
@@ -54,7 +62,7 @@ def train_and_score(
     history = folder.history()
     started = history[0].ended - int(history[0].seconds * 1000) if history else now_ms()
     try:
-        data = _Data(spec, lake)
+        data = _Data(spec, lake, stream_gb)
         device = "cuda" if gpus > 0 else "cpu"
         _fit(spec, folder, data, device, lake, report)
         if spec.refit:
@@ -66,7 +74,7 @@ def train_and_score(
     return result
 
 
-def held_out(wanted: Iterable[str], train: TrackSplit) -> tuple[str, ...]:
+def held_out(wanted: Iterable[str], train: TrackSplit | Listing) -> tuple[str, ...]:
     """The training subjects a trial is validated on.
 
     By default the last in natural order: a rule that knows nothing of the data.
@@ -94,16 +102,31 @@ def held_out(wanted: Iterable[str], train: TrackSplit) -> tuple[str, ...]:
 class _Data:
     """A trial's splits; the test split is not touched before the end."""
 
-    def __init__(self, spec: TrialSpec, lake: str) -> None:
+    def __init__(self, spec: TrialSpec, lake: str, stream_gb: float | None) -> None:
         self.track = Track.parse(spec.track)
         self.lake = lake
-        self.whole = load_split(lake, self.track, "train")
-        self.subjects = held_out(spec.validation, self.whole)
-        self.train = self.whole.without(self.subjects)
-        self.validation = self.whole.only(self.subjects)
+        self.whole: TrackSplit | StreamedSplit
+        self.train: TrackSplit | StreamedSplit
+        self.bank: PoseBank | None
+        if stream_gb is not None:
+            self._stream(spec, int(stream_gb * 2**30))
+            return
+        whole = load_split(lake, self.track, "train")
+        self.whole = whole
+        self.subjects = held_out(spec.validation, whole)
+        self.train = whole.without(self.subjects)
+        self.validation = whole.only(self.subjects)
         # Whole: at test time the PVD holds every training subject too. A window's own subject is
         # never among its neighbours.
-        self.bank = PoseBank(self.whole)
+        self.bank = PoseBank(whole)
+
+    def _stream(self, spec: TrialSpec, memory_bytes: int) -> None:
+        self.whole = StreamedSplit(self.lake, self.track, memory_bytes=memory_bytes)
+        listing, _ = self.whole.listing()
+        self.subjects = held_out(spec.validation, listing)
+        self.train = replace(self.whole, subjects=set(listing.subjects) - set(self.subjects))
+        self.validation = load_split(self.lake, self.track, "train", self.subjects)
+        self.bank = self.whole.bank() if retrieves(_fresh(spec, self)) else None
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
         clips = split.clips(self.bank if retrieves(refiner) else None)

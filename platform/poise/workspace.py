@@ -25,6 +25,13 @@ class Workspace:
             chosen = (Path.home() if "runtime_resources" in here.parts else here) / ".poise"
         return cls(Path(chosen).expanduser().absolute())
 
+    @classmethod
+    def use(cls, home: str | Path | None = None) -> Self:
+        """Find the home and make it the one of this process, and of those it starts."""
+        workspace = cls.find(home)
+        os.environ["POISE_HOME"] = str(workspace.home)
+        return workspace
+
     @property
     def lake(self) -> Path:
         """Parquet tracks (design: data lake)."""

@@ -11,7 +11,9 @@ from torch import Tensor
 
 from poise_retrieval.align import Points, align
 from poise_retrieval.errors import SkeletonError, VectorError
-from poise_retrieval.skeletons import PVD_JOINTS, TEMPLATE_2D, TEMPLATE_3D, skeleton
+from poise_retrieval.skeletons import PVD_JOINTS, TEMPLATE_2D, TEMPLATE_3D, Skeleton, skeleton
+
+JointOrder = Skeleton | str | None
 
 _SMPL_WIDTH: Final = 24 * 6
 _TEMPLATES: Final = {2: TEMPLATE_2D, 3: TEMPLATE_3D}
@@ -30,21 +32,21 @@ def key_frames(length: int) -> tuple[int, ...]:
     return (0, *range(7, length, 8))
 
 
-def embedding_width(length: int, skeleton_name: str | None, dims: int) -> int:
+def embedding_width(length: int, joint_order: JointOrder, dims: int) -> int:
     """Count the numbers of a vector: 84 for 3D windows of 8 frames.
 
     Args:
         length: T, frames of a window.
-        skeleton_name: joint order of 2D and 3D poses; None for SMPL.
+        joint_order: skeleton of 2D and 3D poses, or its name; None for SMPL.
         dims: 2, 3, or 6 (SMPL, 6D rotations).
 
     Raises:
         SkeletonError: 2D or 3D without a known skeleton, or another number of dims.
     """
-    return len(key_frames(length)) * _pose_width(skeleton_name, dims)
+    return len(key_frames(length)) * _pose_width(joint_order, dims)
 
 
-def embed(windows_BTC: Points, skeleton_name: str | None, representation: str) -> Tensor:
+def embed(windows_BTC: Points, joint_order: JointOrder, representation: str) -> Tensor:
     """Turn windows into vectors that do not depend on where, how large and how turned they are.
 
     2D and 3D: each key frame's 14 template joints, moved onto the template by its own similarity.
@@ -52,7 +54,7 @@ def embed(windows_BTC: Points, skeleton_name: str | None, representation: str) -
 
     Args:
         windows_BTC: (B, T, C) tensor or array, any length unit.
-        skeleton_name: joint order of 2D and 3D poses; None for SMPL.
+        joint_order: skeleton of 2D and 3D poses, or its name; None for SMPL.
         representation: ``"2D"``, ``"3D"`` or ``"smpl"``.
 
     Returns:
@@ -67,20 +69,20 @@ def embed(windows_BTC: Points, skeleton_name: str | None, representation: str) -
         raise VectorError(f"windows must be (B, T, C), got {tuple(windows_BTC.shape)}")
     dims = _dims(representation)
     count, length, width = windows_BTC.shape
-    _check_width(width, skeleton_name, dims)
+    _check_width(width, joint_order, dims)
     frames = list(key_frames(length))
-    parts = [torch.empty(0, embedding_width(length, skeleton_name, dims))]
+    parts = [torch.empty(0, embedding_width(length, joint_order, dims))]
     for start in range(0, count, _CHUNK):
         keys_BKC = torch.as_tensor(windows_BTC[start : start + _CHUNK, frames])
         _check_finite(keys_BKC, start)
-        parts.append(_embed_keys(keys_BKC, skeleton_name, dims).to(torch.float32))
+        parts.append(_embed_keys(keys_BKC, joint_order, dims).to(torch.float32))
     return parts[0] if len(parts) == 1 else torch.cat(parts[1:])
 
 
-def _embed_keys(keys_BKC: Tensor, skeleton_name: str | None, dims: int) -> Tensor:
-    if skeleton_name is None:
+def _embed_keys(keys_BKC: Tensor, joint_order: JointOrder, dims: int) -> Tensor:
+    if joint_order is None:
         return keys_BKC.flatten(1) / 2
-    joints = list(skeleton(skeleton_name).pvd_joints)
+    joints = list(skeleton(joint_order).pvd_joints)
     poses_BKJD = keys_BKC.reshape(*keys_BKC.shape[:2], -1, dims)[:, :, joints]
     aligned = align(poses_BKJD.flatten(0, 1), torch.tensor(_TEMPLATES[dims]))
     return aligned.reshape(keys_BKC.shape[0], -1)
@@ -94,26 +96,32 @@ def _dims(representation: str) -> int:
         raise VectorError(f"representation {representation!r} is none of {known}") from None
 
 
-def _pose_width(skeleton_name: str | None, dims: int) -> int:
-    if dims == 6 and skeleton_name is None:
+def _pose_width(joint_order: JointOrder, dims: int) -> int:
+    if dims == 6 and joint_order is None:
         return _SMPL_WIDTH
-    if dims not in _TEMPLATES or skeleton_name is None:
+    if dims not in _TEMPLATES or joint_order is None:
         raise SkeletonError(
-            f"poses of {dims} dims with skeleton {skeleton_name!r} have no vector: "
+            f"poses of {dims} dims with skeleton {_called(joint_order)} have no vector: "
             "2D and 3D need a skeleton, SMPL (6 dims) takes none"
         )
-    _ = skeleton(skeleton_name)
+    _ = skeleton(joint_order)
     return PVD_JOINTS * dims
 
 
-def _check_width(width: int, skeleton_name: str | None, dims: int) -> None:
-    expected = _pose_width(skeleton_name, dims)
-    if skeleton_name is not None:
-        expected = len(skeleton(skeleton_name).joints) * dims
+def _check_width(width: int, joint_order: JointOrder, dims: int) -> None:
+    expected = _pose_width(joint_order, dims)
+    if joint_order is not None:
+        expected = len(skeleton(joint_order).joints) * dims
     if width != expected:
         raise SkeletonError(
-            f"windows are {width} wide; {skeleton_name or 'SMPL'} with {dims} dims needs {expected}"
+            f"windows are {width} wide; {_called(joint_order)} with {dims} dims needs {expected}"
         )
+
+
+def _called(joint_order: JointOrder) -> str:
+    if joint_order is None:
+        return "none (SMPL)"
+    return joint_order if isinstance(joint_order, str) else joint_order.name
 
 
 def _check_finite(keys_BKC: Tensor, start: int) -> None:

@@ -22,16 +22,26 @@ class Skeleton:
     """A joint order.
 
     Attributes:
-        name: key in `SKELETONS`.
+        name: key in `SKELETONS`; of a user's own order, whatever she calls it.
         joints: joint names in storage order.
         pvd_joints: for each of the 14 template joints, its index in this order.
-        edges: bones as pairs of joint indices, for drawing.
+        edges: bones as pairs of joint indices; empty where nobody has told them.
     """
 
     name: str
     joints: tuple[str, ...]
     pvd_joints: tuple[int, ...]
-    edges: tuple[tuple[int, int], ...]
+    edges: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        mapped = set(self.pvd_joints)
+        if len(self.pvd_joints) != PVD_JOINTS or len(mapped) != PVD_JOINTS:
+            raise SkeletonError(
+                f"skeleton {self.name}: a map onto the template names {PVD_JOINTS} different "
+                f"joints, got {list(self.pvd_joints)}"
+            )
+        if not mapped <= set(range(len(self.joints))):
+            raise SkeletonError(f"skeleton {self.name}: its map names joints it does not have")
 
 
 _H36M17 = Skeleton(
@@ -67,20 +77,69 @@ _J14 = Skeleton(
     ),
 )
 
-SKELETONS: Final[Mapping[str, Skeleton]] = MappingProxyType({s.name: s for s in (_H36M17, _J14)})
+#: The 2D detectors of Human3.6M: h36m17 without the joint between thorax and head.
+_H36M16 = Skeleton(
+    name="h36m16",
+    joints=tuple(joint for joint in _H36M17.joints if joint != "neck"),
+    pvd_joints=(6, 5, 4, 1, 2, 3, 12, 11, 10, 13, 14, 15, 8, 9),
+    edges=(
+        *((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6)),
+        *((0, 7), (7, 8), (8, 9)),
+        *((8, 10), (10, 11), (11, 12), (8, 13), (13, 14), (14, 15)),
+    ),
+)
+#: MPI-INF-3DHP (its test order) and MuPoTS.
+_MPI17 = Skeleton(
+    name="mpi17",
+    joints=(
+        *("head_top", "neck"),
+        *("right_shoulder", "right_elbow", "right_wrist"),
+        *("left_shoulder", "left_elbow", "left_wrist"),
+        *("right_hip", "right_knee", "right_ankle"),
+        *("left_hip", "left_knee", "left_ankle"),
+        *("pelvis", "spine", "head"),
+    ),
+    pvd_joints=(13, 12, 11, 8, 9, 10, 7, 6, 5, 2, 3, 4, 1, 0),
+    edges=(
+        *((0, 16), (16, 1), (1, 15), (15, 14)),
+        *((1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7)),
+        *((14, 8), (8, 9), (9, 10), (14, 11), (11, 12), (12, 13)),
+    ),
+)
+#: JHMDB has no top of the head: the middle of the face takes its place on the template.
+_JHMDB15 = Skeleton(
+    name="jhmdb15",
+    joints=(
+        *("neck", "belly", "face"),
+        *("right_shoulder", "left_shoulder", "right_hip", "left_hip"),
+        *("right_elbow", "left_elbow", "right_knee", "left_knee"),
+        *("right_wrist", "left_wrist", "right_ankle", "left_ankle"),
+    ),
+    pvd_joints=(14, 10, 6, 5, 9, 13, 12, 8, 4, 3, 7, 11, 0, 2),
+    edges=(
+        *((0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6)),
+        *((3, 7), (7, 11), (4, 8), (8, 12), (5, 9), (9, 13), (6, 10), (10, 14)),
+    ),
+)
+
+SKELETONS: Final[Mapping[str, Skeleton]] = MappingProxyType(
+    {s.name: s for s in (_H36M17, _H36M16, _J14, _MPI17, _JHMDB15)}
+)
 
 
-def skeleton(name: str) -> Skeleton:
-    """Look a skeleton up by name.
+def skeleton(given: Skeleton | str) -> Skeleton:
+    """Look a skeleton up by name; one that is given as such is returned.
 
     Raises:
         SkeletonError: no skeleton has that name.
     """
+    if isinstance(given, Skeleton):
+        return given
     try:
-        return SKELETONS[name]
+        return SKELETONS[given]
     except KeyError:
         known = ", ".join(sorted(SKELETONS))
-        raise SkeletonError(f"unknown skeleton {name!r}: known are {known}") from None
+        raise SkeletonError(f"unknown skeleton {given!r}: known are {known}") from None
 
 
 def _template(dims: int) -> NDArray[np.float32]:

@@ -57,6 +57,7 @@ def test_help_teaches(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert "examples:" in done.stdout
     assert "ray job submit" in done.stdout
+    assert "--no-pvd" in done.stdout
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:

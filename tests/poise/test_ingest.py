@@ -1,5 +1,6 @@
 """Ingest with real Ray and a real Milvus Lite: rows, repetition, interruption, faults."""
 
+import json
 import os
 import socket
 import threading
@@ -13,8 +14,10 @@ import pytest
 from poise import ingest as ingesting
 from poise import lake, storage
 from poise.cluster import connect
+from poise.datasets import TEXTS_VARIABLE
 from poise.errors import BusyError, DataError
 from poise.ingest import ensure_ingested, ingest
+from poise.loading import load_split
 from poise.locks import exclusive
 from poise.manifest import Manifest
 from poise.pvd import pvd_store
@@ -30,13 +33,25 @@ from poise_retrieval.server import EmbeddedMilvus
 from poise_retrieval.store import PoseStore
 
 TRACK = Track.parse("uiprmd/kinect/3D")
+#: A user's data set whose joints nobody has mapped onto the template.
+UNMAPPED = f"""
+name = "unmapped"
+[[tracks]]
+representation = "3D"
+estimators = ["*"]
+joints = {[f"joint{number}" for number in range(17)]}
+roots = ["joint0"]
+unit = "m"
+"""
 SIZES = {"train": Size(3, 2, 24), "test": Size(1, 2, 24)}
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     os.environ["RAY_AUTH_MODE"] = "disabled"
-    with connect(cpus=2):
+    own = {TEXTS_VARIABLE: json.dumps([UNMAPPED])}
+    with pytest.MonkeyPatch.context() as patch, connect(cpus=2, env=own):
+        patch.setenv(TEXTS_VARIABLE, own[TEXTS_VARIABLE])
         yield
 
 
@@ -191,6 +206,39 @@ def test_a_lost_pvd_is_made_anew_from_the_lake(data: Path, tmp_path: Path) -> No
     assert lake.manifest_hash(again) == lake.manifest_hash(first)
 
 
+def test_without_a_pvd_first_and_with_one_later(data: Path, tmp_path: Path, milvus: str) -> None:
+    place, nobody = tmp_path / "lake", "http://127.0.0.1:1"
+    said = Lines()
+
+    def again(uri: str, *, pvd: bool) -> Manifest:
+        said.clear()
+        return ingest(TRACK, data=data, lake=place, milvus_uri=uri, pvd=pvd, report=said.append)
+
+    bare = again(nobody, pvd=False)
+    assert bare.pvd is None
+    assert said.said("--no-pvd")
+    sequences_before = files(place / "uiprmd" / "kinect-3D" / "sequences")
+    for split in SPLITS:
+        windows = lake.read_windows(place, TRACK, split)
+        assert windows.num_rows == bare.splits[split].windows
+        assert (lake.neighbours(windows)[0] == -1).all()
+        assert load_split(place, TRACK, split).neighbour_ids_NK is None
+    assert again(nobody, pvd=False) == bare
+    assert said == [f"{TRACK}: up to date, {ingesting.in_words(bare)}"]
+    kept = Lines()
+    assert ensure_ingested(TRACK, lake=place, milvus_uri=nobody, report=kept.append) == bare
+    assert kept.said("get no neighbours")
+
+    whole = again(milvus, pvd=True)
+    assert whole.pvd is not None
+    assert said.said("it has no PVD yet; adding it")
+    assert not said.said("reading")
+    assert files(place / "uiprmd" / "kinect-3D" / "sequences") == sequences_before
+    check_neighbours(place)
+    assert load_split(place, TRACK, "train").neighbour_ids_NK is not None
+    assert again(nobody, pvd=False) == whole
+
+
 def test_an_interrupted_ingest_leaves_the_old_track_and_is_finished_later(
     data: Path, tmp_path: Path, milvus: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,7 +320,7 @@ def test_one_subject_gets_no_neighbours(tmp_path: Path, milvus: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "truth", "reason"),
-    [("uiprmd/kinect/3D", False, "no ground truth"), ("mupots/tposenet/3D", True, "joint order")],
+    [("uiprmd/kinect/3D", False, "no ground truth"), ("unmapped/net/3D", True, "joint order")],
 )
 def test_a_track_without_a_pvd(tmp_path: Path, name: str, truth: bool, reason: str) -> None:
     track = Track.parse(name)
@@ -309,7 +357,7 @@ def test_smpl_is_looked_up_by_raw_values(tmp_path: Path, milvus: str) -> None:
         names = np.empty(subjects, object)
         for person in range(subjects):
             poses[person] = random.normal(size=(12, 72)).astype(np.float32)
-            names[person] = [f"{split}{person}_walk/image_{frame:05d}.jpg" for frame in range(12)]
+            names[person] = [f"{split}_walk_0{person}/image_{frame:05d}.jpg" for frame in range(12)]
         for kind, who in (("detected", "spin"), ("groundtruth", "gt")):
             file = tmp_path / "pw3d_spin_smpl" / kind / f"pw3d_{who}_smpl_{split}.npz"
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -88,7 +88,8 @@ def test_half_of_the_draws_take_the_nearest_neighbour(train: TrackSplit) -> None
     generator = torch.Generator().manual_seed(0)
     index = torch.zeros(4000, dtype=torch.long)
     drawn = windows.batch(index, generator).distance_B
-    nearest = windows.neighbour_distances_NK[0, 0]
+    assert windows.neighbours is not None
+    nearest = windows.neighbours.distances_NK[0, 0]
     assert (drawn == nearest).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert len(drawn.unique()) == 3
 

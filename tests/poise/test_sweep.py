@@ -184,7 +184,9 @@ def train_of(subjects: list[str]) -> TrackSplit:
     """One sequence a subject."""
     frames = torch.zeros(12 * len(subjects), 51)
     ends = torch.arange(len(subjects) + 1)
-    return TrackSplit(TRACK, subjects, subjects, ends[:-1], 12 * ends, frames, frames, None, None)
+    none: list[str | None] = [None] * len(subjects)
+    places = (ends[:-1], 12 * ends)
+    return TrackSplit(TRACK, subjects, subjects, none, none, *places, frames, frames, None, None)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ class Windows:
     def __len__(self) -> int:
         return len(self.truth)
 
+    def order(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(len(self), generator=generator)
+
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         truth = self.truth[index_B]
         detected = truth + 0.2 + 0.05 * torch.randn(truth.shape, generator=generator)

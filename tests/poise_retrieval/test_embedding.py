@@ -9,6 +9,7 @@ from poise_retrieval import (
     SKELETONS,
     TEMPLATE_2D,
     TEMPLATE_3D,
+    Skeleton,
     SkeletonError,
     VectorError,
     embed,
@@ -37,13 +38,25 @@ def _move(poses_BTJD: Tensor, seed: int) -> Tensor:
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.sampled_from(["h36m17", "j14"]), st.sampled_from([2, 3]), st.integers(0, 2**32 - 1))
+@given(st.sampled_from(sorted(SKELETONS)), st.sampled_from([2, 3]), st.integers(0, 2**32 - 1))
 def test_every_frame_may_be_moved_turned_and_scaled(skeleton: str, dims: int, seed: int) -> None:
     poses = _poses(skeleton, dims, seed=seed)
     representation = f"{dims}D"
     still = embed(poses.flatten(2), skeleton, representation)
     moved = embed(_move(poses, seed).flatten(2), skeleton, representation)
     assert torch.allclose(still, moved, atol=1e-5)
+
+
+def test_joints_of_ones_own_order_give_the_same_vectors() -> None:
+    poses_BTJD = _poses("h36m17", 3)
+    order = list(reversed(range(17)))
+    there = SKELETONS["h36m17"]
+    names = tuple(there.joints[joint] for joint in order)
+    own = Skeleton("mine", names, tuple(16 - joint for joint in there.pvd_joints))
+    mine = embed(poses_BTJD[:, :, order].flatten(2), own, "3D")
+    assert torch.equal(mine, embed(poses_BTJD.flatten(2), "h36m17", "3D"))
+    with pytest.raises(SkeletonError, match="windows are 48 wide; mine with 3 dims needs 51"):
+        embed(torch.zeros(2, 8, 48), own, "3D")
 
 
 def test_different_poses_have_different_vectors() -> None:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from poise_retrieval import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, SkeletonError
-from poise_retrieval.skeletons import skeleton
+from poise_retrieval.skeletons import Skeleton, skeleton
 
 PARTS = (
     *("ankle", "knee", "hip", "hip", "knee", "ankle"),
@@ -47,3 +47,14 @@ def test_the_template_is_a_flat_symmetric_person() -> None:
 def test_an_unknown_skeleton_names_the_known() -> None:
     with pytest.raises(SkeletonError, match="h36m17, j14"):
         skeleton("coco")
+
+
+def test_a_skeleton_of_ones_own_is_taken_as_it_is() -> None:
+    own = Skeleton("mine", tuple("abcdefghijklmno"), tuple(range(14, 0, -1)))
+    assert skeleton(own) is own
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), (0,) * 14, tuple(range(1, 15))])
+def test_a_map_that_does_not_fit_is_refused(places: tuple[int, ...]) -> None:
+    with pytest.raises(SkeletonError, match="skeleton mine"):
+        Skeleton("mine", tuple("abcdefghijklmn"), places)

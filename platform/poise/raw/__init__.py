@@ -50,7 +50,7 @@ def split_exists(data: Path | None, track: Track, split: str) -> bool:
 
 
 def _is_made(track: Track) -> bool:
-    return track.dataset == "synthetic"
+    return track.info.folder is None
 
 
 def _needed(data: Path | None, track: Track) -> Path:

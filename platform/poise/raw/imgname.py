@@ -1,41 +1,59 @@
-"""What the path of a frame's image tells: sequence, subject, camera and action."""
+"""What the path of a frame's image tells: sequence, subject, camera, action and take."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
 
-#: gWA_sFM_c01_d27_mWA2_ch21: genre, situation, camera, dancer, music, choreography.
-_AIST_CLIP: Final = re.compile(r"(?P<genre>g\w+?)_s\w+?_(?P<camera>c\d+)_(?P<dancer>d\d+)_.*")
+from poise import datasets
+from poise.errors import ImageNameError
 
 
 @dataclass(frozen=True)
 class ImageName:
     """Who, where and what a sequence shows.
 
-    ``subject`` is the sequence itself where the data set names no person: the retrieval rule "never
-    from the query's own subject" then still covers everybody in the same video.
+    ``subject`` is the take, or the sequence itself, where the data set names no person: the
+    retrieval rule "never from the query's own subject" then still covers everybody in the same
+    video. ``take`` is what all cameras of one moment share, None where there is one camera.
     """
 
     sequence: str
     subject: str
     camera: str | None = None
     action: str | None = None
+    take: str | None = None
 
 
 def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
     """Read the image path of a sequence's first frame.
 
+    The folder of the image is the sequence. It has to match one of the data set's patterns, from
+    its start or behind any folder; a data set without patterns tells nothing more.
+
     Args:
-        dataset: first part of the track's name; a data set without rules of its own gives the
-            folder of the image as sequence and subject.
+        dataset: first part of the track's name.
         image: for example ``S9/Directions/camera55011271/000001.jpg``; may be empty.
-        unknown: the sequence's name where the path says nothing.
+        unknown: the sequence's name where the path has no folder.
+
+    Raises:
+        ImageNameError: the folder matches no pattern.
+        TrackError: there is no such data set.
     """
+    patterns = datasets.dataset(dataset).imgname
     parts = [part for part in image.replace("\\", "/").split("/")[:-1] if part not in ("", ".")]
     if not parts:
         return ImageName(unknown, unknown)
-    return _RULES.get(dataset, _plain)(parts)
+    sequence = "/".join(parts)
+    if not patterns:
+        return ImageName(sequence, subject=sequence)
+    for pattern in patterns:
+        found = _compiled(pattern).fullmatch(sequence)
+        if found:
+            return _name(sequence, found)
+    raise ImageNameError(
+        f"{image!r} matches no image name of {dataset} ({' or '.join(patterns)}): correct "
+        "imgname in the file, or describe your own data set with a pattern of its own"
+    )
 
 
 class UniqueNames:
@@ -60,62 +78,23 @@ class UniqueNames:
         return unique
 
 
-def _plain(parts: list[str]) -> ImageName:
-    sequence = "/".join(parts)
-    return ImageName(sequence, subject=sequence)
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # The shortest way in that fits: a pattern may be preceded by folders, but need not.
+    return re.compile(f"(?:.*?/)??(?:{pattern})")
 
 
-def _subject_first(parts: list[str]) -> ImageName:
-    # UI-PRMD S2/m01-deep_squat-correct/rep01; CMU S01/daz-daz_01_08_p0: the action keeps what
-    # tells corrected from incorrect movements, and retargeted (daz-) from own (native-) bodies.
-    action = parts[1] if len(parts) > 1 else None
-    return ImageName("/".join(parts), subject=parts[0], action=action)
-
-
-def _h36m(parts: list[str]) -> ImageName:
-    cameras = [part for part in parts if part.startswith("camera")]
-    camera = cameras[0].removeprefix("camera") if cameras else None
-    action = parts[1] if len(parts) > 1 and parts[1] not in cameras else None
-    return ImageName("/".join(parts), subject=parts[0], camera=camera, action=action)
-
-
-def _aist(parts: list[str]) -> ImageName:
-    sequence = "/".join(parts)
-    found = _AIST_CLIP.fullmatch(parts[-1])
-    if found is None:
-        return ImageName(sequence, subject=sequence)
-    return ImageName(sequence, found["dancer"], camera=found["camera"], action=found["genre"])
-
-
-def _pw3d(parts: list[str]) -> ImageName:
-    # downtown_arguing_00: no actor is named, so both people of the video share a subject.
-    action, _, take = parts[-1].rpartition("_")
-    sequence = "/".join(parts)
-    return ImageName(sequence, sequence, action=action if take.isdigit() and action else None)
-
-
-def _jhmdb(parts: list[str]) -> ImageName:
-    sequence = "/".join(parts)
-    return ImageName(sequence, subject=sequence, action=parts[-2] if len(parts) > 1 else None)
-
-
-def _mpiinf3dhp(parts: list[str]) -> ImageName:
-    # S1/Seq2/imageSequence/video_4 (train), TS1/imageSequence (test).
-    subject = next((p for p in parts if p.lstrip("T").startswith("S") and p[-1].isdigit()), None)
-    sequence = "/".join(parts)
-    videos = [part for part in parts if part.startswith("video_")]
-    camera = videos[0].removeprefix("video_") if videos else None
-    return ImageName(sequence, subject=subject or sequence, camera=camera)
-
-
-_RULES: Final[dict[str, Callable[[list[str]], ImageName]]] = {
-    "uiprmd": _subject_first,
-    "cmu": _subject_first,
-    "synthetic": _subject_first,
-    "h36m": _h36m,
-    "aist": _aist,
-    "pw3d": _pw3d,
-    "jhmdb": _jhmdb,
-    "mpiinf3dhp": _mpiinf3dhp,
-    "mupots": _plain,
-}
+def _name(sequence: str, found: re.Match[str]) -> ImageName:
+    told = {key: value for key, value in found.groupdict().items() if value}
+    camera = told.get("camera")
+    take = told.get("take")
+    if take is None and camera is not None:
+        start, end = found.span("camera")
+        take = f"{sequence[:start]}*{sequence[end:]}"
+    return ImageName(
+        sequence,
+        subject=told.get("subject") or take or sequence,
+        camera=camera,
+        action=told.get("action"),
+        take=take,
+    )

@@ -1,17 +1,28 @@
-"""Where the SmoothNet layout keeps a track, and how to write it.
+"""Where the folder layouts of the field keep a track, and how to write the commonest.
 
-``poses/<dataset>_<estimator>_<rep>/detected/<dataset>_<estimator>_<rep>_<split>.npz`` and
-``.../groundtruth/<dataset>_gt_<rep>_<split>.npz``.
+SmoothNet: ``poses/<dataset>_<estimator>_<rep>/``, in it
+``detected/<dataset>_<estimator>_<rep>_<split>.npz`` and
+``groundtruth/<dataset>_gt_<rep>_<split>.npz``. DeciWatch keeps all representations in one file:
+``detected_poses/<dataset>/<estimator>/<dataset>_<estimator>_<split>.npz`` and
+``groundtruth_poses/<dataset>/<dataset>_gt_<split>.npz``. A user's data set may name places of its
+own.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+import string
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poise import datasets
+from poise.datasetfile import ANY, DataSet, Split, TrackPart
 from poise.errors import DataError
+from poise.raw.objectnpz import npz_keys
+from poise.raw.stored import POSE_KEYS
 from poise.sequences import PoseSequence
 from poise.tracks import Track
 
@@ -29,11 +40,38 @@ class SplitFiles:
         return [path for path in (self.detected, self.truth) if path is not None]
 
 
+@dataclass(frozen=True)
+class _Layout:
+    """Templates of the paths under the data folder."""
+
+    detected: str
+    truth: str | None
+
+    def needed(self, part: TrackPart) -> str:
+        """Denoise tracks need the ground truth, all others the detections."""
+        return self.truth if part.noise and self.truth is not None else self.detected
+
+
+_STEM: Final = "{dataset}_{estimator}_{representation}_{split}.npz"
+_TRUTH_STEM: Final = "{dataset}_gt_{representation}_{split}.npz"
+_SMOOTHNET: Final = tuple(
+    _Layout(f"{above}detected/{_STEM}", f"{above}groundtruth/{_TRUTH_STEM}")
+    for above in ("poses/{folder}/", "{folder}/", "")
+)
+#: ``data`` is the track's own folder.
+_OWN_FOLDER: Final = _SMOOTHNET[-1]
+_DECIWATCH: Final = _Layout(
+    "detected_poses/{dataset}/{estimator}/{dataset}_{estimator}_{split}.npz",
+    "groundtruth_poses/{dataset}/{dataset}_gt_{split}.npz",
+)
+
+
 def locate(data: Path, track: Track, split: str) -> SplitFiles:
     """Find the files of a split.
 
     Args:
-        data: the folder that holds ``poses/``, the ``poses/`` folder, or the track's own folder.
+        data: the folder that holds ``poses/`` or ``detected_poses/``, the ``poses/`` folder, or the
+            track's own folder in it; for a data set with places of its own, what they are under.
         track: what to look for; denoise tracks need the ground truth, all others the detections.
         split: ``train`` or ``test``.
 
@@ -43,7 +81,10 @@ def locate(data: Path, track: Track, split: str) -> SplitFiles:
     found = _find(data, track, split)
     if found is not None:
         return found
-    tried = "\n  ".join(str(_needed(folder, track, split)) for folder in _candidates(data, track))
+    layouts = _layouts(datasets.dataset(track.dataset))
+    tried = "\n  ".join(
+        str(data / _filled(layout.needed(track.part), track, split)) for layout in layouts
+    )
     raise DataError(
         f"no {split} data of {track} under {data}; looked for\n  {tried}\n"
         f"{data} holds {_listing(data)}"
@@ -60,22 +101,42 @@ def source_files(data: Path, track: Track, split: str) -> list[Path]:
     return locate(data, track, split).present
 
 
+def tracks_under(data: Path) -> list[Track]:
+    """Return the tracks of the catalogue that have files in a data folder, sorted.
+
+    One of truth alone gives a track for every noise the catalogue names.
+
+    Raises:
+        DataError: a file that several representations share is damaged.
+    """
+    found = {
+        track
+        for dataset in datasets.known().values()
+        if not dataset.generated
+        for part in dataset.tracks
+        for layout in _layouts(dataset)
+        for track in _tracks_of(data, dataset, part, layout)
+    }
+    return sorted(found)
+
+
 def write_smoothnet(
     data: Path, track: Track, split: str, sequences: Iterable[PoseSequence]
 ) -> list[Path]:
     """Write sequences in the SmoothNet layout under ``data/poses``, replacing the split.
 
-    Only 3D tracks: their stored form is Poise's own (metres). A denoise track gets its ground truth
-    alone, and a split whose sequences have no truth its detections alone.
+    Only 3D tracks in metres: their stored form is Poise's own. A denoise track gets its ground
+    truth alone, and a split whose sequences have no truth its detections alone.
 
     Returns:
         The files written.
 
     Raises:
-        DataError: not a 3D track, nothing to write, or only part of the sequences have truth.
+        DataError: not a 3D track in metres, nothing to write, or only part of the sequences have
+            truth.
     """
-    if track.representation != "3D":
-        raise DataError(f"{track}: only 3D tracks can be written in the SmoothNet layout")
+    if track.representation != "3D" or track.info.metres != 1.0:
+        raise DataError(f"{track}: only 3D tracks in metres can be written in the SmoothNet layout")
     rows = list(sequences)
     truths = [row.truth_FC for row in rows if row.truth_FC is not None]
     if not rows or len(truths) not in (0, len(rows)):
@@ -83,14 +144,13 @@ def write_smoothnet(
             f"{track}, {split}: {len(truths)} of {len(rows)} sequences have ground truth; "
             "write at least one, and either all with or all without"
         )
-    folder = data / "poses" / _folder_name(track)
     written: list[Path] = []
     if track.info.noise is None:
-        path = _detected_path(folder, track, split)
+        path = data / _filled(_SMOOTHNET[0].detected, track, split)
         _write(path, rows, [row.detected_FC for row in rows])
         written.append(path)
     if truths:
-        path = _truth_path(folder, track, split)
+        path = data / _filled(f"poses/{{folder}}/groundtruth/{_TRUTH_STEM}", track, split)
         _write(path, rows, truths)
         written.append(path)
     return written
@@ -106,39 +166,68 @@ def _write(path: Path, rows: Sequence[PoseSequence], poses: Sequence[NDArray[np.
     np.savez_compressed(path, imgname=names, joints_3d=arrays)
 
 
-def _folder_name(track: Track) -> str:
-    return track.info.folder or f"{track.dataset}_{track.estimator}_{track.representation}"
+def _layouts(dataset: DataSet) -> tuple[_Layout, ...]:
+    if dataset.files is not None:
+        return (_Layout(dataset.files.detected, dataset.files.truth),)
+    return (*_SMOOTHNET, _DECIWATCH)
 
 
-def _candidates(data: Path, track: Track) -> tuple[Path, ...]:
-    name = _folder_name(track)
-    return (data / "poses" / name, data / name, data)
-
-
-def _detected_path(folder: Path, track: Track, split: str) -> Path:
-    stem = f"{track.dataset}_{track.estimator}_{track.representation}_{split}"
-    return folder / "detected" / f"{stem}.npz"
-
-
-def _truth_path(folder: Path, track: Track, split: str) -> Path:
-    stem = f"{track.dataset}_gt_{track.representation}_{split}"
-    return folder / "groundtruth" / f"{stem}.npz"
-
-
-def _needed(folder: Path, track: Track, split: str) -> Path:
-    find = _detected_path if track.info.noise is None else _truth_path
-    return find(folder, track, split)
+def _filled(template: str, track: Track, split: str) -> str:
+    return template.format(
+        folder=track.info.folder,
+        dataset=track.dataset,
+        estimator=track.estimator,
+        representation=track.representation,
+        split=split,
+    )
 
 
 def _find(data: Path, track: Track, split: str) -> SplitFiles | None:
-    for folder in _candidates(data, track):
-        if _needed(folder, track, split).is_file():
-            truth = _truth_path(folder, track, split)
+    part = track.part
+    for layout in _layouts(datasets.dataset(track.dataset)):
+        if (data / _filled(layout.needed(part), track, split)).is_file():
+            detected = data / _filled(layout.detected, track, split)
+            truth = data / _filled(layout.truth, track, split) if layout.truth else None
             return SplitFiles(
-                _detected_path(folder, track, split) if track.info.noise is None else None,
-                truth if truth.is_file() else None,
+                None if part.noise else detected, truth if truth and truth.is_file() else None
             )
     return None
+
+
+def _tracks_of(data: Path, dataset: DataSet, part: TrackPart, layout: _Layout) -> Iterator[Track]:
+    template = layout.needed(part)
+    for estimator in _estimators(data, dataset, part, template):
+        if dataset.part(part.representation, estimator) is not part:
+            continue
+        track = Track(dataset.name, estimator, part.representation)
+        if layout is _OWN_FOLDER and data.name != track.info.folder:
+            continue
+        files = [data / _filled(template, track, split) for split in get_args(Split)]
+        there = [file for file in files if file.is_file()]
+        if there and ("{representation}" in template or _holds(there[0], part)):
+            yield track
+
+
+def _estimators(data: Path, dataset: DataSet, part: TrackPart, template: str) -> set[str]:
+    named = {name for name in part.estimators if name != ANY}
+    if ANY not in part.estimators or part.noise:
+        return named
+    template = template.replace("{folder}", "{dataset}_{estimator}_{representation}")
+    fixed = {"dataset": dataset.name, "representation": part.representation}
+    pattern = ""
+    for literal, field, _, _ in string.Formatter().parse(template):
+        pattern += re.escape(literal)
+        if field == "estimator":
+            pattern += "(?P=estimator)" if "estimator" in pattern else "(?P<estimator>[^/]+?)"
+        elif field is not None:
+            pattern += fixed.get(field, "[^/]+")
+    files = data.glob(template.format(**fixed, estimator="*", split="*"))
+    found = (re.fullmatch(pattern, file.relative_to(data).as_posix()) for file in files)
+    return named | {match["estimator"] for match in found if match}
+
+
+def _holds(file: Path, part: TrackPart) -> bool:
+    return any(key in POSE_KEYS[part.representation] for key in npz_keys(file))
 
 
 def _listing(folder: Path) -> str:

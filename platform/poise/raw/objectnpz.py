@@ -1,19 +1,21 @@
-"""Read the field's object-array npz files without trusting them."""
+"""Read the field's object-array npz files, sequence by sequence, without trusting them."""
 
-import logging
+import io
+import itertools
+import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Self
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from poise.errors import DataError
-from poise.raw import safepickle
-
-log = logging.getLogger(__name__)
+from poise.raw import picklestream, safepickle
 
 #: No split of the field comes near: all of AIST++ in SMPL poses and float64 is 3.4 GB.
 MAX_MEMBER_BYTES: Final = 16 * 2**30
@@ -21,6 +23,7 @@ MAX_MEMBER_BYTES: Final = 16 * 2**30
 MAX_RATIO: Final = 200
 #: Below this size any ratio is harmless (a ground truth of all zeros deflates like a bomb).
 RATIO_FREE_BYTES: Final = 64 * 2**20
+_BUFFER: Final = 2**16
 
 
 def npz_keys(path: Path) -> tuple[str, ...]:
@@ -32,29 +35,81 @@ def npz_keys(path: Path) -> tuple[str, ...]:
 
 
 def read_object_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, list[Any]]:
-    """Read keys of an npz file, each as a list with one entry per sequence.
-
-    Object arrays go through a restricted unpickler: NumPy arrays, lists, strings and numbers come
-    back, anything else is refused before it can run. Plain arrays are cut along their first axis.
+    """Read keys of an npz file whole, each as a list with one entry per sequence.
 
     Args:
         path: the file.
         keys: what to read; all keys where None.
 
     Raises:
-        DataError: the file is missing, damaged or implausibly packed, lacks a key, or a key holds
-            something that is not data. The message names file, key and, where something was
-            refused, what.
+        DataError: as `ObjectColumn`, for any of the keys.
     """
-    present = npz_keys(path)
-    wanted = present if keys is None else tuple(keys)
-    missing = [key for key in wanted if key not in present]
-    if missing:
-        raise DataError(
-            f"{path}: no key {', '.join(missing)}; the file holds {', '.join(present) or 'nothing'}"
-        )
-    with _open(path) as archive:
-        return {key: _read_member(archive, path, key) for key in wanted}
+    wanted = npz_keys(path) if keys is None else keys
+    return {key: list(ObjectColumn(path, key)) for key in wanted}
+
+
+class ObjectColumn:
+    """One key of an npz file: as many entries as there are sequences, read one after the other.
+
+    Object arrays go through a restricted unpickler: NumPy arrays, lists, strings and numbers come
+    back, anything else is refused before it can run. Plain arrays are cut along their first axis.
+    Only the entry at hand is in memory. The file's checksum is checked at the end of the column, so
+    what was yielded can be trusted when all of it was.
+    """
+
+    def __init__(self, path: Path, key: str, digest: Callable[[Any], Any] | None = None) -> None:
+        """Look at the head of a column.
+
+        Args:
+            path: the file.
+            key: the column.
+            digest: what is wanted of an entry, where not all of it is: nothing else is kept.
+
+        Raises:
+            DataError: the file is missing, damaged or implausibly packed, or lacks the key; when
+                read, also where an entry is not data. The message names file, key and, where
+                something was refused, what.
+        """
+        present = npz_keys(path)
+        if key not in present:
+            raise DataError(
+                f"{path}: no key {key}; the file holds {', '.join(present) or 'nothing'}"
+            )
+        self.path, self.key, self._digest = path, key, digest
+        with self._stream() as (_, head):
+            self.count = head.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the entries; raise `DataError` where the file turns out to be damaged."""
+        with self._stream() as (stream, head):
+            yield from _entries(stream, head, self._digest)
+            if stream.read(1):
+                raise ValueError("data after its end")
+
+    @contextmanager
+    def _stream(self) -> Iterator[tuple["io.BufferedReader[Any]", "_Head"]]:
+        where = f"{self.path}, key {self.key}"
+        with _open(self.path) as archive:
+            member = archive.getinfo(f"{self.key}.npy")
+            _check_size(member, where)
+            try:
+                with archive.open(member) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
+                    yield stream, _Head.read(stream)
+            except safepickle.RefusedError as error:
+                raise DataError(
+                    f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are "
+                    "read, because anything else in an npz can run code; save the poses again as "
+                    "plain arrays"
+                ) from error
+            except (DataError, GeneratorExit):
+                raise
+            # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
+            except Exception as error:
+                reason = str(error) or type(error).__name__
+                raise DataError(
+                    f"{where}: damaged ({reason}); none of its sequences can be trusted: copy or "
+                    "save the file again"
+                ) from error
 
 
 def _open(path: Path) -> zipfile.ZipFile:
@@ -64,27 +119,6 @@ def _open(path: Path) -> zipfile.ZipFile:
         raise DataError(f"{path}: no such file") from None
     except (zipfile.BadZipFile, OSError) as error:
         raise DataError(f"{path}: not a readable npz file ({error}); copy it again") from error
-
-
-def _read_member(archive: zipfile.ZipFile, path: Path, key: str) -> list[Any]:
-    where = f"{path}, key {key}"
-    member = archive.getinfo(f"{key}.npy")
-    _check_size(member, where)
-    try:
-        with archive.open(member) as stream:
-            array = _read_npy(stream, member.file_size)
-            if stream.read(1):
-                raise ValueError("data after its end")
-    except safepickle.RefusedError as error:
-        raise DataError(
-            f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are read, "
-            "because anything else in an npz can run code; save the poses again as plain arrays"
-        ) from error
-    # A damaged pickle can raise anything (see safepickle.load), and so can a damaged zip member.
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{where}: damaged ({reason}); copy or save the file again") from error
-    return list(array)
 
 
 def _check_size(member: zipfile.ZipInfo, where: str) -> None:
@@ -101,20 +135,58 @@ def _check_size(member: zipfile.ZipInfo, where: str) -> None:
         )
 
 
-def _read_npy(stream: IO[bytes], size: int) -> NDArray[Any]:
-    version = npy.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise ValueError(f"npy format {version} is for structured arrays")
-    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, fortran, dtype = read_header(stream)
-    if dtype.kind not in "fiubUSO":
-        raise safepickle.RefusedError(f"an array of type {dtype}")
-    if not shape:
-        raise ValueError("a single value, not one entry per sequence")
-    if dtype.hasobject:
-        array = safepickle.load(stream)
-        if not isinstance(array, np.ndarray) or array.shape != shape:
-            raise ValueError("the pickled content is not the array its header announces")
-        return array
-    content = stream.read(size)
-    return np.frombuffer(content, dtype).reshape(shape, order="F" if fortran else "C").copy()
+@dataclass(frozen=True)
+class _Head:
+    """What the npy header says; the first axis counts sequences."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @classmethod
+    def read(cls, stream: IO[bytes]) -> Self:
+        version = npy.read_magic(stream)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"npy format {version} is for structured arrays")
+        read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read_header(stream)
+        if dtype.kind not in "fiubUSO":
+            raise safepickle.RefusedError(f"an array of type {dtype}")
+        if not shape:
+            raise ValueError("a single value, not one entry per sequence")
+        return cls(shape, fortran, dtype)
+
+
+def _entries(
+    stream: "io.BufferedReader[Any]", head: _Head, digest: Callable[[Any], Any] | None
+) -> Iterator[Any]:
+    width = math.prod(head.shape[1:])
+    if head.dtype.hasobject and len(head.shape) == 1:
+        yield from picklestream.entries(stream, head.shape, digest)
+        return
+    rows: Iterator[NDArray[Any]]
+    if head.dtype.hasobject:
+        rows = _object_rows(picklestream.entries(stream, head.shape), head)
+    elif head.fortran and len(head.shape) > 1:
+        flat = np.frombuffer(stream.read(), head.dtype)
+        rows = iter(flat.reshape(head.shape, order="F").copy())
+    else:
+        rows = (_numbers(stream, width, head) for _ in range(head.shape[0]))
+    yield from rows if digest is None else map(digest, rows)
+
+
+def _numbers(stream: IO[bytes], width: int, head: _Head) -> NDArray[Any]:
+    flat = np.frombuffer(stream.read(width * head.dtype.itemsize), head.dtype, width)
+    # A copy, so that what comes back can be written to. A row of a flat array is one value.
+    row: NDArray[Any] = flat.copy().reshape(head.shape[1:])
+    return row if row.ndim else row[()]
+
+
+def _object_rows(values: Iterator[Any], head: _Head) -> Iterator[NDArray[Any]]:
+    """Put the elements of an object array of several axes together again, row by row."""
+    width = math.prod(head.shape[1:])
+    for first in values:
+        row = np.empty(width, object)
+        for place, value in enumerate((first, *itertools.islice(values, width - 1))):
+            row[place] = value
+        yield row.reshape(head.shape[1:])

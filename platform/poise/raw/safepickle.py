@@ -1,4 +1,4 @@
-"""Unpickle NumPy arrays, lists and strings, and nothing else.
+"""What a pickle from elsewhere may name: NumPy arrays, lists and strings, and nothing else.
 
 The field keeps ragged sequences as pickled object arrays, and unpickling a file somebody sent can
 run code. Here the names a pickle may call lead to the small classes below: neither imports nor
@@ -6,10 +6,9 @@ NumPy's own restore routines (which trust the type flags in a pickle) are ever r
 """
 
 import math
-import pickle
 import re
 from collections.abc import Callable
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +20,13 @@ class RefusedError(Exception):
     """A pickle holds something else than NumPy arrays, lists and strings."""
 
 
-def load(stream: IO[bytes]) -> Any:
-    """Read one pickle made of NumPy arrays, lists, strings, bytes and numbers.
+class Outer(list[Any]):
+    """The content of the outermost array: its entries went out one by one, and were counted."""
 
-    Raises:
-        RefusedError: it names anything else; nothing of it was called.
-        Exception: whatever a damaged pickle makes of itself; no narrower promise is possible.
-    """
-    return _plain(_Unpickler(stream, encoding="latin1").load())
+    entries = 0
 
 
-class _Dtype:
+class Dtype:
     """Stand-in for a pickled ``numpy.dtype``: plain numbers, strings and object only."""
 
     __slots__ = ("value",)
@@ -48,21 +43,29 @@ class _Dtype:
         self.value = self.value.newbyteorder(order)
 
 
-class _Array:
+class StoredArray:
     """Stand-in for a pickled ``numpy.ndarray``: built by its state alone."""
 
-    __slots__ = ("value",)
+    __slots__ = ("outer", "shape", "value")
 
     def __init__(self) -> None:
         self.value: NDArray[Any] = np.empty(0)
+        self.outer: Outer | None = None
+        self.shape: tuple[int, ...] = ()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, content = state
-        flat = _objects(content, shape) if isinstance(content, list) else _numbers(content, dtype)
-        self.value = flat.reshape(shape, order="F" if fortran else "C")
+        if isinstance(content, Outer):
+            self.outer, self.shape = content, shape
+            return
+        if isinstance(content, list):
+            # Whatever the flag says, NumPy lists objects row by row.
+            self.value = _objects(content, shape).reshape(shape)
+        else:
+            self.value = _numbers(content, dtype).reshape(shape, order="F" if fortran else "C")
 
 
-class _Callable:
+class Function:
     """A function a pickle may call, but not change (``BUILD`` sets attributes on plain ones)."""
 
     __slots__ = ("_function",)
@@ -71,24 +74,25 @@ class _Callable:
         self._function = function
 
     def __call__(self, *args: Any) -> Any:
+        """Do what the named function would."""
         return self._function(*args)
 
     def __setstate__(self, state: Any) -> None:
         raise RefusedError("a changed function")
 
 
-def _reconstruct(*_: Any) -> _Array:
-    return _Array()
+def _reconstruct(*_: Any) -> StoredArray:
+    return StoredArray()
 
 
 def _from_buffer(
     content: bytes | bytearray,
-    dtype: _Dtype,
+    dtype: Dtype,
     shape: tuple[int, ...],
     order: str,
     axes: tuple[int, ...] | None = None,
-) -> _Array:
-    array = _Array()
+) -> StoredArray:
+    array = StoredArray()
     numbers = _numbers(content, dtype)
     if order == "K" and axes is not None:
         array.value = numbers.reshape(shape).transpose(axes)
@@ -97,7 +101,7 @@ def _from_buffer(
     return array
 
 
-def _scalar(dtype: _Dtype, content: bytes) -> Any:
+def _scalar(dtype: Dtype, content: bytes) -> Any:
     return _numbers(content, dtype)[0].item()
 
 
@@ -111,8 +115,8 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _numbers(content: bytes | bytearray | str, dtype: _Dtype) -> NDArray[Any]:
-    if not isinstance(dtype, _Dtype) or dtype.value.hasobject:
+def _numbers(content: bytes | bytearray | str, dtype: Dtype) -> NDArray[Any]:
+    if not isinstance(dtype, Dtype) or dtype.value.hasobject:
         raise RefusedError("an array whose type and content do not go together")
     raw = content.encode("latin1") if isinstance(content, str) else content
     # A copy, so that every array can be written to, whatever protocol it came by.
@@ -128,13 +132,13 @@ def _objects(content: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return flat
 
 
-_ALLOWED: Final[dict[tuple[str, str], Any]] = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy", "ndarray"): _Array,
-    ("_codecs", "encode"): _Callable(_latin1),
-    ("__builtin__", "bytes"): _Callable(_no_bytes),
+_NAMES: Final[dict[tuple[str, str], Any]] = {
+    ("numpy", "dtype"): Dtype,
+    ("numpy", "ndarray"): StoredArray,
+    ("_codecs", "encode"): Function(_latin1),
+    ("__builtin__", "bytes"): Function(_no_bytes),
     **{
-        (f"numpy.{core}.{module}", name): _Callable(function)
+        (f"numpy.{core}.{module}", name): Function(function)
         for core in ("core", "_core")
         for module, name, function in (
             ("multiarray", "_reconstruct", _reconstruct),
@@ -145,20 +149,21 @@ _ALLOWED: Final[dict[tuple[str, str], Any]] = {
 }
 
 
-# The one written in Python: the C unpickler keeps its memo in an array as long as the largest index
-# a pickle names, so five bytes of file can ask for 30 GB.
-class _Unpickler(pickle._Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise RefusedError(f"{module}.{name}") from None
-
-    def persistent_load(self, pid: Any) -> Any:
-        raise RefusedError("a persistent id")
+def find(module: str, name: str) -> Any:
+    """Return what stands for a name; raise `RefusedError` where it is not one of NumPy's."""
+    try:
+        return _NAMES[module, name]
+    except KeyError:
+        raise RefusedError(f"{module}.{name}") from None
 
 
-def _plain(root: Any) -> Any:
+def is_stand_in(value: Any) -> bool:
+    """Say whether this is a class, function or dtype of this module: small, and often shared."""
+    return isinstance(value, Dtype | Function) or value in (Dtype, StoredArray)
+
+
+def plain(root: Any) -> Any:
+    """Replace stand-ins by what they stand for; raise `RefusedError` where one is no data."""
     # Every container once: a small pickle can share and nest lists into an astronomic tree.
     seen: set[int] = set()
     holder = [root]
@@ -170,7 +175,7 @@ def _plain(root: Any) -> Any:
             kind = type(item)
             if kind is str or kind is float or kind is int or kind is bool or kind is bytes:
                 continue
-            if kind is _Array:
+            if kind is StoredArray:
                 item = flat[place] = item.value
             elif kind is not list:
                 raise RefusedError(f"an object of type {kind.__name__.lstrip('_')}")

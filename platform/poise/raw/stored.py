@@ -1,4 +1,4 @@
-"""From what the files store to what Poise computes with, per data set."""
+"""From what the files store to what Poise computes with."""
 
 from typing import Final
 
@@ -6,27 +6,29 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from poise.datasetfile import Pixels, Representation
 from poise.tracks import Track
 
-_SMPL_JOINTS: Final = 24
-#: 3DPW files of these estimators hold 17 joints; the published evaluation takes these 14.
-_PW3D_OF_17_JOINTS: Final = ("spin", "eft", "pare")
-_PW3D_14_OF_17: Final = (6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10)
-_H36M_HALF_IMAGE: Final = 500.0
+#: What holds the poses in an npz file, by preference. A release of the 3DPW ground truth spells the
+#: key of the SMPL poses "psoe".
+POSE_KEYS: Final[dict[Representation, tuple[str, ...]]] = {
+    "3D": ("joints_3d", "keypoints_3d"),
+    "2D": ("joints_2d", "keypoints_2d"),
+    "smpl": ("pose", "psoe"),
+}
 
 
 def stored_widths(track: Track) -> tuple[int, ...]:
     """Values per frame that a file of the track may hold."""
     info = track.info
     if track.representation == "smpl":
-        return (_SMPL_JOINTS * 3,)
-    width = info.joints * info.dims
-    return (width, 17 * 3) if _is_cut(track) else (width,)
+        return (info.joints * 3,)
+    return tuple({joints * info.dims: None for joints in (info.joints, info.stored_joints)})
 
 
 def needs_image_shape(track: Track) -> bool:
     """Tell whether `to_poise` needs the size of the images."""
-    return track.dataset == "jhmdb" and track.representation == "2D"
+    return track.info.pixels == "image"
 
 
 def to_poise(
@@ -43,21 +45,20 @@ def to_poise(
     Returns:
         (F, C) float32.
     """
-    poses_FC = stored_FX
     if track.representation == "smpl":
-        poses_FC = _rotations_6d(stored_FX)
-    elif _is_cut(track) and stored_FX.shape[1] == 17 * 3:
-        poses_FC = stored_FX.reshape(-1, 17, 3)[:, _PW3D_14_OF_17].reshape(len(stored_FX), -1)
-    elif track.representation == "2D" and track.dataset == "h36m":
-        poses_FC = (stored_FX - _H36M_HALF_IMAGE) / _H36M_HALF_IMAGE
+        return _rotations_6d(stored_FX).astype(np.float32)
+    info = track.info
+    poses_FJD = stored_FX.reshape(len(stored_FX), -1, info.dims)
+    if info.picked is not None and poses_FJD.shape[1] == info.stored_joints:
+        poses_FJD = poses_FJD[:, info.picked]
+    if isinstance(info.pixels, Pixels):
+        poses_FJD = (poses_FJD - info.pixels.centre) / info.pixels.scale
     elif image_shape is not None:
-        size_F2 = np.broadcast_to(image_shape[..., [1, 0]], (len(stored_FX), 2))
-        poses_FC = stored_FX / np.tile(size_F2, stored_FX.shape[1] // 2) - 0.5
-    return poses_FC.astype(np.float32)
-
-
-def _is_cut(track: Track) -> bool:
-    return track.dataset == "pw3d" and track.estimator in _PW3D_OF_17_JOINTS
+        size_F2 = np.broadcast_to(image_shape[..., [1, 0]], (len(poses_FJD), 2))
+        poses_FJD = poses_FJD / size_F2[:, None] - 0.5
+    elif info.metres != 1.0:
+        poses_FJD = poses_FJD * info.metres
+    return poses_FJD.reshape(len(poses_FJD), -1).astype(np.float32)
 
 
 def _rotations_6d(axis_angle_FX: NDArray[np.float64]) -> NDArray[np.float64]:

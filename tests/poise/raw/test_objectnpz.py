@@ -16,8 +16,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from poise.errors import DataError
-from poise.raw import objectnpz
-from poise.raw.objectnpz import npz_keys, read_object_npz
+from poise.raw import objectnpz, picklestream
+from poise.raw.objectnpz import ObjectColumn, npz_keys, read_object_npz
 
 
 def object_array(items: list[Any]) -> NDArray[Any]:
@@ -246,3 +246,94 @@ def test_missing_file_and_key_say_what_there_is(tmp_path: Path) -> None:
     assert npz_keys(tmp_path / "a.npz") == ("pose", "shape")
     with pytest.raises(DataError, match="no key joints_3d; the file holds pose, shape"):
         read_object_npz(tmp_path / "a.npz", ["joints_3d"])
+
+
+def streamed(path: Path, digest: Callable[[Any], Any] | None = None) -> list[Any]:
+    return list(ObjectColumn(path, "joints_3d", digest))
+
+
+def test_only_the_entry_at_hand_is_in_memory(tmp_path: Path) -> None:
+    base = np.random.default_rng(0).random((60_000, 50), np.float32)
+    items = [base[n : n + 50_000] for n in range(40)]  # 10 MB each, 400 MB in all
+    np.savez(tmp_path / "a.npz", joints_3d=object_array(items))
+    tracemalloc.start()
+    total = 0.0
+    for entry in ObjectColumn(tmp_path / "a.npz", "joints_3d"):
+        total += float(entry[-1, -1])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == pytest.approx(sum(float(item[-1, -1]) for item in items))
+    assert peak < 130e6  # three entries, and 64 MB of them in case one is used again
+
+
+def test_of_names_only_the_digest_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(picklestream, "_SHARED_STRINGS", 1000)
+    items = [[f"{take:03d}/{frame:06d}.jpg" for frame in range(8000)] for take in range(20)]
+    np.savez(tmp_path / "a.npz", joints_3d=object_array(items))
+    tracemalloc.start()
+    found = streamed(tmp_path / "a.npz", lambda names: (names[0], len(names)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == [(f"{take:03d}/000000.jpg", 8000) for take in range(20)]
+    assert peak < 4e6  # all of them would be 11 MB, and their places in the memo as much again
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_what_entries_share_comes_back(tmp_path: Path, protocol: int) -> None:
+    pose, name = np.arange(6.0).reshape(2, 3), "S1/walk/0001.jpg"
+    poses = object_array([pose, pose + 1, pose, np.zeros((2, 3)), pose])
+    names = object_array([[name, "", name], ["", name], [name] * 3, ["b"], [""]])
+    for key, array in (("poses", poses), ("names", names)):
+        path = write_raw(
+            tmp_path / f"{key}.npz", pickle.dumps(array, protocol=protocol), 5
+        )  # fmt: skip
+        for one, other in zip(streamed(path), array, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_lists_of_names_shared_by_entries_far_apart(tmp_path: Path) -> None:
+    videos = [[f"{video}/{frame}" for frame in range(3)] for video in range(40)]
+    path = write_raw(tmp_path / "a.npz", pickle.dumps(object_array(videos * 2)), 80)
+    assert streamed(path, lambda names: names[0]) == [f"{video}/0" for video in range(40)] * 2
+
+
+def test_arrays_shared_by_entries_too_far_apart_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picklestream, "_SHARED_BYTES", 1000)
+    poses = [np.full((10, 10), float(place)) for place in range(5)]
+    path = write_raw(tmp_path / "a.npz", pickle.dumps(object_array([*poses, poses[0]])), 6)
+    with pytest.raises(DataError, match=r"refers back to object .* too far back to keep"):
+        streamed(path)
+
+
+def test_objects_of_several_axes_come_row_by_row(tmp_path: Path) -> None:
+    names = np.array([[f"{take}/{frame}" for frame in range(3)] for take in range(4)], object)
+    np.savez(tmp_path / "c.npz", joints_3d=names)
+    np.savez(tmp_path / "f.npz", joints_3d=np.asfortranarray(names))
+    for file in ("c.npz", "f.npz"):
+        np.testing.assert_array_equal(np.stack(streamed(tmp_path / file)), names)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (b"K\x02Ntb", "an entry that changes after the next has begun"),
+        (b"K\x02a", "append"),
+    ],
+)
+def test_a_finished_entry_cannot_be_changed(tmp_path: Path, changed: bytes, reason: str) -> None:
+    array = b"cnumpy\nndarray\n)R"
+    head = array + b"(K\x01K\x02\x85cnumpy\ndtype\n(S'O8'\ntR\x89]("
+    # Two arrays; the second is thrown away again, and what comes then is aimed at the first.
+    pickled = b"\x80\x02" + head + array + array + b"0" + b"(" * (changed[-1:] == b"b") + changed
+    with pytest.raises(DataError, match=reason):
+        streamed(write_raw(tmp_path / "a.npz", pickled + b"etb."))
+
+
+def test_a_promise_of_many_bytes_takes_no_memory(tmp_path: Path) -> None:
+    path = write_raw(tmp_path / "a.npz", b"\x80\x05\x96" + (2**33).to_bytes(8, "little") + b"ab.")
+    tracemalloc.start()
+    with pytest.raises(DataError, match="damaged"):
+        streamed(path)
+    tracemalloc.stop()

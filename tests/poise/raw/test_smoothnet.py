@@ -89,33 +89,33 @@ def test_faults_reject_their_sequence_only(tmp_path: Path) -> None:
     nan, infinite, huge = good.copy(), good.copy(), good.astype(np.float64)
     nan[4, 3], infinite[2, 0], huge[7, 1] = np.nan, np.inf, 1e300
     faults: list[tuple[str, Any, Any, list[str], str, str]] = [
-        ("short", good[:9], good, images("short", 9), "joints_3d", "10 frames, but 9"),
-        ("nan", nan, good, images("nan", 10), "joints_3d", "1 frames, first 4"),
-        ("inf", infinite, good, images("inf", 10), "joints_3d", "first 2"),
-        ("huge", huge, good, images("huge", 10), "joints_3d", "first 7"),
-        ("truth", good, nan, images("truth", 10), "joints_3d", "1 frames, first 4"),
-        ("wide", good[:, :48], good, images("wide", 10), "joints_3d", "48 values a frame, exp"),
-        ("empty", good[:0], good, images("empty", 1), "joints_3d", "shape (0, 51)"),
-        ("flat", good[0], good, images("flat", 51), "joints_3d", "shape (51,)"),
-        ("text", np.full((10, 51), "x"), good, images("text", 10), "joints_3d", "not numbers"),
-        ("list", ["a"], good, images("list", 10), "joints_3d", "is a list"),
-        ("names", good, good, images("names", 8), "imgname", "8 image names for 10 frames"),
+        ("short", good[:9], good, images("S2/short", 9), "joints_3d", "10 frames, but 9"),
+        ("nan", nan, good, images("S2/nan", 10), "joints_3d", "1 frames, first 4"),
+        ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "first 2"),
+        ("huge", huge, good, images("S2/huge", 10), "joints_3d", "first 7"),
+        ("truth", good, nan, images("S2/truth", 10), "joints_3d", "1 frames, first 4"),
+        ("wide", good[:, :48], good, images("S2/wide", 10), "joints_3d", "48 values a frame, exp"),
+        ("empty", good[:0], good, images("S2/empty", 1), "joints_3d", "shape (0, 51)"),
+        ("flat", good[0], good, images("S2/flat", 51), "joints_3d", "shape (51,)"),
+        ("text", np.full((10, 51), "x"), good, images("S2/text", 10), "joints_3d", "not numbers"),
+        ("list", ["a"], good, images("S2/list", 10), "joints_3d", "is a list"),
+        ("names", good, good, images("S2/names", 8), "imgname", "8 image names for 10 frames"),
     ]
     # A good sequence before, between and after: they all have to come through.
-    detected, truth, names = [good], [good], [images("first", 10)]
+    detected, truth, names = [good], [good], [images("S2/first", 10)]
     for name, ours, theirs, image, _, _ in faults:
         detected += [ours, good]
         truth += [theirs, good]
-        names += [image, images(f"after-{name}", 10)]
+        names += [image, images(f"S2/after-{name}", 10)]
     file = save(tmp_path, KINECT, "detected", joints_3d=detected, imgname=names)
     other = save(tmp_path, KINECT, "groundtruth", joints_3d=truth)
     rows = list(read_split(tmp_path, KINECT, "test"))
     assert len(rows) == len(detected)
     kept = [row.name for row in rows if isinstance(row, PoseSequence)]
-    assert kept == ["first", *(f"after-{fault[0]}" for fault in faults)]
+    assert kept == ["S2/first", *(f"S2/after-{fault[0]}" for fault in faults)]
     rejected = [row for row in rows if isinstance(row, Rejected)]
     for row, (name, _, _, _, key, reason) in zip(rejected, faults, strict=True):
-        assert (row.sequence, row.key) == (name, key)
+        assert (row.sequence, row.key) == (f"S2/{name}", key)
         assert reason in row.reason
         assert row.file == str(other if name in ("short", "truth") else file)
 

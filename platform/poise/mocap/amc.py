@@ -1,0 +1,130 @@
+"""Acclaim motions (AMC): the angles of one take, for the bones of a skeleton (ASF)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+
+from poise.errors import DataError
+from poise.mocap.asf import Bone, Skeleton
+from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
+from poise.mocap.textfile import number, numbers, read_lines
+
+
+def read_amc(path: Path, skeleton: Skeleton) -> Floats:
+    """Read a motion and return where its bones end, (F, J, 3) in file units, y up.
+
+    Joint order is that of ``skeleton.bones``. The format does not tell the frame rate.
+
+    Raises:
+        DataError: missing, cut short, damaged, or of another skeleton; names file and line.
+    """
+    motion = _Motion.open(path, skeleton)
+    columns = motion.columns()
+    root_FK = dict(zip(skeleton.root_order, columns["root"].T, strict=True))
+    root_F3 = np.stack([root_FK[name] for name in ("tx", "ty", "tz")], axis=1)
+    turns = [name for name in skeleton.root_order if name.startswith("r")]
+    angles_F3 = np.stack([root_FK[name] for name in turns], axis=1)
+    local = [rotations(angles_F3, "".join(name[1] for name in turns))]
+    still_F0 = np.zeros((len(root_F3), 0))
+    local += [_local(bone, columns.get(bone.name, still_F0)) for bone in skeleton.bones[1:]]
+    parents = [bone.parent for bone in skeleton.bones]
+    steps = [
+        turn_F33 @ (bone.direction_3 * bone.length)
+        for bone, turn_F33 in zip(skeleton.bones, chain_rotations(parents, local), strict=True)
+    ]
+    return chain_positions(parents, root_F3, steps)
+
+
+def _local(bone: Bone, angles_FK: Floats) -> Floats:
+    own_33 = rotations(np.array([bone.axis]), bone.axis_order)[0]
+    turned_F33: Floats = own_33 @ rotations(angles_FK, bone.dof) @ own_33.T
+    return turned_F33
+
+
+@dataclass(frozen=True)
+class _Motion:
+    """The lines of a file and the shape of a frame: bone names and how many values each has."""
+
+    path: Path
+    skeleton: Path
+    lines: list[str]
+    start: int
+    layout: dict[str, int]
+
+    @classmethod
+    def open(cls, path: Path, skeleton: Skeleton) -> "_Motion":
+        lines = read_lines(path)
+        start = next((n for n, line in enumerate(lines) if line.strip().isdigit()), None)
+        if start is None:
+            raise DataError(f"{path}: no frames; this is not a whole Acclaim motion")
+        header = [line.strip().upper() for line in lines[:start]]
+        if ":RADIANS" in header:
+            raise DataError(f"{path}: angles in radians, which Poise does not read")
+        values = {bone.name: len(bone.dof) for bone in skeleton.bones} | {"root": 6}
+        layout: dict[str, int] = {}
+        for line in lines[start + 1 :]:
+            name = line.split()[0] if line.strip() else ""
+            if name not in values or name in layout:
+                break
+            layout[name] = values[name]
+        absent = [name for name, count in values.items() if count and name not in layout]
+        if absent:
+            raise DataError(
+                f"{path}, line {start + 1}: the first frame has no {absent[0]}; {skeleton.file} "
+                "is the skeleton of another person, or the file is cut short"
+            )
+        return cls(path, skeleton.file, lines, start, layout)
+
+    def columns(self) -> dict[str, Floats]:
+        """Return the values of every bone over all frames, (F, K) each."""
+        words = " ".join(self.lines[self.start :]).split()
+        width = 1 + sum(1 + count for count in self.layout.values())
+        if len(words) % width:
+            self._explain()
+        counted = numbers(words[::width])
+        if counted is None or (np.diff(counted) != 1).any():
+            self._explain()
+        found: dict[str, Floats] = {}
+        place = 1
+        for name, count in self.layout.items():
+            if set(words[place::width]) != {name}:
+                self._explain()
+            values = [numbers(words[place + 1 + k :: width]) for k in range(count)]
+            whole = [column for column in values if column is not None]
+            if len(whole) < count:
+                self._explain()
+            if count:
+                found[name] = np.stack(whole, axis=1)
+            place += 1 + count
+        return found
+
+    def _explain(self) -> NoReturn:
+        """Find the first line that is not as it must be, which the fast way does not tell."""
+        expected = [None, *self.layout.items()]
+        frame = int(self.lines[self.start]) - 1
+        step = 0
+        for place, line in enumerate(self.lines[self.start :], start=self.start + 1):
+            words = line.split()
+            if not words:
+                continue
+            entry = expected[step]
+            if entry is None:
+                frame += 1
+                if words != [str(frame)]:
+                    raise DataError(f"{self.path}, line {place}: {line!r}, expected frame {frame}")
+            else:
+                name, count = entry
+                if words[0] != name or len(words) != 1 + count:
+                    raise DataError(
+                        f"{self.path}, line {place}: {line[:60]!r} in frame {frame}, expected "
+                        f"{name} and {count} values, as in {self.skeleton}"
+                    )
+                for word in words[1:]:
+                    number(self.path, place, word)
+            step = (step + 1) % len(expected)
+        raise DataError(
+            f"{self.path}, line {len(self.lines)}: the file ends within frame {frame}; "
+            "it is cut short, so fetch it again"
+        )

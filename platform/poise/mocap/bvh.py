@@ -1,0 +1,217 @@
+"""Biovision hierarchies (BVH): skeleton and motion in one file."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, NoReturn, Self
+
+import numpy as np
+
+from poise.errors import DataError
+from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
+from poise.mocap.textfile import number, numbers, read_lines
+
+_POSITIONS: Final = ("xposition", "yposition", "zposition")
+_ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A node of the hierarchy; an ``End Site`` is one without channels.
+
+    Attributes:
+        name: an end site is called after its parent, with ``_end``.
+        offset_3: in the parent's frame, in file units.
+        channels: lower case, in file order, for example ``("zrotation", ...)``.
+    """
+
+    name: str
+    parent: int
+    offset_3: Floats
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bvh:
+    """A take.
+
+    Attributes:
+        values_FC: the motion, one column for each channel of all joints in order.
+        fps: what the file says, whole where it is whole but for rounding.
+    """
+
+    file: Path
+    joints: tuple[Joint, ...]
+    values_FC: Floats
+    fps: float
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the joints in file order, end sites included."""
+        return tuple(joint.name for joint in self.joints)
+
+    def channels(self, name: str) -> Floats:
+        """Return the values of a joint's channels, (F, K)."""
+        place = self.names.index(name)
+        first = sum(len(joint.channels) for joint in self.joints[:place])
+        return self.values_FC[:, first : first + len(self.joints[place].channels)]
+
+    def since(self, frame: int) -> Self:
+        """Return the take without the frames before ``frame``."""
+        return replace(self, values_FC=self.values_FC[frame:])
+
+    def shifted(self, steps: dict[str, Floats]) -> Self:
+        """Return the take with vectors added to the offsets of some joints."""
+        joints = tuple(
+            replace(joint, offset_3=joint.offset_3 + steps[joint.name])
+            if joint.name in steps
+            else joint
+            for joint in self.joints
+        )
+        return replace(self, joints=joints)
+
+    def positions(self) -> Floats:
+        """Return all joints in the world, (F, J, 3) in file units."""
+        frames = len(self.values_FC)
+        local: list[Floats] = []
+        root_F3 = np.zeros((frames, 3))
+        first = 0
+        for joint in self.joints:
+            values_FK = self.values_FC[:, first : first + len(joint.channels)]
+            first += len(joint.channels)
+            turns = [k for k, channel in enumerate(joint.channels) if channel in _ROTATIONS]
+            axes = "".join(joint.channels[k][0].upper() for k in turns)
+            local.append(rotations(values_FK[:, turns], axes))
+            for k, channel in enumerate(joint.channels):
+                if channel in _POSITIONS:
+                    root_F3[:, _POSITIONS.index(channel)] = values_FK[:, k]
+        parents = [joint.parent for joint in self.joints]
+        world = chain_rotations(parents, local)
+        steps = [
+            world[joint.parent] @ joint.offset_3
+            if joint.parent >= 0
+            else np.broadcast_to(joint.offset_3, (frames, 3))
+            for joint in self.joints
+        ]
+        return chain_positions(parents, root_F3, steps)
+
+
+def read_bvh(path: Path) -> Bvh:
+    """Read a take.
+
+    Raises:
+        DataError: missing, cut short, damaged, or with channels Poise does not read; names file
+            and line.
+    """
+    lines = read_lines(path)
+    motion = next((n for n, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
+    if motion is None or not lines or lines[0].strip().upper() != "HIERARCHY":
+        raise DataError(f"{path}: no HIERARCHY or no MOTION; this is not a whole BVH file")
+    joints = _Hierarchy(path).read(lines[1:motion])
+    frames, seconds, start = _header(path, lines, motion + 1)
+    width = sum(len(joint.channels) for joint in joints)
+    words = " ".join(lines[start:]).split()
+    values = numbers(words)
+    if values is None or not frames or len(words) != frames * width:
+        _explain(path, lines, start, frames, width)
+    fps = 1 / seconds
+    whole = round(fps)
+    return Bvh(
+        path, joints, values.reshape(frames, width), whole if abs(fps - whole) < 0.01 else fps
+    )
+
+
+@dataclass
+class _Hierarchy:
+    path: Path
+    joints: list[Joint] = field(default_factory=list)
+    open: list[int] = field(default_factory=list)
+    heading: str = ""
+
+    def read(self, lines: list[str]) -> tuple[Joint, ...]:
+        for place, line in enumerate(lines, start=2):
+            for part in line.replace("{", "\n{\n").replace("}", "\n}\n").split("\n"):
+                if part.strip():
+                    self._line(place, part.split())
+        if self.open or not self.joints:
+            raise DataError(f"{self.path}: brackets of the hierarchy are not closed")
+        return tuple(self.joints)
+
+    def _line(self, place: int, words: list[str]) -> None:
+        keyword = words[0].upper()
+        if keyword in ("ROOT", "JOINT", "END"):
+            if (keyword == "ROOT") != (not self.joints):
+                self._fail(place, "expected one ROOT, and first")
+            self.heading = keyword if keyword == "END" else " ".join(words[1:])
+        elif keyword == "{":
+            self._begin(place)
+        elif keyword == "}":
+            if not self.open:
+                self._fail(place, "one bracket too many")
+            self.open.pop()
+        elif keyword == "OFFSET" and self.open and len(words) == 4:
+            offset = np.array([number(self.path, place, word) for word in words[1:]])
+            self.joints[self.open[-1]] = replace(self.joints[self.open[-1]], offset_3=offset)
+        elif keyword == "CHANNELS" and self.open:
+            self._channels(place, tuple(word.lower() for word in words[1:]))
+        else:
+            self._fail(place, f"{' '.join(words)[:60]!r} is not understood here")
+
+    def _begin(self, place: int) -> None:
+        if not self.heading:
+            self._fail(place, "a bracket without a joint")
+        parent = self.open[-1] if self.open else -1
+        name = f"{self.joints[parent].name}_end" if self.heading == "END" else self.heading
+        if name in (joint.name for joint in self.joints):
+            self._fail(place, f"a second joint {name}")
+        self.open.append(len(self.joints))
+        self.joints.append(Joint(name, parent, np.zeros(3), ()))
+        self.heading = ""
+
+    def _channels(self, place: int, words: tuple[str, ...]) -> None:
+        channels = words[1:]
+        turns = [channel for channel in channels if channel in _ROTATIONS]
+        moves = [channel for channel in channels if channel in _POSITIONS]
+        if words[:1] != (str(len(channels)),) or len(turns) + len(moves) != len(channels):
+            self._fail(place, f"channels {' '.join(words)} are not understood")
+        if len(set(channels)) != len(channels):
+            self._fail(place, "a channel appears twice")
+        if moves and len(self.open) > 1:
+            self._fail(place, "only the root may have position channels")
+        self.joints[self.open[-1]] = replace(self.joints[self.open[-1]], channels=channels)
+
+    def _fail(self, place: int, reason: str) -> NoReturn:
+        raise DataError(f"{self.path}, line {place}: {reason}")
+
+
+def _header(path: Path, lines: list[str], start: int) -> tuple[int, float, int]:
+    """Return the number of frames, seconds a frame, and the first line of the motion."""
+    found: dict[str, float] = {}
+    for place, line in enumerate(lines[start:], start=start + 1):
+        key, colon, value = line.partition(":")
+        if not colon:
+            break
+        found[" ".join(key.lower().split())] = number(path, place, value.strip())
+        start = place
+    frames, seconds = found.get("frames", 0.0), found.get("frame time", 0.0)
+    if frames < 1 or frames != int(frames) or seconds <= 0:
+        raise DataError(
+            f"{path}, line {start}: after MOTION come 'Frames:' and 'Frame Time:', both above zero"
+        )
+    return int(frames), seconds, start
+
+
+def _explain(path: Path, lines: list[str], start: int, frames: int, width: int) -> NoReturn:
+    rows = [(place, line.split()) for place, line in enumerate(lines, start=1) if place > start]
+    rows = [(place, words) for place, words in rows if words]
+    for place, words in rows:
+        if len(words) != width:
+            raise DataError(
+                f"{path}, line {place}: {len(words)} values in a frame, expected {width}; "
+                "the file is damaged or cut short, so fetch it again"
+            )
+        for word in words:
+            number(path, place, word)
+    raise DataError(
+        f"{path}: {len(rows)} frames, but its header says {frames}; "
+        "it is cut short, so fetch it again"
+    )

@@ -1,0 +1,123 @@
+"""The three BVH conversions of the CMU database by cgspeed, and what is peculiar to each."""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+from poise.mocap import joints
+from poise.mocap.asf import Skeleton
+from poise.mocap.bvh import Bvh, Joint
+
+#: Native conversions keep the unit of CMU's skeletons, whose length unit is 0.45 (of an inch).
+_CMU_METRES: Final = 0.0254 / 0.45
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """One conversion.
+
+    Attributes:
+        prefix: how its takes are named, since retargeted and own bodies are reported apart.
+        metres: length of a file unit.
+        lead_in: frames that are no recording where the take starts in a T-pose: the pose itself,
+            and in the Daz conversion a spline from it into the motion.
+        spine: joints that carry lower back and upper back; their offsets are bones of the ASF.
+        above_thorax: joints that hang on the thorax and lack its length; none where it is there.
+    """
+
+    prefix: str
+    metres: float
+    joints: joints.JointMap
+    lead_in: int
+    spine: tuple[str, ...] = ()
+    above_thorax: tuple[str, ...] = ()
+
+
+_DIALECTS: Final = {
+    "MotionBuilder": Dialect(
+        "native_bvh", _CMU_METRES, joints.MOTIONBUILDER, 1,
+        ("Spine", "Spine1"), ("Neck", "LeftShoulder", "RightShoulder"),
+    ),
+    "3dsMax": Dialect(
+        "native_bvh", _CMU_METRES, joints.MAX, 1,
+        ("Chest", "Chest2"), ("lowerneck", "LeftCollar", "RightCollar"),
+    ),
+    "Daz": Dialect("daz", 0.01, joints.DAZ, 10),
+}  # fmt: skip
+#: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here.
+_DAZ_HEAD_TOP: Final = 10.0
+_SAME_OFFSET: Final = 1e-3
+
+
+def dialect_of(take: Bvh) -> Dialect:
+    """Tell which conversion a take is of; raise `DataError` where it is none of them."""
+    for dialect in _DIALECTS.values():
+        wanted = {name for names in dialect.joints.values() for name in names} - {"headTop"}
+        if wanted | set(dialect.above_thorax) <= set(take.names):
+            return dialect
+    raise DataError(
+        f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
+        f"knows ({', '.join(_DIALECTS)})"
+    )
+
+
+def joints_of(
+    take: Bvh, skeleton: Skeleton | None, estimate_thorax: bool = False
+) -> NDArray[np.float64]:
+    """Return the 17 joints in metres, (F, 17, 3), without the lead-in.
+
+    Args:
+        take: of one of the conversions.
+        skeleton: the person's ASF; native conversions need its thorax.
+        estimate_thorax: where there is no ASF, take the upper back's length and direction for
+            the thorax (1 to 12 mm off in eight CMU skeletons).
+
+    Raises:
+        DataError: not a known conversion, no ASF where one is needed, or one of somebody else.
+    """
+    dialect = dialect_of(take)
+    if starts_in_t_pose(take):
+        take = take.since(dialect.lead_in)
+    if dialect.above_thorax:
+        thorax_3 = _thorax(take, dialect, skeleton, estimate_thorax)
+        take = take.shifted(dict.fromkeys(dialect.above_thorax, thorax_3))
+    else:
+        top = Joint("headTop", take.names.index("head"), np.array([0.0, _DAZ_HEAD_TOP, 0.0]), ())
+        take = replace(take, joints=(*take.joints, top))
+    return joints.pick(take.positions(), take.names, dialect.joints) * dialect.metres
+
+
+def starts_in_t_pose(take: Bvh) -> bool:
+    """Tell whether the first frame is a T-pose that was put before the recording.
+
+    Its root is not turned at all, to the last digit, and the next frame's is.
+    """
+    turns_F3 = take.channels(take.names[0])[:2, 3:]
+    return len(turns_F3) > 1 and not turns_F3[0].any() and bool(turns_F3[1].any())
+
+
+def _thorax(
+    take: Bvh, dialect: Dialect, skeleton: Skeleton | None, estimate: bool
+) -> NDArray[np.float64]:
+    offsets = {joint.name: joint.offset_3 for joint in take.joints}
+    if any(offsets[name].any() for name in dialect.above_thorax):
+        return np.zeros(3)  # somebody has put it back
+    if skeleton is None and estimate:
+        return offsets[dialect.spine[1]]
+    if skeleton is None:
+        raise DataError(
+            f"{take.file}: this conversion lacks the thorax segment, which leaves neck, head and "
+            "arms 110 mm low; put the person's .asf beside it or in --skeletons FOLDER (poise "
+            "fetch cmu has them), or accept an estimate with --estimate-thorax"
+        )
+    for joint, bone in zip(dialect.spine, ("lowerback", "upperback"), strict=True):
+        if np.abs(offsets[joint] - skeleton.vector(bone)).max() > _SAME_OFFSET:
+            raise DataError(
+                f"{take.file}: {joint} has offset {offsets[joint].tolist()}, but {bone} in "
+                f"{skeleton.file} is {np.round(skeleton.vector(bone), 5).tolist()}: "
+                "it is the skeleton of somebody else"
+            )
+    return skeleton.vector("thorax")

@@ -1,0 +1,94 @@
+"""What every motion capture reader returns: one take as joints in metres."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.errors import DataError
+
+#: Order of Human3.6M, as in the published layouts.
+JOINTS: Final = (
+    "hip", "rhip", "rknee", "rankle", "lhip", "lknee", "lankle", "spine", "thorax", "neck",
+    "head", "lshoulder", "lelbow", "lwrist", "rshoulder", "relbow", "rwrist",
+)  # fmt: skip
+
+#: Adult thigh bones are 0.35 to 0.55 m; wrong units are off by a factor of 2 and more.
+_THIGH_METRES: Final = (0.2, 0.75)
+_FEWEST_FPS: Final = 10
+
+
+@dataclass(frozen=True)
+class MotionClip:
+    """One person in one take.
+
+    Attributes:
+        name: the take, unique within the subject, for example ``native-07_01``.
+        subject: who moves, for example ``S07``.
+        fps: frames a second.
+        joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up.
+    """
+
+    name: str
+    subject: str
+    fps: float
+    joints_FJ3: NDArray[np.float32]
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has."""
+        return len(self.joints_FJ3)
+
+    def bone(self, start: str, end: str) -> float:
+        """Return the median distance of two joints, in metres."""
+        ends = self.joints_FJ3[:, [JOINTS.index(start), JOINTS.index(end)]].astype(np.float64)
+        return float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)))
+
+    def resampled(self, fps: float) -> Self:
+        """Return every n-th frame, so that ``fps`` are left.
+
+        Raises:
+            DataError: the rate is not a whole multiple of ``fps``.
+        """
+        stride = round(self.fps / fps)
+        if stride < 1 or abs(self.fps / stride - fps) > 0.001 * fps:
+            rates = [self.fps / n for n in range(1, int(self.fps // _FEWEST_FPS) + 1)]
+            raise DataError(
+                f"has {self.fps:g} frames a second, not a multiple of {fps:g}; possible rates: "
+                f"{', '.join(f'{rate:g}' for rate in rates)} (--fps), or say with --source-fps "
+                "what it was recorded at if its file is wrong"
+            )
+        return replace(self, fps=fps, joints_FJ3=self.joints_FJ3[::stride])
+
+
+def checked_clip(
+    file: Path, name: str, subject: str, fps: float, joints_FJ3: NDArray[np.float64]
+) -> MotionClip:
+    """Return the clip, after a look at what wrong units and damaged numbers do to a body.
+
+    Args:
+        file: what it was read from, for messages.
+        name: the take.
+        subject: who moves.
+        fps: frames a second.
+        joints_FJ3: (F, 17, 3) in metres, y up.
+
+    Raises:
+        DataError: no frames, values that are not finite, or thighs no person has.
+    """
+    if not len(joints_FJ3):
+        raise DataError(f"{file}: no frames")
+    bad = np.flatnonzero(~np.isfinite(joints_FJ3).all(axis=(1, 2)))
+    if len(bad):
+        raise DataError(f"{file}: {len(bad)} frames are not finite, the first is {bad[0]}")
+    clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32))
+    thigh = clip.bone("rhip", "rknee")
+    low, high = _THIGH_METRES
+    if not low <= thigh <= high:
+        raise DataError(
+            f"{file}: the right thigh would be {thigh:.3g} m long, expected {low} to {high}; "
+            "the file's length unit is not what its format says, or joints are mixed up"
+        )
+    return clip

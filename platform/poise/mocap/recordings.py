@@ -1,0 +1,193 @@
+"""The motion capture files below a folder, and how each becomes a clip."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from poise.errors import DataError
+from poise.mocap import amass, cgspeed
+from poise.mocap.amc import read_amc
+from poise.mocap.asf import Skeleton, read_asf
+from poise.mocap.body import Bodies
+from poise.mocap.bvh import read_bvh
+from poise.mocap.c3d import MarkerMap, read_c3d
+from poise.mocap.clip import MotionClip, checked_clip
+from poise.mocap.joints import ACCLAIM, pick
+
+#: CMU's own rate; AMC files do not tell it.
+CMU_FPS: Final = 120.0
+#: 07_01, mb_12_01, 93_charleston1, 01_01_poses.
+_CMU_NAME: Final = re.compile(r"(?:[A-Za-z]+_)*(?P<take>(?P<subject>\d+)_\w+)")
+#: AMASS takes, in its first releases and in SMPL-X's.
+_AMASS_ENDS: Final = ("_poses.npz", "_stageii.npz")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file that holds a take.
+
+    Attributes:
+        subject: ``S07`` from CMU's names (07_01.amc), else the folder the file lies in, else the
+            file's own name.
+        take: the file's name without what stands before the subject's number.
+    """
+
+    file: Path
+    subject: str
+    take: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the files do not say themselves.
+
+    Attributes:
+        fps: rates by subject, ``""`` for all others; none of both: what the file says, else 120.
+        markers: for C3D.
+        bodies: for AMASS.
+        estimate_thorax: see `cgspeed.joints_of`.
+    """
+
+    fps: Mapping[str, float] = field(default_factory=dict)
+    markers: MarkerMap | None = None
+    bodies: Bodies | None = None
+    estimate_thorax: bool = False
+
+
+def find_recordings(folder: Path) -> list[Recording]:
+    """Return the takes below a folder, sorted by subject and take.
+
+    Raises:
+        DataError: it is no folder, or there is none.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: not a folder")
+    files = [file for file in folder.rglob("*") if _is_take(file)]
+    if not files:
+        raise DataError(
+            f"{folder}: no motion capture files (.amc, .bvh, .c3d, {', '.join(_AMASS_ENDS)})"
+        )
+    found = [_recording(folder, file) for file in files]
+    return sorted(found, key=lambda recording: (recording.subject, recording.take, recording.file))
+
+
+def find_skeletons(*folders: Path) -> dict[str, Path]:
+    """Return the ASF files below folders by subject; the first folder that has one wins.
+
+    Raises:
+        DataError: one is no folder.
+    """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise DataError(f"{folder}: not a folder")
+        for file in sorted(folder.rglob("*")):
+            if file.suffix.lower() == ".asf":
+                found.setdefault(_subject(file.stem), file)
+    return found
+
+
+def read_recording(
+    recording: Recording, skeletons: Mapping[str, Path], settings: Settings
+) -> MotionClip:
+    """Read one take.
+
+    Raises:
+        DataError: it cannot be read, or something it needs is not given.
+    """
+    return _READERS[recording.file.suffix.lower()](recording, skeletons, settings)
+
+
+def _is_take(file: Path) -> bool:
+    if file.suffix.lower() == ".npz" and not file.name.endswith(_AMASS_ENDS):
+        return False  # AMASS keeps people's shapes beside the takes
+    return file.suffix.lower() in _READERS and file.is_file()
+
+
+def _recording(folder: Path, file: Path) -> Recording:
+    named = _CMU_NAME.fullmatch(file.stem)
+    if named:
+        return Recording(file, _subject(named["subject"]), named["take"])
+    inner = file.relative_to(folder).parts[:-1]
+    return Recording(file, inner[-1] if inner else file.stem, file.stem)
+
+
+def _subject(text: str) -> str:
+    return f"S{int(text):02d}" if text.isdigit() else text
+
+
+def _skeleton(recording: Recording, skeletons: Mapping[str, Path]) -> Skeleton | None:
+    file = skeletons.get(recording.subject)
+    return read_asf(file) if file else None
+
+
+def _rate(recording: Recording, settings: Settings, stored: float) -> float:
+    return settings.fps.get(recording.subject, settings.fps.get("", stored))
+
+
+def _amc(recording: Recording, skeletons: Mapping[str, Path], settings: Settings) -> MotionClip:
+    skeleton = _skeleton(recording, skeletons)
+    if skeleton is None:
+        raise DataError(
+            f"{recording.file}: no skeleton of {recording.subject}; put the subject's .asf beside "
+            "it or in --skeletons FOLDER"
+        )
+    ends_FJ3 = read_amc(recording.file, skeleton) * skeleton.metres
+    return checked_clip(
+        recording.file,
+        f"native-{recording.take}",
+        recording.subject,
+        _rate(recording, settings, CMU_FPS),
+        pick(ends_FJ3, skeleton.names, ACCLAIM),
+    )
+
+
+def _bvh(recording: Recording, skeletons: Mapping[str, Path], settings: Settings) -> MotionClip:
+    take = read_bvh(recording.file)
+    skeleton = _skeleton(recording, skeletons)
+    return checked_clip(
+        recording.file,
+        f"{cgspeed.dialect_of(take).prefix}-{recording.take}",
+        recording.subject,
+        _rate(recording, settings, take.fps),
+        cgspeed.joints_of(take, skeleton, settings.estimate_thorax),
+    )
+
+
+def _c3d(recording: Recording, _: Mapping[str, Path], settings: Settings) -> MotionClip:
+    if settings.markers is None:
+        raise DataError(f"{recording.file}: C3D holds markers; say with --markers what they are")
+    fps, joints_FJ3 = read_c3d(recording.file, settings.markers)
+    return checked_clip(
+        recording.file,
+        f"c3d-{recording.take}",
+        recording.subject,
+        _rate(recording, settings, fps),
+        joints_FJ3,
+    )
+
+
+def _amass(recording: Recording, _: Mapping[str, Path], settings: Settings) -> MotionClip:
+    take = amass.read_amass(recording.file)
+    if settings.bodies is None:
+        raise DataError(
+            f"{recording.file}: AMASS holds rotations; say with --body-model which SMPL model "
+            "turns them into joints"
+        )
+    return checked_clip(
+        recording.file,
+        f"amass-{recording.take}",
+        recording.subject,
+        _rate(recording, settings, take.fps),
+        amass.joints_of(take, settings.bodies.of(take.gender)),
+    )
+
+
+_READERS: Final[dict[str, Callable[[Recording, Mapping[str, Path], Settings], MotionClip]]] = {
+    ".amc": _amc,
+    ".bvh": _bvh,
+    ".c3d": _c3d,
+    ".npz": _amass,
+}

@@ -1,0 +1,119 @@
+"""AMASS takes: rotations, and joints where there is a body model."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.poise.mocap.bodies import FRAMES, write_amass, write_body
+
+from poise.errors import DataError
+from poise.mocap import amass
+from poise.mocap.body import Bodies, Body
+from poise.mocap.clip import JOINTS
+
+
+@pytest.mark.parametrize(("width", "kept"), [(72, 24), (156, 22), (165, 22)])
+def test_amass_keeps_the_body_and_drops_fingers(tmp_path: Path, width: int, kept: int) -> None:
+    file = write_amass(tmp_path / "take_poses.npz", width)
+    take = amass.read_amass(file)
+    stored = np.load(file)["poses"]
+    np.testing.assert_array_equal(
+        take.pose_FJ3[:, :kept].reshape(FRAMES, -1), stored[:, : kept * 3]
+    )
+    assert not take.pose_FJ3[:, kept:].any()
+    assert (take.fps, take.gender, take.betas.shape) == (120.0, "female", (16,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"poses": None}, "no poses; it holds betas"),
+        ({"mocap_framerate": None}, "no mocap_framerate"),
+        ({"poses": np.zeros((FRAMES, 63))}, r"shape \(12, 63\)"),
+        ({"trans": np.zeros((3, 3))}, "trans has shape"),
+        ({"gender": np.array({"a": 1}, dtype=object)}, "plain arrays"),
+    ],
+)
+def test_unfit_amass_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        amass.read_amass(write_amass(tmp_path / "take.npz", **changes))
+
+
+def test_truncated_amass_is_refused(tmp_path: Path) -> None:
+    file = write_amass(tmp_path / "take.npz")
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(DataError, match="not a whole npz"):
+        amass.read_amass(file)
+
+
+def test_amass_joints_stand_up(tmp_path: Path) -> None:
+    body = Body.load(write_body(tmp_path / "SMPL_FEMALE.npz"))
+    poses = np.zeros((FRAMES, 156))
+    poses[:, 0] = np.pi / 2  # AMASS stands up by a turn of the root: y of the model is z
+    trans = np.zeros((FRAMES, 3))
+    trans[:, :2] = (5.0, 7.0)
+    file = write_amass(tmp_path / "take.npz", poses=poses, trans=trans, betas=np.zeros(16))
+    joints = amass.joints_of(amass.read_amass(file), body)[0]
+    assert joints.shape == (17, 3)
+    expected = {"hip": 1.5, "rknee": 5, "lankle": 7, "spine": 3, "head": 15, "lwrist": 20}
+    for name, height in expected.items():
+        np.testing.assert_allclose(joints[JOINTS.index(name)], [5, height, -7], atol=1e-12)
+
+
+@pytest.mark.parametrize("joints", [24, 52, 55])
+def test_body_is_that_of_the_package_smplx(tmp_path: Path, joints: int) -> None:
+    lbs = pytest.importorskip("smplx.lbs")
+    rng = np.random.default_rng(4)
+    template = rng.normal(0, 0.5, (joints, 3))
+    body = Body.load(write_body(tmp_path / "body.npz", joints, v_template=template))
+    content = np.load(tmp_path / "body.npz")
+    pose_FJ3, betas = rng.normal(0, 1, (5, 24, 3)), rng.normal(0, 1, 16)
+    trans_F3 = rng.normal(0, 1, (5, 3))
+    whole_FJ3 = np.zeros((5, joints, 3))
+    whole_FJ3[:, : body.rest_J3.shape[0]] = pose_FJ3[:, : body.rest_J3.shape[0]]
+    parents = torch.from_numpy(content["kintree_table"][0])
+    _, theirs = lbs.lbs(
+        torch.from_numpy(betas[None, :10]).expand(5, -1),
+        torch.from_numpy(whole_FJ3.reshape(5, -1)),
+        torch.from_numpy(template),
+        torch.from_numpy(content["shapedirs"]),
+        torch.zeros((9 * (joints - 1), joints * 3), dtype=torch.float64),
+        torch.from_numpy(content["J_regressor"]),
+        parents,
+        torch.eye(joints, dtype=torch.float64),
+    )
+    ours = body.joints(pose_FJ3, betas, trans_F3)
+    assert ours.shape == (5, 24, 3)
+    count = 24 if joints == 24 else 22
+    np.testing.assert_allclose(
+        ours[:, :count], theirs.numpy()[:, :count] + trans_F3[:, None], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"J_regressor": np.eye(24)[:20]},
+        {"kintree_table": np.zeros((2, 5))},
+        {"shapedirs": np.zeros((3, 3))},
+        {"kintree_table": np.array([range(24), range(24)])},
+    ],
+)
+def test_what_is_no_body_is_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"body\.npz"):
+        Body.load(write_body(tmp_path / "body.npz", **changes))
+
+
+def test_bodies_are_found_by_gender(tmp_path: Path) -> None:
+    write_body(tmp_path / "male/model.npz")
+    write_body(tmp_path / "SMPL_FEMALE.npz", v_template=np.ones((24, 3)))
+    bodies = Bodies(tmp_path)
+    assert bodies.of("male").rest_J3[3, 1] == 3
+    assert bodies.of("female").rest_J3[3, 1] == 1
+    with pytest.raises(DataError, match=r"gender 'neutral'; looked for SMPL_NEUTRAL\.npz"):
+        bodies.of("neutral")
+    assert Bodies(tmp_path / "male/model.npz").of("neutral").rest_J3[3, 1] == 3
+    with pytest.raises(DataError, match="no body model there"):
+        Bodies(tmp_path / "nowhere")

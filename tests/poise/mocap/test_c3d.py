@@ -1,0 +1,123 @@
+"""C3D takes: markers, gaps, and the map that makes them joints."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.poise.mocap.markers import LABELS, markers, write_c3d
+
+from poise.errors import DataError
+from poise.mocap.c3d import MarkerMap, read_c3d, read_marker_map
+from poise.mocap.clip import JOINTS
+
+ONE_MARKER_EACH = MarkerMap("y", 3, {joint: (f"M{joint}",) for joint in JOINTS})
+
+
+@pytest.mark.parametrize("prefix", ["", "Anna:"])
+@pytest.mark.parametrize(("unit", "metres"), [("mm", 0.001), ("m", 1.0)])
+def test_c3d_markers_become_joints(tmp_path: Path, prefix: str, unit: str, metres: float) -> None:
+    points = markers()
+    file = write_c3d(tmp_path / "take.c3d", points, [prefix + name for name in LABELS], unit)
+    fps, joints_FJ3 = read_c3d(file, ONE_MARKER_EACH)
+    assert fps == 120
+    np.testing.assert_allclose(joints_FJ3, points * metres, rtol=1e-6)
+
+
+def test_c3d_joint_is_the_mean_of_its_markers_and_z_turns_up(tmp_path: Path) -> None:
+    points = markers()
+    file = write_c3d(tmp_path / "take.c3d", points, LABELS)
+    joints = dict(ONE_MARKER_EACH.joints) | {"hip": ("Mrhip", "Mlhip")}
+    _, joints_FJ3 = read_c3d(file, MarkerMap("z", 3, joints))
+    x, y, z = points[:, [JOINTS.index("rhip"), JOINTS.index("lhip")]].mean(1).T / 1000
+    np.testing.assert_allclose(joints_FJ3[:, 0], np.stack([x, z, -y], 1), rtol=1e-6)
+
+
+def test_c3d_short_gaps_are_filled_and_ends_cut(tmp_path: Path) -> None:
+    whole = markers()
+    points = whole.copy()
+    points[:2, 4] = np.nan
+    points[29, 5] = np.nan
+    points[10:13, 7] = np.nan
+    _, joints_FJ3 = read_c3d(write_c3d(tmp_path / "take.c3d", points, LABELS), ONE_MARKER_EACH)
+    # Everything moves evenly, so interpolation is exact.
+    np.testing.assert_allclose(joints_FJ3, whole[2:29] / 1000, rtol=1e-5)
+
+
+def test_c3d_long_gap_is_refused(tmp_path: Path) -> None:
+    points = markers()
+    points[10:14, JOINTS.index("head")] = np.nan
+    file = write_c3d(tmp_path / "take.c3d", points, LABELS)
+    with pytest.raises(DataError, match="Mhead is unseen for 4 frames from frame 10"):
+        read_c3d(file, ONE_MARKER_EACH)
+
+
+def test_c3d_that_never_shows_all_markers_is_refused(tmp_path: Path) -> None:
+    points = markers()
+    points[:, 3] = np.nan
+    file = write_c3d(tmp_path / "take.c3d", points, LABELS)
+    with pytest.raises(DataError, match="Mrankle is missing most often"):
+        read_c3d(file, ONE_MARKER_EACH)
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ([*LABELS[:-1], "other"], "0 markers are called Mrwrist; there are Mhip"),
+        ([*(f"A:{name}" for name in LABELS[:-1]), "B:Mhip"], "2 markers are called Mhip"),
+    ],
+)
+def test_c3d_without_needed_markers_is_refused(
+    tmp_path: Path, labels: list[str], says: str
+) -> None:
+    file = write_c3d(tmp_path / "take.c3d", markers(), labels)
+    with pytest.raises(DataError, match=says):
+        read_c3d(file, ONE_MARKER_EACH)
+
+
+def test_truncated_c3d_is_refused(tmp_path: Path) -> None:
+    file = write_c3d(tmp_path / "take.c3d", markers(), LABELS)
+    file.write_bytes(file.read_bytes()[:-2048])
+    with pytest.raises(DataError, match=r"\d+ of 30 frames are there; it is cut short"):
+        read_c3d(file, ONE_MARKER_EACH)
+
+
+def test_damaged_c3d_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "take.c3d").write_bytes(b"not a c3d file" * 100)
+    with pytest.raises(DataError, match="not a whole C3D"):
+        read_c3d(tmp_path / "take.c3d", ONE_MARKER_EACH)
+
+
+TOML = 'up = "z"\nlongest_gap = 5\n[joints]\n' + "".join(
+    f'{joint} = ["{joint}1", "{joint}2"]\n' for joint in JOINTS
+)
+
+
+def test_marker_map(tmp_path: Path) -> None:
+    file = tmp_path / "map.toml"
+    file.write_text(TOML)
+    found = read_marker_map(file)
+    assert (found.up, found.longest_gap) == ("z", 5)
+    assert found.joints["neck"] == ("neck1", "neck2")
+    assert len(found.markers) == 34
+
+
+@pytest.mark.parametrize(
+    ("edit", "says"),
+    [
+        (lambda text: text.replace('"z"', '"x"'), "up = 'y' or 'z'"),
+        (lambda text: text.replace("longest_gap = 5", "gap = 5"), "gap is not known"),
+        (lambda text: text.replace("longest_gap = 5", "longest_gap = -1"), "longest_gap = frames"),
+        (lambda text: text.replace('neck = ["neck1", "neck2"]\n', ""), "joint neck"),
+        (lambda text: text.replace("neck =", "nek ="), "joint nek is unknown"),
+        (lambda text: text[:-3], "map.toml"),
+        (lambda text: text.replace('["neck1", "neck2"]', "7"), "joint neck"),
+    ],
+)
+def test_wrong_marker_maps_are_refused(
+    tmp_path: Path, edit: Callable[[str], str], says: str
+) -> None:
+    file = tmp_path / "map.toml"
+    file.write_text(edit(TOML))
+    with pytest.raises(DataError, match=says):
+        read_marker_map(file)

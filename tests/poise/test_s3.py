@@ -1,0 +1,132 @@
+"""The lake on S3: a real HTTP server, real pyarrow.fs, and Ray workers that write to it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+import ray
+import torch
+from moto.server import ThreadedMotoServer
+from ray.cluster_utils import Cluster
+
+from poise import lake, storage
+from poise.checkpoint import pose_spec
+from poise.errors import BusyError
+from poise.ingest import ingest
+from poise.intake import take_split
+from poise.loading import load_split
+from poise.locks import exclusive
+from poise.raw.layout import write_smoothnet
+from poise.raw.synthetic import Size, sequences
+from poise.rows import SPLITS
+from poise.scoring import evaluate
+from poise.streaming import StreamedSplit
+from poise.tracks import Track
+from poise_models import catalogue
+
+TRACK = Track.parse("uiprmd/kinect/3D")
+ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "nobody",
+    "AWS_SECRET_ACCESS_KEY": "nothing",  # pragma: allowlist secret
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**ACCOUNT, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
+            patch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket="poses")
+        yield "s3://poses"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("raw")
+    for split in SPLITS:
+        write_smoothnet(folder, TRACK, split, sequences(split, Size(2, 2, 24)))
+    return folder
+
+
+def test_bytes_and_parts(bucket: str, data: Path) -> None:
+    place = f"{bucket}/bytes"
+    file = storage.join(place, "folder", "file.bin")
+    storage.write_bytes(file, b"one")
+    storage.write_bytes(file, b"two")
+    assert storage.read_bytes(file) == b"two"
+    assert storage.list_dir(storage.join(place, "folder")) == ["file.bin"]
+    storage.remove(file)
+    assert not storage.exists(file)
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes(file)
+    assert storage.list_dir(storage.join(place, "nowhere")) == []
+    here = take_split(data, TRACK, str(data / "lake"), "train")
+    there = take_split(data, TRACK, f"{place}/lake", "train")
+    assert here == there
+    folder = lake.part_folder(f"{place}/lake", TRACK, "sequences", "train")
+    assert storage.list_dir(folder) == here.parts
+
+
+@contextmanager
+def two_nodes() -> Iterator[None]:
+    """A head that runs no tasks and a node that runs them all; neither is told of a disk."""
+    os.environ["RAY_AUTH_MODE"] = "disabled"
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    roots = [str(Path(__file__).parents[2] / root) for root in ("platform", "models", "retrieval")]
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000},
+    )
+    try:
+        cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
+        ray.init(
+            address=cluster.address,
+            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(roots)}},
+            logging_level=logging.WARNING,
+        )
+        yield
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+@pytest.mark.slow
+def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> None:
+    place = f"{bucket}/lake"
+    with two_nodes():
+        made = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
+        said: list[str] = []
+        again = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False, report=said.append)
+        assert said == [f"{TRACK}: up to date, 8 sequences, 192 frames, 136 windows"]
+        with (
+            exclusive(lake.track_folder(place, TRACK)),
+            pytest.raises(BusyError, match="in use by process"),
+        ):
+            ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
+    assert made == again == lake.read_manifest(place, TRACK)
+    assert lake.tracks_in(place) == [str(TRACK)]
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+    test = load_split(place, TRACK, "test")
+    by_name = {one.name: one for one in sequences("test", Size(2, 2, 24))}
+    for name, detected in zip(test.names, test.detected(), strict=True):
+        assert torch.equal(detected, torch.from_numpy(by_name[name].detected_FC))
+    raw = catalogue.build("input", pose_spec(TRACK), {})
+    row = evaluate(raw, test.clips(None), test.truths(), test.names, TRACK, seed=0).row
+    assert row.frames == 4 * 24
+    assert row.mpjpe > 0
+
+    windows = StreamedSplit(place, TRACK).windows(8, None, "cpu")
+    order = windows.order(torch.Generator().manual_seed(0))
+    assert len(order) == 4 * 17
+    assert windows.batch(order[:10], torch.Generator()).truth_BTC.shape == (10, 8, 51)
