@@ -15,7 +15,7 @@ import json
 import logging
 import signal
 import sys
-import threading
+import time
 import urllib.request
 from typing import Any
 
@@ -48,7 +48,8 @@ def main() -> int:
             with running_service(service, args.host, args.port) as url:
                 signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own in place
                 _introduce(url)
-                threading.Event().wait()
+                while True:  # not one long wait: a signal that a thread of Ray's takes ends none
+                    time.sleep(1)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
     except (PoiseError, RetrievalError) as error:

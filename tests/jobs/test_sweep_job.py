@@ -123,7 +123,7 @@ def test_a_mistake_is_one_message_without_a_traceback(home: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--track", "nowhere/x/3D"], r"tracks\[0\]: no track nowhere/x/3D"),
+        (["--track", "nowhere/x/3D"], r"tracks\[0\]: no data set 'nowhere'"),
         (["--epochs", "0"], r"budget\.epochs"),
     ],
 )
