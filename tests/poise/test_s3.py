@@ -1,20 +1,16 @@
 """The lake on S3: a real HTTP server, real pyarrow.fs, and Ray workers that write to it."""
 
-import logging
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import boto3  # type: ignore[import-untyped]
 import pytest
-import ray
 import torch
 from moto.server import ThreadedMotoServer
-from ray.cluster_utils import Cluster
 
 from poise import lake, storage
 from poise.checkpoint import pose_spec
+from poise.cluster import connect
 from poise.errors import BusyError
 from poise.ingest import ingest
 from poise.intake import take_split
@@ -77,33 +73,13 @@ def test_bytes_and_parts(bucket: str, data: Path) -> None:
     assert storage.list_dir(folder) == here.parts
 
 
-@contextmanager
-def two_nodes() -> Iterator[None]:
-    """A head that runs no tasks and a node that runs them all; neither is told of a disk."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
-    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    roots = [str(Path(__file__).parents[2] / root) for root in ("platform", "models", "retrieval")]
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "object_store_memory": 80_000_000},
-    )
-    try:
-        cluster.add_node(num_cpus=2, object_store_memory=80_000_000)
-        ray.init(
-            address=cluster.address,
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(roots)}},
-            logging_level=logging.WARNING,
-        )
-        yield
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
 @pytest.mark.slow
-def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> None:
+def test_from_raw_files_to_a_score(
+    bucket: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     place = f"{bucket}/lake"
-    with two_nodes():
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with connect(cpus=2):
         made = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
         said: list[str] = []
         again = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False, report=said.append)
