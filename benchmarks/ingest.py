@@ -56,6 +56,11 @@ def make(folder: Path, frames: int) -> tuple[int, int]:
         path = folder / "poses" / "aist_spin_3D" / kind / f"aist_{who}_3D_train.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, imgname=_objects(names), keypoints_3d=_objects(poses))
+        # The loop's copy: the same without pickles, as no file that is read may run code.
+        images = np.concatenate([np.array(some, "S") for some in names])
+        np.savez(
+            folder / f"{kind}.npz", lengths=lengths, poses=np.concatenate(poses), images=images
+        )
     return len(lengths), int(lengths.sum())
 
 
@@ -121,12 +126,9 @@ def _memory(pid: int) -> tuple[int, int]:
 
 def loop(folder: Path) -> None:
     """Do the same work one window at a time: read, cut by copying, save."""
-    base = folder / "poses" / "aist_spin_3D"
-    with (
-        np.load(base / "detected" / "aist_spin_3D_train.npz", allow_pickle=True) as ours,
-        np.load(base / "groundtruth" / "aist_gt_3D_train.npz", allow_pickle=True) as theirs,
-    ):
-        columns = ours["keypoints_3d"], theirs["keypoints_3d"], ours["imgname"]
+    with np.load(folder / "detected.npz") as ours, np.load(folder / "groundtruth.npz") as theirs:
+        cuts = np.cumsum(ours["lengths"])[:-1]
+        columns = [np.split(a, cuts) for a in (ours["poses"], theirs["poses"], ours["images"])]
     rows: list[tuple[NDArray[Any], NDArray[Any], str]] = []
     part = 0
     for detected, truth, images in zip(*columns, strict=True):

@@ -50,8 +50,13 @@ def rows(home: Path) -> list[dict[str, Any]]:
 
 
 def statuses(home: Path) -> dict[str, str]:
+    """The status of each MLflow run of a home by trial key."""
+    return run_statuses(f"sqlite:///{home}/mlflow.db")
+
+
+def run_statuses(uri: str) -> dict[str, str]:
     """The status of each MLflow run by trial key; no key twice."""
-    client = connect(f"sqlite:///{home}/mlflow.db")
+    client = connect(uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])

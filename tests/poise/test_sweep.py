@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from tests.mlflowserver import free_port, fresh_store
+from tests.sweepjob import run_statuses
 from tests.tinylake import TRACK, write_tiny_lake
 
 from poise.checkpoint import load_checkpoint
@@ -268,16 +269,6 @@ def test_other_storage_is_held_through_the_cluster(cluster: None) -> None:
 
 def table(entries: list[Entry]) -> list[dict[str, Any]]:
     return [{k: v for k, v in e.to_json().items() if k != "seconds"} for e in entries]
-
-
-def run_statuses(uri: str) -> dict[str, str]:
-    client = connect(uri)
-    experiment = client.get_experiment_by_name("tiny")
-    assert experiment is not None
-    found = client.search_runs([experiment.experiment_id])
-    keys = [run.data.tags.get(TRIAL_KEY, "parent") for run in found]
-    assert len(keys) == len(set(keys))
-    return {key: run.info.status for key, run in zip(keys, found, strict=True)}
 
 
 @pytest.mark.slow
