@@ -63,7 +63,7 @@ def test_jobs_are_executable_scripts_of_a_hundred_lines() -> None:
 
 
 def test_no_file_is_read_with_pickle() -> None:
-    folders = [*PACKAGES.values(), *(ROOT / name for name in ("jobs", "benchmarks", "tools"))]
+    folders = [*PACKAGES.values(), *(REPOSITORY / name for name in ("jobs", "benchmarks", "tools"))]
     for folder in folders:
         for path in folder.rglob("*.py"):
             text = path.read_text()
