@@ -49,11 +49,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     add("--home", type=Path, help="where Poise keeps things (default: $POISE_HOME, else .poise)")
     add("--milvus-uri", default=env("POISE_MILVUS_URI") or None,
         help="a Milvus (default: $POISE_MILVUS_URI, else an embedded server)")  # fmt: skip
-    add("--writers", type=int, default=1, metavar="N", choices=range(1, 65),
-        help="tasks writing to Milvus at once (1); more only with a full-size server")  # fmt: skip
+    add("--writers", type=int, metavar="N", choices=range(1, 65),
+        help="tasks writing to Milvus at once (one a CPU; embedded Milvus: one)")  # fmt: skip
     add("--no-pvd", dest="pvd", action="store_false",
         help="sequences and windows only, without Milvus; neighbours are absent until the job runs "
         "again without this")  # fmt: skip
+    add("--exclude", choices=("subject", "take"), default="subject",
+        help="what a training window's neighbours must not share with it (subject); take, all "
+        "cameras of one moment, is a weaker rule, only there to compare with")  # fmt: skip
     add("--force", action="store_true", help="ingest again although nothing changed")
     return parser.parse_args(arguments)
 
@@ -90,6 +93,7 @@ def main(arguments: list[str]) -> None:
                 writers=given.writers,
                 force=given.force,
                 pvd=given.pvd,
+                exclude=given.exclude,
                 report=say,
             )
 

@@ -9,6 +9,7 @@ from poise.errors import LakeError
 from poise.lake import KINDS, part_folder, part_paths
 from poise.locks import exclusive
 from poise.manifest import (
+    Exclude,
     Manifest,
     Source,
     has_track,
@@ -36,9 +37,10 @@ def ingest(
     lake: storage.Location | None = None,
     home: Path | None = None,
     milvus_uri: str | None = None,
-    writers: int = 1,
+    writers: int | None = None,
     force: bool = False,
     pvd: bool = True,
+    exclude: Exclude = "subject",
     patience_s: float = PATIENCE_S,
     report: Report = log.info,
 ) -> Manifest:
@@ -54,11 +56,13 @@ def ingest(
         lake: folder or URI; the home's own by default.
         home: where the embedded Milvus keeps its data; see `Workspace.find`.
         milvus_uri: a Milvus to use; an embedded server for the time of the ingest by default.
-        writers: tasks that write to Milvus at once; more than one only for a full-size server,
-            Milvus Lite can lose rows of concurrent writers in a crash.
+        writers: tasks that write to Milvus at once; None for one a CPU with a full-size server.
+            Milvus Lite gets one: it can lose rows of concurrent writers in a crash.
         force: do it again although nothing changed.
         pvd: False writes sequences and windows only, without neighbours; a later ingest with True
             adds the PVD, and one with False leaves a PVD that is there as it is.
+        exclude: what a training window's neighbours must not share with it: the subject, or only
+            the take. With the other one than before, PVD and neighbours are made anew.
         patience_s: how long to wait for a Milvus that does not answer.
         report: told one line for every stage.
 
@@ -78,7 +82,8 @@ def ingest(
             sources = checksums(data, track, splits)
             found = None if force else _finished(place, track, sources, report)
             if found is not None:
-                missing = _missing_pvd(found, milvus_uri, workspace, patience_s) if pvd else None
+                wanted = (milvus_uri, workspace, patience_s)
+                missing = _missing_pvd(found, exclude, *wanted) if pvd else None
                 if missing is None:
                     report(f"{track}: up to date, {in_words(found)}")
                     return found
@@ -91,7 +96,10 @@ def ingest(
                 else:
                     with pvd_store(milvus_uri, workspace) as uri:
                         manifest = add_pvd_and_windows(
-                            start, place, uri, report, writers=writers, patience_s=patience_s
+                            *(start, place, uri, report),
+                            writers=writers,
+                            patience_s=patience_s,
+                            exclude=exclude,
                         )
                 _check_rows(place, manifest)
                 write_manifest(place, manifest)
@@ -122,6 +130,8 @@ def ensure_ingested(
         manifest = read_manifest(place, track)
         if manifest.pvd is None and not why_no_pvd(manifest):
             report(f"{track}: it was ingested with --no-pvd, so networks get no neighbours")
+        if manifest.pvd is not None and manifest.pvd.exclude != "subject":
+            report(f"{track}: its neighbours may be of a window's own subject (--exclude take)")
         return manifest
     return ingest(track, data=data, lake=lake, home=home, milvus_uri=milvus_uri, report=report)
 
@@ -152,11 +162,18 @@ def _finished(lake: str, track: Track, sources: list[Source], report: Report) ->
 
 
 def _missing_pvd(
-    manifest: Manifest, milvus_uri: str | None, workspace: Workspace, patience_s: float
+    manifest: Manifest,
+    exclude: Exclude,
+    milvus_uri: str | None,
+    workspace: Workspace,
+    patience_s: float,
 ) -> str | None:
     """Say what is missing of the PVD, and done about it; None where nothing is."""
     if manifest.pvd is None:
         return None if why_no_pvd(manifest) else "it has no PVD yet; adding it"
+    before = manifest.pvd.exclude
+    if before != exclude:
+        return f"but its neighbours exclude the own {before}, not the {exclude}; making them anew"
     with pvd_store(milvus_uri, workspace) as uri:
         there = is_published(uri, manifest.pvd, patience_s)
     return None if there else "its PVD is not there; making it anew"

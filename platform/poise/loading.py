@@ -22,7 +22,7 @@ from poise.storage import Location
 from poise.tracks import Noise, Track
 from poise_models.refiner import Batch, Clip, Refiner, WindowRefiner
 from poise_models.windows import unfold
-from poise_retrieval.align import align
+from poise_retrieval.framing import bring_into_frame
 
 
 @dataclass(frozen=True)
@@ -181,10 +181,7 @@ class PoseBank:
         """
         found_B = ids_B >= 0
         windows_BTC = self.windows(torch.where(found_B, ids_B, self.ids_S[0] << lakes.START_BITS))
-        if self.track.representation != "smpl":
-            points = (len(ids_B), -1, self.track.info.dims)
-            aligned = align(windows_BTC.reshape(points), detected_BTC.reshape(points))
-            windows_BTC = aligned.reshape(detected_BTC.shape)
+        windows_BTC = bring_into_frame(windows_BTC, detected_BTC, self.track.representation)
         windows_BTC = torch.where(found_B[:, None, None], windows_BTC, detected_BTC)
         return windows_BTC, torch.where(found_B, distances_B, 1.0)
 

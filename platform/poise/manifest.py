@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -11,6 +12,9 @@ from poise import storage
 from poise.errors import LakeError
 from poise.tracks import Track
 
+#: What must differ between a training window and its neighbours: the subject, or only the take
+#: (all cameras of one moment; the sequence itself where the data set names no take).
+Exclude = Literal["subject", "take"]
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 
@@ -60,7 +64,8 @@ class Pvd:
     Attributes:
         alias: the name readers use; it points at ``collection``.
         metric: always L2, which in Milvus is the squared distance.
-        recall: of the neighbour search against an exact one, own subject excluded.
+        recall: of the neighbour search against an exact one, with what ``exclude`` leaves out.
+        exclude: what a training window's neighbours must not share with it.
     """
 
     collection: str
@@ -69,6 +74,7 @@ class Pvd:
     rows: int
     metric: str
     recall: float
+    exclude: Exclude = "subject"
 
 
 @dataclass(frozen=True)

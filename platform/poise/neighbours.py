@@ -1,7 +1,7 @@
 """Sequences and PVD to the windows table: every detected window with its nearest poses.
 
-Queries come by the million, so they go to an exact or HNSW index in this process, built from the
-collection's rows, and not to Milvus.
+Queries come by the million, so they go to an index in this process, built from the collection's
+rows, and not to Milvus.
 """
 
 import logging
@@ -19,7 +19,7 @@ from poise.errors import LakeError
 from poise.lake import NEIGHBOURS, part_folder, window_schema
 from poise.parts import GROUP_ROWS, read_part, write_groups
 from poise.pvd import patiently
-from poise.rows import WINDOW, Split, window_ids
+from poise.rows import START_BITS, WINDOW, Split, window_ids
 from poise.tracks import Track
 from poise.vectors import vectors_of
 from poise_retrieval.index import NeighbourIndex
@@ -96,14 +96,69 @@ class Found:
         return cls(np.full(shape, -1, np.int64), np.full(shape, np.inf, np.float32))
 
 
-def load_index(uri: str, collection: str, patience_s: float) -> NeighbourIndex:
-    """Build the in-process index from the rows Milvus holds."""
+@dataclass(frozen=True)
+class Takes:
+    """The take of every sequence; its own name where the data set names none."""
+
+    take_of: dict[int, str]
+
+    @classmethod
+    def of(cls, paths: list[str]) -> Self:
+        """Read them off sequence parts."""
+        take_of: dict[int, str] = {}
+        for path in paths:
+            rows = read_part(path, ["sequence_id", "sequence", "take"]).to_pylist()
+            take_of |= {row["sequence_id"]: row["take"] or row["sequence"] for row in rows}
+        return cls(take_of)
+
+    def __call__(self, window_ids_B: NDArray[np.int64]) -> list[str]:
+        """Take of each window."""
+        return [self.take_of[sequence] for sequence in (window_ids_B >> START_BITS).tolist()]
+
+
+def load_index(
+    uri: str, collection: str, patience_s: float, takes: Takes | None = None
+) -> NeighbourIndex:
+    """Build the in-process index from the rows Milvus holds.
+
+    Args:
+        uri: the Milvus.
+        collection: or an alias.
+        patience_s: how long to wait for a Milvus that does not answer.
+        takes: where given, searches of the index leave out takes instead of subjects.
+
+    Raises:
+        LakeError: the collection changed while it was read.
+        StoreUnavailableError: Milvus stayed away.
+    """
     with closing(PoseStore(uri)) as store:
-        rows = patiently(lambda: list(store.rows(collection)), patience_s)
-    ids, vectors, subjects = zip(*rows, strict=True)
-    return NeighbourIndex.build(
-        np.concatenate(ids), np.concatenate(vectors), [name for some in subjects for name in some]
-    )
+        ids, vectors, subjects = patiently(lambda: _read(store, collection), patience_s)
+    return NeighbourIndex.build(ids, vectors, subjects if takes is None else takes(ids))
+
+
+def _read(
+    store: PoseStore, collection: str
+) -> tuple[NDArray[np.int64], NDArray[np.float32], list[str]]:
+    """Read all rows to where they stay: six million vectors do not fit twice everywhere."""
+    count, at = store.count(collection), 0
+    ids_N = np.empty(count, np.int64)
+    vectors_NE: NDArray[np.float32] | None = None
+    known: dict[str, str] = {}
+    subjects: list[str] = []
+    for ids_B, vectors_BE, subjects_B in store.rows(collection):
+        if vectors_NE is None:
+            vectors_NE = np.empty((count, vectors_BE.shape[1]), np.float32)
+        here = slice(at, at + len(ids_B))
+        at = here.stop
+        if at <= count:
+            ids_N[here], vectors_NE[here] = ids_B, vectors_BE
+            subjects += [known.setdefault(name, name) for name in subjects_B]
+    if at != count or vectors_NE is None:
+        raise LakeError(
+            f"collection {collection} at {store.uri} gave {at} rows of {count}: it is empty, or "
+            "another process writes to it; let that end, then try again"
+        )
+    return ids_N, vectors_NE, subjects
 
 
 def search(
@@ -111,7 +166,7 @@ def search(
     vectors: ray.data.Dataset,
     windows: int,
     *,
-    own_subject: bool,
+    excluded: Callable[[pa.Table], list[str]] | None,
     progress: Callable[[int], None],
 ) -> Found:
     """Find the neighbours of all windows of a split.
@@ -120,7 +175,8 @@ def search(
         index: over the train split's truth windows.
         vectors: `window_vectors` of the detections.
         windows: how many there are.
-        own_subject: whether a neighbour may be of the window's own subject (never in training).
+        excluded: names what each row's neighbours must not be of, in the index's terms: subjects
+            or takes. None where any will do, which is never so in training.
         progress: told the number of windows searched so far.
     """
     found = Found.nothing(windows)
@@ -128,8 +184,7 @@ def search(
     for table in vectors.iter_batches(batch_size=None, batch_format="pyarrow"):
         if not table.num_rows:
             continue
-        excluded = None if own_subject else table.column("subject").to_pylist()
-        hits = index.search(vectors_of(table), NEIGHBOURS, excluded)
+        hits = index.search(vectors_of(table), NEIGHBOURS, excluded and excluded(table))
         at = table.column("position").to_numpy()
         found.ids_NK[at] = hits.ids_BK
         found.distances_NK[at] = hits.distances_BK

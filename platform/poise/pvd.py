@@ -1,19 +1,26 @@
-"""Window vectors to Milvus: a new collection for every build, then one switch of the alias."""
+"""Window vectors to Milvus: a new collection for every build, then one switch of the alias.
+
+A build that was interrupted is taken up again: its collection is named after the data, so the rows
+in it are those it should have, and only the missing ones are written.
+"""
 
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Any, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import ray
+from numpy.typing import NDArray
 
 from poise.errors import LakeError
 from poise.manifest import Pvd
 from poise.vectors import vectors_of
 from poise.workspace import Workspace
-from poise_retrieval.errors import StoreUnavailableError
+from poise_retrieval.errors import CollectionError, StoreUnavailableError
 from poise_retrieval.server import EmbeddedMilvus
 from poise_retrieval.store import PoseStore
 
@@ -50,7 +57,8 @@ def patiently(call: Callable[[], T], patience_s: float) -> T:
             if left_s <= 0:
                 raise
             log.warning("Milvus is away (%s); trying for %.0f s more", error, left_s)
-            time.sleep(min(wait_s, max(left_s, 0.0)))
+            # Not all at once: many writers lose the same Milvus at the same moment.
+            time.sleep(min(wait_s * random.uniform(0.5, 1.0), left_s))  # noqa: S311
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
 
@@ -61,34 +69,40 @@ def build(
     *,
     width: int,
     rows: int,
-    writers: int,
+    writers: int | None,
     patience_s: float,
     progress: Callable[[int], None],
 ) -> None:
-    """Fill a new collection and make it searchable; whatever had its name goes first.
+    """Fill a collection and make it searchable; rows that an interrupted build wrote are kept.
 
     Args:
         vectors: `poise.vectors.window_vectors` of the truth.
         uri: the Milvus.
-        collection: its name.
+        collection: its name, which must stand for these vectors and no others.
         width: numbers of a vector.
         rows: how many there must be in the end.
-        writers: tasks that write at once.
+        writers: tasks that write at once; None for one a CPU of the cluster. Milvus Lite gets one.
         patience_s: how long to wait for a Milvus that does not answer.
-        progress: told the number of rows written so far.
+        progress: told the number of rows that are there so far.
 
     Raises:
         LakeError: it holds another number of rows than it was given.
         StoreUnavailableError: Milvus stayed away.
     """
     with closing(PoseStore(uri)) as store:
-        patiently(lambda: _create_empty(store, collection, width), patience_s)
+        tasks = _writers(patiently(lambda: store.one_writer, patience_s), writers)
+        there = patiently(lambda: _start(store, collection, width), patience_s)
     receipts = vectors.map_batches(
         _upsert,
         batch_size=None,
         batch_format="pyarrow",
-        fn_kwargs={"uri": uri, "collection": collection, "patience_s": patience_s},
-        compute=ray.data.TaskPoolStrategy(size=writers),
+        fn_kwargs={
+            "uri": uri,
+            "collection": collection,
+            "there": ray.put(there),
+            "patience_s": patience_s,
+        },
+        compute=ray.data.TaskPoolStrategy(size=tasks),
     )
     done = 0
     for receipt in receipts.iter_batches(batch_size=None, batch_format="numpy"):
@@ -98,22 +112,45 @@ def build(
         progress(done)
     with closing(PoseStore(uri)) as store:
         patiently(lambda: store.seal(collection), patience_s)
-        there = patiently(lambda: store.count(collection), patience_s)
-    if there != rows:
-        raise LakeError(
-            f"collection {collection} at {uri} holds {there} rows, expected {rows}; "
-            "run the ingest again, and let nothing else write to this collection"
-        )
+        found = patiently(lambda: store.count(collection), patience_s)
+        if found != rows:
+            patiently(lambda: store.drop(collection), patience_s)
+            raise LakeError(
+                f"collection {collection} at {uri} held {found} rows, expected {rows}, and was "
+                "dropped; run the ingest again, and let nothing else write to this collection"
+            )
 
 
-def _create_empty(store: PoseStore, collection: str, width: int) -> None:
+def _writers(lite: bool, wanted: int | None) -> int:
+    if lite:
+        if wanted is not None and wanted > 1:
+            log.warning("Milvus Lite takes one writer; %d were asked for", wanted)
+        return 1
+    return wanted or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+
+
+def _start(store: PoseStore, collection: str, width: int) -> NDArray[np.int64]:
+    """Make the collection, or find the ids of an interrupted build of it."""
     if collection in store.list():
-        store.drop(collection)
+        try:
+            store.create(collection, width)
+            there = store.ids(collection)
+            log.info("%s: %d rows are there from an interrupted build", collection, len(there))
+            return there
+        except CollectionError as error:
+            log.warning("%s; made anew", error)
+            store.drop(collection)
     store.create(collection, width)
+    return np.empty(0, np.int64)
 
 
-def _upsert(block: pa.Table, uri: str, collection: str, patience_s: float) -> pa.Table:
-    error = ""
+def _upsert(
+    block: pa.Table, uri: str, collection: str, there: "ray.ObjectRef[Any]", patience_s: float
+) -> pa.Table:
+    rows, error = block.num_rows, ""
+    written: NDArray[np.int64] = ray.get(there)
+    if len(written):
+        block = block.filter(~np.isin(block.column("window_id").to_numpy(), written))
     if block.num_rows:
         ids = block.column("window_id").to_numpy()
         subjects: list[Any] = block.column("subject").to_pylist()
@@ -125,7 +162,7 @@ def _upsert(block: pa.Table, uri: str, collection: str, patience_s: float) -> pa
                 )
             except StoreUnavailableError as reason:
                 error = str(reason)
-    return pa.table({"rows": [block.num_rows], "error": [error]})
+    return pa.table({"rows": [rows], "error": [error]})
 
 
 def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:

@@ -1,11 +1,14 @@
 """Neighbours for sequences the lake has never seen: the service's and the evaluation's road.
 
-The rows of the published collection are read from Milvus once, into an in-process index; from then
-on Milvus may go away. The neighbours' poses come from the lake.
+Two roads lead to the same windows. Where the published collection fits into memory its rows are
+read once, into an in-process index: it answers in less than a millisecond, and Milvus may go away.
+Where it does not, Milvus is asked every time. The neighbours' poses come from the lake.
 """
 
 import logging
+from typing import Final, Literal
 
+import psutil
 import torch
 from torch import Tensor
 
@@ -13,15 +16,37 @@ from poise import lake as lakes
 from poise.errors import LakeError
 from poise.loading import PoseBank, load_split
 from poise.neighbours import load_index
+from poise.pvd import patiently
 from poise.storage import Location
 from poise.tracks import Track
 from poise_models.windows import unfold
 from poise_retrieval.embedding import embed
+from poise_retrieval.errors import RetrievalError
+from poise_retrieval.index import NeighbourIndex, index_bytes
+from poise_retrieval.store import PoseStore
 
 log = logging.getLogger(__name__)
 
 #: Seconds to wait for a Milvus that does not answer, before going without it.
 PATIENCE_S = 5.0
+#: Of free memory, what an index may take: there may be other replicas, and one is built beside it.
+MEMORY_SHARE: Final = 0.25
+
+Road = Literal["index", "milvus"]
+
+
+def choose_road(rows: int, width: int, lite: bool, memory: int) -> Road:
+    """Choose who searches a collection.
+
+    Args:
+        rows: of the collection.
+        width: numbers of a vector.
+        lite: whether the Milvus is Milvus Lite, which spends half a microsecond on every row at
+            every call: it is never worth asking.
+        memory: bytes that are free.
+    """
+    fits = index_bytes(rows, width) <= MEMORY_SHARE * memory
+    return "index" if lite or fits else "milvus"
 
 
 class Retriever:
@@ -31,20 +56,54 @@ class Retriever:
         lake: where the track's train split is.
         track: a track with a PVD.
         milvus_uri: the Milvus that holds its collection.
+        road: who searches; `choose_road` says where it is None.
 
     Raises:
         LakeError: the lake lacks the track, or the track has no PVD.
         StoreUnavailableError: Milvus does not answer.
     """
 
-    def __init__(self, lake: Location, track: Track, milvus_uri: str) -> None:
+    def __init__(
+        self, lake: Location, track: Track, milvus_uri: str, road: Road | None = None
+    ) -> None:
         manifest = lakes.read_manifest(lake, track)
         if manifest.pvd is None:
             raise LakeError(f"{track} was ingested without a PVD: there is nothing to retrieve")
         self.track = track
+        self._lake, self._manifest, self._alias = lake, manifest, manifest.pvd.alias
+        self._store = PoseStore(milvus_uri)
+        # Before the rows are read: what is published meanwhile then counts as a change.
+        self._collection = patiently(lambda: self._store.resolve(self._alias), PATIENCE_S)
+        rows, width = manifest.pvd.rows, manifest.pvd.width
+        free = psutil.virtual_memory().available
         self.bank = PoseBank(load_split(lake, track, "train"))
-        self.index = load_index(milvus_uri, manifest.pvd.alias, PATIENCE_S)
-        log.info("PVD of %s: %d windows in the index", track, len(self.index))
+        self.road = road or choose_road(rows, width, self._store.one_writer, free)
+        self.index: NeighbourIndex | None = None
+        if self.road == "index":
+            self.index = load_index(milvus_uri, self._alias, PATIENCE_S)
+            self._store.close()
+        log.info(
+            "PVD of %s: %d windows of %s, searched by %s (an index takes %.2f of %.1f GB free)",
+            *(track, rows, self._collection, "an index here" if self.road == "index" else "Milvus"),
+            *(index_bytes(rows, width) / 1e9, free / 1e9),
+        )
+
+    def stale(self) -> bool:
+        """Say whether something else is published now; no, where Milvus or lake do not answer."""
+        try:
+            if self._store.resolve(self._alias) not in (None, self._collection):
+                return True
+            return lakes.read_manifest(self._lake, self.track) != self._manifest
+        except (RetrievalError, LakeError, OSError) as error:
+            log.info("Cannot see whether the PVD of %s changed: %s", self.track, error)
+            return False
+        finally:
+            if self.index is not None:  # an idle connection keeps pinging
+                self._store.close()
+
+    def close(self) -> None:
+        """Close the connection to Milvus."""
+        self._store.close()
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours of a sequence's windows, (N, T, C), and squared distances, (N,)."""
@@ -54,7 +113,10 @@ class Retriever:
         """Neighbours of windows (N, T, C): the same shape, and squared distances (N,)."""
         info = self.track.info
         query = embed(detected_NTC, info.skeleton, self.track.representation)
-        found = self.index.search(query.numpy(), k=1)
+        if self.index is not None:
+            found = self.index.search(query.numpy(), k=1)
+        else:
+            found = self._store.search(self._alias, query.numpy(), k=1)
         ids_N = torch.from_numpy(found.ids_BK[:, 0].copy())
         distances_N = torch.from_numpy(found.distances_BK[:, 0].copy())
         return self.bank.neighbours(detected_NTC, ids_N, distances_N)

@@ -2,15 +2,18 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
+
+import pyarrow as pa
 
 from poise.errors import DataError
 from poise.intake import Intake, take_in
 from poise.lake import part_paths
 from poise.manifest import (
     SCHEMA_VERSION,
+    Exclude,
     Manifest,
     Pvd,
     Source,
@@ -18,7 +21,7 @@ from poise.manifest import (
     manifest_hash,
     pvd_alias,
 )
-from poise.neighbours import Found, Windows, load_index, search, write_windows
+from poise.neighbours import Found, Takes, Windows, load_index, search, write_windows
 from poise.pvd import METRIC, PATIENCE_S, build, next_name, publish
 from poise.rows import SPLITS, WINDOW, Split
 from poise.tracks import Track
@@ -98,8 +101,9 @@ def add_pvd_and_windows(
     uri: str,
     report: Report,
     *,
-    writers: int = 1,
+    writers: int | None = None,
     patience_s: float = PATIENCE_S,
+    exclude: Exclude = "subject",
 ) -> Manifest:
     """Build and publish the PVD from the lake's sequences, and write the windows.
 
@@ -108,11 +112,15 @@ def add_pvd_and_windows(
         lake: where.
         uri: the Milvus.
         report: told one line for every stage.
-        writers: tasks that write to Milvus at once.
+        writers: tasks that write to Milvus at once; see `poise.pvd.build`.
         patience_s: how long to wait for a Milvus that does not answer.
+        exclude: what a training window's neighbours must not share with it. Subjects are what
+            evaluation keeps apart; takes are a weaker rule, to compare with.
     """
     track, train = start.track_name, start.splits["train"]
-    if len(train.subjects) < 2:
+    if exclude == "take":
+        report("  warning     neighbours may be of the window's own subject (--exclude take)")
+    elif len(train.subjects) < 2:
         report(
             f"  warning     one training subject ({train.subjects[0]}): its windows get no "
             "neighbours, because a neighbour must be of another subject"
@@ -121,8 +129,9 @@ def add_pvd_and_windows(
     collection = next_name(uri, alias, manifest_hash(_bare(start))[:10], patience_s)
     width = embedding_width(WINDOW, track.info.skeleton, track.info.dims)
     clock = time.monotonic()
+    paths = part_paths(lake, start, "sequences", "train")
     build(
-        window_vectors(part_paths(lake, start, "sequences", "train"), "truth", track),
+        window_vectors(paths, "truth", track),
         uri,
         collection,
         width=width,
@@ -133,18 +142,31 @@ def add_pvd_and_windows(
     )
     report(f"  PVD         {train.windows:,} windows in {collection}{_pace(train.windows, clock)}")
     clock = time.monotonic()
-    index = load_index(uri, collection, patience_s)
-    recall = index.measure_recall()
+    takes = Takes.of(paths) if exclude == "take" else None
+    index = load_index(uri, collection, patience_s, takes)
+    recall = index.recall
     pace = _pace(train.windows, clock)
     report(f"  index       {train.windows:,} rows, recall {recall:.4f}{pace}")
-    pvd = Pvd(collection, alias, width, train.windows, METRIC, recall)
-    done = _with_windows(start, lake, index, pvd, report)
+    pvd = Pvd(collection, alias, width, train.windows, METRIC, recall, exclude)
+    done = _with_windows(start, lake, _Search(index, takes), pvd, report)
     publish(uri, alias, collection, patience_s)
     return done
 
 
+@dataclass(frozen=True)
+class _Search:
+    index: NeighbourIndex
+    takes: Takes | None
+
+    def excluded(self, table: pa.Table) -> list[str]:
+        """Name what the neighbours of each row must not be of."""
+        if self.takes is not None:
+            return self.takes(table.column("window_id").to_numpy())
+        return [str(subject) for subject in table.column("subject").to_pylist()]
+
+
 def _with_windows(
-    start: Manifest, lake: str, index: NeighbourIndex | None, pvd: Pvd | None, report: Report
+    start: Manifest, lake: str, searched: _Search | None, pvd: Pvd | None, report: Report
 ) -> Manifest:
     track = start.track_name
     splits: dict[str, SplitSummary] = {}
@@ -156,12 +178,12 @@ def _with_windows(
         windows = Windows.of(paths)
         found: Found | None = None
         clock = time.monotonic()
-        if index is not None:
+        if searched is not None:
             found = search(
-                index,
+                searched.index,
                 window_vectors(paths, "detected", track),
                 len(windows),
-                own_subject=split != "train",
+                excluded=searched.excluded if split == "train" else None,
                 progress=_counting(f"{split} neighbours", len(windows), report),
             )
         names = write_windows(lake, track, split, windows, found)

@@ -1,4 +1,9 @@
-"""The Pose Vector Database: skeletons, alignment, embedding, Milvus store, neighbour search."""
+"""The Pose Vector Database: find the captured poses that are most like estimated ones.
+
+`embed` turns windows of poses into vectors, `NeighbourIndex` (in this process) or `PoseStore` (in
+Milvus) finds the nearest ones of other people, `bring_into_frame` moves what was found to where the
+query is. NumPy arrays and torch tensors both do. See docs/pvd.md for ten lines that do all of it.
+"""
 
 from poise_retrieval.align import Similarity, align, similarity
 from poise_retrieval.embedding import embed, embedding_width, key_frames
@@ -11,10 +16,12 @@ from poise_retrieval.errors import (
     SubjectRuleError,
     VectorError,
 )
+from poise_retrieval.framing import bring_into_frame
 from poise_retrieval.index import EXACT_ROWS, NeighbourIndex
 from poise_retrieval.neighbours import Neighbours
 from poise_retrieval.server import EmbeddedMilvus
 from poise_retrieval.skeletons import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, Skeleton
+from poise_retrieval.standalone import StandaloneMilvus
 from poise_retrieval.store import PoseStore
 
 __all__ = [
@@ -32,10 +39,12 @@ __all__ = [
     "Similarity",
     "Skeleton",
     "SkeletonError",
+    "StandaloneMilvus",
     "StoreUnavailableError",
     "SubjectRuleError",
     "VectorError",
     "align",
+    "bring_into_frame",
     "embed",
     "embedding_width",
     "key_frames",

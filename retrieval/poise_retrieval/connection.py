@@ -12,6 +12,8 @@ _NOT_FOUND: Final = 100
 NOT_LOADED: Final = 101
 NO_INDEX: Final = 700
 _NO_ALIAS: Final = 1600
+#: Not fully loaded, a channel or a node gone: what a server says while it starts or recovers.
+_NOT_READY: Final = frozenset({103, 106, 503, 901, 902, 903, 904, 905})
 
 
 class Connection:
@@ -47,6 +49,20 @@ class Connection:
         limit = self.timeout_s if timeout is None else timeout
         return self.run(method, function, *args, timeout=limit, **kwargs)
 
+    def upsert(self, message: Any) -> None:
+        """Send an ``UpsertRequest``; raises what `call` raises."""
+        # The one way by which the client takes a message that is made already.
+        channel = self._connected()._get_connection()
+        self.run(
+            "upsert",
+            channel.upsert,
+            message.collection_name,
+            [],
+            timeout=self.timeout_s,
+            upsert_param=message,
+            schema={"fields": []},
+        )
+
     def run(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that talks to Milvus; raises what `call` raises."""
         import grpc  # type: ignore[import-untyped]
@@ -58,7 +74,8 @@ class Connection:
             raise self._unavailable(what, str(error.code())) from error
         except MilvusException as error:
             code = error.code
-            if code == _CONNECT_FAILED or isinstance(code, grpc.StatusCode):
+            starting = code in _NOT_READY or "not ready" in error.message.lower()
+            if code == _CONNECT_FAILED or isinstance(code, grpc.StatusCode) or starting:
                 raise self._unavailable(what, error.message) from error
             if code in (_NOT_FOUND, _NO_ALIAS):
                 raise CollectionError(f"{self.uri}: {error.message}") from error

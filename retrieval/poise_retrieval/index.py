@@ -11,47 +11,53 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from poise_retrieval.cells import COMPONENTS, Cells, Floats, Places, Range
 from poise_retrieval.errors import SubjectRuleError, VectorError
 from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 
 _log = logging.getLogger(__name__)
 
-#: Up to so many rows the index searches exactly.
-EXACT_ROWS: Final = 200_000
+#: Up to so many rows the index searches exactly: 1416 queries then take a fifth of a second.
+EXACT_ROWS: Final = 100_000
 #: Above, it looks at as many cells as this share of the exact neighbours takes.
 RECALL: Final = 0.99
+#: Asked for on the sample at build, so that chance does not leave less in earnest.
+_AIM: Final = 0.993
+_SAMPLE: Final = 512
+#: Cells to look into, tried one after the other; then all of them.
+_PROBES: Final = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+#: Candidates measured again on the whole vector, few first.
+_CANDIDATES: Final = (16, 64)
 #: Matrix products rank near ties by chance; so many runners-up are measured again.
 _SPARE: Final = 8
 _STEP: Final = 8192
-_FIRST_PROBES: Final = 8
-_POINTS_PER_CELL: Final = (39, 64)
+_BLOCK: Final = 262_144
 
-_Places = NDArray[np.int64]
-_Question = tuple[NDArray[np.float32], tuple[int, int], _Places]
+_Question = tuple[Floats, Range]
 
 
 class NeighbourIndex:
     """Nearest rows by squared L2, with one subject left out per query.
 
     Exact up to `EXACT_ROWS` rows, and then the same whatever else is in the batch, ties apart.
-    Above, rows are clustered into cells (faiss IVF) and a query looks into the nearest ones. Not a
-    graph: leaving out a query's own subject leaves out the whole neighbourhood that a graph search
-    walks through, and on real motion HNSW then finds half of the true neighbours.
+    Above, cells over principal components propose rows (see `Cells`) and whole vectors rank them.
+    Not a graph: leaving out a query's own subject leaves out the whole neighbourhood that a graph
+    search walks through, and on real motion HNSW then finds half of the true neighbours.
 
-    Rows are kept in order of subject, so that a subject is one range.
+    In order of subject, a subject is one range of places. Rows of an index that is not exact stay
+    where the caller has them, and must not change.
     """
 
     def __init__(
-        self,
-        ids_N: NDArray[np.int64],
-        vectors_NE: NDArray[np.float32],
-        ranges: dict[str, tuple[int, int]],
+        self, ids_N: Places, vectors_NE: Floats, order_N: Places | None, ranges: dict[str, Range]
     ) -> None:
         self._ids_N = ids_N
         self._vectors_NE = vectors_NE
+        self._order_N = order_N
         self._ranges = ranges
-        self._cells: Any | None = None
-        self._probes = _FIRST_PROBES
+        self._cells: Cells | None = None
+        self._probes, self._candidates = _PROBES[0], _CANDIDATES[0]
+        self._built_recall = 1.0
 
     @classmethod
     def build(
@@ -72,19 +78,17 @@ class NeighbourIndex:
         Raises:
             VectorError: lengths differ, or a vector is not finite.
         """
-        names = np.asarray(subjects, dtype=np.str_)
         vectors_NE = checked_vectors(vectors, np.shape(vectors)[-1], "rows of the index")
-        if not len(ids) == len(names) == len(vectors_NE):
-            raise VectorError(f"{len(ids)} ids, {len(vectors_NE)} vectors, {len(names)} subjects")
-        order = np.argsort(names, kind="stable")
-        found, starts, counts = np.unique(names[order], return_index=True, return_counts=True)
-        ranges = {
-            str(name): (int(start), int(start + count))
-            for name, start, count in zip(found, starts, counts, strict=True)
-        }
-        index = cls(np.asarray(ids, np.int64)[order], vectors_NE[order], ranges)
-        if len(index) > exact_rows:
-            index._cluster()
+        if not len(ids) == len(subjects) == len(vectors_NE):
+            raise VectorError(
+                f"{len(ids)} ids, {len(vectors_NE)} vectors, {len(subjects)} subjects"
+            )
+        order_N, ranges = _by_name(subjects)
+        ids_N = np.asarray(ids, np.int64)[order_N]
+        if len(ids_N) <= exact_rows:
+            return cls(ids_N, vectors_NE[order_N], None, ranges)
+        index = cls(ids_N, vectors_NE, order_N, ranges)
+        index._cluster()
         return index
 
     def __len__(self) -> int:
@@ -99,6 +103,11 @@ class NeighbourIndex:
     def width(self) -> int:
         """E, numbers of a vector."""
         return int(self._vectors_NE.shape[1])
+
+    @property
+    def recall(self) -> float:
+        """Share of the 3 nearest found at build on a sample, own subject left out; 1 if exact."""
+        return self._built_recall
 
     def search(
         self,
@@ -129,90 +138,130 @@ class NeighbourIndex:
                 found_BK = places_BK >= 0
                 ids_BK = np.where(found_BK, self._ids_N[places_BK], -1) if len(self) else places_BK
                 result.ids_BK[part, :kept] = ids_BK
-                result.distances_BK[part, :kept] = np.where(found_BK, distances_BK, np.inf)
+                result.distances_BK[part, :kept] = distances_BK
         return result
 
-    def measure_recall(self, k: int = 3, sample: int = 512, seed: int = 0) -> float:
+    def measure_recall(self, k: int = 3, sample: int = _SAMPLE, seed: int = 0) -> float:
         """Measure the share of the exact k nearest neighbours that `search` finds.
 
         The sampled rows ask for neighbours of other subjects, the question of training.
         """
-        return self._recall(self._questions(k, sample, seed))
+        if self._cells is None:
+            return 1.0
+        questions = self._questions(sample, seed)
+        return self._recall(questions, self._exact(questions, k))
 
     def _cluster(self) -> None:
-        least, most = _POINTS_PER_CELL
-        count, width = self._vectors_NE.shape
-        cells = max(min(int(4 * count**0.5), count // least), 1)
-        untyped: Any = faiss
-        self._cells = untyped.IndexIVFFlat(
-            untyped.IndexFlatL2(width), width, cells, faiss.METRIC_L2
-        )
-        self._cells.cp.max_points_per_centroid = most
-        self._cells.train(self._vectors_NE)
-        self._cells.add(self._vectors_NE)
-        questions = self._questions(3, 512, 0)
-        self._probes = min(_FIRST_PROBES, cells)
-        while (recall := self._recall(questions)) < RECALL and self._probes < cells:
-            self._probes = min(2 * self._probes, cells)
-        _log.info(
+        self._cells = Cells.build(self._rows, len(self), self.width)
+        questions = self._questions(_SAMPLE, 0)
+        truth = self._exact(questions, 3)
+        cells = len(self._cells)
+        for self._candidates in _CANDIDATES:
+            for self._probes in (*(probes for probes in _PROBES if probes < cells), cells):
+                self._built_recall = self._recall(questions, truth)
+                if self._built_recall >= _AIM:
+                    break
+            if self._built_recall >= _AIM:
+                break
+        _log.log(
+            logging.INFO if self._built_recall >= RECALL else logging.WARNING,
             "clustered %d rows into %d cells; looking into %d finds %.4f of the 3 nearest",
-            *(count, cells, self._probes, recall),
+            *(len(self), cells, self._probes, self._built_recall),
         )
 
-    def _questions(self, k: int, sample: int, seed: int) -> list[_Question]:
+    def _questions(self, sample: int, seed: int) -> list[_Question]:
         rng = np.random.default_rng(seed)
         places = rng.choice(len(self), min(sample, len(self)), replace=False)
         questions = []
         for own in self._ranges.values():
-            queries_BE = self._vectors_NE[places[(places >= own[0]) & (places < own[1])]]
-            if len(queries_BE):
-                questions.append((queries_BE, own, self._search_exact(queries_BE, k, own)[1]))
+            mine = places[(places >= own[0]) & (places < own[1])]
+            if len(mine):
+                questions.append((self._rows(mine), own))
         return questions
 
-    def _recall(self, questions: list[_Question]) -> float:
+    def _recall(self, questions: list[_Question], truth: list[Places]) -> float:
         hits = wanted = 0
-        for queries_BE, own, truth_BK in questions:
+        for (queries_BE, own), truth_BK in zip(questions, truth, strict=True):
             _, found_BK = self._search_group(queries_BE, truth_BK.shape[1], own)
             hits += int((truth_BK[:, :, None] == found_BK[:, None]).sum())
             wanted += truth_BK.size
         return hits / wanted if wanted else 1.0
 
-    def _search_group(
-        self, queries_BE: NDArray[np.float32], k: int, left_out: tuple[int, int]
-    ) -> tuple[NDArray[np.float32], _Places]:
+    def _search_group(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         if self._cells is None or k == 0:
-            return self._search_exact(queries_BE, k, left_out)
-        untyped: Any = faiss  # its stubs leave out what follows
-        inside = untyped.IDSelectorRange(*left_out)
-        parameters = untyped.SearchParametersIVF(
-            sel=untyped.IDSelectorNot(inside), nprobe=self._probes
-        )
-        distances_BK, places_BK = self._cells.search(queries_BE, k, params=parameters)
-        return distances_BK, places_BK
+            return self._rank(queries_BE, self._near([(queries_BE, left_out)], k)[0], k)
+        wanted = max(self._candidates, k + _SPARE)
+        places_BK = self._cells.candidates(queries_BE, wanted, self._probes, left_out)
+        return self._rank(queries_BE, places_BK, k)
 
-    def _search_exact(
-        self, queries_BE: NDArray[np.float32], k: int, left_out: tuple[int, int]
-    ) -> tuple[NDArray[np.float32], _Places]:
-        places = []
-        for start, stop in ((0, left_out[0]), (left_out[1], len(self))):
-            wanted = min(k + _SPARE, stop - start)
-            if wanted > 0:
-                _, local = faiss.knn(queries_BE, self._vectors_NE[start:stop], wanted)
-                places.append(local + start)
-        if not places:
-            nothing = np.empty((len(queries_BE), 0), np.int64)
-            return nothing.astype(np.float32), nothing
-        places_BK = np.concatenate(places, axis=1)
-        gaps_BKE = self._vectors_NE[places_BK] - queries_BE[:, None]
-        exact_BK = np.square(gaps_BKE).sum(-1, dtype=np.float32)
+    def _exact(self, questions: list[_Question], k: int) -> list[Places]:
+        near = self._near(questions, k)
+        return [
+            self._rank(queries_BE, places_BK, k)[1]
+            for (queries_BE, _), places_BK in zip(questions, near, strict=True)
+        ]
+
+    def _near(self, questions: list[_Question], k: int) -> list[Places]:
+        """Propose places that hold the k nearest for certain, in one pass over the rows."""
+        near: list[list[Places]] = [
+            [np.empty((len(queries_BE), 0), np.int64)] for queries_BE, _ in questions
+        ]
+        for begin in range(0, len(self), _BLOCK):
+            end = min(begin + _BLOCK, len(self))
+            rows_BE = self._rows(slice(begin, end))
+            for (queries_BE, left_out), found in zip(questions, near, strict=True):
+                for start, stop in ((begin, min(left_out[0], end)), (max(left_out[1], begin), end)):
+                    wanted = min(k + _SPARE, stop - start)
+                    if wanted > 0:
+                        part_BE = rows_BE[start - begin : stop - begin]
+                        found.append(faiss.knn(queries_BE, part_BE, wanted)[1] + start)
+        return [np.concatenate(found, axis=1) for found in near]
+
+    def _rank(self, queries_BE: Floats, places_BK: Places, k: int) -> tuple[Floats, Places]:
+        """Measure candidates on the whole vector; of equal distances the lower id is first."""
+        if not len(self):
+            return np.empty(places_BK.shape, np.float32), places_BK
+        gaps_BKE = self._rows(places_BK) - queries_BE[:, None]
+        exact_BK = np.square(gaps_BKE, out=gaps_BKE).sum(-1, dtype=np.float32)
+        exact_BK[places_BK < 0] = np.inf
         best_BK = np.lexsort((self._ids_N[places_BK], exact_BK), axis=1)[:, :k]
         return (
             np.take_along_axis(exact_BK, best_BK, 1),
             np.take_along_axis(places_BK, best_BK, 1),
         )
 
+    def _rows(self, places: Places | slice) -> Floats:
+        where = places if self._order_N is None else self._order_N[places]
+        rows: Floats = self._vectors_NE[where]
+        return rows
 
-def _check_rule(places_BK: _Places, left_out: tuple[int, int], subject: str | None) -> None:
+
+def index_bytes(rows: int, width: int) -> int:
+    """Estimate the memory of an index: vectors, their components, and three ids a row."""
+    components = 0 if rows <= EXACT_ROWS else COMPONENTS
+    return rows * (4 * (width + components) + 24)
+
+
+def _by_name(subjects: Sequence[str] | NDArray[Any]) -> tuple[Places, dict[str, Range]]:
+    """Order rows by subject; an array of names would take as much memory as their vectors."""
+    known: dict[str, int] = {}
+    code_N = np.fromiter(
+        (known.setdefault(str(name), len(known)) for name in subjects), np.int32, len(subjects)
+    )
+    names = sorted(known)
+    rank_S = np.empty(len(names), np.int32)
+    rank_S[[known[name] for name in names]] = np.arange(len(names))
+    rank_N = rank_S[code_N]
+    ends_S = np.cumsum(np.bincount(rank_N, minlength=len(names)))
+    starts_S = np.concatenate([np.zeros(1, np.int64), ends_S[:-1]]) if names else ends_S
+    ranges = {
+        name: (int(start), int(end))
+        for name, start, end in zip(names, starts_S, ends_S, strict=True)
+    }
+    return np.argsort(rank_N, kind="stable"), ranges
+
+
+def _check_rule(places_BK: Places, left_out: Range, subject: str | None) -> None:
     broken = (places_BK >= left_out[0]) & (places_BK < left_out[1])
     if broken.any():
         raise SubjectRuleError(f"the index found rows of subject {subject!r}, which was excluded")

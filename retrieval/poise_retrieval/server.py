@@ -1,7 +1,7 @@
-"""An embedded Milvus: a Milvus Lite server process for one data folder, shared by address.
+"""A Milvus of our own: a server process for one data folder, shared by address.
 
-Milvus Lite admits one process to a folder. So whoever comes first starts a server, everybody else
-talks to that one, and it ends with the process that started it.
+Milvus admits one process to a folder. So whoever comes first starts a server, everybody else talks
+to that one, and it ends with the process that started it.
 """
 
 import fcntl
@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
@@ -38,17 +38,25 @@ class _Record:
     token: str
 
 
-class EmbeddedMilvus:
-    """A context manager around a Milvus server for ``data_dir``.
+@dataclass(frozen=True)
+class Launch:
+    """How `milvus_child.py` is started: what it is told, and what is in its environment."""
+
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class MilvusServer:
+    """A context manager around the Milvus of a folder; see its subclasses.
 
     Entering shares the folder's healthy server or starts one; leaving stops only a server that was
-    started here. The server listens on loopback, needs no password, and does not outlive the
-    process that started it. In the folder: ``rows/`` (the data), ``server.json`` (who serves
-    it), ``server.log``.
+    started here. It needs no password, and does not outlive the process that started it. In the
+    folder: ``server.json`` (who serves it), ``server.log``, and the data.
     """
 
-    def __init__(self, data_dir: Path, timeout_s: float = 60.0) -> None:
-        self._folder = Path(data_dir).resolve()
+    def __init__(self, folder: Path, port: int, timeout_s: float) -> None:
+        self._folder = Path(folder).resolve()
+        self._wanted_port = port
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
         self._port: int | None = None
@@ -61,7 +69,7 @@ class EmbeddedMilvus:
             StoreUnavailableError: not entered yet.
         """
         if self._port is None:
-            raise StoreUnavailableError("the embedded Milvus is not running: enter it with `with`")
+            raise StoreUnavailableError("this Milvus is not running: enter it with `with`")
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -92,6 +100,9 @@ class EmbeddedMilvus:
             _log.warning("Milvus of %s does not stop; killing it, rows are safe", self._folder)
             process.kill()
             process.wait()
+
+    def _launch(self) -> Launch:
+        raise NotImplementedError
 
     @property
     def _record_path(self) -> Path:
@@ -140,10 +151,12 @@ class EmbeddedMilvus:
 
     def _start(self) -> _Record:
         token = secrets.token_hex(16)
+        launch = self._launch()
         command = [
             *(sys.executable, "-P", str(_CHILD)),
-            *("--rows", str(self._folder / "rows"), "--record", str(self._record_path)),
+            *("--folder", str(self._folder), "--record", str(self._record_path)),
             *("--token", token, "--parent", str(os.getpid())),
+            *launch.arguments,
         ]
         with self._log_path.open("ab") as log:
             process = subprocess.Popen(
@@ -153,7 +166,7 @@ class EmbeddedMilvus:
                 stderr=log,
                 # A Ctrl-C in the terminal is for the parent, which then stops this one in order.
                 start_new_session=True,
-                env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"},
+                env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0", **launch.environment},
             )
         self._process = process
         try:
@@ -182,6 +195,24 @@ class EmbeddedMilvus:
         return StoreUnavailableError(
             f"the Milvus of {self._folder} {what}; the end of {self._log_path}:\n{tail}"
         )
+
+
+class EmbeddedMilvus(MilvusServer):
+    """A Milvus Lite for ``data_dir``, on loopback: good to some 100,000 rows.
+
+    It starts in a second and lets one client write at a time. Its rows lie in ``rows/``.
+
+    Args:
+        data_dir: where it keeps its data.
+        port: where it listens if it is started here; 0 for any free port.
+        timeout_s: how long a start may take.
+    """
+
+    def __init__(self, data_dir: Path, port: int = 0, timeout_s: float = 60.0) -> None:
+        super().__init__(data_dir, port, timeout_s)
+
+    def _launch(self) -> Launch:
+        return Launch(("--port", str(self._wanted_port)))
 
 
 def _is_ours(record: _Record) -> bool:

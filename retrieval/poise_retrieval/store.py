@@ -5,7 +5,8 @@ Shape letters: B rows or queries, K neighbours, E numbers of a vector.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -16,18 +17,24 @@ from poise_retrieval.errors import (
     CollectionError,
     RefusedError,
     SubjectRuleError,
-    VectorError,
 )
+from poise_retrieval.layout import cells, checked_width, index_params, probes, schema, still_fits
 from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
+from poise_retrieval.packing import (
+    ID,
+    SUBJECT,
+    VECTOR,
+    check_subjects,
+    checked_ids,
+    last_of_each,
+    quoted,
+    rows_of_a_message,
+    upsert_message,
+)
 
-_ID, _VECTOR, _SUBJECT = "window_id", "vector", "subject"
-_SUBJECT_BYTES: Final = 256
-_BATCH_BYTES: Final = 4 * 2**20
-_ROW_OVERHEAD: Final = 32
 _QUERIES: Final = 1416
 _PAGE: Final = 8192
-_PROBES: Final = 64
-_CELLS_AT_MOST: Final = 4096
+_DELETES: Final = 8192
 _BUILD_TIMEOUT_S: Final = 3600.0
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
@@ -44,6 +51,7 @@ class PoseStore:
     def __init__(self, uri: str, timeout_s: float = 30.0) -> None:
         self._connection = Connection(uri, timeout_s)
         self._widths: dict[str, int] = {}
+        self._probes: dict[str, int] = {}
         self._unsealed: set[str] = set()
 
     @property
@@ -51,14 +59,24 @@ class PoseStore:
         """Address of the Milvus server."""
         return self._connection.uri
 
-    def create(self, collection: str, width: int) -> None:
+    @property
+    def one_writer(self) -> bool:
+        """Whether this Milvus is a Lite, where rows of writers at once may be lost in a crash."""
+        # A standalone server calls itself Lite at the end of its version.
+        version = str(self._connection.call("get_server_version"))
+        return version.replace("_", "-").startswith("milvus-lite")
+
+    def create(self, collection: str, width: int, shards: int = 1) -> None:
         """Create a collection for vectors of ``width`` numbers; keep it where it exists.
 
-        Raises:
-            CollectionError: a bad name, or it exists with another width.
-        """
-        from pymilvus import DataType, MilvusClient
+        Args:
+            collection: its name.
+            width: numbers of a vector.
+            shards: how many nodes of a cluster take in rows at once; Milvus Lite has one.
 
+        Raises:
+            CollectionError: a bad name, or it exists with another width or other fields.
+        """
         if not _NAME.fullmatch(collection):
             raise CollectionError(
                 f"{collection!r} is no collection name: use letters, digits and underscores, "
@@ -72,12 +90,12 @@ class PoseStore:
                     "drop it or choose another name"
                 )
         else:
-            schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
-            schema.add_field(_ID, DataType.INT64, is_primary=True)
-            schema.add_field(_VECTOR, DataType.FLOAT_VECTOR, dim=width)
-            schema.add_field(_SUBJECT, DataType.VARCHAR, max_length=_SUBJECT_BYTES)
             self._connection.call(
-                "create_collection", collection, schema=schema, consistency_level="Strong"
+                "create_collection",
+                collection,
+                schema=schema(width),
+                num_shards=shards,
+                consistency_level="Strong",
             )
 
     def upsert(
@@ -101,17 +119,34 @@ class PoseStore:
                 is written then.
         """
         vectors_BE = checked_vectors(vectors, self._width(collection), f"rows for {collection}")
-        ids_B = _checked_ids(ids, len(vectors_BE))
-        _check_subjects(subjects, len(vectors_BE))
+        ids_B = checked_ids(ids, len(vectors_BE))
+        check_subjects(subjects, len(vectors_BE))
         self._unsealed.add(collection)
-        keep = _last_of_each(ids_B)
-        step = max(_BATCH_BYTES // (vectors_BE.shape[1] * 4 + _SUBJECT_BYTES + _ROW_OVERHEAD), 1)
+        keep = last_of_each(ids_B)
+        step = rows_of_a_message(vectors_BE.shape[1])
         for start in range(0, len(keep), step):
-            rows = [
-                {_ID: int(ids_B[row]), _VECTOR: vectors_BE[row], _SUBJECT: subjects[row]}
-                for row in keep[start : start + step].tolist()
-            ]
-            self._loaded(collection, "upsert", collection, rows)
+            part = keep[start : start + step]
+            names = [subjects[row] for row in part.tolist()]
+            message = upsert_message(collection, ids_B[part], vectors_BE[part], names)
+            self._loaded(collection, partial(self._connection.upsert, message))
+
+    def delete(self, collection: str, ids: NDArray[np.int64]) -> None:
+        """Delete the rows of these ids; ids that are not there are passed over.
+
+        A search does not find them from then on, without sealing anew.
+
+        Args:
+            collection: where from.
+            ids: (B,) window ids.
+
+        Raises:
+            CollectionError: no such collection.
+            VectorError: ids that are not integers.
+        """
+        ids_B = checked_ids(ids, len(ids))
+        for start in range(0, len(ids_B), _DELETES):
+            part = ids_B[start : start + _DELETES].tolist()
+            self._call_loaded(collection, "delete", collection, ids=part)
 
     def seal(self, collection: str) -> None:
         """Flush, index and load a collection: only then may it be searched.
@@ -123,13 +158,20 @@ class PoseStore:
         """
         call = self._connection.call
         call("flush", collection, timeout=_BUILD_TIMEOUT_S)
-        if _VECTOR in call("list_indexes", collection):
+        rows = int(call("get_collection_stats", collection)["row_count"])
+        indexed = VECTOR in call("list_indexes", collection)
+        if indexed:
             # Milvus Lite indexes new rows of a loaded collection in the background and compares
             # every vector until then; loading it afresh waits for the index.
             call("release_collection", collection)
-        else:
-            self._create_index(collection)
+            if not still_fits(call("describe_index", collection, VECTOR), rows):
+                call("drop_index", collection, VECTOR)
+                indexed = False
+        if not indexed:
+            params = index_params("IVF_FLAT", nlist=cells(rows))
+            call("create_index", collection, params, timeout=_BUILD_TIMEOUT_S)
         call("load_collection", collection, timeout=_BUILD_TIMEOUT_S)
+        self._probes.pop(collection, None)
         self._unsealed.discard(collection)
 
     def count(self, collection: str) -> int:
@@ -138,7 +180,7 @@ class PoseStore:
         Raises:
             CollectionError: no such collection, or (a full Milvus) never sealed.
         """
-        answer = self._loaded(
+        answer = self._call_loaded(
             collection,
             "query",
             collection,
@@ -153,22 +195,30 @@ class PoseStore:
         Raises:
             CollectionError: no such collection, or (a full Milvus) never sealed.
         """
-        pages = self._loaded(
-            collection,
-            "query_iterator",
-            collection,
-            batch_size=_PAGE,
-            output_fields=[_ID, _VECTOR, _SUBJECT],
-        )
-        try:
-            while page := self._connection.run("query_iterator", pages.next):
-                yield (
-                    np.fromiter((row[_ID] for row in page), np.int64, len(page)),
-                    np.asarray([row[_VECTOR] for row in page], np.float32),
-                    [row[_SUBJECT] for row in page],
-                )
-        finally:
-            pages.close()
+        for page in self._pages(collection, [ID, VECTOR, SUBJECT]):
+            yield (
+                _ids_of(page),
+                np.asarray([row[VECTOR] for row in page], np.float32),
+                [row[SUBJECT] for row in page],
+            )
+
+    def ids(self, collection: str) -> NDArray[np.int64]:
+        """Read the ids of all rows, sorted (N,); of a collection that was not sealed, too.
+
+        Raises:
+            CollectionError: no such collection.
+        """
+        call = self._connection.call
+        call("flush", collection, timeout=_BUILD_TIMEOUT_S)
+        sealed = VECTOR in call("list_indexes", collection)
+        if not sealed:
+            # A server reads only what is indexed and loaded. `seal` replaces this index.
+            call("create_index", collection, index_params("FLAT"), timeout=_BUILD_TIMEOUT_S)
+        call("load_collection", collection, timeout=_BUILD_TIMEOUT_S)
+        pages = [_ids_of(page) for page in self._pages(collection, [ID])]
+        if not sealed:
+            call("release_collection", collection)
+        return np.sort(np.concatenate([np.empty(0, np.int64), *pages]))
 
     def search(
         self,
@@ -193,19 +243,20 @@ class PoseStore:
         if collection in self._unsealed:
             raise CollectionError(f"collection {collection} has new rows: seal it before searching")
         queries_BE = checked_vectors(vectors, self._width(collection), f"queries to {collection}")
+        settings = {"params": {"nprobe": self._probes_of(collection)}}
         result = Neighbours.none_found(len(queries_BE), k)
         for subject, rows in by_subject(exclude, len(queries_BE)):
             for start in range(0, len(rows), _QUERIES):
                 part = rows[start : start + _QUERIES]
-                hits = self._loaded(
+                hits = self._call_loaded(
                     collection,
                     "search",
                     collection,
                     data=queries_BE[part],
                     limit=k,
-                    filter="" if subject is None else f"{_SUBJECT} != {quoted(subject)}",
-                    output_fields=[_SUBJECT],
-                    search_params={"params": {"nprobe": _PROBES}},
+                    filter="" if subject is None else f"{SUBJECT} != {quoted(subject)}",
+                    output_fields=[SUBJECT],
+                    search_params=settings,
                     consistency_level="Strong",
                 )
                 _fill(result, part, hits, subject)
@@ -224,7 +275,7 @@ class PoseStore:
             self._connection.call("create_alias", collection, alias)
         elif current != collection:
             self._connection.call("alter_alias", collection, alias)
-        self._widths.pop(alias, None)
+        self._forget(alias)
 
     def resolve(self, alias: str) -> str | None:
         """Name the collection an alias points at; None where there is no such alias."""
@@ -249,7 +300,7 @@ class PoseStore:
                 "publish another one there first"
             )
         self._connection.call("drop_collection", collection)
-        self._widths.pop(collection, None)
+        self._forget(collection)
         self._unsealed.discard(collection)
 
     def list(self) -> tuple[str, ...]:
@@ -262,33 +313,41 @@ class PoseStore:
 
     def _width(self, collection: str) -> int:
         if collection not in self._widths:
-            described = self._connection.call("describe_collection", collection)
-            fields = {field["name"]: field for field in described["fields"]}
-            if set(fields) != {_ID, _VECTOR, _SUBJECT}:
-                raise CollectionError(
-                    f"collection {collection} at {self.uri} holds no poses: "
-                    f"its fields are {', '.join(sorted(fields))}"
-                )
-            self._widths[collection] = int(fields[_VECTOR]["params"]["dim"])
+            fields = self._connection.call("describe_collection", collection)["fields"]
+            self._widths[collection] = checked_width(f"{collection} at {self.uri}", fields)
         return self._widths[collection]
 
-    def _create_index(self, collection: str) -> None:
-        from pymilvus import MilvusClient
+    def _probes_of(self, collection: str) -> int:
+        if collection not in self._probes:
+            name = self.resolve(collection) or collection
+            if VECTOR not in self._connection.call("list_indexes", name):
+                raise _not_sealed(collection)
+            index = self._connection.call("describe_index", name, VECTOR)
+            self._probes[collection] = probes(index)
+        return self._probes[collection]
 
-        rows = int(self._connection.call("get_collection_stats", collection)["row_count"])
-        wanted = MilvusClient.prepare_index_params()
-        # Cells, not a graph: `NeighbourIndex` says why. Up to 256 rows the search is exact.
-        wanted.add_index(
-            _VECTOR,
-            index_type="IVF_FLAT",
-            metric_type="L2",
-            params={"nlist": min(max(int(4 * rows**0.5), 1), _CELLS_AT_MOST)},
+    def _forget(self, name: str) -> None:
+        self._widths.pop(name, None)
+        self._probes.pop(name, None)
+
+    def _pages(
+        self, collection: str, fields: Sequence[str]
+    ) -> Iterator[Sequence[Mapping[str, Any]]]:
+        pages = self._call_loaded(
+            collection, "query_iterator", collection, batch_size=_PAGE, output_fields=fields
         )
-        self._connection.call("create_index", collection, wanted, timeout=_BUILD_TIMEOUT_S)
-
-    def _loaded(self, collection: str, method: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self._connection.call(method, *args, **kwargs)
+            while page := self._connection.run("query_iterator", pages.next):
+                yield page
+        finally:
+            pages.close()
+
+    def _call_loaded(self, collection: str, method: str, *args: Any, **kwargs: Any) -> Any:
+        return self._loaded(collection, partial(self._connection.call, method, *args, **kwargs))
+
+    def _loaded(self, collection: str, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
         except RefusedError as error:
             if error.code != NOT_LOADED:
                 raise
@@ -298,52 +357,27 @@ class PoseStore:
         except RefusedError as error:
             if error.code != NO_INDEX:
                 raise
-            raise CollectionError(
-                f"collection {collection} is not sealed: seal it first"
-            ) from error
-        return self._connection.call(method, *args, **kwargs)
+            raise _not_sealed(collection) from error
+        return call()
 
 
-def quoted(subject: str) -> str:
-    """Write a subject as a literal of Milvus's filter language.
-
-    Raises:
-        VectorError: it holds control characters, for which that language has no escape.
-    """
-    if any(ord(character) < 32 or ord(character) == 127 for character in subject):
-        raise VectorError(f"subject {subject!r} holds control characters: rename it")
-    return '"' + subject.replace("\\", "\\\\").replace('"', '\\"') + '"'
+def _not_sealed(collection: str) -> CollectionError:
+    return CollectionError(f"collection {collection} is not sealed: seal it first")
 
 
-def _checked_ids(ids: NDArray[np.int64], rows: int) -> NDArray[np.int64]:
-    ids_B = np.asarray(ids)
-    if ids_B.shape != (rows,) or not np.issubdtype(ids_B.dtype, np.integer):
-        raise VectorError(f"ids must be {rows} integers, got {ids_B.dtype} of shape {ids_B.shape}")
-    return ids_B.astype(np.int64)
-
-
-def _check_subjects(subjects: Sequence[str], rows: int) -> None:
-    if len(subjects) != rows:
-        raise VectorError(f"{len(subjects)} subjects for {rows} rows: give one each")
-    for subject in set(subjects):
-        _ = quoted(subject)
-        if len(subject.encode()) > _SUBJECT_BYTES:
-            raise VectorError(f"subject {subject[:40]!r}... is longer than {_SUBJECT_BYTES} bytes")
-
-
-def _last_of_each(ids_B: NDArray[np.int64]) -> NDArray[np.intp]:
-    _, from_the_end = np.unique(ids_B[::-1], return_index=True)
-    return np.sort(len(ids_B) - 1 - from_the_end)
+def _ids_of(page: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+    return np.fromiter((row[ID] for row in page), np.int64, len(page))
 
 
 def _fill(
     result: Neighbours,
     part: NDArray[np.int64],
-    hits: Sequence[Sequence[Mapping[str, Any]]],
+    hits: Sequence[Any],
     subject: str | None,
 ) -> None:
     for row, found in zip(part.tolist(), hits, strict=True):
-        if subject is not None and any(hit["entity"][_SUBJECT] == subject for hit in found):
+        if subject is not None and any(hit["entity"][SUBJECT] == subject for hit in found):
             raise SubjectRuleError(f"Milvus found windows of {subject!r}, which was excluded")
-        result.ids_BK[row, : len(found)] = [hit[_ID] for hit in found]
-        result.distances_BK[row, : len(found)] = [hit["distance"] for hit in found]
+        # Not by the field's name: servers before 2.4 do not say which one is the key.
+        result.ids_BK[row, : len(found)] = found.ids
+        result.distances_BK[row, : len(found)] = found.distances

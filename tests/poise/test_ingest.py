@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from poise import ingest as ingesting
 from poise import lake, storage
+from poise.checks.lake import check_track
 from poise.cluster import connect
 from poise.datasets import TEXTS_VARIABLE
 from poise.errors import BusyError, DataError
@@ -130,17 +132,50 @@ def test_every_row_is_right(data: Path, tmp_path: Path, milvus: str) -> None:
     check_neighbours(tmp_path / "lake")
 
 
-def check_neighbours(folder: Path) -> None:
+def test_takes_may_be_left_out_instead_of_subjects(data: Path, tmp_path: Path, milvus: str) -> None:
+    folder, said = tmp_path / "lake", Lines()
+    made = people("train")
+    made.append(replace(made[1], name=made[1].name[:-1] + "9"))  # the same again, another take
+    write_smoothnet(data, TRACK, "train", made)
+    manifest = ingest(TRACK, data=data, lake=folder, milvus_uri=milvus, exclude="take")
+    assert manifest.pvd is not None
+    assert manifest.pvd.exclude == "take"
+    check_neighbours(folder, apart="sequence_id")
+    ids, _ = lake.neighbours(windows := lake.read_windows(folder, TRACK, "train"))
+    subject_of = dict(
+        zip(*(windows.column(n).to_pylist() for n in ("sequence_id", "subject")), strict=True)
+    )
+    own = [
+        [subject_of[found >> lake.START_BITS] == subject for found in row]
+        for row, subject in zip(ids.tolist(), windows.column("subject").to_pylist(), strict=True)
+    ]
+    assert np.any(own), "the weaker rule made no difference"
+
+    report = check_track(str(folder), str(TRACK))
+    assert not [finding for finding in report.findings if finding.level == "error"]
+    assert "exclude" in {finding.check for finding in report.findings}
+
+    ingest(TRACK, data=data, lake=folder, milvus_uri=milvus, exclude="take", report=said.append)
+    assert said.said("up to date")
+    said.clear()
+    again = ingest(TRACK, data=data, lake=folder, milvus_uri=milvus, report=said.append)
+    assert said.said("exclude the own take, not the subject")
+    assert again.pvd is not None
+    assert again.pvd.exclude == "subject"
+    check_neighbours(folder)
+
+
+def check_neighbours(folder: Path, apart: str = "subject") -> None:
     """Against brute force over the frames in the lake."""
     bank = windows_of(folder, "train", "truth")
     train = lake.read_windows(folder, TRACK, "train")
-    ids, subjects = (train.column(name).to_numpy() for name in ("window_id", "subject"))
+    ids, groups = (train.column(name).to_numpy() for name in ("window_id", apart))
     for split in SPLITS:
         asked = lake.read_windows(folder, TRACK, split)
         gaps = windows_of(folder, split, "detected")[:, None] - bank[None]
         squared = np.square(gaps).sum(-1)
         if split == "train":
-            squared[asked.column("subject").to_numpy()[:, None] == subjects[None]] = np.inf
+            squared[asked.column(apart).to_numpy()[:, None] == groups[None]] = np.inf
         found, distances = lake.neighbours(asked)
         np.testing.assert_allclose(distances, np.sort(squared, 1)[:, :3], rtol=1e-4, atol=1e-5)
         place = {window: index for index, window in enumerate(ids.tolist())}

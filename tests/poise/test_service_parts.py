@@ -1,9 +1,10 @@
 """The service without Ray: bodies, limits, retrieval that comes and goes, failing neighbours."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -105,14 +106,24 @@ def test_an_unannounced_large_body_is_read_to_the_limit_and_no_further() -> None
 
 
 class Finder:
-    def __init__(self) -> None:
+    road: Literal["index", "milvus"] = "index"
+
+    def __init__(self, distance: float = 1.0) -> None:
         self.error: Exception | None = None
+        self.distance = distance
+        self.outdated = self.closed = False
+
+    def stale(self) -> bool:
+        return self.outdated
+
+    def close(self) -> None:
+        self.closed = True
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
         if self.error is not None:
             raise self.error
         windows_NTC = unfold(detected_FC, 8)
-        return windows_NTC, torch.ones(len(windows_NTC))
+        return windows_NTC, torch.full((len(windows_NTC),), self.distance)
 
 
 def _until(condition: Any, seconds: float = 5.0) -> bool:
@@ -154,6 +165,42 @@ def test_one_unusable_sequence_does_not_cost_the_others_their_neighbours() -> No
     finder.error = VectorError("degenerate")
     assert retrieval.find(torch.from_numpy(clip(9))) is None
     assert retrieval.state == "ready"
+    retrieval.close()
+
+
+def test_another_pvd_is_taken_in_without_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrieval_module, "WATCH_S", 0.02)
+    old, new = Finder(1.0), Finder(2.0)
+    coming, ready = iter((old, new)), threading.Event()
+    ready.set()
+    attempts = []
+
+    def opened() -> Finder:
+        attempts.append(1)
+        ready.wait(5)
+        if len(attempts) == 2:
+            raise StoreUnavailableError("away just now")
+        return next(coming)
+
+    monkeypatch.setattr(retrieval_module, "RETRY_FIRST_S", 0.02)
+    retrieval = Retrieval(opened)
+    assert retrieval.wait(5) == "ready"
+    assert retrieval.road == "index"
+    detected_FC = torch.from_numpy(clip(9))
+
+    def distance() -> float:
+        found = retrieval.find(detected_FC)
+        assert found is not None, "a gap in service"
+        return float(found[1][0])
+
+    ready.clear()
+    old.outdated = True
+    assert _until(lambda: len(attempts) == 2)
+    assert distance() == 1.0
+    ready.set()
+    assert _until(lambda: distance() == 2.0)
+    assert _until(lambda: old.closed)
+    assert len(attempts) == 3
     retrieval.close()
 
 

@@ -2,18 +2,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.runningmilvus import KINDS, RunningMilvus
 
-from poise_retrieval import EmbeddedMilvus, PoseStore
+from poise_retrieval import PoseStore
 
 
-@pytest.fixture(scope="session")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedMilvus]:
-    with EmbeddedMilvus(tmp_path_factory.mktemp("milvus")) as server:
-        yield server
+@pytest.fixture(scope="session", params=KINDS)
+def milvus(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningMilvus]:
+    server = RunningMilvus(request.param, tmp_path_factory.mktemp(request.param))
+    yield server
+    server.stop()
 
 
 @pytest.fixture
-def store(milvus: EmbeddedMilvus) -> Iterator[PoseStore]:
+def store(milvus: RunningMilvus) -> Iterator[PoseStore]:
     store = PoseStore(milvus.uri)
     yield store
     store.close()

@@ -79,7 +79,7 @@ def test_the_sources_precision_is_kept() -> None:
 def test_one_target_serves_all(target_shape: tuple[int, ...]) -> None:
     source, target = _points((6, 14, 3), 1), _points((1, 14, 3), 2)
     each = align(source, target.expand(6, -1, -1))
-    assert torch.equal(align(source, target.reshape(target_shape)), each)
+    assert torch.allclose(align(source, target.reshape(target_shape)), each, atol=1e-12)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -120,3 +120,55 @@ def test_shapes_that_do_not_match_are_refused(
 ) -> None:
     with pytest.raises(VectorError):
         align(torch.randn(source), torch.randn(target))
+
+
+def _by_svd(source_BPD: Tensor, target_BPD: Tensor) -> Tensor:
+    """Umeyama's own way, the reference."""
+    mean_B1D, target_mean_B1D = source_BPD.mean(1, True), target_BPD.mean(1, True)
+    centred_BPD = source_BPD - mean_B1D
+    covariance_BDD = (target_BPD - target_mean_B1D).mT @ centred_BPD
+    left_BDD, singular_BD, right_BDD = torch.linalg.svd(covariance_BDD)
+    signs_BD = torch.ones_like(singular_BD)
+    signs_BD[:, -1] = torch.where(torch.linalg.det(left_BDD @ right_BDD) < 0, -1.0, 1.0)
+    turn_BDD = (left_BDD * signs_BD[:, None]) @ right_BDD
+    scale_B = (singular_BD * signs_BD).sum(-1) / centred_BPD.square().sum((1, 2))
+    moved_BPD: Tensor = scale_B[:, None, None] * (centred_BPD @ turn_BDD.mT) + target_mean_B1D
+    return moved_BPD
+
+
+@settings(deadline=None, max_examples=100)
+@given(shapes, seeds, st.floats(-9, 0), st.booleans(), st.booleans())
+def test_the_closed_form_is_the_svd(
+    shape: tuple[int, int, int], seed: int, flatness: float, one_target: bool, mirrored: bool
+) -> None:
+    source, target = _points(shape, seed), _points(shape, seed + 1)
+    source[..., -1] *= 10.0**flatness
+    if mirrored:
+        target = target * torch.tensor([-1.0, *[1.0] * (shape[2] - 1)], dtype=torch.float64)
+    if one_target:
+        target = target[:1].expand_as(target)
+    found = align(source, target[:1] if one_target else target)
+    assert torch.allclose(found, _by_svd(source, target), atol=1e-5)
+    single = align(source.float(), target.float()).double()
+    loss, least = ((x - target).square().sum((1, 2)) for x in (single, found))
+    assert torch.allclose(loss, least, rtol=1e-4, atol=1e-4)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seeds, st.floats(-12, -1), st.sampled_from([1.0, -1.0]))
+def test_near_ties_between_rotations_lose_nothing(seed: int, gap: float, sign: float) -> None:
+    """Singular values 1, s, -s: mirrored, and the two best rotations all but equally good."""
+    turns = _rotations(2, 3, seed)
+    small = 10.0**gap
+    singular = torch.tensor([1.0, 0.3 + small, sign * 0.3], dtype=torch.float64)
+    axes = torch.linalg.qr(_points((1, 12, 3), seed + 2) - 0.1)[0]
+    axes = axes - axes.mean(1, keepdim=True)
+    axes = torch.linalg.qr(axes)[0]
+    axes = axes - axes.mean(1, keepdim=True)
+    source = axes @ turns[:1].mT
+    target = (axes * singular) @ turns[1:].mT
+    loss, least = (
+        (x - target).square().sum() for x in (align(source, target), _by_svd(source, target))
+    )
+    assert torch.allclose(loss, least, atol=1e-9)
+    assert torch.linalg.det(similarity(source, target).rotation_BDD) > 0.999

@@ -107,9 +107,11 @@ def test_measured_recall_sees_a_bad_index(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_selector_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     ids, vectors, subjects = _rows(200, width=20)
     index = NeighbourIndex.build(ids, vectors, subjects)
-    honest = NeighbourIndex._search_exact
+    honest = NeighbourIndex._near
     monkeypatch.setattr(
-        NeighbourIndex, "_search_exact", lambda self, asked, k, _: honest(self, asked, k, (0, 0))
+        NeighbourIndex,
+        "_near",
+        lambda self, asked, k: honest(self, [(rows, (0, 0)) for rows, _ in asked], k),
     )
     with pytest.raises(SubjectRuleError, match="S1"):
         index.search(vectors[subjects == "S1"], 1, ["S1"] * int((subjects == "S1").sum()))
@@ -143,3 +145,25 @@ def test_bad_input_is_refused() -> None:
         NeighbourIndex.build(ids, broken, subjects)
     with pytest.raises(VectorError, match="9 ids"):
         NeighbourIndex.build(ids[:9], vectors, subjects)
+
+
+def test_the_same_rows_give_the_same_answers_and_are_not_copied() -> None:
+    ids, vectors, subjects = _rows(3000)
+    first, second = (NeighbourIndex.build(ids, vectors, subjects, exact_rows=0) for _ in range(2))
+    assert np.shares_memory(first._vectors_NE, vectors)
+    assert first.recall >= RECALL
+    found, again = (
+        index.search(vectors[:200], 3, list(subjects[:200])) for index in (first, second)
+    )
+    assert np.array_equal(found.ids_BK, again.ids_BK)
+    assert np.array_equal(found.distances_BK, again.distances_BK)
+
+
+def test_a_recall_below_the_promise_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(NeighbourIndex, "_recall", lambda *_: 0.98)
+    with caplog.at_level("INFO", "poise_retrieval.index"):
+        index = NeighbourIndex.build(*_rows(2000), exact_rows=0)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert index.recall == 0.98

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.runningmilvus import needs_package
 
 import poise_retrieval
 from poise_retrieval import EmbeddedMilvus, PoseStore, StoreUnavailableError
+from poise_retrieval.standalone import StandaloneMilvus
 
 pytestmark = pytest.mark.slow
 ROOT = Path(poise_retrieval.__file__).parents[1]
@@ -22,15 +24,17 @@ PARENT = """
     import sys, time
     from pathlib import Path
     from poise_retrieval.server import EmbeddedMilvus
-    with EmbeddedMilvus(Path(sys.argv[1])) as server:
+    from poise_retrieval.standalone import StandaloneMilvus
+    kind = StandaloneMilvus if sys.argv[2] == "server" else EmbeddedMilvus
+    with kind(Path(sys.argv[1])) as server:
         print(server.uri, server.started_here, flush=True)
         sys.stdin.read()
 """
 
 
-def _open_elsewhere(data_dir: Path) -> subprocess.Popen[str]:
+def _open_elsewhere(data_dir: Path, kind: str = "lite") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PARENT), str(data_dir)],
+        [sys.executable, "-c", textwrap.dedent(PARENT), str(data_dir), kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -164,3 +168,41 @@ def test_a_server_that_is_too_slow_is_given_up(data_dir: Path) -> None:
         EmbeddedMilvus(data_dir, timeout_s=0.01).__enter__()
     with EmbeddedMilvus(data_dir) as server:
         assert server.started_here
+
+
+@pytest.mark.chaos
+def test_a_standalone_ends_with_a_killed_parent(data_dir: Path) -> None:
+    needs_package()
+    parent = _open_elsewhere(data_dir, "server")
+    uri, _ = _answer(parent)
+    [watcher] = psutil.Process(parent.pid).children()
+    [milvus] = watcher.children()
+    assert milvus.name() == "milvus"
+    assert PoseStore(uri).list() == ()
+    parent.kill()
+    parent.wait(10)
+    assert _gone(watcher.pid, within_s=20)
+    assert _gone(milvus.pid, within_s=1)
+
+
+@pytest.mark.chaos
+def test_a_standalone_ends_with_its_killed_watcher(data_dir: Path) -> None:
+    needs_package()
+    with StandaloneMilvus(data_dir) as server:
+        [milvus] = psutil.Process(_pid(data_dir / "standalone")).children()
+        os.kill(_pid(data_dir / "standalone"), signal.SIGKILL)
+        assert _gone(milvus.pid, within_s=10)
+        with pytest.raises(StoreUnavailableError):
+            PoseStore(server.uri, timeout_s=2).list()
+
+
+def test_a_standalone_that_cannot_be_had_is_said(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "milvus", None)
+        with pytest.raises(StoreUnavailableError, match=r"pip install 'poise\[milvus\]'"):
+            StandaloneMilvus(data_dir).__enter__()
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with pytest.raises(StoreUnavailableError, match=r"Linux on x86_64, this is .* on aarch64"):
+        StandaloneMilvus(data_dir).__enter__()

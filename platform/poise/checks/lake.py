@@ -13,6 +13,7 @@ from poise.checks.report import Report
 from poise.checks.sequences import Sequences, check_split, take_in
 from poise.checks.windows import Bank, Expected, WindowCheck
 from poise.errors import LakeError, PoiseError
+from poise.manifest import Exclude
 from poise.tracks import Track
 
 log = logging.getLogger(__name__)
@@ -67,10 +68,15 @@ class _Check:
         found = {split: self._sequences(split) for split in splits}
         self._shared(found)
         people = pa.array(sorted({s for one in found.values() for s in one.subjects}), pa.string())
-        bank = Bank.of(found.get("train", Sequences()), people)
+        bank = Bank.of(found.get("train", Sequences()), self.rule)
         for split in splits:
             expected = Expected.of(found[split], people)
             self._windows(WindowCheck(split, expected, bank, people, self.again, self.report))
+
+    @property
+    def rule(self) -> Exclude:
+        """What a training window's neighbours must not share with it."""
+        return self.manifest.pvd.exclude if self.manifest.pvd else "subject"
 
     @property
     def again(self) -> str:
@@ -88,6 +94,10 @@ class _Check:
                 f"{info.joints} x {info.dims}"
             )
             self.report.add("error", "manifest", where, problem, self.again)
+        if self.rule == "take":
+            problem = "training windows have neighbours of their own subject, of other takes"
+            advice = "it was ingested with --exclude take, a rule to compare with, not to train on"
+            self.report.add("note", "exclude", where, problem, advice)
         for split, summary in manifest.splits.items():
             listed = sum(entry.split == split for entry in manifest.quarantined)
             if summary.read != summary.sequences + summary.quarantined:
@@ -158,7 +168,7 @@ class _Check:
             )
             self.report.add("error", "counts", split, problem, self.again)
         if len(self.report.findings) == before:
-            rule = ", none of the window's own subject" if split == "train" else ""
+            rule = f", none of the window's own {self.rule}" if split == "train" else ""
             text = f"neighbours are training windows{rule}" if self.manifest.pvd else "no PVD"
             self.report.sound.append(f"{split}: {row:,} windows, {text}")
 

@@ -55,6 +55,7 @@ class Sequences:
     frames: list[NDArray[np.int64]] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     subjects: list[str] = field(default_factory=list)
+    takes: list[str] = field(default_factory=list)
     without_truth: int = 0
     detected: Poses = field(default_factory=Poses)
     truth: Poses = field(default_factory=Poses)
@@ -82,6 +83,8 @@ def take_in(table: pa.Table, where: str, found: Sequences, info: TrackInfo, repo
     found.frames.append(frames_S)
     found.names += names
     found.subjects += [str(subject) for subject in table.column("subject").to_pylist()]
+    takes = table.column("take").to_pylist()
+    found.takes += [take or name for take, name in zip(takes, names, strict=True)]
     found.without_truth += table.column("truth").null_count
     group = _Group(table, frames_S, np.array(names, dtype=object), where, report)
     for column in ("detected", "truth"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from poise import lake as lakes
 from poise.checks.report import Report
 from poise.checks.sequences import Sequences
+from poise.manifest import Exclude
 from poise.rows import START_BITS
 
 Ints = NDArray[np.int64]
@@ -40,25 +41,29 @@ class Expected:
 class Bank:
     """The windows a neighbour may be: those of the train split."""
 
+    rule: Exclude
     ids_S: Ints
     windows_S: Ints
-    subject_S: Ints
+    group_S: Ints
 
     @classmethod
-    def of(cls, train: Sequences, people: "pa.Array[pa.StringScalar]") -> Self:
+    def of(cls, train: Sequences, rule: Exclude) -> Self:
         """Derive it from the train split's sequences."""
         order_S = np.argsort(train.ids_S)
-        subject_S = _numbers(pa.array(train.subjects, pa.string()), people)
-        return cls(train.ids_S[order_S], _windows_in(train.frames_S)[order_S], subject_S[order_S])
+        names = np.array(train.subjects if rule == "subject" else train.takes, np.str_)
+        group_S = np.unique(names, return_inverse=True)[1]
+        return cls(
+            rule, train.ids_S[order_S], _windows_in(train.frames_S)[order_S], group_S[order_S]
+        )
 
     def find(self, ids_BK: Ints) -> tuple[NDArray[np.bool_], Ints]:
-        """Say which windows there are, and whose they are."""
+        """Say which windows there are, and of which subject or take, as the rule has it."""
         if not len(self.ids_S):
             return np.zeros(ids_BK.shape, np.bool_), np.full(ids_BK.shape, -1)
         sequence_BK, start_BK = ids_BK >> START_BITS, ids_BK & ((1 << START_BITS) - 1)
         row_BK = np.searchsorted(self.ids_S, sequence_BK).clip(max=len(self.ids_S) - 1)
         there_BK = (self.ids_S[row_BK] == sequence_BK) & (start_BK < self.windows_S[row_BK])
-        return there_BK, self.subject_S[row_BK]
+        return there_BK, self.group_S[row_BK]
 
 
 @dataclass(frozen=True)
@@ -80,10 +85,10 @@ class WindowCheck:
         self._flag(
             "window-ids", where, id_B, wrong_B, "window ids that are not sequence_id << 24 | start"
         )
-        own_B = _numbers(table.column("subject").combine_chunks(), self.people)
         if self.expected.rows:
+            own_B = _numbers(table.column("subject").combine_chunks(), self.people)
             self._order(id_B, sequence_B, start_B, own_B, row, where)
-        self._neighbours(table, id_B, own_B, where)
+        self._neighbours(table, id_B, where)
 
     def _order(
         self, id_B: Ints, sequence_B: Ints, start_B: Ints, own_B: Ints, row: int, where: str
@@ -101,20 +106,22 @@ class WindowCheck:
             "windows with another subject than their sequence",
         )  # fmt: skip
 
-    def _neighbours(self, table: pa.Table, id_B: Ints, own_B: Ints, where: str) -> None:
+    def _neighbours(self, table: pa.Table, id_B: Ints, where: str) -> None:
         ids_BK, distances_BK = lakes.neighbours(table)
         some_BK = ids_BK >= 0
-        there_BK, subject_BK = self.bank.find(ids_BK)
+        there_BK, group_BK = self.bank.find(ids_BK)
         lost_B = np.asarray((some_BK & ~there_BK).any(axis=1))
         self._flag(
             "neighbours", where, id_B, lost_B,
             "windows with neighbours that are no windows of the train split",
         )  # fmt: skip
         if self.split == "train":
-            own_BK = some_BK & there_BK & (subject_BK == own_B[:, None])
+            mine_B, own_B = self.bank.find(id_B)
+            own_BK = some_BK & there_BK & mine_B[:, None] & (group_BK == own_B[:, None])
             self._flag(
-                "subject-rule", where, id_B, own_BK.any(axis=1),
-                "windows with neighbours of their own subject: training would copy the answer",
+                f"{self.bank.rule}-rule", where, id_B, own_BK.any(axis=1),
+                f"windows with neighbours of their own {self.bank.rule}: "
+                "training would copy the answer",
             )  # fmt: skip
         finite_BK = np.isfinite(distances_BK) & (distances_BK >= 0)
         whole_B = np.asarray((finite_BK == some_BK).all(axis=1))

@@ -1,4 +1,4 @@
-"""``poise``: the commands that need no cluster."""
+"""``poise``: the commands beside the jobs."""
 
 import argparse
 import logging
@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from poise.errors import PoiseError
+from poise_retrieval.errors import RetrievalError
 
 #: Modules of this package; each has ``add(commands)`` and ``run(args)``.
-COMMANDS = ("tracks", "fetch", "convert", "check")
+COMMANDS = ("tracks", "fetch", "convert", "check", "pvd")
 
 EPILOG = """in the order of work:
   poise tracks                          what Poise can read
@@ -19,6 +20,7 @@ EPILOG = """in the order of work:
   poise tracks data                     what a folder holds
   python jobs/ingest.py --data data     raw tracks to the lake
   poise check .poise/lake               is the lake sound?
+  poise pvd verify .poise/lake uiprmd/kinect/3D   is its Pose Vector Database?
 
 Every command explains itself with --help. Exit codes: 0 well, 1 problems found, 2 could not work.
 """
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = args.run(args)
         sys.stdout.flush()
         return code
-    except PoiseError as error:
+    except (PoiseError, RetrievalError) as error:
         print(f"poise: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # piped into head: nobody reads on, and nothing went wrong

@@ -105,7 +105,7 @@ class RefineService:
             logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=answer)
             raise HTTPException(500, f"the model failed on this sequence: {answer}")
         seconds = time.perf_counter() - start
-        self._meters.count(len(frames_FC), answer.retrieval, seconds)
+        self._meters.count(len(frames_FC), answer.retrieval, self._model.road, seconds)
         response = rendering.response(self._model, body, answer, seconds)
         return Response(response.model_dump_json(), media_type="application/json")
 

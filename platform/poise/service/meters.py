@@ -12,8 +12,8 @@ class Meters:
         )
         self._answers = metrics.Counter(
             "poise_answers",
-            description="Sequences refined, by what retrieval did.",
-            tag_keys=("model", "retrieval"),
+            description="Sequences refined, by what retrieval did and who searched.",
+            tag_keys=("model", "retrieval", "road"),
         )
         self._seconds = metrics.Histogram(
             "poise_refine_seconds",
@@ -24,8 +24,8 @@ class Meters:
         for metric in (self._frames, self._answers, self._seconds):
             metric.set_default_tags({"model": model})
 
-    def count(self, frames: int, retrieval: str, seconds: float) -> None:
+    def count(self, frames: int, retrieval: str, road: str, seconds: float) -> None:
         """Count one answered request."""
         self._frames.inc(frames)
-        self._answers.inc(tags={"retrieval": retrieval})
+        self._answers.inc(tags={"retrieval": retrieval, "road": road})
         self._seconds.observe(seconds)

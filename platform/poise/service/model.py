@@ -86,6 +86,11 @@ class ServedModel:
             return self._retrieval.state
         return "unavailable" if self._retrieves else "none"
 
+    @property
+    def road(self) -> Literal["index", "milvus", "none"]:
+        """Who searches for neighbours."""
+        return "none" if self._retrieval is None else self._retrieval.road
+
     def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[Answer | Exception]:
         """Refine sequences (F, C) together; where one fails, the others still get an answer."""
         clips = [self._clip(sequence) for sequence in sequences]

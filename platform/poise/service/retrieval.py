@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
-from poise.errors import PoiseError
+from poise.errors import LakeError, PoiseError
 from poise_retrieval.errors import RetrievalError, VectorError
 
 logger = logging.getLogger(__name__)
@@ -15,19 +15,31 @@ logger = logging.getLogger(__name__)
 #: Seconds between attempts: the first, and the longest.
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 30.0
+#: Seconds between two looks at whether another PVD was published.
+WATCH_S = 30.0
 
 State = Literal["ready", "unavailable"]
 
 
 class Finder(Protocol):
-    """What a request needs of a retriever."""
+    """What a replica needs of a retriever."""
+
+    road: Literal["index", "milvus"]
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours (N, T, C) in the windows' own frames, squared L2 distances (N,)."""
 
+    def stale(self) -> bool:
+        """Whether something else is published now."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
 
 class Retrieval:
     """Hold a retriever while there is one, and try for a new one in the background while not.
+
+    Where another PVD was published, a new retriever is made while the old one goes on answering.
 
     Args:
         opened: makes a retriever, or raises `RetrievalError` or `PoiseError`; may take long.
@@ -48,6 +60,12 @@ class Retrieval:
         """Whether the next request can expect neighbours."""
         return "unavailable" if self._finder is None else "ready"
 
+    @property
+    def road(self) -> Literal["index", "milvus", "none"]:
+        """Who searches."""
+        finder = self._finder
+        return "none" if finder is None else finder.road
+
     def wait(self, seconds: float) -> State:
         """Wait until the first attempt has ended, well or badly, but not longer than that."""
         self._tried.wait(seconds)
@@ -63,10 +81,11 @@ class Retrieval:
         except VectorError as error:
             logger.warning("No neighbours for this sequence: %s", error)
             return None
-        except RetrievalError as error:
+        except (RetrievalError, LakeError) as error:
             logger.warning("Retrieval failed, going on without it: %s", error)
-            self._finder = None
-            self._wanted.set()
+            if self._finder is finder:
+                self._finder = None
+                self._wanted.set()
             return None
 
     def close(self) -> None:
@@ -77,15 +96,22 @@ class Retrieval:
     def _keep(self) -> None:
         pause = RETRY_FIRST_S
         while True:
-            self._wanted.wait()
+            while not self._wanted.wait(WATCH_S):
+                finder = self._finder
+                if finder is not None and finder.stale():
+                    logger.info("Another PVD was published: taking it in.")
+                    break
             if self._closed.is_set():
                 return
+            before = self._finder
             try:
                 finder = self._open()
             except Exception as error:  # whatever it is, the next attempt may succeed
                 known = isinstance(error, RetrievalError | PoiseError)
                 logger.warning(
-                    "No retrieval yet, next try in %.0f s: %s", pause, error, exc_info=not known
+                    "No new retrieval yet, next try in %.0f s: %s",
+                    *(pause, error),
+                    exc_info=not known,
                 )
                 self._tried.set()
                 self._closed.wait(pause)
@@ -93,6 +119,8 @@ class Retrieval:
                 continue
             self._wanted.clear()
             self._finder = finder
+            if before is not None:
+                before.close()
             self._tried.set()
             pause = RETRY_FIRST_S
-            logger.info("Retrieval is ready.")
+            logger.info("Retrieval is ready, by %s.", finder.road)

@@ -1,0 +1,95 @@
+"""Coarse search of millions of rows: cells (faiss IVF) over the first principal components.
+
+Shape letters: N rows, B queries, P probed cells, K candidates, E numbers of a vector.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Places = NDArray[np.int64]
+Range = tuple[int, int]
+
+#: Of 84 numbers of a window, 32 components hold 98.5 to 99.5 % of the variance.
+COMPONENTS: Final = 32
+_CELLS_PER_ROOT: Final = 4
+_POINTS_PER_CELL: Final = 39
+_PASSES: Final = 8
+_BLOCK: Final = 65_536
+
+
+class Cells:
+    """Proposes rows near a query, some of which are the nearest.
+
+    Rows have places 0 .. N - 1. Within a cell they lie in order of place, so that a range of places
+    is left out without looking at its rows: testing them one by one costs as much as measuring.
+    """
+
+    def __init__(self, mean_E: Floats, components_EC: Floats, index: Any) -> None:
+        self._mean_E = mean_E
+        self._components_EC = components_EC
+        self._index = index
+
+    @classmethod
+    def build(cls, rows: Callable[[Places | slice], Floats], count: int, width: int) -> Self:
+        """Cluster rows; the same rows give the same cells.
+
+        Args:
+            rows: gives the rows at some places, (B, E).
+            count: N.
+            width: E.
+        """
+        untyped: Any = faiss  # its stubs leave out what follows
+        cells = max(min(int(_CELLS_PER_ROOT * count**0.5), count // _POINTS_PER_CELL), 1)
+        some = min(count, max(_POINTS_PER_CELL * cells, _BLOCK))
+        places = np.sort(np.random.default_rng(0).choice(count, some, replace=False))
+        sample_BE = rows(places)
+        mean_E = sample_BE.mean(0, dtype=np.float64)
+        _, axes_EE = np.linalg.eigh(np.cov(sample_BE - mean_E, rowvar=False).reshape(width, width))
+        components_EC = np.ascontiguousarray(axes_EE[:, ::-1][:, :COMPONENTS], np.float32)
+        dims = components_EC.shape[1]
+        index = untyped.IndexIVFFlat(untyped.IndexFlatL2(dims), dims, cells, faiss.METRIC_L2)
+        index.cp.niter = _PASSES
+        index.cp.max_points_per_centroid = 2 * _POINTS_PER_CELL
+        made = cls(mean_E.astype(np.float32), components_EC, index)
+        index.train(made._project(sample_BE))
+        for start in range(0, count, _BLOCK):
+            index.add(made._project(rows(slice(start, start + _BLOCK))))
+        return made
+
+    def __len__(self) -> int:
+        return int(self._index.nlist)
+
+    def candidates(self, queries_BE: Floats, k: int, probes: int, left_out: Range) -> Places:
+        """Propose up to 2 k places a query outside a range, -1 where there are fewer."""
+        queries_BC = self._project(queries_BE)
+        near_BP, cells_BP = self._index.quantizer.search(queries_BC, min(probes, len(self)))
+        sides = (0, left_out[0]), (left_out[1], int(self._index.ntotal))
+        found = [
+            self._inside(queries_BC, k, near_BP, cells_BP, side)
+            for side in sides
+            if side[0] < side[1]
+        ]
+        return np.concatenate(found, 1) if found else np.empty((len(queries_BE), 0), np.int64)
+
+    def _inside(
+        self, queries_BC: Floats, k: int, near_BP: Floats, cells_BP: Places, side: Range
+    ) -> Places:
+        untyped: Any = faiss
+        pointer = untyped.swig_ptr
+        distances_BK = np.empty((len(queries_BC), k), np.float32)
+        places_BK = np.empty((len(queries_BC), k), np.int64)
+        inside = untyped.IDSelectorRange(*side, True)  # True: ids rise within a cell
+        self._index.search_preassigned_c(
+            *(len(queries_BC), pointer(queries_BC), k, pointer(cells_BP), pointer(near_BP)),
+            *(pointer(distances_BK), pointer(places_BK), False),
+            untyped.SearchParametersIVF(sel=inside, nprobe=cells_BP.shape[1]),
+        )
+        return places_BK
+
+    def _project(self, rows_BE: Floats) -> Floats:
+        return np.ascontiguousarray((rows_BE - self._mean_E) @ self._components_EC)
