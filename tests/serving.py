@@ -60,7 +60,6 @@ def publish(lake: Path, uri: str) -> None:
 @contextmanager
 def small_ray() -> Iterator[None]:
     """Run a local Ray whose workers find the packages and the tests."""
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     path = os.pathsep.join(str(root.resolve()) for root in ROOTS)
     start(
         num_cpus=2,

@@ -40,7 +40,7 @@ def environment(**more: str) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     # Shebangs and jobs take the python that runs the tests.
     kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return {**kept, "RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", **more}
+    return {**kept, "OMP_NUM_THREADS": "1", **more}
 
 
 def rows(home: Path) -> list[dict[str, Any]]:

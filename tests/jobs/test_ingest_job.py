@@ -41,7 +41,7 @@ def first_run(
 def command(home: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
     ours = ("PYTHONPATH", "POISE_DATA", "POISE_HOME", "POISE_MILVUS_URI", "RAY_ADDRESS")
     env = {key: value for key, value in os.environ.items() if key not in ours}
-    env |= {"RAY_AUTH_MODE": "disabled", "POISE_HOME": str(home)}
+    env["POISE_HOME"] = str(home)
     return [sys.executable, str(JOB), *arguments], env
 
 

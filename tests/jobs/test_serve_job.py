@@ -61,7 +61,7 @@ def test_the_serve_config_builds_our_application() -> None:
 def job(*arguments: str) -> subprocess.Popen[str]:
     # No PYTHONPATH: the job has to find the packages by itself.
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "POISE_HOME")}
-    env |= {"RAY_AUTH_MODE": "disabled", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         [sys.executable, str(JOB), *arguments],
         stdout=subprocess.PIPE,

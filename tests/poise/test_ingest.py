@@ -50,7 +50,6 @@ SIZES = {"train": Size(3, 2, 24), "test": Size(1, 2, 24)}
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    os.environ["RAY_AUTH_MODE"] = "disabled"
     own = {TEXTS_VARIABLE: json.dumps([UNMAPPED])}
     with pytest.MonkeyPatch.context() as patch, connect(cpus=2, env=own):
         patch.setenv(TEXTS_VARIABLE, own[TEXTS_VARIABLE])

@@ -74,11 +74,8 @@ def test_bytes_and_parts(bucket: str, data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_raw_files_to_a_score(
-    bucket: str, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> None:
     place = f"{bucket}/lake"
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     with connect(cpus=2):
         made = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
         said: list[str] = []
