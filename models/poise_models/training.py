@@ -45,6 +45,7 @@ class Budget:
         schedule: ``step`` is the paper's decay; ``cosine`` goes to zero over all steps after a
             short warm-up, which short budgets want.
         scale: windows are scaled by a factor from [1 - scale, 1 + scale] (0 = off).
+        mirror: every other window, by chance, has left and right swapped.
     """
 
     epochs: int = 30
@@ -54,6 +55,7 @@ class Budget:
     decay: float = 0.9
     schedule: str = "step"
     scale: float = 0.0
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch) < 1 or (self.steps_per_epoch or 1) < 1:
@@ -72,6 +74,11 @@ class Trainer:
     def __init__(
         self, network: WindowRefiner, source: WindowSource, budget: Budget, seed: int
     ) -> None:
+        if budget.mirror and network.spec.mirror is None:
+            raise ConfigError(
+                "mirror: nobody has said which axis of these poses runs from right to left; say "
+                "`lateral` in the data set's file, or leave mirror out of the budget"
+            )
         self.network = network
         self.source = source
         self.budget = budget
@@ -101,7 +108,7 @@ class Trainer:
         for step in range(self.steps):
             self._set_learning_rate(step)
             index_B = order[step * self.budget.batch : (step + 1) * self.budget.batch]
-            batch = self._scaled(self.source.batch(index_B, generator), generator)
+            batch = self._augmented(self.source.batch(index_B, generator), generator)
             loss = self.network.loss(batch)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -139,18 +146,23 @@ class Trainer:
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
         self.epochs_done = int(state["epochs_done"])
 
-    def _scaled(self, batch: Batch, generator: torch.Generator) -> Batch:
-        if not self.budget.scale:
+    def _augmented(self, batch: Batch, generator: torch.Generator) -> Batch:
+        if not self.budget.scale and not self.budget.mirror:
             return batch
-        detected = batch.detected_BTC
-        unit = torch.rand(len(detected), 1, 1, generator=generator, device=detected.device)
-        factor = 1 + self.budget.scale * (2 * unit - 1)
-        return Batch(
-            detected * factor,
-            batch.truth_BTC * factor,
-            batch.neighbour_BTC * factor,
-            batch.distance_B,
-        )
+        poses_PBTC = torch.stack([batch.detected_BTC, batch.truth_BTC, batch.neighbour_BTC])
+        if self.budget.scale:
+            factor_B11 = 1 + self.budget.scale * (2 * self._draw(batch, generator) - 1)
+            poses_PBTC = poses_PBTC * factor_B11
+        if self.budget.mirror and (mirror := self.network.spec.mirror) is not None:
+            swapped_B11 = self._draw(batch, generator) < 0.5
+            poses_PBTC = torch.where(swapped_B11, mirror(poses_PBTC), poses_PBTC)
+        detected_BTC, truth_BTC, neighbour_BTC = poses_PBTC
+        return Batch(detected_BTC, truth_BTC, neighbour_BTC, batch.distance_B)
+
+    @staticmethod
+    def _draw(batch: Batch, generator: torch.Generator) -> Tensor:
+        size = (len(batch.distance_B), 1, 1)
+        return torch.rand(size, generator=generator, device=batch.distance_B.device)
 
     def _set_learning_rate(self, step: int) -> None:
         budget = self.budget

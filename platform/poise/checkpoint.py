@@ -44,7 +44,8 @@ class ModelCard:
 def pose_spec(track: Track) -> PoseSpec:
     """What a frame of the track is, as refiners want to know it."""
     info = track.info
-    return PoseSpec(info.joints, info.dims, info.roots, centre=track.representation == "3D")
+    centre = track.representation == "3D"
+    return PoseSpec(info.joints, info.dims, info.roots, centre, info.mirror)
 
 
 def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:

@@ -25,6 +25,8 @@ SMPL_JOINTS = (
     *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
 )
 IMAGE_GROUPS = ("subject", "camera", "action", "take")
+_SIDE = re.compile("^(left|right)(?=_)")
+_OTHER = {"left": "right", "right": "left"}
 _PLACEHOLDERS = ("dataset", "estimator", "representation", "split")
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
@@ -89,6 +91,9 @@ class TrackPart(_Part):
             that hold the picked joints alone are read, too.
         roots: joints whose mean is the root in metrics and centring.
         unit: of the files: m, mm or px.
+        lateral: the axis from people's right to their left or back, where poses are such that a
+            mirror may stand across it: the camera's horizontal one, or any horizontal one where
+            people turn about. Joints are then named left_ and right_.
         pixels: how 2D is normalised: ``image`` for x / width - 0.5, y / height - 0.5.
         fps: where it is not that of the data set.
         noise: the denoise task: detections are truth + noise, estimators are noise levels.
@@ -103,6 +108,7 @@ class TrackPart(_Part):
     stored: Names | None = None
     roots: Names = ()
     unit: Literal["m", "mm", "px"] | None = None
+    lateral: Literal["x", "y", "z"] | None = None
     pixels: Pixels | Literal["image"] | None = None
     fps: float | None = Field(default=None, gt=0)
     noise: bool = False
@@ -114,6 +120,11 @@ class TrackPart(_Part):
         if self.skeleton is not None:
             return SKELETONS[self.skeleton].joints
         return self.joints or SMPL_JOINTS
+
+    @property
+    def mirrored_names(self) -> Names:
+        """For each joint the name of its counterpart on the other side of the body."""
+        return tuple(_SIDE.sub(lambda side: _OTHER[side[0]], name) for name in self.joint_names)
 
     @check(mode="after")
     def _names_agree(self) -> Self:
@@ -132,7 +143,17 @@ class TrackPart(_Part):
     @check(mode="after")
     def _joints_agree(self) -> Self:
         if self.representation == "smpl":
-            for key in ("skeleton", "joints", "pvd", "stored", "unit", "pixels", "noise", "roots"):
+            for key in (
+                "skeleton",
+                "joints",
+                "pvd",
+                "stored",
+                "unit",
+                "pixels",
+                "noise",
+                "roots",
+                "lateral",
+            ):
                 if getattr(self, key):
                     raise ValueError(f"{key}: not for smpl, whose poses are 24 axis-angles")
             return self
@@ -151,6 +172,10 @@ class TrackPart(_Part):
         if self.stored is not None:
             _all_different("stored", self.stored)
             _all_in("stored lacks joints: it", self.joint_names, "stored", self.stored)
+        if self.lateral is not None:
+            if self.mirrored_names == self.joint_names:
+                raise ValueError("lateral: no joint is named left_... or right_...")
+            _all_in("lateral", self.mirrored_names, "joints", self.joint_names)
         if self.pvd is not None:
             if self.joints is None:
                 raise ValueError("pvd: a skeleton has its own map; remove it")
@@ -179,6 +204,8 @@ class TrackPart(_Part):
                 )
             if self.noise:
                 raise ValueError("noise: only for 3D; remove it")
+            if self.lateral == "z":
+                raise ValueError("lateral: 2D has x and y")
         return self
 
 

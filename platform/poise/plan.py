@@ -56,6 +56,7 @@ class BudgetPart(_Part):
     decay: float | None = Field(None, gt=0, le=1)
     schedule: Literal["step", "cosine"] | None = None
     scale: float | None = Field(None, ge=0, lt=1)
+    mirror: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """The fields that were written down."""
@@ -221,6 +222,7 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
         for where, part in _variants(plan):
             full = _full_settings(track, where, part)
             trains = catalogue.trains(part.name)
+            budget = _budget(track, where, part) if trains else None
             for seed in plan.seeds if trains else plan.seeds[:1]:
                 spec = TrialSpec(
                     key="",
@@ -229,7 +231,7 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
                     refiner=part.name,
                     label=part.label,
                     settings=full,
-                    budget=Budget(**part.budget.given()) if trains else None,
+                    budget=budget,
                     seed=seed,
                     validation=()
                     if plan.validation.subjects == "auto"
@@ -270,6 +272,16 @@ def _check_name(where: str, name: str) -> None:
         catalogue.learns(name)
     except RefinerError as error:
         raise PlanError(f"{where}.name: {error}") from error
+
+
+def _budget(track: str, where: str, part: RefinerPart) -> Budget:
+    budget = Budget(**part.budget.given())
+    if budget.mirror and Track.parse(track).info.mirror is None:
+        raise PlanError(
+            f"{where}.budget.mirror: {track} does not say which axis runs from right to left; set "
+            "`lateral` in its data set's file (docs/own-data.md), or leave mirror out"
+        )
+    return budget
 
 
 def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from poise.datasetfile import (
     TrackPart,
 )
 from poise.errors import TrackError
+from poise_models.refiner import Mirror
 from poise_retrieval.skeletons import SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
@@ -53,6 +54,7 @@ class TrackInfo:
         metres: the files' length unit (3D).
         pixels: how the files' pixels are normalised (2D).
         published: what the literature says of the raw poses. Other splits are read as well.
+        mirror: swaps left and right, where the catalogue tells which axis is lateral.
     """
 
     joints: int
@@ -70,6 +72,7 @@ class TrackInfo:
     metres: float
     pixels: Pixels | Literal["image"] | None
     published: Published
+    mirror: Mirror | None
 
 
 @dataclass(frozen=True, order=True)
@@ -159,6 +162,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
         metres=_METRES.get(part.unit or "", 1.0),
         pixels=part.pixels,
         published=part.published.get(track.estimator, Published()),
+        mirror=_mirror(part),
     )
 
 
@@ -188,6 +192,13 @@ def _folder(track: Track, dataset: DataSet, part: TrackPart) -> str | None:
     if dataset.generated:
         return None
     return f"{track.dataset}_{'noise' if part.noise else track.estimator}_{track.representation}"
+
+
+def _mirror(part: TrackPart) -> Mirror | None:
+    if part.lateral is None:
+        return None
+    joints = tuple(part.joint_names.index(name) for name in part.mirrored_names)
+    return Mirror(joints, "xyz".index(part.lateral))
 
 
 def _noise(track: Track) -> Noise:

@@ -112,6 +112,16 @@ def test_a_track_is_as_published(name: str) -> None:
     assert vectors.shape == (2, embedding_width(8, info.skeleton, info.dims))
 
 
+def test_a_mirror_swaps_the_sides_of_the_joints() -> None:
+    mirror = Track.parse("uiprmd/kinect/3D").info.mirror
+    assert mirror is not None
+    names = Track.parse("uiprmd/kinect/3D").info.joint_names
+    assert mirror.axis == 1
+    assert names[mirror.joints[names.index("left_wrist")]] == "right_wrist"
+    assert names[mirror.joints[names.index("head")]] == "head"
+    assert Track.parse("h36m/fcn/3D").info.mirror is None
+
+
 def test_what_poses_are_reported_in() -> None:
     assert Track.parse("h36m/fcn/3D").info.unit == "mm"
     assert Track.parse("h36m/cpn/2D").info.to_metric == 500
@@ -228,6 +238,13 @@ JOINTS = 'joints = ["a", "b", "c"]'
         ('"3D"', '"2D"', 'unit: write "px" for 2D'),
         ('"3D"', '"smpl"', "skeleton: not for smpl"),
         ('unit = "mm"', 'unit = "mm"\npixels = "image"', "pixels: only for 2D"),
+        ('unit = "mm"', 'unit = "mm"\nlateral = "u"', r"tracks\[0\].lateral: .*'x', 'y' or 'z'"),
+        ('skeleton = "h36m17"', 'joints = ["pelvis"]\nlateral = "x"', "lateral: no joint is named"),
+        (
+            'skeleton = "h36m17"',
+            'joints = ["pelvis", "left_hip"]\nlateral = "x"',
+            "lateral: right_hip not among joints",
+        ),
         ("fps = 25", "fps = 25\ngenerated = true", "generated: only built-in"),
     ],
 )

@@ -93,6 +93,12 @@ def test_refiners_and_settings_are_checked_before_anything_runs(
         grid(plan, MANIFESTS)
 
 
+def test_a_mirror_is_refused_where_no_axis_is_lateral(tmp_path: Path) -> None:
+    text = "tracks: [h36m/fcn/3D]\nrefiners: [synspp]\nbudget: {mirror: true}"
+    with pytest.raises(PlanError, match=r"refiners\[0\]\.budget\.mirror: .*lateral"):
+        grid(plan_of(tmp_path, text), {"h36m/fcn/3D": "0"})
+
+
 def test_the_grid_has_one_trial_for_each_seed_of_a_network(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, SMALL + "seeds: [0, 1, 2]\n")
     specs = grid(plan, MANIFESTS)

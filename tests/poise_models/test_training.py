@@ -6,10 +6,10 @@ from torch import Tensor
 
 from poise_models import catalogue
 from poise_models.errors import ConfigError, NonFiniteLossError
-from poise_models.refiner import Batch, PoseSpec, WindowRefiner
+from poise_models.refiner import Batch, Mirror, PoseSpec, WindowRefiner
 from poise_models.training import Budget, Trainer
 
-SPEC = PoseSpec(3, 3)
+SPEC = PoseSpec(3, 3, mirror=Mirror((0, 2, 1), 1))
 SETTINGS = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
 
 
@@ -57,7 +57,7 @@ def test_same_seed_gives_the_same_losses_and_another_seed_others() -> None:
 
 @pytest.mark.parametrize("schedule", ["step", "cosine"])
 def test_a_resumed_training_ends_in_the_very_same_weights(schedule: str) -> None:
-    budget = Budget(epochs=4, batch=20, schedule=schedule, scale=0.1)
+    budget = Budget(epochs=4, batch=20, schedule=schedule, scale=0.1, mirror=True)
     whole = trainer(budget)
     for _ in range(4):
         whole.epoch()
@@ -87,3 +87,44 @@ def test_budgets_that_make_no_sense_are_refused() -> None:
     for bad in ({"epochs": 0}, {"batch": 0}, {"decay": 0.0}, {"schedule": "x"}, {"scale": 1.0}):
         with pytest.raises(ConfigError):
             Budget(**bad)
+
+
+def test_mirrored_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = trainer(Budget(epochs=1, batch=100, mirror=True)), list[Batch]()
+    loss = run.network.loss
+
+    def watched(batch: Batch) -> Tensor:
+        seen.append(batch)
+        return loss(batch)
+
+    monkeypatch.setattr(run.network, "loss", watched)
+    run.epoch()
+    (shown,) = seen
+    generator = torch.Generator().manual_seed(0)
+    plain = run.source.batch(run.source.order(generator), generator)
+    mirror = SPEC.mirror
+    assert mirror is not None
+    swapped_B = (shown.truth_BTC == mirror(plain.truth_BTC)).all(-1).all(-1)
+    assert 30 < int(swapped_B.sum()) < 70
+    for now, before in (
+        (shown.detected_BTC, plain.detected_BTC),
+        (shown.truth_BTC, plain.truth_BTC),
+        (shown.neighbour_BTC, plain.neighbour_BTC),
+    ):
+        assert torch.equal(now, torch.where(swapped_B[:, None, None], mirror(before), before))
+
+
+def test_a_mirror_undoes_itself_and_keeps_every_distance() -> None:
+    poses = torch.randn(5, 8, 9, generator=torch.Generator().manual_seed(0))
+    assert SPEC.mirror is not None
+    mirrored = SPEC.mirror(poses)
+    assert torch.equal(SPEC.mirror(mirrored), poses)
+    joints, other = poses.unflatten(-1, (3, 3)), mirrored.unflatten(-1, (3, 3))[..., [0, 2, 1], :]
+    torch.testing.assert_close(torch.cdist(joints, joints), torch.cdist(other, other))
+
+
+def test_a_mirror_needs_a_lateral_axis() -> None:
+    network = catalogue.build("synspp", PoseSpec(3, 3), SETTINGS)
+    assert isinstance(network, WindowRefiner)
+    with pytest.raises(ConfigError, match="lateral"):
+        Trainer(network, Windows(), Budget(mirror=True), 0)
