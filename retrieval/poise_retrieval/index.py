@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from poise_retrieval.cells import COMPONENTS, Cells, Floats, Places, Range
+from poise_retrieval.cells import COMPONENT_BYTES, COMPONENTS, Cells, Floats, Places, Range
 from poise_retrieval.errors import SubjectRuleError, VectorError
 from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 
@@ -27,7 +27,7 @@ _SAMPLE: Final = 512
 #: Cells to look into, tried one after the other; then all of them.
 _PROBES: Final = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 #: Candidates measured again on the whole vector, few first.
-_CANDIDATES: Final = (16, 64)
+_CANDIDATES: Final = (16, 32, 64)
 #: Matrix products rank near ties by chance; so many runners-up are measured again.
 _SPARE: Final = 8
 _STEP: Final = 8192
@@ -239,7 +239,7 @@ class NeighbourIndex:
 def index_bytes(rows: int, width: int) -> int:
     """Estimate the memory of an index: vectors, their components, and three ids a row."""
     components = 0 if rows <= EXACT_ROWS else COMPONENTS
-    return rows * (4 * (width + components) + 24)
+    return rows * (4 * width + COMPONENT_BYTES * components + 24)
 
 
 def _by_name(subjects: Sequence[str] | NDArray[Any]) -> tuple[Places, dict[str, Range]]:
