@@ -12,6 +12,7 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
+from poise.cli.bulkoptions import add_bulk, bulk_of
 from poise.cluster import connect
 from poise.errors import PoiseError
 from poise.ingest import ingest
@@ -25,6 +26,8 @@ EXAMPLES = """examples:
                                                    synthetic one that needs no data at all
   jobs/ingest.py --data my_data --track uiprmd/kinect/3D
   jobs/ingest.py --milvus-uri http://milvus:19530 --writers 4 --lake s3://bucket/lake
+  jobs/ingest.py --milvus-uri http://milvus:19530 --bulk s3://milvus-bucket/poise
+                                                   a PVD of millions of rows
   jobs/ingest.py --track aist/spin/3D --no-pvd     sequences and windows only
   ray job submit --working-dir . jobs/ingest.py
 
@@ -51,6 +54,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="a Milvus (default: $POISE_MILVUS_URI, else an embedded server)")  # fmt: skip
     add("--writers", type=int, metavar="N", choices=range(1, 65),
         help="tasks writing to Milvus at once (one a CPU; embedded Milvus: one)")  # fmt: skip
+    add_bulk(parser)
     add("--no-pvd", dest="pvd", action="store_false",
         help="sequences and windows only, without Milvus; neighbours are absent until the job runs "
         "again without this")  # fmt: skip
@@ -71,6 +75,7 @@ def chosen(names: list[str] | None, data: Path | None) -> list[Track]:
 def main(arguments: list[str]) -> None:
     """Ingest track after track."""
     given = parse(arguments)
+    bulk = bulk_of(given)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     clock = time.monotonic()
@@ -91,6 +96,7 @@ def main(arguments: list[str]) -> None:
                 home=given.home,
                 milvus_uri=given.milvus_uri,
                 writers=given.writers,
+                bulk=bulk,
                 force=given.force,
                 pvd=given.pvd,
                 exclude=given.exclude,

@@ -19,11 +19,13 @@ from poise.manifest import (
 )
 from poise.parts import row_group_sizes
 from poise.pvd import PATIENCE_S, is_published, pvd_store
+from poise.pvdbulk import BulkFolder
 from poise.rows import SPLITS
 from poise.sources import checksums, is_generated, splits_of
 from poise.stages import Report, add_pvd_and_windows, add_windows, draft, why_no_pvd
 from poise.tracks import Track
 from poise.workspace import Workspace
+from poise_retrieval.embedding import EMBEDDING_VERSION
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ def ingest(
     home: Path | None = None,
     milvus_uri: str | None = None,
     writers: int | None = None,
+    bulk: BulkFolder | None = None,
     force: bool = False,
     pvd: bool = True,
     exclude: Exclude = "subject",
@@ -58,6 +61,7 @@ def ingest(
         milvus_uri: a Milvus to use; an embedded server for the time of the ingest by default.
         writers: tasks that write to Milvus at once; None for one a CPU with a full-size server.
             Milvus Lite gets one: it can lose rows of concurrent writers in a crash.
+        bulk: a folder that the Milvus server can read, to have it import files; None to send rows.
         force: do it again although nothing changed.
         pvd: False writes sequences and windows only, without neighbours; a later ingest with True
             adds the PVD, and one with False leaves a PVD that is there as it is.
@@ -70,6 +74,7 @@ def ingest(
         DataError: the raw files are missing, or none of their sequences can be used.
         LakeError: the lake cannot be written, or holds parts that cannot be read.
         BusyError: another process ingests this track into this lake.
+        ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
     """
     workspace = Workspace.find(home)
@@ -98,6 +103,7 @@ def ingest(
                         manifest = add_pvd_and_windows(
                             *(start, place, uri, report),
                             writers=writers,
+                            bulk=bulk,
                             patience_s=patience_s,
                             exclude=exclude,
                         )
@@ -174,6 +180,8 @@ def _missing_pvd(
     before = manifest.pvd.exclude
     if before != exclude:
         return f"but its neighbours exclude the own {before}, not the {exclude}; making them anew"
+    if manifest.pvd.embedding != EMBEDDING_VERSION:
+        return "but its PVD is of another embedding; making it anew"
     with pvd_store(milvus_uri, workspace) as uri:
         there = is_published(uri, manifest.pvd, patience_s)
     return None if there else "its PVD is not there; making it anew"

@@ -66,6 +66,7 @@ class Pvd:
         metric: always L2, which in Milvus is the squared distance.
         recall: of the neighbour search against an exact one, with what ``exclude`` leaves out.
         exclude: what a training window's neighbours must not share with it.
+        embedding: `EMBEDDING_VERSION` of its vectors; 1 in manifests from before there were two.
     """
 
     collection: str
@@ -75,6 +76,7 @@ class Pvd:
     metric: str
     recall: float
     exclude: Exclude = "subject"
+    embedding: int = 1
 
 
 @dataclass(frozen=True)

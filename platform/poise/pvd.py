@@ -1,7 +1,7 @@
 """Window vectors to Milvus: a new collection for every build, then one switch of the alias.
 
-A build that was interrupted is taken up again: its collection is named after the data, so the rows
-in it are those it should have, and only the missing ones are written.
+A build that was interrupted is taken up again: its collection is named after the data and the
+embedding, so the rows in it are those it should have, and only the missing ones are written.
 """
 
 import logging
@@ -111,14 +111,28 @@ def build(
         done += int(receipt["rows"].sum())
         progress(done)
     with closing(PoseStore(uri)) as store:
-        patiently(lambda: store.seal(collection), patience_s)
-        found = patiently(lambda: store.count(collection), patience_s)
-        if found != rows:
-            patiently(lambda: store.drop(collection), patience_s)
-            raise LakeError(
-                f"collection {collection} at {uri} held {found} rows, expected {rows}, and was "
-                "dropped; run the ingest again, and let nothing else write to this collection"
-            )
+        check_and_seal(store, collection, rows, patience_s)
+
+
+def check_and_seal(store: PoseStore, collection: str, rows: int, patience_s: float) -> None:
+    """Make a filled collection searchable; drop it where it holds another number of rows.
+
+    Raises:
+        LakeError: it does.
+    """
+    patiently(lambda: store.seal(collection), patience_s)
+    found = patiently(lambda: store.count(collection), patience_s)
+    if found != rows:
+        patiently(lambda: store.drop(collection), patience_s)
+        raise LakeError(
+            f"collection {collection} at {store.uri} held {found} rows, expected {rows}, and was "
+            "dropped; run the ingest again, and let nothing else write to this collection"
+        )
+
+
+def writing_tasks(wanted: int | None) -> int:
+    """Return how many tasks write at once: one a CPU of the cluster where nobody says."""
+    return wanted or max(int(ray.cluster_resources().get("CPU", 1)), 1)
 
 
 def _writers(lite: bool, wanted: int | None) -> int:
@@ -126,7 +140,7 @@ def _writers(lite: bool, wanted: int | None) -> int:
         if wanted is not None and wanted > 1:
             log.warning("Milvus Lite takes one writer; %d were asked for", wanted)
         return 1
-    return wanted or max(int(ray.cluster_resources().get("CPU", 1)), 1)
+    return writing_tasks(wanted)
 
 
 def _start(store: PoseStore, collection: str, width: int) -> NDArray[np.int64]:
@@ -174,11 +188,17 @@ def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:
             patiently(lambda: store.drop(before), patience_s)
 
 
-def next_name(uri: str, alias: str, fingerprint: str, patience_s: float) -> str:
-    """Name a build's collection after its data; never the one that is published now."""
+def next_name(
+    uri: str, alias: str, fingerprint: str, patience_s: float, *, bulk: bool = False
+) -> str:
+    """Name a build's collection by its fingerprint; never the one that is published now.
+
+    One filled in bulk has a name of its own: an import that ended early may go on in the server,
+    so nobody may take up its work with `build`.
+    """
     with closing(PoseStore(uri)) as store:
         published = patiently(lambda: store.resolve(alias), patience_s)
-    name = f"{alias}_{fingerprint}"
+    name = f"{alias}_{fingerprint}" + "_bulk" * bulk
     return f"{name}_again" if published == name else name
 
 

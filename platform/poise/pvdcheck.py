@@ -23,6 +23,7 @@ from poise.pvdsample import ExactSearch, Floats, Sample, every_window
 from poise.storage import Location
 from poise.tracks import Track
 from poise.windowposes import Ints
+from poise_retrieval.embedding import EMBEDDING_VERSION
 from poise_retrieval.errors import CollectionError, SubjectRuleError
 from poise_retrieval.store import PoseStore
 
@@ -116,7 +117,13 @@ class _Check:
         self.report.add("error", check, self.pvd.collection, problem, advice or self.again)
 
     def collection(self, store: PoseStore) -> bool:
-        """Check alias and count; say whether there is a collection to look into."""
+        """Check embedding and alias; say whether there is a collection to look into."""
+        if self.pvd.embedding != EMBEDDING_VERSION:
+            self.add(
+                "embedding",
+                f"its vectors are of embedding {self.pvd.embedding}, this Poise asks with "
+                f"{EMBEDDING_VERSION}: distances mean nothing",
+            )
         target = store.resolve(self.pvd.alias)
         there = self.pvd.collection in store.list()
         if target != self.pvd.collection:

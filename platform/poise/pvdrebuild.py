@@ -13,6 +13,7 @@ from poise.lake import part_paths
 from poise.locks import exclusive
 from poise.manifest import Manifest, pvd_alias, read_manifest, track_folder, write_manifest
 from poise.pvd import PATIENCE_S, patiently, pvd_store
+from poise.pvdbulk import BulkFolder
 from poise.rows import SPLITS
 from poise.stages import Report, add_pvd_and_windows, why_no_pvd
 from poise.tracks import Track
@@ -29,6 +30,7 @@ def rebuild(
     home: Path | None = None,
     milvus_uri: str | None = None,
     writers: int | None = None,
+    bulk: BulkFolder | None = None,
     patience_s: float = PATIENCE_S,
     report: Report = log.info,
 ) -> Manifest:
@@ -43,12 +45,14 @@ def rebuild(
         home: where the embedded Milvus keeps its data; see `Workspace.find`.
         milvus_uri: a Milvus to use instead of the embedded one.
         writers: tasks that write to Milvus at once; see `poise.pvd.build`.
+        bulk: a folder that the Milvus server can read, to have it import files; None to send rows.
         patience_s: how long to wait for a Milvus that does not answer.
         report: told one line for every stage.
 
     Raises:
         LakeError: the lake lacks the track, or the track cannot have a PVD.
         BusyError: another process writes this track.
+        ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; lake and alias are as they were.
     """
     workspace, place = Workspace.find(home), storage.absolute(lake)
@@ -64,6 +68,7 @@ def rebuild(
             after = add_pvd_and_windows(
                 *(before, place, uri, report),
                 writers=writers,
+                bulk=bulk,
                 patience_s=patience_s,
                 exclude=before.pvd.exclude if before.pvd else "subject",
             )
@@ -76,7 +81,7 @@ def rebuild(
 
 def _drop_leftovers(uri: str, alias: str, patience_s: float) -> None:
     """Drop what nobody reads: a build would go on with its rows, which may be the damaged ones."""
-    ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_again)?")
+    ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_bulk)?(_again)?")
     with closing(PoseStore(uri)) as store:
         published = patiently(lambda: store.resolve(alias), patience_s)
         for name in patiently(store.list, patience_s):

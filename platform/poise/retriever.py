@@ -6,10 +6,16 @@ Where it does not, Milvus is asked every time. The neighbours' poses come from t
 """
 
 import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import Final, Literal
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from poise import lake as lakes
@@ -20,9 +26,10 @@ from poise.pvd import patiently
 from poise.storage import Location
 from poise.tracks import Track
 from poise_models.windows import unfold
-from poise_retrieval.embedding import embed
-from poise_retrieval.errors import RetrievalError
+from poise_retrieval.embedding import EMBEDDING_VERSION, embed
+from poise_retrieval.errors import RetrievalError, StoreUnavailableError
 from poise_retrieval.index import NeighbourIndex, index_bytes
+from poise_retrieval.neighbours import Neighbours
 from poise_retrieval.store import PoseStore
 
 log = logging.getLogger(__name__)
@@ -31,6 +38,9 @@ log = logging.getLogger(__name__)
 PATIENCE_S = 5.0
 #: Of free memory, what an index may take: there may be other replicas, and one is built beside it.
 MEMORY_SHARE: Final = 0.25
+#: Windows asked for at once where time is short: under a second of a busy Milvus at six million
+#: rows, so that a long sequence is no reason to call it away.
+_PIECE: Final = 256
 
 Road = Literal["index", "milvus"]
 
@@ -57,27 +67,44 @@ class Retriever:
         track: a track with a PVD.
         milvus_uri: the Milvus that holds its collection.
         road: who searches; `choose_road` says where it is None.
+        budget_s: longest silence of Milvus that `find` bears; None for the store's own patience.
 
     Raises:
-        LakeError: the lake lacks the track, or the track has no PVD.
+        LakeError: the lake lacks the track, or the track has no PVD that this embedding can ask.
         StoreUnavailableError: Milvus does not answer.
     """
 
     def __init__(
-        self, lake: Location, track: Track, milvus_uri: str, road: Road | None = None
+        self,
+        lake: Location,
+        track: Track,
+        milvus_uri: str,
+        road: Road | None = None,
+        budget_s: float | None = None,
     ) -> None:
         manifest = lakes.read_manifest(lake, track)
         if manifest.pvd is None:
             raise LakeError(f"{track} was ingested without a PVD: there is nothing to retrieve")
+        if manifest.pvd.embedding != EMBEDDING_VERSION:
+            raise LakeError(
+                f"the PVD of {track} is of embedding {manifest.pvd.embedding}, and this Poise "
+                f"asks with {EMBEDDING_VERSION}: run poise pvd rebuild {lake} {track}"
+            )
         self.track = track
         self._lake, self._manifest, self._alias = lake, manifest, manifest.pvd.alias
+        self._budget_s = budget_s
         self._store = PoseStore(milvus_uri)
         # Before the rows are read: what is published meanwhile then counts as a change.
         self._collection = patiently(lambda: self._store.resolve(self._alias), PATIENCE_S)
         rows, width = manifest.pvd.rows, manifest.pvd.width
         free = psutil.virtual_memory().available
-        self.bank = PoseBank(load_split(lake, track, "train"))
         self.road = road or choose_road(rows, width, self._store.one_writer, free)
+        if self.road == "milvus":
+            # A Milvus that was started again loads the collection at the first search, which may
+            # take minutes: no request waits for that.
+            first = np.zeros((1, width), np.float32)
+            patiently(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
+        self.bank = PoseBank(load_split(lake, track, "train"))
         self.index: NeighbourIndex | None = None
         if self.road == "index":
             self.index = load_index(milvus_uri, self._alias, PATIENCE_S)
@@ -106,7 +133,11 @@ class Retriever:
         self._store.close()
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
-        """Neighbours of a sequence's windows, (N, T, C), and squared distances, (N,)."""
+        """Neighbours of a sequence's windows, (N, T, C), and squared distances, (N,).
+
+        Raises:
+            StoreUnavailableError: Milvus searches, and does not answer (within the budget).
+        """
         return self.find_windows(unfold(detected_FC, lakes.WINDOW))
 
     def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +147,40 @@ class Retriever:
         if self.index is not None:
             found = self.index.search(query.numpy(), k=1)
         else:
-            found = self._store.search(self._alias, query.numpy(), k=1)
+            found = self._ask(query.numpy())
         ids_N = torch.from_numpy(found.ids_BK[:, 0].copy())
         distances_N = torch.from_numpy(found.distances_BK[:, 0].copy())
         return self.bank.neighbours(detected_NTC, ids_N, distances_N)
+
+    def _ask(self, queries_BE: NDArray[np.float32]) -> Neighbours:
+        search = partial(self._store.search, self._alias, k=1)
+        if self._budget_s is None:
+            return search(queries_BE)
+        pieces = [
+            self._in_time(partial(search, queries_BE[start : start + _PIECE]), self._budget_s)
+            for start in range(0, len(queries_BE), _PIECE)
+        ]
+        return Neighbours(
+            np.concatenate([piece.ids_BK for piece in pieces]),
+            np.concatenate([piece.distances_BK for piece in pieces]),
+        )
+
+    def _in_time(self, call: Callable[[], Neighbours], seconds: float) -> Neighbours:
+        # Not by the client's own timeouts: one search is several calls, and loading a collection
+        # that Milvus forgot is another. The thread is left behind, and ends with the connection.
+        answer: Future[Neighbours] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(call())
+            except Exception as error:  # is raised where the answer is awaited
+                answer.set_exception(error)
+
+        threading.Thread(target=run, name="pvd-search", daemon=True).start()
+        try:
+            return answer.result(seconds)
+        except TimeoutError:
+            self._store.close()
+            raise StoreUnavailableError(
+                f"Milvus at {self._store.uri} has not answered a search in {seconds:g} s"
+            ) from None

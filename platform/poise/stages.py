@@ -1,8 +1,10 @@
 """The stages of an ingest: sequences first, then the PVD, then the windows that refer to it."""
 
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -23,10 +25,11 @@ from poise.manifest import (
 )
 from poise.neighbours import Found, Takes, Windows, load_index, search, write_windows
 from poise.pvd import METRIC, PATIENCE_S, build, next_name, publish
+from poise.pvdbulk import BulkFolder, build_in_bulk
 from poise.rows import SPLITS, WINDOW, Split
 from poise.tracks import Track
 from poise.vectors import window_vectors
-from poise_retrieval.embedding import embedding_width
+from poise_retrieval.embedding import EMBEDDING_VERSION, embedding_width
 from poise_retrieval.index import NeighbourIndex
 
 Report = Callable[[str], None]
@@ -102,6 +105,7 @@ def add_pvd_and_windows(
     report: Report,
     *,
     writers: int | None = None,
+    bulk: BulkFolder | None = None,
     patience_s: float = PATIENCE_S,
     exclude: Exclude = "subject",
 ) -> Manifest:
@@ -113,6 +117,7 @@ def add_pvd_and_windows(
         uri: the Milvus.
         report: told one line for every stage.
         writers: tasks that write to Milvus at once; see `poise.pvd.build`.
+        bulk: the folder by which rows reach the server as files; None to send them.
         patience_s: how long to wait for a Milvus that does not answer.
         exclude: what a training window's neighbours must not share with it. Subjects are what
             evaluation keeps apart; takes are a weaker rule, to compare with.
@@ -126,11 +131,12 @@ def add_pvd_and_windows(
             "neighbours, because a neighbour must be of another subject"
         )
     alias = pvd_alias(track)
-    collection = next_name(uri, alias, manifest_hash(_bare(start))[:10], patience_s)
+    collection = next_name(uri, alias, fingerprint(start), patience_s, bulk=bulk is not None)
     width = embedding_width(WINDOW, track.info.skeleton, track.info.dims)
     clock = time.monotonic()
     paths = part_paths(lake, start, "sequences", "train")
-    build(
+    fill = build if bulk is None else partial(build_in_bulk, bulk=bulk)
+    fill(
         window_vectors(paths, "truth", track),
         uri,
         collection,
@@ -147,7 +153,9 @@ def add_pvd_and_windows(
     recall = index.recall
     pace = _pace(train.windows, clock)
     report(f"  index       {train.windows:,} rows, recall {recall:.4f}{pace}")
-    pvd = Pvd(collection, alias, width, train.windows, METRIC, recall, exclude)
+    pvd = Pvd(
+        *(collection, alias, width, train.windows, METRIC, recall, exclude), EMBEDDING_VERSION
+    )
     done = _with_windows(start, lake, _Search(index, takes), pvd, report)
     publish(uri, alias, collection, patience_s)
     return done
@@ -192,9 +200,11 @@ def _with_windows(
     return replace(start, splits={**start.splits, **splits}, pvd=pvd)
 
 
-def _bare(manifest: Manifest) -> Manifest:
+def fingerprint(manifest: Manifest) -> str:
+    """Return a short hash of what the rows of a PVD are made from: the sequences, the embedding."""
     splits = {name: replace(split, windows_parts=[]) for name, split in manifest.splits.items()}
-    return replace(manifest, splits=splits)
+    made_from = f"{manifest_hash(replace(manifest, splits=splits))} {EMBEDDING_VERSION}"
+    return hashlib.sha256(made_from.encode()).hexdigest()[:10]
 
 
 def _summary(intake: Intake) -> SplitSummary:

@@ -6,9 +6,10 @@ query is. NumPy arrays and torch tensors both do. See docs/pvd.md for ten lines 
 """
 
 from poise_retrieval.align import Similarity, align, similarity
-from poise_retrieval.embedding import embed, embedding_width, key_frames
+from poise_retrieval.embedding import EMBEDDING_VERSION, embed, embedding_width, key_frames
 from poise_retrieval.errors import (
     CollectionError,
+    ImportFailedError,
     RefusedError,
     RetrievalError,
     SkeletonError,
@@ -25,12 +26,14 @@ from poise_retrieval.standalone import StandaloneMilvus
 from poise_retrieval.store import PoseStore
 
 __all__ = [
+    "EMBEDDING_VERSION",
     "EXACT_ROWS",
     "SKELETONS",
     "TEMPLATE_2D",
     "TEMPLATE_3D",
     "CollectionError",
     "EmbeddedMilvus",
+    "ImportFailedError",
     "NeighbourIndex",
     "Neighbours",
     "PoseStore",

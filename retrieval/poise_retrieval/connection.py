@@ -49,19 +49,16 @@ class Connection:
         limit = self.timeout_s if timeout is None else timeout
         return self.run(method, function, *args, timeout=limit, **kwargs)
 
+    def direct(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Call what only the channel below `MilvusClient` has; raises what `call` raises."""
+        function = getattr(self._connected()._get_connection(), method)
+        return self.run(method, function, *args, timeout=self.timeout_s, **kwargs)
+
     def upsert(self, message: Any) -> None:
         """Send an ``UpsertRequest``; raises what `call` raises."""
         # The one way by which the client takes a message that is made already.
-        channel = self._connected()._get_connection()
-        self.run(
-            "upsert",
-            channel.upsert,
-            message.collection_name,
-            [],
-            timeout=self.timeout_s,
-            upsert_param=message,
-            schema={"fields": []},
-        )
+        name, schema = message.collection_name, dict[str, Any](fields=[])
+        self.direct("upsert", name, [], upsert_param=message, schema=schema)
 
     def run(self, what: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call a function that talks to Milvus; raises what `call` raises."""

@@ -15,6 +15,10 @@ from poise_retrieval.skeletons import PVD_JOINTS, TEMPLATE_2D, TEMPLATE_3D, Skel
 
 JointOrder = Skeleton | str | None
 
+#: Raise it with every change after which a window gets another vector (key frames, joint maps,
+#: templates, alignment, order): stored vectors and new queries are then no longer compared.
+EMBEDDING_VERSION: Final = 1
+
 _SMPL_WIDTH: Final = 24 * 6
 _TEMPLATES: Final = {2: TEMPLATE_2D, 3: TEMPLATE_3D}
 _DIMS: Final = {"2D": 2, "3D": 3, "smpl": 6}

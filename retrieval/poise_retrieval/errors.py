@@ -25,6 +25,10 @@ class SubjectRuleError(RetrievalError):
     """A search gave back the subject it had to exclude; nothing of its answer may be used."""
 
 
+class ImportFailedError(RetrievalError):
+    """Milvus could not import a file, or this Milvus imports none."""
+
+
 class RefusedError(RetrievalError):
     """Milvus answered, and refused.
 

@@ -133,6 +133,18 @@ def test_a_sample_may_be_smaller_than_the_collection(
     assert "20 vectors made anew" in report.text()
 
 
+def test_vectors_of_another_embedding_are_a_finding(
+    lake: Path, milvus: str, collection: str
+) -> None:
+    manifest = lakes.read_manifest(lake, TRACK)
+    assert manifest.pvd is not None
+    write_manifest(lake, replace(manifest, pvd=replace(manifest.pvd, embedding=0)))
+    report = verify(lake, TRACK, milvus)
+    write_manifest(lake, manifest)
+    assert found(report) == {"embedding"}
+    assert "poise pvd rebuild" in report.findings[0].advice
+
+
 def test_a_track_without_a_pvd_says_how_to_make_one(lake: Path, tmp_path: Path) -> None:
     manifest = lakes.read_manifest(lake, TRACK)
     write_manifest(tmp_path, replace(manifest, pvd=None))

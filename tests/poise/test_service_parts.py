@@ -3,6 +3,8 @@
 import asyncio
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,14 +14,18 @@ import torch
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.types import Message, Receive, Scope, Send
-from tests.serving import clip, save_untrained
+from tests import tinylake
+from tests.runningmilvus import RunningMilvus
+from tests.serving import clip, publish, save_untrained
 from torch import Tensor
 
 from poise.errors import CheckpointError, ModelError
+from poise.retriever import Retriever
+from poise.service import model as model_module
 from poise.service import retrieval as retrieval_module
 from poise.service.limits import BodyLimit
 from poise.service.lookup import look_up
-from poise.service.model import Answer, ServedModel, Source
+from poise.service.model import RETRIEVAL_BUDGET_S, Answer, ServedModel, Source
 from poise.service.retrieval import Retrieval
 from poise.service.schema import MAX_FRAMES, RefineRequest, as_frames, problems
 from poise.tracking import connect
@@ -247,6 +253,56 @@ def test_a_batch_gives_what_each_sequence_gets_alone(tmp_path: Path, frames: int
         assert isinstance(alone, Answer)
         assert together.poses_FC.shape == one.shape
         np.testing.assert_allclose(together.poses_FC, alone.poses_FC, atol=1e-5)
+
+
+def _timed(model: ServedModel) -> tuple[Answer, float]:
+    start = time.monotonic()
+    [answer] = model.refine([clip(600)])
+    assert isinstance(answer, Answer)
+    return answer, time.monotonic() - start
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_milvus_hangs_dies_and_comes_back_while_it_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, checkpoint = tmp_path / "lake", save_untrained(tmp_path / "model")
+    tinylake.write_tiny_lake(lake)
+    milvus = RunningMilvus("lite", tmp_path / "milvus")
+    publish(lake, milvus.uri)
+    by_milvus = partial(Retriever, road="milvus")
+    monkeypatch.setattr(model_module, "Retriever", by_milvus)
+    monkeypatch.setattr(retrieval_module, "RETRY_LONGEST_S", 1.0)
+    model = ServedModel(Source("m", None, checkpoint, str(lake), milvus.uri))
+    bystander = Retriever(lake, tinylake.TRACK, milvus.uri, road="index")
+
+    def goes_and_comes(away: Callable[[], None], back: Callable[[], None]) -> None:
+        away()
+        try:
+            first, first_s = _timed(model)
+            second, second_s = _timed(model)
+            assert first.retrieval == second.retrieval == "unavailable"
+            assert first_s < RETRIEVAL_BUDGET_S + second_s + 0.5
+            assert second_s < RETRIEVAL_BUDGET_S / 2
+            assert len(bystander.find(torch.from_numpy(clip(9)))[1]) == 2
+        finally:
+            back()
+        assert _until(lambda: _timed(model)[0].retrieval == "used", 30)
+        np.testing.assert_array_equal(_timed(model)[0].distances_N, before.distances_N)
+
+    try:
+        before, _ = _timed(model)
+        assert (model.road, before.retrieval) == ("milvus", "used")
+        _, exact_N = bystander.find(torch.from_numpy(clip(600)))
+        assert before.distances_N is not None
+        np.testing.assert_allclose(before.distances_N, exact_N, rtol=1e-4, atol=1e-5)
+        process = milvus.process
+        goes_and_comes(process.suspend, process.resume)
+        goes_and_comes(milvus.kill, milvus.start)
+    finally:
+        model.close()
+        milvus.stop()
 
 
 # Which model

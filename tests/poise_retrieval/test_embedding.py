@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from poise_retrieval import (
+    EMBEDDING_VERSION,
     SKELETONS,
     TEMPLATE_2D,
     TEMPLATE_3D,
@@ -158,3 +159,44 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(error):
         embed(torch.zeros(2, 8, width), skeleton, representation)
+
+
+#: What version 1 makes of the windows of `_signature`.
+GOLDEN = {
+    "h36m16 3D": (-0.280771, -0.459941, 1.669875),
+    "h36m17 3D": (-0.529443, 0.112103, 0.62184),
+    "j14 3D": (1.134329, 0.697656, -0.228498),
+    "jhmdb15 3D": (-0.588048, -0.219698, 0.873151),
+    "mpi17 3D": (-1.615901, 0.153014, 0.978941),
+    "h36m16 2D": (0.19882, -0.329758, -0.730157),
+    "h36m17 2D": (-0.172645, 0.473301, -0.347124),
+    "j14 2D": (1.17155, 0.359513, -0.728465),
+    "jhmdb15 2D": (-0.604627, 0.837408, -0.508707),
+    "mpi17 2D": (1.293444, 0.143213, 0.343073),
+    "smpl": (5.10392, -1.025171, -3.299505),
+}
+
+
+def _signature(case: str) -> list[float]:
+    """Three weighted sums over the vectors of two windows of 16 frames: no number goes unseen."""
+    order, _, representation = case.rpartition(" ")
+    width = 144 if not order else len(SKELETONS[order].joints) * int(representation[0])
+    numbers = torch.arange(2 * 16 * width, dtype=torch.float64)
+    windows_BTC = torch.sin(numbers**2 % 101).reshape(2, 16, width).float()
+    vectors = embed(windows_BTC, order or None, representation).double().flatten()
+    places = torch.arange(len(vectors), dtype=torch.float64)
+    return [float(vectors @ torch.cos(rate * places)) for rate in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_vectors_stay_what_their_version_says(case: str) -> None:
+    found = _signature(case)
+    assert found == pytest.approx(GOLDEN[case], abs=1e-5), (
+        f"{case} has other vectors than version {EMBEDDING_VERSION} had: raise EMBEDDING_VERSION, "
+        "so that stored ones are made anew, and store the new numbers here"
+    )
+
+
+def test_every_joint_order_has_golden_numbers() -> None:
+    assert {f"{name} {dims}D" for name in SKELETONS for dims in (2, 3)} | {"smpl"} == set(GOLDEN)
+    assert EMBEDDING_VERSION == 1, "the numbers in GOLDEN are of another version: store new ones"

@@ -1,10 +1,15 @@
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.runningmilvus import RunningMilvus
 
-from poise_retrieval import NeighbourIndex, SubjectRuleError, VectorError
+from poise_retrieval import NeighbourIndex, Neighbours, PoseStore, SubjectRuleError, VectorError
 from poise_retrieval.index import RECALL
 
 Rows = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.str_]]
@@ -167,3 +172,63 @@ def test_a_recall_below_the_promise_is_a_warning(
         index = NeighbourIndex.build(*_rows(2000), exact_rows=0)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert index.recall == 0.98
+
+
+@dataclass(frozen=True)
+class Roads:
+    """The same 5,000 rows in cells here and in Milvus, and exactly."""
+
+    rows: Rows
+    cells: NeighbourIndex
+    store: PoseStore
+    exact: NeighbourIndex
+
+
+@pytest.fixture(scope="module")
+def roads(milvus: RunningMilvus) -> Iterator[Roads]:
+    ids, vectors, subjects = rows = _rows(5000, subjects=7)
+    with closing(PoseStore(milvus.uri)) as store:
+        store.create("both_roads", vectors.shape[1])
+        store.upsert("both_roads", ids, vectors, list(subjects))
+        store.seal("both_roads")
+        cells = NeighbourIndex.build(*rows, exact_rows=1000)
+        assert not cells.exact
+        yield Roads(rows, cells, store, NeighbourIndex.build(*rows))
+        store.drop("both_roads")
+
+
+def test_both_roads_lead_to_the_same_neighbours(roads: Roads) -> None:
+    ids, vectors, subjects = roads.rows
+    order = np.argsort(ids)
+    agreed: dict[str, list[NDArray[np.bool_]]] = {"cells": [], "Milvus": [], "each other": []}
+
+    @settings(deadline=None, max_examples=12)
+    @given(st.integers(1, 6), st.integers(1, 120), st.integers(0, 2**32 - 1))
+    def ask(k: int, batch: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        queries = vectors[rng.integers(0, len(ids), batch)]
+        queries = queries + rng.normal(scale=0.01, size=queries.shape).astype(np.float32)
+        exclude = [None if s == 7 else f"S{s}" for s in rng.integers(0, 8, batch)]
+        exact = roads.exact.search(queries, k, exclude)
+        found = {
+            "cells": roads.cells.search(queries, k, exclude),
+            "Milvus": roads.store.search("both_roads", queries, k, exclude),
+        }
+        for road, answer in found.items():
+            rows_BK = order[np.searchsorted(ids[order], answer.ids_BK)]
+            assert np.array_equal(ids[rows_BK], answer.ids_BK)
+            assert not (subjects[rows_BK] == np.array(exclude)[:, None]).any()
+            own_BK = np.square(vectors[rows_BK] - queries[:, None]).sum(-1)
+            np.testing.assert_allclose(answer.distances_BK, own_BK, rtol=1e-3, atol=1e-5)
+            agreed[road].append(_shared(answer, exact))
+        agreed["each other"].append(_shared(*found.values()))
+
+    ask()
+    recall = {what: float(np.concatenate(shared).mean()) for what, shared in agreed.items()}
+    assert min(recall.values()) >= RECALL, recall
+
+
+def _shared(answer: Neighbours, other: Neighbours) -> NDArray[np.bool_]:
+    """Say which neighbours of an answer the other one has too."""
+    shared: NDArray[np.bool_] = (answer.ids_BK[:, :, None] == other.ids_BK[:, None]).any(2)
+    return shared.ravel()

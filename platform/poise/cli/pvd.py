@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from poise import lake as lakes
+from poise.cli.bulkoptions import add_bulk, bulk_of
 from poise.errors import LakeError
 from poise.listing import Listing
 from poise.pvd import pvd_store
@@ -24,6 +25,8 @@ EXAMPLES = """examples:
   poise pvd verify .poise/lake uiprmd/kinect/3D
   poise pvd verify s3://motion/lake uiprmd/kinect/3D --milvus-uri http://milvus:19530 --json
   poise pvd rebuild .poise/lake uiprmd/kinect/3D
+  poise pvd rebuild s3://motion/lake aist/spin/3D --milvus-uri http://milvus:19530 \
+      --bulk s3://milvus-bucket/poise    (a PVD of millions of rows)
   poise pvd show .poise/lake uiprmd/kinect/3D --out neighbours.png
 
 The PVD is a Milvus collection for each track: one row for each training window. Without a URI it is
@@ -69,6 +72,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     _milvus(one)
     one.add_argument("--writers", type=_positive, metavar="N",
         help="tasks writing to Milvus at once (one a CPU; embedded Milvus: one)")  # fmt: skip
+    add_bulk(one)
     one.set_defaults(run=run_rebuild)
     one = _action(actions, "show", "draw queries with their neighbours, and distances", _SHOW)
     one.add_argument("--split", choices=lakes.SPLITS, default="test", help="queries' split (test)")
@@ -102,6 +106,7 @@ def run_rebuild(args: argparse.Namespace) -> int:
         home=args.home,
         milvus_uri=args.milvus_uri,
         writers=args.writers,
+        bulk=bulk_of(args),
         report=lambda line: print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True),
     )
     return 0

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: How long a starting replica waits for retrieval before it answers without.
 RETRIEVAL_START_S = 30.0
+#: What a Milvus that has gone or hangs may cost a request, once: the next ones do not ask it.
+RETRIEVAL_BUDGET_S = 2.0
 
 Outcome = Literal["used", "unavailable", "none"]
 
@@ -112,7 +114,7 @@ class ServedModel:
         if uri is None:
             logger.warning("No Milvus was named: %s goes without retrieval.", self.source.name)
             return None
-        return Retrieval(lambda: Retriever(lake, track, uri))
+        return Retrieval(lambda: Retriever(lake, track, uri, budget_s=RETRIEVAL_BUDGET_S))
 
     def _clip(self, sequence: NDArray[np.float32]) -> Clip | Exception:
         detected_FC = torch.from_numpy(sequence)

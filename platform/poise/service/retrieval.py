@@ -96,16 +96,12 @@ class Retrieval:
     def _keep(self) -> None:
         pause = RETRY_FIRST_S
         while True:
-            while not self._wanted.wait(WATCH_S):
-                finder = self._finder
-                if finder is not None and finder.stale():
-                    logger.info("Another PVD was published: taking it in.")
-                    break
+            while not self._wanted.wait(WATCH_S) and not self._outdated():
+                pass
             if self._closed.is_set():
                 return
-            before = self._finder
             try:
-                finder = self._open()
+                self._renew()
             except Exception as error:  # whatever it is, the next attempt may succeed
                 known = isinstance(error, RetrievalError | PoiseError)
                 logger.warning(
@@ -116,11 +112,22 @@ class Retrieval:
                 self._tried.set()
                 self._closed.wait(pause)
                 pause = min(2 * pause, RETRY_LONGEST_S)
-                continue
-            self._wanted.clear()
-            self._finder = finder
-            if before is not None:
-                before.close()
-            self._tried.set()
-            pause = RETRY_FIRST_S
-            logger.info("Retrieval is ready, by %s.", finder.road)
+            else:
+                self._tried.set()
+                pause = RETRY_FIRST_S
+
+    def _outdated(self) -> bool:
+        finder = self._finder
+        if finder is None or not finder.stale():
+            return False
+        logger.info("Another PVD was published: taking it in.")
+        return True
+
+    def _renew(self) -> None:
+        # A function of its own: a name in the endless loop would keep an old one's poses.
+        before, finder = self._finder, self._open()
+        self._wanted.clear()
+        self._finder = finder
+        if before is not None:
+            before.close()
+        logger.info("Retrieval is ready, by %s.", finder.road)
