@@ -5,19 +5,21 @@ Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Self
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from poise_retrieval.cells import COMPONENT_BYTES, COMPONENTS, Cells, Floats, Places, Range
+from poise_retrieval.cells import COMPONENT_BYTES, Cells, Floats, Places, Range
 from poise_retrieval.errors import SubjectRuleError, VectorError
+from poise_retrieval.exact import nearest
 from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 
 _log = logging.getLogger(__name__)
 
-#: Up to so many rows the index searches exactly: 1416 queries then take a fifth of a second.
+#: Up to so many rows the index searches exactly: 1416 queries then take half a second on two cores.
 EXACT_ROWS: Final = 100_000
 #: Above, it looks at as many cells as this share of the exact neighbours takes.
 RECALL: Final = 0.99
@@ -25,12 +27,14 @@ RECALL: Final = 0.99
 _AIM: Final = 0.993
 _SAMPLE: Final = 512
 #: Cells to look into, tried one after the other; then all of them.
-_PROBES: Final = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+_PROBES: Final = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
 #: Candidates measured again on the whole vector, few first.
 _CANDIDATES: Final = (16, 32, 64)
 #: Matrix products rank near ties by chance; so many runners-up are measured again.
 _SPARE: Final = 8
 _STEP: Final = 8192
+#: From so many queries on it pays to search with several threads.
+_SPLIT: Final = 64
 _BLOCK: Final = 262_144
 
 _Question = tuple[Floats, Range]
@@ -132,7 +136,7 @@ class NeighbourIndex:
             left_out = self._ranges.get(subject, (0, 0)) if subject is not None else (0, 0)
             for start in range(0, len(rows), _STEP):
                 part = rows[start : start + _STEP]
-                distances_BK, places_BK = self._search_group(queries_BE[part], k, left_out)
+                distances_BK, places_BK = self._side_by_side(queries_BE[part], k, left_out)
                 _check_rule(places_BK, left_out, subject)
                 kept = places_BK.shape[1]
                 found_BK = places_BK >= 0
@@ -187,6 +191,20 @@ class NeighbourIndex:
             wanted += truth_BK.size
         return hits / wanted if wanted else 1.0
 
+    def _side_by_side(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
+        untyped: Any = faiss
+        workers = untyped.omp_get_max_threads()
+        if self._cells is None or workers == 1 or len(queries_BE) < _SPLIT:
+            return self._search_group(queries_BE, k, left_out)
+        # faiss itself would look into cells with one thread only.
+        pieces = np.array_split(queries_BE, 2 * workers)
+        with ThreadPoolExecutor(
+            workers, initializer=untyped.omp_set_num_threads, initargs=(1,)
+        ) as pool:
+            found = list(pool.map(lambda piece: self._search_group(piece, k, left_out), pieces))
+        distances, places = zip(*found, strict=True)
+        return np.concatenate(distances), np.concatenate(places)
+
     def _search_group(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         if self._cells is None or k == 0:
             return self._rank(queries_BE, self._near([(queries_BE, left_out)], k)[0], k)
@@ -214,7 +232,7 @@ class NeighbourIndex:
                     wanted = min(k + _SPARE, stop - start)
                     if wanted > 0:
                         part_BE = rows_BE[start - begin : stop - begin]
-                        found.append(faiss.knn(queries_BE, part_BE, wanted)[1] + start)
+                        found.append(nearest(queries_BE, part_BE, wanted) + start)
         return [np.concatenate(found, axis=1) for found in near]
 
     def _rank(self, queries_BE: Floats, places_BK: Places, k: int) -> tuple[Floats, Places]:
@@ -237,8 +255,8 @@ class NeighbourIndex:
 
 
 def index_bytes(rows: int, width: int) -> int:
-    """Estimate the memory of an index: vectors, their components, and three ids a row."""
-    components = 0 if rows <= EXACT_ROWS else COMPONENTS
+    """Estimate the memory of an index: vectors, half of their components, and three ids a row."""
+    components = 0 if rows <= EXACT_ROWS else width // 2
     return rows * (4 * width + COMPONENT_BYTES * components + 24)
 
 
