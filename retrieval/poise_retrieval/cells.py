@@ -19,10 +19,6 @@ _VARIANCE: Final = 0.965
 _COMPONENTS_BY: Final = 8
 #: In half precision: a search waits for memory, and whole vectors rank what it proposes.
 COMPONENT_BYTES: Final = 2
-#: So many cells and more are found through a graph, as comparing all of them takes a third of a
-#: search. Nothing is left out among them, so a graph is no trap here.
-_CELLS_BY_GRAPH: Final = 1024
-_LINKS: Final = 16
 _CELLS_PER_ROOT: Final = 4
 _POINTS_PER_CELL: Final = 39
 _PASSES: Final = 8
@@ -40,7 +36,6 @@ class Cells:
         self._mean_E = mean_E
         self._components_EC = components_EC
         self._index = index
-        self._graph: Any = None
 
     @classmethod
     def build(cls, rows: Callable[[Places | slice], Floats], count: int, width: int) -> Self:
@@ -67,8 +62,6 @@ class Cells:
         index.cp.max_points_per_centroid = 2 * _POINTS_PER_CELL
         made = cls(mean_E.astype(np.float32), components_EC, index)
         index.train(made._project(sample_BE))
-        if cells >= _CELLS_BY_GRAPH:
-            made._graph = index.quantizer = _graph(index.quantizer.reconstruct_n(0, cells))
         for start in range(0, count, _BLOCK):
             index.add(made._project(rows(slice(start, start + _BLOCK))))
         return made
@@ -79,7 +72,7 @@ class Cells:
     def candidates(self, queries_BE: Floats, k: int, probes: int, left_out: Range) -> Places:
         """Propose up to k places a query outside a range, -1 where there are fewer."""
         queries_BC = self._project(queries_BE)
-        near_BP, cells_BP = self._near(queries_BC, min(probes, len(self)))
+        near_BP, cells_BP = self._index.quantizer.search(queries_BC, min(probes, len(self)))
         sides = [
             self._inside(queries_BC, k, near_BP, cells_BP, side)
             for side in ((0, left_out[0]), (left_out[1], int(self._index.ntotal)))
@@ -92,13 +85,6 @@ class Cells:
             return places_BK
         best_BK = np.argpartition(distances_BK, k, 1)[:, :k]
         return np.take_along_axis(places_BK, best_BK, 1)
-
-    def _near(self, queries_BC: Floats, probes: int) -> tuple[Floats, Places]:
-        if self._graph is None:
-            return self._index.quantizer.search(queries_BC, probes)  # type: ignore[no-any-return]
-        untyped: Any = faiss
-        wide = untyped.SearchParametersHNSW(efSearch=max(2 * probes, 64))
-        return self._graph.search(queries_BC, probes, params=wide)  # type: ignore[no-any-return]
 
     def _inside(
         self, queries_BC: Floats, k: int, near_BP: Floats, cells_BP: Places, side: Range
@@ -125,15 +111,3 @@ def _components(centred_BE: Floats) -> Floats:
     enough = int(np.searchsorted(held_E, _VARIANCE * held_E[-1])) + 1
     count = -(-enough // _COMPONENTS_BY) * _COMPONENTS_BY
     return np.ascontiguousarray(axes_EE[:, ::-1][:, :count], np.float32)
-
-
-def _graph(centroids_PC: Floats) -> Any:
-    untyped: Any = faiss
-    graph = untyped.IndexHNSWFlat(centroids_PC.shape[1], _LINKS)
-    threads = untyped.omp_get_max_threads()
-    untyped.omp_set_num_threads(1)  # several would link them in an order of chance
-    try:
-        graph.add(centroids_PC)
-    finally:
-        untyped.omp_set_num_threads(threads)
-    return graph
