@@ -243,6 +243,8 @@ class PoseStore:
         if collection in self._unsealed:
             raise CollectionError(f"collection {collection} has new rows: seal it before searching")
         queries_BE = checked_vectors(vectors, self._width(collection), f"queries to {collection}")
+        # "Session" below sees what this process deleted; "Strong" would make a server wait for its
+        # clock, 200 ms, and sealed rows are all there without.
         settings = {"params": {"nprobe": self._probes_of(collection)}}
         result = Neighbours.none_found(len(queries_BE), k)
         for subject, rows in by_subject(exclude, len(queries_BE)):
@@ -257,7 +259,7 @@ class PoseStore:
                     filter="" if subject is None else f"{SUBJECT} != {quoted(subject)}",
                     output_fields=[SUBJECT],
                     search_params=settings,
-                    consistency_level="Strong",
+                    consistency_level="Session",
                 )
                 _fill(result, part, hits, subject)
         return result
