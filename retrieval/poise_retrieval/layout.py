@@ -7,8 +7,8 @@ from poise_retrieval.errors import CollectionError
 from poise_retrieval.packing import ID, SUBJECT, SUBJECT_BYTES, VECTOR
 
 _METRIC: Final = "L2"
-#: Milvus divides each segment on its own, and a segment has some 340,000 rows; more cells only make
-#: the build longer (10 minutes for a million rows with 4,000).
+#: More cells make the build longer, which is slow in old servers, and segments (by default of some
+#: 340,000 rows) are divided each on its own.
 _CELLS_AT_MOST: Final = 2048
 #: Up to here, which is 4,096 rows, every cell is looked into and a search is exact.
 _CELLS_ALL_PROBED: Final = 256
