@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -46,7 +47,7 @@ class Launch:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-class MilvusServer:
+class MilvusServer(ABC):
     """A context manager around the Milvus of a folder; see its subclasses.
 
     Entering shares the folder's healthy server or starts one; leaving stops only a server that was
@@ -101,8 +102,8 @@ class MilvusServer:
             process.kill()
             process.wait()
 
-    def _launch(self) -> Launch:
-        raise NotImplementedError
+    @abstractmethod
+    def _launch(self) -> Launch: ...
 
     @property
     def _record_path(self) -> Path:
