@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from poise_models.budget import Budget
 from poise_models.errors import ConfigError, UnknownRefinerError
 from poise_models.filters import (
     Gaussian1d,
@@ -54,6 +55,13 @@ def learns(name: str) -> bool:
 def trains(name: str) -> bool:
     """Whether the refiner is a network, which learns by gradient within a budget."""
     return issubclass(_entry(name)[0], WindowRefiner)
+
+
+def published(name: str) -> Budget:
+    """The training its authors describe, of a refiner that `trains`."""
+    network = _entry(name)[0]
+    budget: Budget = network.published
+    return budget
 
 
 def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) -> Refiner:

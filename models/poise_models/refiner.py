@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from poise_models.budget import Budget
 from poise_models.errors import ShapeError
 from poise_models.windows import overlap_add, unfold, window_count
 
@@ -164,6 +165,8 @@ class WindowRefiner(Refiner):
     learns = True
     #: Whether `forward` looks at the neighbour; retrieval is skipped where it does not.
     uses_neighbours: ClassVar[bool] = False
+    #: How its authors trained it.
+    published: ClassVar[Budget] = Budget()
     #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.
     chunk: ClassVar[int] = 256
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from poise_models.budget import Budget
 from poise_models.errors import ConfigError
 from poise_models.losses import refinement_loss
 from poise_models.refiner import Batch, PoseSpec, Prediction, WindowRefiner
@@ -51,6 +52,7 @@ class SmoothNet(WindowRefiner):
 
     name = "smoothnet"
     title = "SmoothNet"
+    published = Budget(epochs=70, batch=1024, decay=0.95, optimiser="amsgrad")
     config: SmoothNetConfig
 
     def __init__(self, spec: PoseSpec, config: SmoothNetConfig) -> None:

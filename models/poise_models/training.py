@@ -1,23 +1,25 @@
-"""The training loop of every network, an epoch at a time, without any I/O.
+"""The training loop of every network, resumable to the exact step, without any I/O.
 
-Whoever trains calls `Trainer.epoch` as long as it likes and keeps `Trainer.state` wherever it
-likes. Randomness is seeded anew every epoch from (seed, epoch), so a training that was cut off and
-resumed ends in the very weights of one that was not.
+Whoever trains calls `Trainer.epoch` (or `Trainer.advance`, which pauses) as long as it likes and
+keeps `Trainer.state` wherever it likes. Randomness is seeded anew every epoch from (seed, epoch)
+and its state is part of the trainer's, so a training that was cut off and resumed ends in the very
+weights of one that was not.
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from poise_models.budget import Budget
 from poise_models.errors import ConfigError, NonFiniteLossError
 from poise_models.refiner import Batch, WindowRefiner
 
-#: Share of a cosine schedule in which the learning rate rises from zero.
-WARM_UP = 0.1
+#: Steps between looks at the loss: every look waits for a GPU to catch up.
+_LOOK = 50
 
 
 class WindowSource(Protocol):
@@ -31,41 +33,6 @@ class WindowSource(Protocol):
 
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         """Windows by number; random choices (neighbour, noise) draw from ``generator``."""
-
-
-@dataclass(frozen=True)
-class Budget:
-    """How long and how fast to train; the defaults are the paper's.
-
-    Attributes:
-        epochs: passes over the data (or over ``steps_per_epoch`` batches).
-        batch: windows a step.
-        steps_per_epoch: None takes every window once an epoch.
-        learning_rate: Adam's; decayed by ``decay`` after every epoch.
-        schedule: ``step`` is the paper's decay; ``cosine`` goes to zero over all steps after a
-            short warm-up, which short budgets want.
-        scale: windows are scaled by a factor from [1 - scale, 1 + scale] (0 = off).
-        mirror: every other window, by chance, has left and right swapped.
-    """
-
-    epochs: int = 30
-    batch: int = 6000
-    steps_per_epoch: int | None = None
-    learning_rate: float = 1e-3
-    decay: float = 0.9
-    schedule: str = "step"
-    scale: float = 0.0
-    mirror: bool = False
-
-    def __post_init__(self) -> None:
-        if min(self.epochs, self.batch) < 1 or (self.steps_per_epoch or 1) < 1:
-            raise ConfigError("epochs, batch and steps_per_epoch must be at least 1")
-        if self.learning_rate <= 0 or not 0 < self.decay <= 1:
-            raise ConfigError("learning_rate must be positive and decay lie in (0, 1]")
-        if self.schedule not in ("step", "cosine"):
-            raise ConfigError(f"schedule must be step or cosine, not {self.schedule!r}")
-        if not 0 <= self.scale < 1:
-            raise ConfigError("scale must lie in [0, 1)")
 
 
 class Trainer:
@@ -83,10 +50,20 @@ class Trainer:
         self.source = source
         self.budget = budget
         self.seed = seed
+        self.device = next(network.parameters()).device
         self.epochs_done = 0
-        self.optimiser = torch.optim.Adam(network.parameters(), lr=budget.learning_rate)
+        self.steps_done = 0  # of the epoch under way
+        self.optimiser = _optimiser(network, budget)
         whole = max(len(source) // budget.batch, 1)
         self.steps = min(budget.steps_per_epoch or whole, whole)
+        self._compiled: Callable[[Batch], Tensor] | None = None
+        if budget.compile:
+            self._compiled = torch.compile(network.loss)
+        self._generator = torch.Generator(self.device)
+        self._order: Tensor | None = None
+        self._total = torch.zeros((), device=self.device)
+        # The other weights: the average while training, the trained ones between epochs.
+        self._other = [p.detach().clone() for p in network.parameters()] if budget.ema else []
 
     @property
     def done(self) -> bool:
@@ -94,41 +71,50 @@ class Trainer:
         return self.epochs_done >= self.budget.epochs
 
     def epoch(self) -> float:
-        """Train one epoch and return its mean loss.
+        """Train to the end of the epoch and return its mean loss.
 
         Raises:
             NonFiniteLossError: the loss became NaN or infinite; the weights are worthless.
         """
-        device = next(self.network.parameters()).device
-        torch.manual_seed(self.seed * 1_000_003 + self.epochs_done)
-        generator = torch.Generator(device).manual_seed(torch.initial_seed())
-        order = self.source.order(generator)
-        total = torch.zeros((), device=device)
-        self.network.train()
-        for step in range(self.steps):
-            self._set_learning_rate(step)
-            index_B = order[step * self.budget.batch : (step + 1) * self.budget.batch]
-            batch = self._augmented(self.source.batch(index_B, generator), generator)
-            loss = self.network.loss(batch)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            total += loss.detach()
-        mean = float(total) / self.steps
-        if not math.isfinite(mean):
-            raise NonFiniteLossError(
-                f"{self.network.name}: loss is {mean} in epoch {self.epochs_done + 1}; "
-                f"lower learning_rate ({self.budget.learning_rate:g})"
-            )
-        self.epochs_done += 1
+        mean = self.advance()
+        assert mean is not None  # noqa: S101  (nothing paused it)
         return mean
 
+    def advance(self, seconds: float = math.inf) -> float | None:
+        """Train for some time; return the epoch's mean loss where it ended, else None.
+
+        Raises:
+            NonFiniteLossError: the loss became NaN or infinite; the weights are worthless.
+        """
+        end = time.monotonic() + seconds
+        if self.steps_done == 0:
+            self._begin()
+        order = self._shuffled()
+        self.network.train()
+        while self.steps_done < self.steps:
+            start = self.steps_done * self.budget.batch
+            self._step(order[start : start + self.budget.batch])
+            self.steps_done += 1
+            if self.steps_done % _LOOK == 0:
+                self._look()
+            if time.monotonic() >= end and self.steps_done < self.steps:
+                return None
+        return self._finish()
+
     def state(self) -> dict[str, Tensor]:
-        """All tensors needed to go on: weights, Adam's moments, epochs done."""
+        """All tensors needed to go on: weights, moments, random states, where we are."""
         state = {f"weights.{k}": v for k, v in self.network.state_dict().items()}
-        for number, moments in self.optimiser.state_dict()["state"].items():
-            state |= {f"optimiser.{number}.{key}": value for key, value in moments.items()}
+        state |= {f"other.{number}": weight for number, weight in enumerate(self._other)}
+        for which, moments in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{which}.{key}": value for key, value in moments.items()}
         state["epochs_done"] = torch.tensor(self.epochs_done)
+        state["steps_done"] = torch.tensor(self.steps_done)
+        if self.steps_done:
+            state["total"] = self._total
+            state["random.generator"] = self._generator.get_state()
+            state["random.cpu"] = torch.get_rng_state()
+            if self.device.type == "cuda":
+                state["random.cuda"] = torch.cuda.get_rng_state(self.device)
         return state
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
@@ -144,33 +130,114 @@ class Trainer:
                 moments.setdefault(int(number), {})[key] = value
         groups = self.optimiser.state_dict()["param_groups"]
         self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        for place, weight in enumerate(self._other):
+            weight.copy_(state[f"other.{place}"])
         self.epochs_done = int(state["epochs_done"])
+        self.steps_done = int(state["steps_done"])
+        if self.steps_done:
+            self._resume(state)
 
-    def _augmented(self, batch: Batch, generator: torch.Generator) -> Batch:
+    def _begin(self) -> None:
+        self._seed()
+        self._order = self.source.order(self._generator)
+        self._total.zero_()
+        if self.epochs_done:
+            self._swap()
+
+    def _resume(self, state: Mapping[str, Tensor]) -> None:
+        self._seed()
+        self._order = self.source.order(self._generator)
+        self._total = state["total"].to(self.device)
+        self._generator.set_state(state["random.generator"].cpu())
+        torch.set_rng_state(state["random.cpu"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random.cuda"].cpu(), self.device)
+
+    def _seed(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.epochs_done)
+        self._generator.manual_seed(torch.initial_seed())
+
+    def _shuffled(self) -> Tensor:
+        assert self._order is not None  # noqa: S101  (drawn when the epoch began)
+        return self._order
+
+    def _step(self, index_B: Tensor) -> None:
+        budget = self.budget
+        self._set_learning_rate()
+        batch = self._augmented(self.source.batch(index_B, self._generator))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=budget.bf16):
+            loss = (self._compiled or self.network.loss)(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if budget.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), budget.clip)
+        self.optimiser.step()
+        if self._other:
+            with torch.no_grad():
+                weights: list[Tensor] = list(self.network.parameters())
+                torch._foreach_lerp_(self._other, weights, 1 - budget.ema)
+        self._total += loss.detach()
+
+    def _finish(self) -> float:
+        self._look()
+        mean = float(self._total) / self.steps
+        self._swap()
+        self.epochs_done += 1
+        self.steps_done = 0
+        return mean
+
+    def _look(self) -> None:
+        total = float(self._total)
+        if not math.isfinite(total):
+            raise NonFiniteLossError(
+                f"{self.network.name}: loss is {total} in epoch {self.epochs_done + 1}; "
+                f"lower learning_rate ({self.budget.learning_rate:g}), or set clip"
+            )
+
+    def _swap(self) -> None:
+        with torch.no_grad():
+            for weight, other in zip(self.network.parameters(), self._other, strict=False):
+                held = weight.clone()
+                weight.copy_(other)
+                other.copy_(held)
+
+    def _augmented(self, batch: Batch) -> Batch:
         if not self.budget.scale and not self.budget.mirror:
             return batch
         poses_PBTC = torch.stack([batch.detected_BTC, batch.truth_BTC, batch.neighbour_BTC])
         if self.budget.scale:
-            factor_B11 = 1 + self.budget.scale * (2 * self._draw(batch, generator) - 1)
+            factor_B11 = 1 + self.budget.scale * (2 * self._draw(batch) - 1)
             poses_PBTC = poses_PBTC * factor_B11
         if self.budget.mirror and (mirror := self.network.spec.mirror) is not None:
-            swapped_B11 = self._draw(batch, generator) < 0.5
+            swapped_B11 = self._draw(batch) < 0.5
             poses_PBTC = torch.where(swapped_B11, mirror(poses_PBTC), poses_PBTC)
         detected_BTC, truth_BTC, neighbour_BTC = poses_PBTC
         return Batch(detected_BTC, truth_BTC, neighbour_BTC, batch.distance_B)
 
-    @staticmethod
-    def _draw(batch: Batch, generator: torch.Generator) -> Tensor:
+    def _draw(self, batch: Batch) -> Tensor:
         size = (len(batch.distance_B), 1, 1)
-        return torch.rand(size, generator=generator, device=batch.distance_B.device)
+        return torch.rand(size, generator=self._generator, device=self.device)
 
-    def _set_learning_rate(self, step: int) -> None:
+    def _set_learning_rate(self) -> None:
         budget = self.budget
+        progress = (self.epochs_done + self.steps_done / self.steps) / budget.epochs
+        rate = budget.learning_rate
+        if budget.warm_up:
+            rate *= min(max(progress, 1e-3) / budget.warm_up, 1.0)
         if budget.schedule == "step":
-            rate = budget.learning_rate * budget.decay**self.epochs_done
+            rate *= budget.decay**self.epochs_done
         else:
-            progress = (self.epochs_done + step / self.steps) / budget.epochs
-            warm_up = min(max(progress, 1e-3) / WARM_UP, 1.0)
-            rate = budget.learning_rate * warm_up * (1 + math.cos(math.pi * progress)) / 2
+            rate *= budget.floor + (1 - budget.floor) * (1 + math.cos(math.pi * progress)) / 2
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+
+
+def _optimiser(network: WindowRefiner, budget: Budget) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if budget.optimiser == "adamw" else torch.optim.Adam
+    # Fused: one pass over all weights in place of a dozen.
+    return kind(
+        network.parameters(),
+        lr=budget.learning_rate,
+        amsgrad=budget.optimiser != "adam",
+        fused=True,
+    )

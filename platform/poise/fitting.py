@@ -17,9 +17,13 @@ from poise.loading import PoseBank, TrackSplit, retrieves
 from poise.metrics import Scores, pool
 from poise.scoring import evaluate
 from poise.streaming import StreamedSplit
+from poise_models.budget import Budget
 from poise_models.offset import Offset, OffsetConfig
 from poise_models.refiner import Refiner, WindowRefiner
-from poise_models.training import Budget, Trainer
+from poise_models.training import Trainer
+
+#: Seconds of training that a crash may cost.
+PAUSE_S = 300.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ class EpochReport:
         return self.epoch >= self.epochs
 
 
+@dataclass(frozen=True)
+class Pause:
+    """Where a fit stands within an epoch: ``steps`` of ``of`` done, and the state to go on from."""
+
+    epoch: int
+    steps: int
+    of: int
+    state: bytes
+
+
 def fit(
     refiner: Refiner,
     train: TrackSplit | StreamedSplit,
@@ -55,7 +69,8 @@ def fit(
     seed: int,
     device: str = "cpu",
     resume: bytes | None = None,
-) -> Iterator[EpochReport]:
+    pause_s: float = PAUSE_S,
+) -> Iterator[EpochReport | Pause]:
     """Fit a refiner in place, and score it on the validation subjects after every epoch.
 
     Args:
@@ -66,10 +81,12 @@ def fit(
         budget: length and speed of the training.
         seed: of every random choice.
         device: where to train.
-        resume: ``state`` of an earlier report of the same fit.
+        resume: ``state`` of an earlier report or pause of the same fit.
+        pause_s: seconds of an epoch after which to pause, for whoever wants to keep the state.
 
     Yields:
-        One report an epoch; a single one for refiners that are not trained by gradient.
+        One report an epoch, a single one for refiners that are not trained by gradient; and the
+        pauses of long epochs. What is fitted does not depend on the pauses.
     """
     if not isinstance(refiner, WindowRefiner):
         start = time.perf_counter()
@@ -84,13 +101,18 @@ def fit(
     refiner.start_from(_mean_offset(refiner, train))
     if resume:
         trainer.load_state(load_tensors(resume))
+    seconds = 0.0
     while not trainer.done:
         start = time.perf_counter()
-        loss = trainer.epoch()
-        seconds = time.perf_counter() - start
-        scores = _validate(refiner, validation, bank)
+        loss = trainer.advance(pause_s)
+        seconds += time.perf_counter() - start
         state = save_tensors({k: v.contiguous() for k, v in trainer.state().items()})
+        if loss is None:
+            yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
+            continue
+        scores = _validate(refiner, validation, bank)
         yield EpochReport(trainer.epochs_done, budget.epochs, loss, scores, seconds, state)
+        seconds = 0.0
 
 
 def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:

@@ -27,9 +27,9 @@ from pydantic_core import ErrorDetails
 from poise.errors import PlanError, TrackError
 from poise.tracks import Track
 from poise_models import catalogue
+from poise_models.budget import Budget, Optimiser, Schedule
 from poise_models.errors import RefinerError
 from poise_models.refiner import PoseSpec
-from poise_models.training import Budget
 
 #: Part of every trial's key: raise it when training or scoring change what a trial means.
 SCHEMA = 1
@@ -47,16 +47,26 @@ class _Part(BaseModel):
 
 
 class BudgetPart(_Part):
-    """How long and how fast to train; what is left out comes from the next wider place."""
+    """How long and how fast to train; what is left out comes from the next wider place.
+
+    The widest place is what the network's authors published.
+    """
 
     epochs: int | None = Field(None, ge=1)
     batch: int | None = Field(None, ge=1)
     steps_per_epoch: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
     decay: float | None = Field(None, gt=0, le=1)
-    schedule: Literal["step", "cosine"] | None = None
+    schedule: Schedule | None = None
+    optimiser: Optimiser | None = None
+    warm_up: float | None = Field(None, ge=0, lt=1)
+    floor: float | None = Field(None, ge=0, le=1)
+    clip: float | None = Field(None, gt=0)
+    ema: float | None = Field(None, ge=0, lt=1)
     scale: float | None = Field(None, ge=0, lt=1)
     mirror: bool | None = None
+    bf16: bool | None = None
+    compile: bool | None = None
 
     def given(self) -> dict[str, Any]:
         """The fields that were written down."""
@@ -275,7 +285,7 @@ def _check_name(where: str, name: str) -> None:
 
 
 def _budget(track: str, where: str, part: RefinerPart) -> Budget:
-    budget = Budget(**part.budget.given())
+    budget = replace(catalogue.published(part.name), **part.budget.given())
     if budget.mirror and Track.parse(track).info.mirror is None:
         raise PlanError(
             f"{where}.budget.mirror: {track} does not say which axis runs from right to left; set "

@@ -13,7 +13,7 @@ import torch
 from poise import storage
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpoint
 from poise.errors import PlanError, PoiseError
-from poise.fitting import EpochReport, fit
+from poise.fitting import EpochReport, Pause, fit
 from poise.listing import Listing
 from poise.loading import PoseBank, TrackSplit, load_split, retrieves
 from poise.metrics import Scores
@@ -23,9 +23,9 @@ from poise.scoring import Evaluation, evaluate
 from poise.streaming import StreamedSplit
 from poise.tracks import Track
 from poise_models import catalogue
+from poise_models.budget import Budget
 from poise_models.errors import NonFiniteLossError, RefinerError
 from poise_models.refiner import Refiner
-from poise_models.training import Budget
 from poise_retrieval.errors import VectorError
 
 log = logging.getLogger(__name__)
@@ -153,6 +153,9 @@ def _fit(
         refiner, data.train, data.validation, data.bank, _budget(spec), spec.seed, device, state
     )
     for step in _finite(steps):
+        if isinstance(step, Pause):
+            _keep(folder, epochs, step)
+            continue
         metrics = _metrics(step, raw)
         before = [e.metrics["score"] for e in epochs.values() if e.epoch < step.epoch]
         # The best weights go first: should this process die now, the epoch is done again.
@@ -176,13 +179,20 @@ def _refit(
         refiner, data.whole, None, data.bank, _budget(spec), spec.seed, device, records.state()
     )
     for step in steps:
-        if step.loss is not None:
+        if isinstance(step, Pause):
+            _keep(records, epochs, step)
+        elif step.loss is not None:
             metrics = {"loss": step.loss}
             epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
             records.save_epoch(list(epochs.values()), step.state)
             report({**metrics, "refit": step.epoch})
     best = _best(folder).metrics
     save_checkpoint(refiner, _card(spec, _budget(spec).epochs, best, lake), folder.checkpoint)
+
+
+def _keep(records: TrialFolder, epochs: dict[int, Epoch], pause: Pause) -> None:
+    records.save_epoch(list(epochs.values()), pause.state)
+    log.info("epoch %d: %d of %d steps", pause.epoch, pause.steps, pause.of)
 
 
 def _fresh(spec: TrialSpec, data: _Data) -> Refiner:
@@ -198,7 +208,7 @@ def _best(folder: TrialFolder) -> Epoch:
     return min(folder.history(), key=lambda epoch: epoch.metrics["score"])
 
 
-def _finite(steps: Iterator[EpochReport]) -> Iterator[EpochReport]:
+def _finite(steps: Iterator[EpochReport | Pause]) -> Iterator[EpochReport | Pause]:
     try:
         yield from steps
     except VectorError as error:

@@ -5,11 +5,11 @@ import torch
 from tests.tinylake import TRACK, write_tiny_lake
 
 from poise.checkpoint import pose_spec
-from poise.fitting import EpochReport, fit
+from poise.fitting import EpochReport, Pause, fit
 from poise.loading import PoseBank, TrackSplit, load_split
 from poise_models import catalogue
+from poise_models.budget import Budget
 from poise_models.refiner import Refiner
-from poise_models.training import Budget
 
 BUDGET = Budget(epochs=3, batch=32, steps_per_epoch=4)
 SMALL = {
@@ -39,6 +39,7 @@ def reports(
     for report in fit(
         built, whole.without([held]), whole.only([held]), PoseBank(whole), BUDGET, 0, resume=resume
     ):
+        assert isinstance(report, EpochReport)
         found.append(report)
         if report.epoch == upto:
             break
@@ -64,4 +65,26 @@ def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: 
     rest, _ = reports(name, whole, resume=first[0].state)
     assert [r.epoch for r in rest] == [2, 3]
     for a, b in zip(straight[1:], rest, strict=True):
+        assert (a.loss, a.validation) == (b.loss, b.validation)
+
+
+def test_a_fit_that_pauses_goes_on_from_the_very_step(whole: TrackSplit) -> None:
+    straight, _ = reports("synspp", whole)
+    held = sorted(set(whole.subjects))[-1]
+    state: bytes | None = None
+    found: list[EpochReport] = []
+    pauses = 0
+    while not found or not found[-1].done:
+        built = refiner("synspp")
+        splits = whole.without([held]), whole.only([held])
+        steps = fit(built, *splits, PoseBank(whole), BUDGET, 0, resume=state, pause_s=0.0)
+        step = next(steps)
+        state = step.state
+        if isinstance(step, Pause):
+            pauses += 1
+            assert 0 < step.steps < step.of
+        else:
+            found.append(step)
+    assert pauses == BUDGET.epochs * 3
+    for a, b in zip(straight, found, strict=True):
         assert (a.loss, a.validation) == (b.loss, b.validation)

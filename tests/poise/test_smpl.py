@@ -21,7 +21,7 @@ from poise import smpl
 from poise.checkpoint import pose_spec
 from poise.errors import DataError
 from poise.evaluation import evaluate_raw
-from poise.fitting import fit
+from poise.fitting import EpochReport, fit
 from poise.loading import load_split
 from poise.metrics import DEGREES, score
 from poise.raw.bodyfile import read_body_file
@@ -33,7 +33,7 @@ from poise.tables import Entry, markdown, terminal
 from poise.tracks import Track
 from poise.workspace import Workspace
 from poise_models import catalogue
-from poise_models.training import Budget
+from poise_models.budget import Budget
 
 AIST = Track.parse("aist/spin/smpl")
 KEYS = ("v_template", "posedirs", "J_regressor", "kintree_table", "weights")
@@ -369,6 +369,7 @@ def test_a_network_learns_from_a_smpl_track(tmp_path: Path) -> None:
     )
     train, held_out = split.without(["d03"]), split.only(["d03"])
     budget = Budget(epochs=2, batch=32, steps_per_epoch=5)
-    found = [step.validation for step in fit(network, train, held_out, None, budget, 0, "cpu")]
+    steps = fit(network, train, held_out, None, budget, 0, "cpu")
+    found = [step.validation for step in steps if isinstance(step, EpochReport)]
     assert len(found) == 2
     assert all(scores is not None and np.isfinite(scores.mpjpe) for scores in found)

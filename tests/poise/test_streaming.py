@@ -12,7 +12,7 @@ from torch import Tensor
 from poise import parts
 from poise.checkpoint import pose_spec
 from poise.errors import LakeError
-from poise.fitting import fit
+from poise.fitting import EpochReport, fit
 from poise.lake import WINDOW
 from poise.loading import PoseBank, TrackSplit, TrainingWindows, load_split
 from poise.plan import Plan, grid
@@ -20,7 +20,7 @@ from poise.records import Result, TrialFolder
 from poise.streaming import StreamedSplit, StreamedWindows
 from poise.trial import train_and_score
 from poise_models import catalogue
-from poise_models.training import Budget
+from poise_models.budget import Budget
 
 SUBJECTS, PER_SUBJECT, FRAMES = 6, 8, 30
 #: Three pools of a third each: half of the split at a time.
@@ -151,6 +151,7 @@ def test_a_streamed_fit_can_be_resumed(lake: Path, train: TrackSplit, name: str)
         built = catalogue.build(name, pose_spec(TRACK), small)
         made: list[Any] = []
         for report in fit(built, streamed(lake), train, None, budget, 0, resume=state):
+            assert isinstance(report, EpochReport)
             made.append((report.loss, report.validation, report.state))
             if report.epoch == upto:
                 break
