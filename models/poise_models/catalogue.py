@@ -6,6 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from poise_models.budget import Budget
+from poise_models.butterworth import Butterworth, ButterworthConfig
+from poise_models.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.errors import ConfigError, UnknownRefinerError
 from poise_models.filters import (
     Gaussian1d,
@@ -17,9 +19,12 @@ from poise_models.filters import (
     SavitzkyGolay,
     SavitzkyGolayConfig,
 )
+from poise_models.gfpose import GFPose, GFPoseConfig
+from poise_models.hanet import HANet, HANetConfig
 from poise_models.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
 from poise_models.refiner import PoseSpec, Refiner, WindowRefiner
 from poise_models.smoothnet import SmoothNet, SmoothNetConfig
+from poise_models.synsp import SynSP, SynSPConfig
 from poise_models.synspp import SynSPP, SynSPPConfig
 
 _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
@@ -31,7 +36,12 @@ _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
         (OneEuro, OneEuroConfig),
         (Gaussian1d, Gaussian1dConfig),
         (SavitzkyGolay, SavitzkyGolayConfig),
+        (Butterworth, ButterworthConfig),
+        (GFPose, GFPoseConfig),
         (SmoothNet, SmoothNetConfig),
+        (DeciWatch, DeciWatchConfig),
+        (HANet, HANetConfig),
+        (SynSP, SynSPConfig),
         (SynSPP, SynSPPConfig),
     )
 }

@@ -1,17 +1,26 @@
 """The classical filters of the paper's comparison, at their published settings, and the input row.
 
-All of them smooth every coordinate by itself, along time, in the units of the track.
+All of them smooth every coordinate by itself, along time, in the units of the track. Joints that
+were not seen (NaN) are first interpolated in time; frames that are missing, or come at uneven times
+(``times_F``), are filtered by their true times.
 """
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 from torch import Tensor
 
 from poise_models.errors import ConfigError
+from poise_models.gaps import elapsed, filled, regular
+from poise_models.irregular import gaussian_at, savgol_at
 from poise_models.refiner import PoseSpec, SequenceRefiner
+
+Cutoff = TypeVar("Cutoff", float, NDArray[np.float32])
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Input(SequenceRefiner):
     def __init__(self, spec: PoseSpec, config: InputConfig) -> None:
         super().__init__(spec, config)
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Return (F, C) unchanged."""
         return detected_FC
 
@@ -47,7 +56,12 @@ class OneEuroConfig:
 
 
 class OneEuro(SequenceRefiner):
-    """One-Euro: a causal low-pass whose cutoff rises with speed. The first frame passes through."""
+    """One-Euro: a causal low-pass whose cutoff rises with speed. The first frame passes through.
+
+    The speed is measured from the filtered previous frame, and of 3D poses relative to their root,
+    as in the published comparison: a walking person's hand is not fast because the person is. The
+    root is filtered by itself and put back. For the linear filters that makes no difference.
+    """
 
     name = "oneeuro"
     title = "One-Euro"
@@ -56,22 +70,36 @@ class OneEuro(SequenceRefiner):
     def __init__(self, spec: PoseSpec, config: OneEuroConfig) -> None:
         super().__init__(spec, config)
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C) forward in time, all coordinates at once."""
+        raw_FC = filled(detected_FC, times_F)
+        steps_F = np.diff(elapsed(len(raw_FC), times_F))
+        if not self.spec.centre:
+            return self._smooth(raw_FC, steps_F)
+        raw_FJD = raw_FC.unflatten(-1, (self.spec.joints, self.spec.dims))
+        root_F1D = raw_FJD[:, list(self.spec.roots)].mean(dim=1, keepdim=True)
+        apart_FC = torch.cat([raw_FJD - root_F1D, root_F1D], dim=1).flatten(1)
+        smooth_FJD = self._smooth(apart_FC, steps_F).unflatten(-1, (-1, self.spec.dims))
+        together_FJD: Tensor = smooth_FJD[:, :-1] + smooth_FJD[:, -1:]
+        return together_FJD.flatten(1)
+
+    def _smooth(self, raw_FC: Tensor, steps_F: NDArray[np.float64]) -> Tensor:
+        # NumPy: on one frame's numbers a call costs a third of what it does in torch.
         config = self.config
-        derivative_gain = _gain(torch.tensor(config.derivative_cutoff))
-        smooth, speed = detected_FC[0], torch.zeros_like(detected_FC[0])
-        frames = [smooth]
-        for frame in detected_FC[1:]:
-            speed = speed + derivative_gain * (frame - smooth - speed)
-            gain = _gain(config.min_cutoff + config.beta * speed.abs())
-            smooth = smooth + gain * (frame - smooth)
-            frames.append(smooth)
-        return torch.stack(frames)
+        frames = raw_FC.numpy(force=True).copy()
+        smooth, speed = frames[0], np.zeros_like(frames[0])
+        for frame, step in zip(frames[1:], steps_F.tolist(), strict=True):
+            speed = speed + _gain(config.derivative_cutoff, step) * (
+                (frame - smooth) / step - speed
+            )
+            gain = _gain(config.min_cutoff + config.beta * np.abs(speed), step)
+            frame[:] = smooth + gain * (frame - smooth)
+            smooth = frame
+        return torch.from_numpy(frames).to(raw_FC)
 
 
-def _gain(cutoff: Tensor) -> Tensor:
-    ratio = 2 * torch.pi * cutoff
+def _gain(cutoff: Cutoff, step: float) -> Cutoff:
+    ratio = 2 * np.pi * step * cutoff
     return ratio / (ratio + 1)
 
 
@@ -101,23 +129,31 @@ class Gaussian1d(SequenceRefiner):
     def __init__(self, spec: PoseSpec, config: Gaussian1dConfig) -> None:
         super().__init__(spec, config)
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C); in blocks, the frames after the last whole block stay as they are."""
-        block = self.config.block
-        if not block:
-            return gaussian(detected_FC, self.config.sigma)
-        whole = len(detected_FC) // block * block
-        if not whole:
-            return detected_FC
-        blocks = detected_FC[:whole].unflatten(0, (-1, block))
-        smooth = gaussian(blocks, self.config.sigma, axis=1).flatten(0, 1)
-        return torch.cat([smooth, detected_FC[whole:]])
+        raw_FC = filled(detected_FC, times_F)
+        block = self.config.block or len(raw_FC)
+        whole = len(raw_FC) // block * block
+        smooth_FC = gaussian(raw_FC[:whole], self.config.sigma, times_F, block)
+        return torch.cat([smooth_FC, raw_FC[whole:]])
 
 
-def gaussian(signal: Tensor, sigma: float, axis: int = 0) -> Tensor:
-    """Gaussian low-pass along one axis, mirrored at the ends."""
-    smooth = gaussian_filter1d(signal.numpy(force=True), sigma, axis=axis, mode="reflect")
-    return torch.from_numpy(smooth).to(signal)
+def gaussian(
+    signal_FC: Tensor, sigma: float, times_F: Tensor | None = None, block: int | None = None
+) -> Tensor:
+    """Gaussian low-pass, mirrored at the ends, of whole blocks of frames (all of them by default).
+
+    At uneven times, the weight of a frame is that of its distance in time.
+    """
+    if not len(signal_FC):
+        return signal_FC
+    blocks = signal_FC.numpy(force=True).reshape(-1, block or len(signal_FC), signal_FC.shape[1])
+    if times_F is None or regular(times_F):
+        smooth = gaussian_filter1d(blocks, sigma, axis=1, mode="reflect")
+    else:
+        times = elapsed(len(times_F), times_F)[: len(signal_FC)].reshape(blocks.shape[:2])
+        smooth = gaussian_at(times, blocks.astype(np.float64), sigma)
+    return torch.from_numpy(smooth).to(signal_FC).flatten(0, 1)
 
 
 @dataclass(frozen=True)
@@ -142,10 +178,15 @@ class SavitzkyGolay(SequenceRefiner):
     def __init__(self, spec: PoseSpec, config: SavitzkyGolayConfig) -> None:
         super().__init__(spec, config)
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C); a sequence too short for the polynomial stays as it is."""
-        window = min(self.config.window, len(detected_FC) - 1 + len(detected_FC) % 2)
-        if window <= self.config.order:
-            return detected_FC
-        smooth = savgol_filter(detected_FC.numpy(force=True), window, self.config.order, axis=0)
-        return torch.from_numpy(smooth).to(detected_FC)
+        raw_FC = filled(detected_FC, times_F)
+        raw, order = raw_FC.numpy(force=True), self.config.order
+        if not regular(times_F):
+            times = elapsed(len(raw), times_F)
+            smooth = savgol_at(times, raw.astype(np.float64), self.config.window, order)
+            return torch.from_numpy(smooth).to(detected_FC)
+        window = min(self.config.window, len(raw) - 1 + len(raw) % 2)
+        if window <= order:
+            return raw_FC
+        return torch.from_numpy(savgol_filter(raw, window, order, axis=0)).to(detected_FC)

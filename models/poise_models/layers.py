@@ -3,6 +3,8 @@
 Shape letters: B batch, L query tokens, M memory tokens, E width.
 """
 
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,7 +15,13 @@ NORM_EPS = 1e-6
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases, then dropout, residual and LayerNorm."""
+    """Multi-head attention without biases, then dropout, residual and LayerNorm.
+
+    Keys and values are never made. A head's scores are x Wq Wk' m', and its share of the output is
+    softmax(scores) m Wv Wo, so the products Wq Wk' and Wv Wo (E x E a head) do the work of all four
+    matrices: all heads read the memory as it is, in products large enough for a processor to
+    be fast at, where heads of 64 numbers by 8 tokens are not.
+    """
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -24,18 +32,42 @@ class Attention(nn.Module):
         self.out = nn.Linear(inner, width, bias=False)
         self.dropout = nn.Dropout(dropout)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self._kept: tuple[tuple[object, ...], tuple[Tensor, Tensor]] | None = None
 
     def forward(self, query_BLE: Tensor, memory_BME: Tensor) -> Tensor:
         """Attend from the query's tokens to the memory's: (B, L, E)."""
-        q = self.query(query_BLE).unflatten(-1, (self.heads, HEAD_WIDTH)).transpose(1, 2)
-        kv = self.key_value(memory_BME).unflatten(-1, (2, self.heads, HEAD_WIDTH))
-        k, v = kv.permute(2, 0, 3, 1, 4).unbind(0)
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, dropout_p=ATTENTION_DROPOUT if self.training else 0.0
-        )
-        out = self.out(mixed.transpose(1, 2).flatten(2))
+        batch, length, width = query_BLE.shape
+        score_EHE, out_HEE = self._products()
+        asked = (query_BLE.reshape(-1, width) @ score_EHE).view(batch, length * self.heads, width)
+        weights = torch.bmm(asked, memory_BME.transpose(1, 2)).softmax(-1)
+        weights = functional.dropout(weights, ATTENTION_DROPOUT, self.training)
+        mixed = torch.bmm(weights, memory_BME).view(batch * length, self.heads * width)
+        out = (mixed @ out_HEE).view(batch, length, width)
         normed: Tensor = self.norm(query_BLE + self.dropout(out))
         return normed
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and use; optimisers change weights in ways nobody notices."""
+        self._kept = None
+        return super().train(mode)
+
+    def _products(self) -> tuple[Tensor, Tensor]:
+        """The two products of weights, kept for as long as the weights stay what they are."""
+        matrices = (self.query.weight, self.key_value.weight, self.out.weight)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.is_autocast_enabled():
+            return self._multiplied()
+        seen = tuple((weight.data_ptr(), weight._version, weight.dtype) for weight in matrices)
+        if self._kept is None or self._kept[0] != seen:
+            self._kept = seen, self._multiplied()
+        return self._kept[1]
+
+    def _multiplied(self) -> tuple[Tensor, Tensor]:
+        width = self.query.in_features
+        query = self.query.weight.view(self.heads, HEAD_WIDTH, width)
+        key, value = self.key_value.weight.view(2, self.heads, HEAD_WIDTH, width).unbind(0)
+        out = self.out.weight.view(width, self.heads, HEAD_WIDTH).permute(1, 2, 0)
+        score = torch.bmm(query.transpose(1, 2), key).transpose(0, 1).reshape(width, -1)
+        return score * HEAD_WIDTH**-0.5, torch.bmm(value.transpose(1, 2), out).view(-1, width)
 
 
 class FeedForward(nn.Module):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from poise_models.errors import ConfigError
 from poise_models.filters import gaussian
+from poise_models.gaps import filled
 from poise_models.refiner import PoseSpec, SequenceRefiner
 
 
@@ -55,7 +56,7 @@ class Offset(SequenceRefiner):
             difference_FC = joints.reshape(difference_FC.shape)
         self.offset_C = difference_FC.mean(dim=0).float()
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Take the offset off (F, C)."""
         return detected_FC - self.offset_C
 
@@ -67,6 +68,7 @@ class OffsetGaussian(Offset):
     title = "Offset + Gaussian"
     config: OffsetGaussianConfig
 
-    def filter(self, detected_FC: Tensor) -> Tensor:
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Take the offset off (F, C) and smooth it."""
-        return gaussian(super().filter(detected_FC), self.config.sigma)
+        raw_FC = filled(super().filter(detected_FC), times_F)
+        return gaussian(raw_FC, self.config.sigma, times_F)

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from poise_models.budget import Budget
-from poise_models.errors import ShapeError
-from poise_models.windows import overlap_add, unfold, window_count
+from poise_models.errors import ConfigError, ShapeError
+from poise_models.windows import overlap_add, unfold, window_count, window_starts
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,27 @@ class Clip:
     """One sequence as a refiner receives it, in the units its track stores.
 
     Attributes:
-        detected_FC: the estimator's output, (F, C) float32, finite.
+        detected_FC: the estimator's output, (F, C) float32, finite; NaN where a joint was not seen
+            is for smoothing filters alone, which fill it (`poise_models.gaps.filled`).
         windows_NTC: overlapping windows whose frames disagree (the paper's per-window noise);
             None means the windows of ``detected_FC``.
         neighbours_NTC: per window the pose found in the PVD, already in the window's frame;
             None means retrieval was unavailable.
         distances_N: its squared L2 distance in embedding space.
+        times_F: frame numbers, increasing, fractions allowed, best float64; None where no frame is
+            missing. Filters go by them; networks know frames in order only.
+        neighbours_NKTC: per window several poses found in the PVD, best first, for refiners that
+            read more than one; None as above.
+        distances_NK: their squared L2 distances.
     """
 
     detected_FC: Tensor
     windows_NTC: Tensor | None = None
     neighbours_NTC: Tensor | None = None
     distances_N: Tensor | None = None
+    times_F: Tensor | None = None
+    neighbours_NKTC: Tensor | None = None
+    distances_NK: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -90,12 +99,18 @@ class Refined:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training windows: detected, truth and neighbour (B, T, C), squared distance (B,)."""
+    """Training windows: detected, truth and neighbour (B, T, C), squared distance (B,).
+
+    Several views of a moment are (B, V, T, C). ``neighbours_BKTC`` and ``distances_BK`` are there
+    for refiners that read several neighbours of a window, best first.
+    """
 
     detected_BTC: Tensor
     truth_BTC: Tensor
     neighbour_BTC: Tensor
     distance_B: Tensor
+    neighbours_BKTC: Tensor | None = None
+    distances_BK: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +149,13 @@ class Refiner(nn.Module):
                 f"{self.name} was built for {self.spec.joints} joints x {self.spec.dims} = "
                 f"{self.spec.channels} numbers a frame, and got a clip of shape {shape}"
             )
+        times = clip.times_F
+        if times is None:
+            return
+        if times.shape != shape[:1] or not (times.isfinite().all() and (times.diff() > 0).all()):
+            raise ShapeError(
+                f"{self.name}: times_F must be {shape[0]} frame numbers, each above the last"
+            )
 
     @abstractmethod
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
@@ -144,8 +166,8 @@ class SequenceRefiner(Refiner):
     """A refiner that sees one whole sequence at a time."""
 
     @abstractmethod
-    def filter(self, detected_FC: Tensor) -> Tensor:
-        """Map (F, C) to (F, C)."""
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
+        """Map (F, C) to (F, C); ``times_F`` are frame numbers where frames are missing."""
 
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
         """Filter every clip; disagreeing windows are averaged first, as the paper's input row."""
@@ -155,7 +177,7 @@ class SequenceRefiner(Refiner):
             sequence = clip.detected_FC
             if clip.windows_NTC is not None:
                 sequence = overlap_add(clip.windows_NTC, len(sequence))
-            refined.append(Refined(self.filter(sequence)))
+            refined.append(Refined(self.filter(sequence, clip.times_F)))
         return refined
 
 
@@ -164,11 +186,17 @@ class WindowRefiner(Refiner):
 
     learns = True
     #: Whether `forward` looks at the neighbour; retrieval is skipped where it does not.
-    uses_neighbours: ClassVar[bool] = False
+    uses_neighbours: bool = False
+    #: How many of them it reads at once: `Clip.neighbours_NKTC` where more than one.
+    neighbours: int = 1
     #: How its authors trained it.
     published: ClassVar[Budget] = Budget()
     #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.
     chunk: ClassVar[int] = 256
+    #: Frames between windows in `refine`: a larger stride costs as much less, and smoothness.
+    stride: int = 1
+    #: Of the matrix products in `refine`; weights, inputs and averages stay float32.
+    dtype: torch.dtype = torch.float32
 
     def __init__(self, spec: PoseSpec, config: Any, window: int) -> None:
         super().__init__(spec, config)
@@ -199,6 +227,8 @@ class WindowRefiner(Refiner):
         windows = clip.windows_NTC
         if windows is None:
             windows = unfold(clip.detected_FC, self.window)
+        if self.neighbours > 1:
+            return windows, *self._several(clip, windows)
         if clip.neighbours_NTC is None or clip.distances_N is None:
             return windows, windows, windows.new_ones(len(windows))
         if len(clip.neighbours_NTC) != window_count(len(clip.detected_FC), self.window):
@@ -206,6 +236,23 @@ class WindowRefiner(Refiner):
                 f"{len(clip.neighbours_NTC)} neighbours for {len(windows)} windows of a clip"
             )
         return windows, clip.neighbours_NTC, clip.distances_N
+
+    def _several(self, clip: Clip, windows_NTC: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (len(windows_NTC), self.neighbours)
+        if clip.neighbours_NKTC is None or clip.distances_NK is None:
+            if clip.neighbours_NTC is not None:
+                raise ShapeError(
+                    f"{self.name} reads {self.neighbours} neighbours a window, and the clip has "
+                    "the nearest only (neighbours_NKTC is None)"
+                )
+            copies = windows_NTC[:, None].expand(-1, self.neighbours, -1, -1)
+            return copies, windows_NTC.new_ones(shape)
+        if clip.neighbours_NKTC.shape[:2] != shape:
+            raise ShapeError(
+                f"{self.name} reads {self.neighbours} neighbours of each of {shape[0]} windows, "
+                f"and the clip has {tuple(clip.neighbours_NKTC.shape[:2])}"
+            )
+        return clip.neighbours_NKTC, clip.distances_NK
 
     @torch.inference_mode()
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
@@ -215,19 +262,32 @@ class WindowRefiner(Refiner):
         """
         if not clips:
             return []
-        self.eval()
-        inputs = [self._padded(clip) for clip in clips]
-        counts = [len(windows) for windows, _, _ in inputs]
+        if self.training:
+            self.eval()
+        inputs = [self._chosen(clip) for clip in clips]
+        counts = [len(columns[0]) for columns in inputs]
         columns = [torch.cat(column).split(self.chunk) for column in zip(*inputs, strict=True)]
         device, home = next(self.parameters()).device, clips[0].detected_FC.device
         chunks = zip(*columns, strict=True)
-        parts = [self(*(column.to(device) for column in chunk)) for chunk in chunks]
-        poses = torch.cat([part.poses_BTC for part in parts]).to(home).split(counts)
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            parts = [self(*(column.to(device) for column in chunk)) for chunk in chunks]
+        poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home).split(counts)
         frames = [len(clip.detected_FC) for clip in clips]
         qualities: list[Tensor | None] = [None] * len(clips)
         if parts[0].quality_BT is not None:
-            quality = torch.cat([part.quality_BT for part in parts]).to(home).split(counts)
-            qualities = [overlap_add(q, f) for q, f in zip(quality, frames, strict=True)]
+            quality = torch.cat([part.quality_BT.float() for part in parts]).to(home).split(counts)
+            averaged = zip(quality, frames, strict=True)
+            qualities = [overlap_add(q, f, self.stride) for q, f in averaged]
         return [
-            Refined(overlap_add(p, f), q) for p, f, q in zip(poses, frames, qualities, strict=True)
+            Refined(overlap_add(p, f, self.stride), q)
+            for p, f, q in zip(poses, frames, qualities, strict=True)
         ]
+
+    def _chosen(self, clip: Clip) -> tuple[Tensor, ...]:
+        if not 1 <= self.stride <= self.window:
+            raise ConfigError(f"{self.name}: stride must lie in 1 .. {self.window}")
+        columns = self._padded(clip)
+        if self.stride == 1:
+            return columns
+        starts_N = window_starts(len(clip.detected_FC), self.window, self.stride)
+        return tuple(column[starts_N.to(column.device)] for column in columns)

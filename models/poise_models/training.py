@@ -9,6 +9,7 @@ weights of one that was not.
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -202,20 +203,29 @@ class Trainer:
                 other.copy_(held)
 
     def _augmented(self, batch: Batch) -> Batch:
-        if not self.budget.scale and not self.budget.mirror:
-            return batch
-        poses_PBTC = torch.stack([batch.detected_BTC, batch.truth_BTC, batch.neighbour_BTC])
-        if self.budget.scale:
-            factor_B11 = 1 + self.budget.scale * (2 * self._draw(batch) - 1)
-            poses_PBTC = poses_PBTC * factor_B11
-        if self.budget.mirror and (mirror := self.network.spec.mirror) is not None:
-            swapped_B11 = self._draw(batch) < 0.5
-            poses_PBTC = torch.where(swapped_B11, mirror(poses_PBTC), poses_PBTC)
-        detected_BTC, truth_BTC, neighbour_BTC = poses_PBTC
-        return Batch(detected_BTC, truth_BTC, neighbour_BTC, batch.distance_B)
+        budget, mirror = self.budget, self.network.spec.mirror
+        factor_B = 1 + budget.scale * (2 * self._draw(batch) - 1) if budget.scale else None
+        swapped_B = self._draw(batch) < 0.5 if budget.mirror else None
+
+        def changed(poses: Tensor) -> Tensor:
+            every = (-1, *[1] * (poses.dim() - 1))
+            if factor_B is not None:
+                poses = poses * factor_B.view(every)
+            if swapped_B is not None and mirror is not None:
+                poses = torch.where(swapped_B.view(every), mirror(poses), poses)
+            return poses
+
+        several = batch.neighbours_BKTC
+        return replace(
+            batch,
+            detected_BTC=changed(batch.detected_BTC),
+            truth_BTC=changed(batch.truth_BTC),
+            neighbour_BTC=changed(batch.neighbour_BTC),
+            neighbours_BKTC=None if several is None else changed(several),
+        )
 
     def _draw(self, batch: Batch) -> Tensor:
-        size = (len(batch.distance_B), 1, 1)
+        size = len(batch.distance_B)
         return torch.rand(size, generator=self._generator, device=self.device)
 
     def _set_learning_rate(self) -> None:

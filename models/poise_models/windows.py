@@ -7,9 +7,15 @@ import torch
 from torch import Tensor
 
 
-def window_count(frames: int, length: int) -> int:
-    """Windows of stride 1 over a sequence; a sequence shorter than a window gives one."""
-    return max(frames - length + 1, 1)
+def window_count(frames: int, length: int, stride: int = 1) -> int:
+    """Windows over a sequence; a sequence shorter than a window gives one."""
+    return -(-max(frames - length, 0) // stride) + 1
+
+
+def window_starts(frames: int, length: int, stride: int) -> Tensor:
+    """First frames (N,) of windows a stride apart; the last one moves back to the last frame."""
+    starts_N = torch.arange(window_count(frames, length, stride)) * stride
+    return starts_N.clamp(max=max(frames - length, 0))
 
 
 def unfold(sequence_FC: Tensor, length: int) -> Tensor:
@@ -31,21 +37,24 @@ def unfold(sequence_FC: Tensor, length: int) -> Tensor:
     return sequence_FC.unfold(0, length, 1).transpose(1, 2)
 
 
-def overlap_add(windows_NTC: Tensor, frames: int) -> Tensor:
+def overlap_add(windows_NTC: Tensor, frames: int, stride: int = 1) -> Tensor:
     """SWAA: every frame is the plain mean of all windows that cover it (paper, Fig. 5).
 
     T shifted additions, so O(N T C) and exact for every length, also below 2 T - 1 frames, where
     the convolution of the paper's code averages the wrong windows.
 
     Args:
-        windows_NTC: (N, T, C), window n covers frames n .. n + T - 1. A (N, T) tensor of one
+        windows_NTC: (N, T, C), window n begins where `window_starts` says. A (N, T) tensor of one
             number per frame works too.
         frames: F of the sequence; frames beyond it are padding and are cut off.
+        stride: frames between windows, at most T.
 
     Returns:
         (F, C), or (F,) for (N, T) input.
     """
     windows, length = windows_NTC.shape[:2]
+    if stride > 1:
+        return _scattered(windows_NTC, window_starts(frames, length, stride))[:frames]
     shape = (windows + length - 1, *windows_NTC.shape[2:])
     total = windows_NTC.new_zeros(shape)
     for offset in range(length):
@@ -55,3 +64,14 @@ def overlap_add(windows_NTC: Tensor, frames: int) -> Tensor:
     cover = torch.minimum(frame, last - frame).clamp(max=min(windows, length) - 1) + 1
     mean = total / cover.to(total.dtype).reshape(-1, *[1] * (total.dim() - 1))
     return mean[:frames]
+
+
+def _scattered(windows_NTC: Tensor, starts_N: Tensor) -> Tensor:
+    length = windows_NTC.shape[1]
+    starts_N = starts_N.to(windows_NTC.device)
+    total = windows_NTC.new_zeros((int(starts_N[-1]) + length, *windows_NTC.shape[2:]))
+    cover = total.new_zeros(len(total))
+    for offset in range(length):
+        total.index_add_(0, starts_N + offset, windows_NTC[:, offset])
+        cover.index_add_(0, starts_N + offset, cover.new_ones(len(starts_N)))
+    return total / cover.reshape(-1, *[1] * (total.dim() - 1))

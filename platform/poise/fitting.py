@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from poise.loading import PoseBank, TrackSplit, retrieves
+from poise.loading import PoseBank, TrackSplit, clips_for, retrieves
 from poise.metrics import Scores, pool
 from poise.scoring import evaluate
 from poise.streaming import StreamedSplit
@@ -96,7 +96,8 @@ def fit(
         yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
         return
     refiner.to(device)
-    windows = train.windows(refiner.window, bank if retrieves(refiner) else None, device)
+    bank_used = bank if retrieves(refiner) else None
+    windows = train.windows(refiner.window, bank_used, device, refiner.neighbours)
     trainer = Trainer(refiner, windows, budget, seed)
     refiner.start_from(_mean_offset(refiner, train))
     if resume:
@@ -137,7 +138,7 @@ def _validate(
         return None
     evaluation = evaluate(
         refiner,
-        validation.clips(bank if retrieves(refiner) else None),
+        clips_for(refiner, validation, bank),
         validation.truths(),
         validation.names,
         validation.track,

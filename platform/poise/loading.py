@@ -5,7 +5,6 @@ loops over windows in Python.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Self
 
@@ -18,11 +17,24 @@ from poise import lake as lakes
 from poise.errors import LakeError
 from poise.listing import Listing
 from poise.parts import read_part, row_group_sizes
+from poise.posebank import Neighbours, PoseBank, accompany, lake_windows, offsets, ranges
 from poise.storage import Location
 from poise.tracks import Noise, Track
 from poise_models.refiner import Batch, Clip, Refiner, WindowRefiner
 from poise_models.windows import unfold
-from poise_retrieval.framing import bring_into_frame
+
+__all__ = [
+    "Neighbours",
+    "PoseBank",
+    "TrackSplit",
+    "TrainingWindows",
+    "detect",
+    "draw_noise",
+    "lake_windows",
+    "load_split",
+    "read_neighbours",
+    "retrieves",
+]
 
 
 @dataclass(frozen=True)
@@ -85,9 +97,9 @@ class TrackSplit:
         """Some sequences, by number."""
         row_S = torch.tensor(rows, dtype=torch.long)
         length_S = self.lengths_S[row_S]
-        frame_F = _ranges(self.offsets_S[row_S], length_S)
+        frame_F = ranges(self.offsets_S[row_S], length_S)
         windows_S = lake_windows(self.lengths_S)
-        window_N = _ranges((windows_S.cumsum(0) - windows_S)[row_S], windows_S[row_S])
+        window_N = ranges((windows_S.cumsum(0) - windows_S)[row_S], windows_S[row_S])
         ids, distances = self.neighbour_ids_NK, self.neighbour_distances_NK
         return type(self)(
             track=self.track,
@@ -96,152 +108,71 @@ class TrackSplit:
             cameras=[self.cameras[row] for row in rows],
             takes=[self.takes[row] for row in rows],
             sequence_ids_S=self.sequence_ids_S[row_S],
-            offsets_S=_offsets(length_S),
+            offsets_S=offsets(length_S),
             detected_FC=self.detected_FC[frame_F],
             truth_FC=None if self.truth_FC is None else self.truth_FC[frame_F],
             neighbour_ids_NK=None if ids is None else ids[window_N],
             neighbour_distances_NK=None if distances is None else distances[window_N],
         )
 
-    def windows(self, length: int, bank: "PoseBank | None", device: str) -> "TrainingWindows":
+    def windows(
+        self, length: int, bank: "PoseBank | None", device: str, neighbours: int = 1
+    ) -> "TrainingWindows":
         """Its training windows, resident on a device."""
-        return TrainingWindows(self, length, bank, device)
+        return TrainingWindows(self, length, bank, device, neighbours)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All frames, detected and truth (F, C), in one piece."""
         yield self.detected_FC, self.truth
 
-    def clips(self, bank: "PoseBank | None") -> list[Clip]:
-        """All sequences as a refiner wants them, each window with its nearest neighbour."""
+    def clips(self, bank: "PoseBank | None", neighbours: int = 1) -> list[Clip]:
+        """All sequences as a refiner wants them, each window with its nearest neighbour, or more.
+
+        Raises:
+            LakeError: the lake does not have so many neighbours of a window.
+        """
         detected = self.detected()
         if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
             return [Clip(one) for one in detected]
         counts = lake_windows(self.lengths_S).tolist()
-        ids = self.neighbour_ids_NK[:, 0].split(counts)
-        distances = self.neighbour_distances_NK[:, 0].split(counts)
-        return [
-            Clip(one, None, *bank.neighbours(unfold(one, lakes.WINDOW), ids_N, distances_N))
-            for one, ids_N, distances_N in zip(detected, ids, distances, strict=True)
-        ]
-
-
-class PoseBank:
-    """The poses behind a PVD: the truth windows of the train split, by window id."""
-
-    def __init__(self, train: TrackSplit) -> None:
-        self._keep(train.track, train.truth, train.sequence_ids_S, train.offsets_S)
-
-    @classmethod
-    def read(cls, track: Track, train: Listing) -> Self:
-        """Read the poses from the lake, without the detections that come with a `TrackSplit`."""
-        everyone_S = train.of_subjects(None)
-        bank = cls.__new__(cls)
-        truth_FC = train.frames(everyone_S, ("truth",))["truth"]
-        offsets_S = _offsets(torch.from_numpy(train.frames_S))
-        bank._keep(track, truth_FC, torch.from_numpy(train.ids_S), offsets_S)
-        return bank
-
-    def _keep(self, track: Track, truth_FC: Tensor, ids_S: Tensor, offsets_S: Tensor) -> None:
-        self.track = track
-        self.truth_FC = truth_FC
-        order = ids_S.argsort()
-        self.ids_S = ids_S[order]
-        self.first_S = offsets_S[:-1][order]
-        self.last_S = offsets_S[1:][order] - 1
-
-    def windows(self, ids_B: Tensor) -> Tensor:
-        """Truth windows (B, T, C) by window id, as they were captured."""
-        row_B = torch.searchsorted(self.ids_S, ids_B >> lakes.START_BITS).clamp(
-            max=len(self.ids_S) - 1
+        nearest = Neighbours(self.neighbour_ids_NK, self.neighbour_distances_NK).best(neighbours)
+        rows = zip(
+            detected, nearest.ids_NK.split(counts), nearest.distances_NK.split(counts), strict=True
         )
-        if not torch.equal(self.ids_S[row_B], ids_B >> lakes.START_BITS):
-            raise LakeError(
-                f"{self.track}: a neighbour's window is not in the lake's train split; "
-                "PVD and lake are from different ingests: run jobs/ingest.py --force"
-            )
-        start_B = self.first_S[row_B] + (ids_B & ((1 << lakes.START_BITS) - 1))
-        frame_BT = start_B[:, None] + torch.arange(lakes.WINDOW, device=ids_B.device)
-        return self.truth_FC[torch.minimum(frame_BT, self.last_S[row_B, None])]
-
-    def neighbours(
-        self, detected_BTC: Tensor, ids_B: Tensor, distances_B: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Neighbours brought into the detected windows' frame, and their distances.
-
-        One similarity over all T x J points of a window (3D, 2D); SMPL rotations stay as they are.
-        A window without a neighbour gets itself, at distance 1.
-
-        Args:
-            detected_BTC: (B, T, C).
-            ids_B: window ids, -1 where there is none.
-            distances_B: squared L2 distances.
-
-        Returns:
-            (B, T, C) and (B,).
-        """
-        found_B = ids_B >= 0
-        windows_BTC = self.windows(torch.where(found_B, ids_B, self.ids_S[0] << lakes.START_BITS))
-        windows_BTC = bring_into_frame(windows_BTC, detected_BTC, self.track.representation)
-        windows_BTC = torch.where(found_B[:, None, None], windows_BTC, detected_BTC)
-        return windows_BTC, torch.where(found_B, distances_B, 1.0)
-
-    def to(self, device: str) -> Self:
-        """The same bank on a device."""
-        moved = copy(self)
-        for name in ("truth_FC", "ids_S", "first_S", "last_S"):
-            setattr(moved, name, getattr(self, name).to(device))
-        return moved
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Neighbours of N windows, best first: ids (-1 where there is none), squared distances."""
-
-    ids_NK: Tensor
-    distances_NK: Tensor
-
-    def of_windows(self, frames_S: Tensor, count_S: Tensor) -> Self:
-        """From the rows of the lake's windows table to the first ``count_S`` windows of each.
-
-        Sequences shorter than a window have one row in the table, and no training window.
-        """
-        windows_S = lake_windows(frames_S)
-        row_N = _ranges(windows_S.cumsum(0) - windows_S, count_S)
-        return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
-
-    def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Take one neighbour a window: the nearest with probability 1/2, else another."""
-        ids_BK = self.ids_NK[index_B]
-        rank_B = _draw_rank(ids_BK, generator)
-        return (
-            ids_BK.gather(1, rank_B).squeeze(1),
-            self.distances_NK[index_B].gather(1, rank_B).squeeze(1),
-        )
-
-    def to(self, device: str) -> Self:
-        """The same on a device."""
-        return type(self)(self.ids_NK.to(device), self.distances_NK.to(device))
+        return [_clip(one, bank, ids_NK, distances_NK) for one, ids_NK, distances_NK in rows]
 
 
 class TrainingWindows:
     """Training windows of any length, resident on the device (a `WindowSource`)."""
 
     def __init__(
-        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+        self,
+        split: TrackSplit,
+        length: int,
+        bank: PoseBank | None,
+        device: str = "cpu",
+        neighbours: int = 1,
     ) -> None:
+        """Gather windows with one neighbour each, drawn anew every time, or the nearest several.
+
+        Raises:
+            LakeError: no sequence is long enough, or the lake has not so many neighbours.
+        """
         lengths_S = split.lengths_S
         count_S = (lengths_S - length + 1).clamp(min=0)
         if int(count_S.sum()) == 0:
             raise LakeError(f"{split.track}: no training sequence has {length} frames")
-        self.start_N = _ranges(split.offsets_S[:-1], count_S).to(device)
+        self.start_N = ranges(split.offsets_S[:-1], count_S).to(device)
         self.step_T = torch.arange(length, device=device)
         self.detected_FC = split.detected_FC.to(device)
         self.truth_FC = split.truth.to(device)
         self.track = split.track
+        self.several = neighbours > 1
         self.bank, self.neighbours = None, None
         if bank is not None and split.neighbour_ids_NK is not None:
             assert split.neighbour_distances_NK is not None  # noqa: S101
             rows = Neighbours(split.neighbour_ids_NK, split.neighbour_distances_NK)
+            rows = rows.for_training(neighbours)
             self.bank = bank.to(device)
             self.neighbours = rows.of_windows(lengths_S, count_S).to(device)
 
@@ -260,9 +191,8 @@ class TrainingWindows:
         detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
         if self.bank is None or self.neighbours is None:
             return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
-        ids_B, distance_B = self.neighbours.draw(index_B, generator)
-        found_BTC, distance_B = self.bank.neighbours(detected_BTC, ids_B, distance_B)
-        return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
+        near = self.neighbours
+        return accompany(detected_BTC, truth_BTC, self.bank, near, index_B, generator, self.several)
 
 
 def detect(
@@ -278,6 +208,13 @@ def retrieves(refiner: Refiner) -> bool:
     if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
         return False
     return refiner.window == lakes.WINDOW
+
+
+def clips_for(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> list[Clip]:
+    """All sequences of a split with as many neighbours as a refiner looks at."""
+    if not isinstance(refiner, WindowRefiner) or not retrieves(refiner):
+        return split.clips(None)
+    return split.clips(bank, refiner.neighbours)
 
 
 def load_split(
@@ -307,7 +244,7 @@ def load_split(
         cameras=[listing.cameras[row] for row in rows],
         takes=[listing.takes[row] for row in rows],
         sequence_ids_S=torch.from_numpy(listing.ids_S[wanted_S]),
-        offsets_S=_offsets(torch.from_numpy(listing.frames_S[wanted_S])),
+        offsets_S=offsets(torch.from_numpy(listing.frames_S[wanted_S])),
         detected_FC=poses["detected"],
         truth_FC=poses.get("truth"),
         neighbour_ids_NK=ids,
@@ -346,11 +283,6 @@ def read_neighbours(
     return Neighbours(torch.from_numpy(ids_NK), torch.from_numpy(distances_NK))
 
 
-def lake_windows(lengths_S: Tensor) -> Tensor:
-    """Rows a sequence has in the lake's windows table: one at least."""
-    return (lengths_S - lakes.WINDOW).clamp(min=0) + 1
-
-
 def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor:
     """Independent noise of a denoise track, of the shape of ``like``."""
     if noise.kind == "gaussian":
@@ -360,19 +292,17 @@ def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor
     return noise.scale * unit
 
 
-def _draw_rank(ids_BK: Tensor, generator: torch.Generator) -> Tensor:
-    batch, ranks = ids_BK.shape
-    coin_B = torch.rand(batch, generator=generator, device=ids_BK.device)
-    other_B = torch.randint(1, max(ranks, 2), (batch,), generator=generator, device=ids_BK.device)
-    rank_B = torch.where(coin_B < 0.5, 0, other_B).clamp(max=ranks - 1)[:, None]
-    return torch.where(ids_BK.gather(1, rank_B) >= 0, rank_B, 0)
-
-
-def _offsets(length_S: Tensor) -> Tensor:
-    return torch.cat([length_S.new_zeros(1), length_S.cumsum(0)])
-
-
-def _ranges(first_S: Tensor, count_S: Tensor) -> Tensor:
-    """Concatenate the ranges first .. first + count - 1."""
-    offset_N = torch.repeat_interleave(first_S - (count_S.cumsum(0) - count_S), count_S)
-    return offset_N + torch.arange(len(offset_N), device=first_S.device)
+def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:
+    windows_NTC = unfold(detected_FC, lakes.WINDOW)
+    if ids_NK.shape[1] == 1:
+        return Clip(
+            detected_FC, None, *bank.neighbours(windows_NTC, ids_NK[:, 0], distances_NK[:, 0])
+        )
+    found_NKTC, distances_NK = bank.several(windows_NTC, ids_NK, distances_NK)
+    return Clip(
+        detected_FC,
+        neighbours_NTC=found_NKTC[:, 0],
+        distances_N=distances_NK[:, 0],
+        neighbours_NKTC=found_NKTC,
+        distances_NK=distances_NK,
+    )

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from poise.errors import LakeError
-from poise.loading import TrackSplit
+from poise.loading import TrackSplit, detect
+from poise_models.refiner import Batch, Clip
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +113,25 @@ class MultiView:
         others = [other for other in range(len(self.cameras)) if other != place]
         return self._only(others), self._only([place])
 
+    def windows(self, length: int, device: str = "cpu") -> "MultiViewTraining":
+        """Its training windows, resident on a device; raise `LakeError` without ground truth."""
+        return MultiViewTraining(self, length, device)
+
+    def clips(self) -> list[list[Clip]]:
+        """Each take as clips of all views, in the order of the cameras and of one length."""
+        return [[Clip(one) for one in views] for views in self._cut(self.split.detected_FC)]
+
+    def truths(self) -> list[list[Tensor]]:
+        """Ground truth of `clips`, (F, C) each; raise `LakeError` where there is none."""
+        return self._cut(self.split.truth)
+
+    def _cut(self, poses_FC: Tensor) -> list[list[Tensor]]:
+        first_MN = self.split.offsets_S[:-1][self.rows_MN].tolist()
+        return [
+            [poses_FC[first : first + length] for first in first_N]
+            for first_N, length in zip(first_MN, self.lengths_M.tolist(), strict=True)
+        ]
+
     def _only(self, places: Sequence[int]) -> Self:
         cameras = tuple(self.cameras[place] for place in places)
         return replace(self, cameras=cameras, rows_MN=self.rows_MN[:, list(places)])
@@ -144,6 +164,32 @@ class MultiViewWindows:
         frame_BNT = self.start_IN[index_B][..., None] + self.step_T
         truth_FC = self.truth_FC
         return Views(self.detected_FC[frame_BNT], None if truth_FC is None else truth_FC[frame_BNT])
+
+
+class MultiViewTraining:
+    """Training windows of all views of a moment (a `WindowSource`), without neighbours."""
+
+    def __init__(self, views: MultiView, length: int, device: str = "cpu") -> None:
+        if views.split.truth_FC is None:
+            raise LakeError(f"{views.split.track}: training needs ground truth, and there is none")
+        self.track = views.split.track
+        self.moments = MultiViewWindows(views, length, device)
+
+    def __len__(self) -> int:
+        """Number of windows; each has all views."""
+        return len(self.moments)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return the window numbers of an epoch, shuffled, (N,)."""
+        return torch.randperm(len(self), generator=generator, device=generator.device)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Gather windows by number, (B, V, T, C); noise is drawn anew every time, for each view."""
+        views = self.moments.batch(index_B)
+        assert views.truth_BNTC is not None  # noqa: S101  (looked at when it was built)
+        detected_BVTC = detect(views.detected_BNTC, views.truth_BNTC, self.track, generator)
+        alone_B = detected_BVTC.new_ones(len(index_B))
+        return Batch(detected_BVTC, views.truth_BNTC, detected_BVTC, alone_B)
 
 
 def _by_take(split: TrackSplit) -> dict[str, dict[str, int]]:

@@ -18,7 +18,8 @@ from torch import Tensor
 from poise import lake as lakes
 from poise.errors import LakeError
 from poise.listing import Group, Listing
-from poise.loading import Neighbours, PoseBank, detect, lake_windows, read_neighbours
+from poise.loading import detect, read_neighbours
+from poise.posebank import Neighbours, PoseBank, accompany, lake_windows
 from poise.storage import Location
 from poise.tracks import Track
 from poise_models.refiner import Batch
@@ -72,9 +73,11 @@ class StreamedSplit:
                 f"least {2 * size / 2**30:.2g} GiB, or train a refiner without neighbours"
             )
 
-    def windows(self, length: int, bank: PoseBank | None, device: str) -> "StreamedWindows":
+    def windows(
+        self, length: int, bank: PoseBank | None, device: str, neighbours: int = 1
+    ) -> "StreamedWindows":
         """Return its training windows."""
-        return StreamedWindows(self, length, bank, device)
+        return StreamedWindows(self, length, bank, device, neighbours)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Read all frames once, detected and truth (F, C), a row group at a time."""
@@ -98,7 +101,12 @@ class StreamedWindows:
     """Training windows of any length, read from the lake in the order of the epoch."""
 
     def __init__(
-        self, split: StreamedSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+        self,
+        split: StreamedSplit,
+        length: int,
+        bank: PoseBank | None,
+        device: str = "cpu",
+        neighbours: int = 1,
     ) -> None:
         """List the windows; nothing is read before the first batch.
 
@@ -115,10 +123,11 @@ class StreamedWindows:
         self._ends_S = count_S.cumsum(0)
         self._counts_S = count_S
         self._step_T = torch.arange(length, device=device)
+        self._several = neighbours > 1
         budget = split.memory_bytes
         self.bank, self._neighbours = None, None
         if bank is not None and lakes.read_manifest(split.lake, split.track).pvd is not None:
-            self._neighbours = self._resident(split, bank, count_S)
+            self._neighbours = self._resident(split, bank, count_S, neighbours)
             self.bank = bank.to(device)
             budget -= _size(bank, self._neighbours)
         self._pool_bytes = budget // 3
@@ -159,15 +168,18 @@ class StreamedWindows:
         detected_BTC = detect(detected_BTC, truth_BTC, self.track, generator)
         if self.bank is None or self._neighbours is None:
             return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
-        ids_B, distance_B = self._neighbours.draw(index_B.to(self.device), generator)
-        found_BTC, distance_B = self.bank.neighbours(detected_BTC, ids_B, distance_B)
-        return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
+        here_B, near = index_B.to(self.device), self._neighbours
+        return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator, self._several)
 
-    def _resident(self, split: StreamedSplit, bank: PoseBank, count_S: Tensor) -> Neighbours:
+    def _resident(
+        self, split: StreamedSplit, bank: PoseBank, count_S: Tensor, count: int
+    ) -> Neighbours:
         manifest = lakes.read_manifest(split.lake, split.track)
         found = read_neighbours(split.lake, manifest, "train", self._listing, self._wanted_S)
         frames_S = torch.from_numpy(self._listing.frames_S[self._wanted_S])
-        neighbours = found.of_windows(frames_S, count_S[torch.from_numpy(self._wanted_S)])
+        neighbours = found.for_training(count).of_windows(
+            frames_S, count_S[torch.from_numpy(self._wanted_S)]
+        )
         split.check_neighbours_fit(_size(bank, neighbours))
         return neighbours.to(self.device)
 

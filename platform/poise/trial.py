@@ -15,7 +15,7 @@ from poise.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpo
 from poise.errors import PlanError, PoiseError
 from poise.fitting import EpochReport, Pause, fit
 from poise.listing import Listing
-from poise.loading import PoseBank, TrackSplit, load_split, retrieves
+from poise.loading import PoseBank, TrackSplit, clips_for, load_split, retrieves
 from poise.metrics import Scores
 from poise.plan import TrialSpec
 from poise.records import Epoch, Result, TrialFolder, now_ms
@@ -129,7 +129,7 @@ class _Data:
         self.bank = self.whole.bank() if retrieves(_fresh(spec, self)) else None
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
-        clips = split.clips(self.bank if retrieves(refiner) else None)
+        clips = clips_for(refiner, split, self.bank)
         return evaluate(refiner, clips, split.truths(), split.names, self.track, seed)
 
     def input_scores(self) -> tuple[float, float]:

@@ -2,17 +2,28 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
+from poise.datasets import FILES_VARIABLE
 from poise.errors import LakeError
 from poise.loading import TrackSplit
 from poise.multiview import MultiView, MultiViewWindows
+from poise.raw import open_split
+from poise.raw.synthetic import Size, sequences
+from poise.sequences import PoseSequence
 from poise.tracks import Track
+from poise_models.budget import Budget
+from poise_models.refiner import PoseSpec
+from poise_models.synsp import SynSP, SynSPConfig
+from poise_models.training import Trainer
 
 TRACK = Track.parse("h36m/fcn/3D")
 Shot = tuple[str | None, str | None, int]  # take, camera, frames
@@ -148,3 +159,117 @@ def test_every_window_is_synchronous_and_inside_its_sequences(
     for numbers in number_INT[..., 0].int().tolist():
         assert [shots[number][1] for number in numbers] == ["a", "b", "c"]
         assert len({shots[number][0] for number in numbers}) == 1
+
+
+def split_of_sequences(rows: Sequence[PoseSequence]) -> TrackSplit:
+    detected, truth = (
+        [torch.from_numpy(poses) for poses in column if poses is not None]
+        for column in ([row.detected_FC for row in rows], [row.truth_FC for row in rows])
+    )
+    lengths_S = torch.tensor([len(poses) for poses in detected])
+    return TrackSplit(
+        track=TRACK,
+        names=[row.name for row in rows],
+        subjects=[row.subject for row in rows],
+        cameras=[row.camera for row in rows],
+        takes=[row.take for row in rows],
+        sequence_ids_S=torch.arange(len(rows)),
+        offsets_S=torch.cat([torch.zeros(1, dtype=torch.long), lengths_S.cumsum(0)]),
+        detected_FC=torch.cat(detected),
+        truth_FC=torch.cat(truth),
+        neighbour_ids_NK=None,
+        neighbour_distances_NK=None,
+    )
+
+
+def filmed(subjects: int) -> MultiView:
+    """Takes of made-up people whom four turned cameras see, each with noise of its own."""
+    chance = np.random.default_rng(0)
+    turns = [0.3, 1.4, 2.9, 4.2]
+    rows = []
+    for one in sequences("train", Size(subjects, 3, 40)):
+        assert one.truth_FC is not None
+        for camera, angle in enumerate(turns):
+            cos, sin = np.cos(angle), np.sin(angle)
+            turn = np.array([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
+            truth_FJ3 = one.truth_FC.reshape(-1, 17, 3) @ turn.T
+            noise = 0.05 * chance.standard_normal(truth_FJ3.shape)
+            rows.append(
+                PoseSequence(
+                    name=f"{one.name}/{camera}",
+                    subject=one.subject,
+                    camera=str(camera),
+                    action=one.action,
+                    fps=one.fps,
+                    detected_FC=(truth_FJ3 + noise).reshape(-1, 51).astype(np.float32),
+                    truth_FC=truth_FJ3.reshape(-1, 51).astype(np.float32),
+                    take=one.name,
+                )
+            )
+    return MultiView.of(split_of_sequences(rows))
+
+
+def network(views: int) -> SynSP:
+    torch.manual_seed(0)
+    small = SynSPConfig(
+        width=32, feed_forward=32, heads=1, layers=2, dropout=0.0, skip="low", views=views
+    )
+    return SynSP(PoseSpec(17, 3), small)
+
+
+def mean_error(poses: Sequence[Sequence[Tensor]], truths: Sequence[Sequence[Tensor]]) -> float:
+    apart = [
+        (one - truth).unflatten(-1, (17, 3)).norm(dim=-1).flatten()
+        for views, views_truth in zip(poses, truths, strict=True)
+        for one, truth in zip(views, views_truth, strict=True)
+    ]
+    return float(torch.cat(apart).mean())
+
+
+def test_training_on_four_views_makes_every_view_better() -> None:
+    train, test = filmed(2), filmed(1)
+    net = network(4)
+    budget = Budget(epochs=3, batch=32, learning_rate=2e-3, schedule="cosine")
+    trainer = Trainer(net, train.windows(8), budget, seed=0)
+    losses = []
+    while not trainer.done:
+        losses.append(trainer.epoch())
+    assert losses[-1] < losses[0]
+    takes, truths = test.clips(), test.truths()
+    refined = net.refine_views(takes)
+    detected = [[clip.detected_FC for clip in views] for views in takes]
+    poses = [[view.poses_FC for view in views] for views in refined]
+    assert [[one.shape for one in views] for views in poses] == [[(40, 51)] * 4] * 3
+    assert mean_error(poses, truths) < 0.8 * mean_error(detected, truths)
+    for take, views in zip(takes, refined, strict=True):
+        (alone,) = net.refine_views([take])
+        for a, b in zip(views, alone, strict=True):
+            torch.testing.assert_close(a.poses_FC, b.poses_FC, atol=1e-5, rtol=0)
+
+
+def test_clips_are_cut_to_the_shortest_view() -> None:
+    views = MultiView.of(split_of([("walk", "a", 10), ("walk", "b", 8), *TWO[2:]]))
+    assert [[len(clip.detected_FC) for clip in take] for take in views.clips()] == [[8, 8], [9, 9]]
+    assert torch.equal(views.truths()[0][1], views.clips()[0][1].detected_FC + 0.5)
+    with pytest.raises(LakeError, match="ground truth"):
+        MultiView.of(split_of(TWO, truth=False)).windows(8)
+
+
+@pytest.mark.parametrize("cameras", [2, 4])
+def test_real_cameras(cameras: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample = Path(__file__).resolve().parent.parent.parent / "sample"
+    monkeypatch.setenv(FILES_VARIABLE, str(sample / "pose2sim.toml"))
+    track = Track.parse("pose2sim/mediapipe/3D")
+    rows = [one for one in open_split(sample, track, "test") if isinstance(one, PoseSequence)]
+    names = [f"cam0{number}" for number in range(1, cameras + 1)]
+    views = MultiView.of(split_of_sequences(rows), names)
+    net = network(cameras)
+    before = mean_error([[c.detected_FC for c in take] for take in views.clips()], views.truths())
+    trainer = Trainer(net, views.windows(8), Budget(epochs=5, batch=16, learning_rate=2e-3), seed=0)
+    while not trainer.done:
+        trainer.epoch()
+    (refined,) = net.refine_views(views.clips())
+    assert all(one.poses_FC.shape == (100, 51) for one in refined)
+    assert all(one.poses_FC.isfinite().all() for one in refined)
+    # Of the very frames it was trained on: it has learnt something.
+    assert mean_error([[one.poses_FC for one in refined]], views.truths()) < before

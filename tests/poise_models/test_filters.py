@@ -65,6 +65,13 @@ def test_oneeuro_equals_its_definition_sample_by_sample(sequence: torch.Tensor) 
     np.testing.assert_allclose(filtered("oneeuro", sequence)[:, 0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_oneeuro_measures_speed_relative_to_the_root(sequence: torch.Tensor) -> None:
+    walk = torch.linspace(0, 50, len(sequence))[:, None, None].expand(-1, 2, 3).flatten(1)
+    root = torch.cat([sequence[:, :3]] * 2, dim=1)
+    still, walking = (filtered("oneeuro", s) for s in (sequence - root, sequence - root + walk))
+    np.testing.assert_allclose(walking[:, 3:] - walking[:, :3], still[:, 3:], atol=1e-4)
+
+
 def test_offset_removes_a_constant_and_only_that() -> None:
     truth = torch.randn(50, SPEC.channels)
     constant = torch.tensor([0, 0, 0, 0.1, -0.2, 0.3])

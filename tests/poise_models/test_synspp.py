@@ -7,6 +7,7 @@ import torch
 
 from poise_models import catalogue
 from poise_models.layers import dct_matrix, low_pass_matrix
+from poise_models.losses import refinement_loss
 from poise_models.refiner import Batch, PoseSpec
 from poise_models.synspp import SynSPP, SynSPPConfig, pose_quality
 
@@ -78,6 +79,8 @@ def test_shared_branches_coincide_before_the_heads() -> None:
     decoder.acceleration_head.load_state_dict(decoder.position_head.state_dict())
     b = batch()
     position, smooth, _, _ = net.outputs(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    assert position is not None
+    assert smooth is not None
     torch.testing.assert_close(position, smooth)
 
 
@@ -124,3 +127,47 @@ def test_neighbour_and_distance_reach_the_output() -> None:
     farther = net(b.detected_BTC, b.neighbour_BTC, b.distance_B + 5).poses_BTC
     assert not torch.allclose(out, other)
     assert not torch.allclose(out, farther)
+
+
+def test_without_retrieval_neighbours_are_not_looked_at() -> None:
+    net = network(**SMALL, retrieval=False, distance_encoding=False).eval()
+    assert not net.uses_neighbours
+    b = batch()
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    other = net(b.detected_BTC, b.neighbour_BTC + 1, b.distance_B + 1)
+    assert torch.equal(out.poses_BTC, other.poses_BTC)
+    assert out.quality_BT is not None
+
+
+def test_the_baseline_is_an_encoder_and_a_decoder() -> None:
+    off = ("retrieval", "distance_encoding", "refine_decoder", "quality_encoding")
+    net = network(**SMALL, **dict.fromkeys(off, False)).eval()
+    parts = {name.split(".")[0] for name, _ in net.named_parameters()}
+    assert parts == {"detected_encoder", "global_decoder", "head"}
+    b = batch()
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    assert out.quality_BT is None
+    expected = refinement_loss(out.poses_BTC, b.truth_BTC, 0.5)
+    torch.testing.assert_close(net.loss(b), expected)
+
+
+def test_three_neighbours_are_a_set_of_which_each_counts() -> None:
+    one, net = network(**SMALL).eval(), network(**SMALL, neighbours=3).eval()
+    net.load_state_dict(one.state_dict())
+    b = batch()
+    near, far = torch.randn(4, 3, 8, 51), torch.rand(4, 3)
+    out = net(b.detected_BTC, near, far).poses_BTC
+    turn = [2, 0, 1]
+    turned = net(b.detected_BTC, near[:, turn], far[:, turn]).poses_BTC
+    torch.testing.assert_close(out, turned, atol=1e-5, rtol=1e-5)
+    for rank in range(3):
+        moved, farther = near.clone(), far.clone()
+        moved[:, rank] += 1
+        farther[:, rank] += 5
+        assert not torch.allclose(net(b.detected_BTC, moved, far).poses_BTC, out)
+        assert not torch.allclose(net(b.detected_BTC, near, farther).poses_BTC, out)
+    single = net(b.detected_BTC, near[:, :1], far[:, :1]).poses_BTC
+    assert torch.equal(single, one(b.detected_BTC, near[:, 0], far[:, 0]).poses_BTC)
+    both = Batch(b.detected_BTC, b.truth_BTC, near[:, 0], far[:, 0], near, far)
+    nearest = Batch(b.detected_BTC, b.truth_BTC, near[:, 0], far[:, 0])
+    assert net.loss(both) != net.loss(nearest)

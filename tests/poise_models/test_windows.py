@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from poise_models.windows import overlap_add, unfold, window_count
+from poise_models.windows import overlap_add, unfold, window_count, window_starts
 
 
 def naive_average(windows_NTC: Tensor, frames: int) -> Tensor:
@@ -43,3 +43,20 @@ def test_short_sequence_is_padded_with_its_last_frame() -> None:
 def test_one_number_a_frame_averages_too() -> None:
     quality = torch.tensor([[1.0, 2.0], [4.0, 8.0]])
     assert overlap_add(quality, 3).tolist() == [1.0, 3.0, 8.0]
+
+
+@given(frames=st.integers(1, 60), length=st.integers(1, 33), stride=st.integers(1, 33))
+def test_every_stride_covers_every_frame_and_averages(
+    frames: int, length: int, stride: int
+) -> None:
+    stride = min(stride, length)
+    starts = window_starts(frames, length, stride)
+    assert len(starts) == window_count(frames, length, stride)
+    windows = torch.randn(len(starts), length, 2, dtype=torch.float64)
+    said: list[list[Tensor]] = [[] for _ in range(max(frames, length))]
+    for start, window in zip(starts.tolist(), windows, strict=True):
+        for t, pose in enumerate(window):
+            said[start + t].append(pose)
+    assert all(said)
+    expected = torch.stack([torch.stack(poses).mean(0) for poses in said])[:frames]
+    torch.testing.assert_close(overlap_add(windows, frames, stride), expected)
