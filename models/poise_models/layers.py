@@ -39,9 +39,10 @@ class Attention(nn.Module):
         batch, length, width = query_BLE.shape
         score_EHE, out_HEE = self._products()
         asked = (query_BLE.reshape(-1, width) @ score_EHE).view(batch, length * self.heads, width)
-        weights = torch.bmm(asked, memory_BME.transpose(1, 2)).softmax(-1)
+        weights = torch.bmm(memory_BME, asked.transpose(1, 2)).softmax(1)
         weights = functional.dropout(weights, ATTENTION_DROPOUT, self.training)
-        mixed = torch.bmm(weights, memory_BME).view(batch * length, self.heads * width)
+        mixed = torch.bmm(weights.transpose(1, 2), memory_BME)
+        mixed = mixed.view(batch * length, self.heads * width)
         out = (mixed @ out_HEE).view(batch, length, width)
         normed: Tensor = self.norm(query_BLE + self.dropout(out))
         return normed

@@ -8,7 +8,7 @@ device, counting weights and saving them needs no second mechanism.
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import torch
@@ -87,6 +87,16 @@ class Clip:
     times_F: Tensor | None = None
     neighbours_NKTC: Tensor | None = None
     distances_NK: Tensor | None = None
+
+    def near(self, neighbours_NKTC: Tensor, distances_NK: Tensor) -> "Clip":
+        """The same clip with what retrieval found: (N, K, T, C), best first, and (N, K)."""
+        return replace(
+            self,
+            neighbours_NTC=neighbours_NKTC[:, 0],
+            distances_N=distances_NK[:, 0],
+            neighbours_NKTC=neighbours_NKTC,
+            distances_NK=distances_NK,
+        )
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,8 @@ class WindowRefiner(Refiner):
     uses_neighbours: bool = False
     #: How many of them it reads at once: `Clip.neighbours_NKTC` where more than one.
     neighbours: int = 1
+    #: Clips that it refines together: `refine` wants the views of one take after another.
+    views: int = 1
     #: How its authors trained it.
     published: ClassVar[Budget] = Budget()
     #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.

@@ -86,6 +86,7 @@ class SynSP(WindowRefiner):
         super().__init__(spec, config, config.window)
         self.uses_neighbours = config.partners == "similar"
         self.neighbours = config.views - 1 if self.uses_neighbours else 1
+        self.views = config.views if config.partners == "views" else 1
         channels, width = spec.channels, config.width
         position_TE = sinusoid(config.window, width)
         self.local_encoder = Encoder(channels, config, position_TE)
@@ -130,7 +131,7 @@ class SynSP(WindowRefiner):
         if detected_BVTC.dim() != 4 or detected_BVTC.shape[1] != views:
             raise ShapeError(
                 f"{self.name} was built for windows of {views} views, (B, {views}, T, C), and got "
-                f"{tuple(detected_BVTC.shape)}; `refine_views` takes all views of a moment"
+                f"{tuple(detected_BVTC.shape)}; they are the views of a moment"
             )
         x_NTC = detected_BVTC.flatten(0, 1)  # N = B x V
         centre = self.centre_of(x_NTC) if self.spec.centre else x_NTC.new_zeros(1, 1, 1)
@@ -195,38 +196,41 @@ class SynSP(WindowRefiner):
         return torch.stack(losses).sum()
 
     @torch.inference_mode()
-    def refine_views(self, takes: Sequence[Sequence[Clip]]) -> list[list[Refined]]:
-        """Refine takes, each as clips of all views, with as many frames, in the network's order.
+    def refine(self, clips: Sequence[Clip]) -> list[Refined]:
+        """Refine sequences; with several views, the views of a take follow one another.
 
         Raises:
-            ShapeError: a take has another number of views, or views that differ in length.
+            ShapeError: a take is not complete, or its views differ in length.
         """
+        if self.views == 1:
+            return super().refine(clips)
+        if len(clips) % self.views:
+            raise ShapeError(
+                f"{self.name} refines {self.views} views of a take together, one take after "
+                f"another, and {len(clips)} clips are no whole number of takes"
+            )
         if self.training:
             self.eval()
-        refined = []
+        firsts = range(0, len(clips), self.views)
+        takes = [self._refine_take(clips[first : first + self.views]) for first in firsts]
+        return [refined for take in takes for refined in take]
+
+    def _refine_take(self, take: Sequence[Clip]) -> list[Refined]:
+        lengths = {len(clip.detected_FC) for clip in take}
+        if len(lengths) != 1:
+            raise ShapeError(f"{self.name}: views of a take have {sorted(lengths)} frames")
+        frames = lengths.pop()
+        windows_NVTC = torch.stack([self._chosen(clip)[0] for clip in take], dim=1)
         device = next(self.parameters()).device
-        for take in takes:
-            lengths = {len(clip.detected_FC) for clip in take}
-            if len(take) != self.config.views or len(lengths) != 1:
-                raise ShapeError(
-                    f"{self.name} refines {self.config.views} views of one length together, and "
-                    f"got {len(take)} of {sorted(lengths)} frames"
-                )
-            windows_NVTC = torch.stack([self._padded(clip)[0] for clip in take], dim=1)
-            parts = [
-                self(part.to(device), part, part)
-                for part in windows_NVTC.split(max(self.chunk // len(take), 1))
-            ]
-            poses = torch.cat([part.poses_BTC for part in parts]).to(windows_NVTC.device)
-            quality = torch.cat([part.quality_BT for part in parts]).to(windows_NVTC.device)
-            frames = lengths.pop()
-            refined.append(
-                [
-                    Refined(overlap_add(p, frames), overlap_add(q, frames))
-                    for p, q in zip(poses.unbind(1), quality.unbind(1), strict=True)
-                ]
-            )
-        return refined
+        chunks = windows_NVTC.to(device).split(max(self.chunk // self.views, 1))
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            outputs = [self.outputs(chunk) for chunk in chunks]
+        poses = torch.cat([final.float() for _, _, final, _ in outputs]).to(windows_NVTC.device)
+        quality = torch.cat([quality.float() for *_, quality in outputs]).to(windows_NVTC.device)
+        return [
+            Refined(overlap_add(p, frames, self.stride), overlap_add(q, frames, self.stride))
+            for p, q in zip(poses.unbind(1), quality.unbind(1), strict=True)
+        ]
 
     @property
     def _transforms(self) -> bool:

@@ -13,7 +13,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from poise.loading import PoseBank, TrackSplit, clips_for, retrieves
+from poise.examples import examples, training_windows
+from poise.loading import PoseBank, TrackSplit
 from poise.metrics import Scores, pool
 from poise.scoring import evaluate
 from poise.streaming import StreamedSplit
@@ -96,8 +97,7 @@ def fit(
         yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
         return
     refiner.to(device)
-    bank_used = bank if retrieves(refiner) else None
-    windows = train.windows(refiner.window, bank_used, device, refiner.neighbours)
+    windows = training_windows(refiner, train, bank, device)
     trainer = Trainer(refiner, windows, budget, seed)
     refiner.start_from(_mean_offset(refiner, train))
     if resume:
@@ -136,12 +136,6 @@ def _validate(
 ) -> Scores | None:
     if validation is None:
         return None
-    evaluation = evaluate(
-        refiner,
-        clips_for(refiner, validation, bank),
-        validation.truths(),
-        validation.names,
-        validation.track,
-        seed=0,
-    )
-    return pool([scores for _, scores in evaluation.sequences])
+    seen = examples(refiner, validation, bank)
+    found = evaluate(refiner, seen.clips, seen.truths, seen.names, validation.track, seed=0)
+    return pool([scores for _, scores in found.sequences])

@@ -210,13 +210,6 @@ def retrieves(refiner: Refiner) -> bool:
     return refiner.window == lakes.WINDOW
 
 
-def clips_for(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> list[Clip]:
-    """All sequences of a split with as many neighbours as a refiner looks at."""
-    if not isinstance(refiner, WindowRefiner) or not retrieves(refiner):
-        return split.clips(None)
-    return split.clips(bank, refiner.neighbours)
-
-
 def load_split(
     lake: Location, track: Track, split: lakes.Split, subjects: Collection[str] | None = None
 ) -> TrackSplit:
@@ -294,15 +287,4 @@ def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:
     windows_NTC = unfold(detected_FC, lakes.WINDOW)
-    if ids_NK.shape[1] == 1:
-        return Clip(
-            detected_FC, None, *bank.neighbours(windows_NTC, ids_NK[:, 0], distances_NK[:, 0])
-        )
-    found_NKTC, distances_NK = bank.several(windows_NTC, ids_NK, distances_NK)
-    return Clip(
-        detected_FC,
-        neighbours_NTC=found_NKTC[:, 0],
-        distances_N=distances_NK[:, 0],
-        neighbours_NKTC=found_NKTC,
-        distances_NK=distances_NK,
-    )
+    return Clip(detected_FC).near(*bank.several(windows_NTC, ids_NK, distances_NK))

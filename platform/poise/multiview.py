@@ -117,19 +117,20 @@ class MultiView:
         """Its training windows, resident on a device; raise `LakeError` without ground truth."""
         return MultiViewTraining(self, length, device)
 
-    def clips(self) -> list[list[Clip]]:
-        """Each take as clips of all views, in the order of the cameras and of one length."""
-        return [[Clip(one) for one in views] for views in self._cut(self.split.detected_FC)]
+    def clips(self) -> list[Clip]:
+        """All views of a take in the order of the cameras and of one length, take after take."""
+        return [Clip(one) for one in self._cut(self.split.detected_FC)]
 
-    def truths(self) -> list[list[Tensor]]:
+    def truths(self) -> list[Tensor]:
         """Ground truth of `clips`, (F, C) each; raise `LakeError` where there is none."""
         return self._cut(self.split.truth)
 
-    def _cut(self, poses_FC: Tensor) -> list[list[Tensor]]:
+    def _cut(self, poses_FC: Tensor) -> list[Tensor]:
         first_MN = self.split.offsets_S[:-1][self.rows_MN].tolist()
         return [
-            [poses_FC[first : first + length] for first in first_N]
+            poses_FC[first : first + length]
             for first_N, length in zip(first_MN, self.lengths_M.tolist(), strict=True)
+            for first in first_N
         ]
 
     def _only(self, places: Sequence[int]) -> Self:

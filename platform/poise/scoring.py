@@ -13,7 +13,7 @@ from torch import Tensor
 from poise import smpl
 from poise.metrics import Scores, pool, score, unit
 from poise.tracks import Track
-from poise_models.refiner import Clip, Refiner
+from poise_models.refiner import Clip, Refiner, WindowRefiner
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,8 @@ def evaluate(
 
     Args:
         refiner: any refiner, already fitted, on the clips' device.
-        clips: detected sequences with what retrieval found for them.
+        clips: detected sequences with what retrieval found for them; for a refiner of several
+            views, the views of one take after another.
         truths: (F, C) each.
         names: the sequences' names.
         track: gives units and roots.
@@ -85,8 +86,10 @@ def evaluate(
     note = _note(track, body)
     seconds = 0.0
     scores: list[Scores] = []
-    for first in range(0, len(clips), CLIPS_AT_ONCE):
-        part = slice(first, first + CLIPS_AT_ONCE)
+    views = refiner.views if isinstance(refiner, WindowRefiner) else 1
+    at_once = max(CLIPS_AT_ONCE // views, 1) * views
+    for first in range(0, len(clips), at_once):
+        part = slice(first, first + at_once)
         start = time.perf_counter()
         refined = refiner.refine(clips[part])
         seconds += time.perf_counter() - start

@@ -13,9 +13,10 @@ import torch
 from poise import storage
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpoint
 from poise.errors import PlanError, PoiseError
+from poise.examples import examples
 from poise.fitting import EpochReport, Pause, fit
 from poise.listing import Listing
-from poise.loading import PoseBank, TrackSplit, clips_for, load_split, retrieves
+from poise.loading import PoseBank, TrackSplit, load_split, retrieves
 from poise.metrics import Scores
 from poise.plan import TrialSpec
 from poise.records import Epoch, Result, TrialFolder, now_ms
@@ -129,8 +130,8 @@ class _Data:
         self.bank = self.whole.bank() if retrieves(_fresh(spec, self)) else None
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
-        clips = clips_for(refiner, split, self.bank)
-        return evaluate(refiner, clips, split.truths(), split.names, self.track, seed)
+        seen = examples(refiner, split, self.bank)
+        return evaluate(refiner, seen.clips, seen.truths, seen.names, self.track, seed)
 
     def input_scores(self) -> tuple[float, float]:
         """MPJPE and Accel of the validation subjects as detected."""

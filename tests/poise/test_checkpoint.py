@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tests.poise_models.small import SMALL
 
 from poise.checkpoint import CARD, WEIGHTS, ModelCard, load_checkpoint, pose_spec, save_checkpoint
 from poise.errors import CheckpointError
@@ -16,14 +17,11 @@ from poise_models.offset import Offset
 from poise_models.refiner import Clip
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-SETTINGS: dict[str, dict[str, Any]] = {
-    "synspp": {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1, "skip": "low"}
-}
 
 
 def saved(name: str, folder: Path) -> Any:
     torch.manual_seed(0)
-    refiner = catalogue.build(name, pose_spec(TRACK), SETTINGS.get(name, {}))
+    refiner = catalogue.build(name, pose_spec(TRACK), SMALL.get(name, {}))
     if isinstance(refiner, Offset):
         refiner.fit(torch.randn(30, 51), torch.randn(30, 51))
     card = ModelCard(str(TRACK), name, refiner.settings(), seed=3, metrics={"mpjpe": 1.5})

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tests.poise_models.small import NETWORKS, SMALL
 from tests.tinylake import TRACK, write_tiny_lake
 
 from poise.checkpoint import pose_spec
@@ -12,10 +13,6 @@ from poise_models.budget import Budget
 from poise_models.refiner import Refiner
 
 BUDGET = Budget(epochs=3, batch=32, steps_per_epoch=4)
-SMALL = {
-    "synspp": {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1},
-    "smoothnet": {"window": 8, "hidden": 16, "residual": 8, "blocks": 1},
-}
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +46,7 @@ def reports(
 @pytest.mark.parametrize("name", catalogue.names())
 def test_every_refiner_fits(name: str, whole: TrackSplit) -> None:
     found, built = reports(name, whole)
-    network = name in SMALL
+    network = name in NETWORKS
     assert [r.epoch for r in found] == ([1, 2, 3] if network else [1])
     assert found[-1].done
     assert all(r.validation is not None and r.validation.mpjpe > 0 for r in found)
@@ -58,7 +55,7 @@ def test_every_refiner_fits(name: str, whole: TrackSplit) -> None:
         assert built.get_buffer("offset_C").abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", NETWORKS)
 def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: TrackSplit) -> None:
     straight, _ = reports(name, whole)
     first, _ = reports(name, whole, upto=1)

@@ -126,7 +126,8 @@ def test_several_neighbours_come_together(train: TrackSplit) -> None:
     assert torch.equal(batch.neighbour_BTC, batch.neighbours_BKTC[:, 0])
 
     many, one = train.clips(bank, 2)[0], train.clips(bank)[0]
-    assert one.neighbours_NKTC is None
+    assert one.neighbours_NKTC is not None
+    assert one.neighbours_NKTC.shape[1] == 1
     assert many.neighbours_NKTC is not None
     assert one.neighbours_NTC is not None
     assert many.neighbours_NKTC.shape[1] == 2

@@ -14,13 +14,17 @@ from torch import Tensor
 
 from poise.datasets import FILES_VARIABLE
 from poise.errors import LakeError
+from poise.examples import examples
+from poise.fitting import EpochReport, fit
 from poise.loading import TrackSplit
 from poise.multiview import MultiView, MultiViewWindows
 from poise.raw import open_split
 from poise.raw.synthetic import Size, sequences
+from poise.scoring import evaluate
 from poise.sequences import PoseSequence
 from poise.tracks import Track
 from poise_models.budget import Budget
+from poise_models.filters import Input, InputConfig
 from poise_models.refiner import PoseSpec
 from poise_models.synsp import SynSP, SynSPConfig
 from poise_models.training import Trainer
@@ -217,11 +221,10 @@ def network(views: int) -> SynSP:
     return SynSP(PoseSpec(17, 3), small)
 
 
-def mean_error(poses: Sequence[Sequence[Tensor]], truths: Sequence[Sequence[Tensor]]) -> float:
+def mean_error(poses: Sequence[Tensor], truths: Sequence[Tensor]) -> float:
     apart = [
         (one - truth).unflatten(-1, (17, 3)).norm(dim=-1).flatten()
-        for views, views_truth in zip(poses, truths, strict=True)
-        for one, truth in zip(views, views_truth, strict=True)
+        for one, truth in zip(poses, truths, strict=True)
     ]
     return float(torch.cat(apart).mean())
 
@@ -235,22 +238,42 @@ def test_training_on_four_views_makes_every_view_better() -> None:
     while not trainer.done:
         losses.append(trainer.epoch())
     assert losses[-1] < losses[0]
-    takes, truths = test.clips(), test.truths()
-    refined = net.refine_views(takes)
-    detected = [[clip.detected_FC for clip in views] for views in takes]
-    poses = [[view.poses_FC for view in views] for views in refined]
-    assert [[one.shape for one in views] for views in poses] == [[(40, 51)] * 4] * 3
+    clips, truths = test.clips(), test.truths()
+    poses = [refined.poses_FC for refined in net.refine(clips)]
+    assert [one.shape for one in poses] == [(40, 51)] * 12
+    detected = [clip.detected_FC for clip in clips]
     assert mean_error(poses, truths) < 0.8 * mean_error(detected, truths)
-    for take, views in zip(takes, refined, strict=True):
-        (alone,) = net.refine_views([take])
-        for a, b in zip(views, alone, strict=True):
-            torch.testing.assert_close(a.poses_FC, b.poses_FC, atol=1e-5, rtol=0)
+    for first in range(0, 12, 4):
+        alone = net.refine(clips[first : first + 4])
+        for a, b in zip(poses[first:], alone, strict=False):
+            torch.testing.assert_close(a, b.poses_FC, atol=1e-5, rtol=0)
+
+
+def test_a_fit_takes_all_views_of_a_moment_and_scores_each_of_them() -> None:
+    train, test = filmed(2).split, filmed(1).split
+    net = network(2)
+    budget = Budget(epochs=2, batch=32, learning_rate=2e-3)
+    steps = fit(net, train, test, None, budget, 0)
+    reports = [step for step in steps if isinstance(step, EpochReport)]
+    seen = examples(net, test, None)
+    assert len(seen.names) == len(set(seen.names)) == len(seen.clips) == 6  # of 4 cameras, 2
+    (last,) = reports[1:]
+    assert last.validation is not None
+    assert last.validation.frames == sum(len(clip.detected_FC) for clip in seen.clips)
+    before = evaluate(Input(net.spec, InputConfig()), seen.clips, seen.truths, seen.names, TRACK, 0)
+    assert last.validation.mpjpe < before.row.mpjpe
+
+
+def test_a_track_with_too_few_cameras_is_refused() -> None:
+    two = split_of(TWO[:2])
+    with pytest.raises(LakeError, match="wants 4 views of a take, and the track has 2: a, b"):
+        examples(network(4), two, None)
 
 
 def test_clips_are_cut_to_the_shortest_view() -> None:
     views = MultiView.of(split_of([("walk", "a", 10), ("walk", "b", 8), *TWO[2:]]))
-    assert [[len(clip.detected_FC) for clip in take] for take in views.clips()] == [[8, 8], [9, 9]]
-    assert torch.equal(views.truths()[0][1], views.clips()[0][1].detected_FC + 0.5)
+    assert [len(clip.detected_FC) for clip in views.clips()] == [8, 8, 9, 9]
+    assert torch.equal(views.truths()[1], views.clips()[1].detected_FC + 0.5)
     with pytest.raises(LakeError, match="ground truth"):
         MultiView.of(split_of(TWO, truth=False)).windows(8)
 
@@ -264,12 +287,12 @@ def test_real_cameras(cameras: int, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"cam0{number}" for number in range(1, cameras + 1)]
     views = MultiView.of(split_of_sequences(rows), names)
     net = network(cameras)
-    before = mean_error([[c.detected_FC for c in take] for take in views.clips()], views.truths())
+    before = mean_error([clip.detected_FC for clip in views.clips()], views.truths())
     trainer = Trainer(net, views.windows(8), Budget(epochs=5, batch=16, learning_rate=2e-3), seed=0)
     while not trainer.done:
         trainer.epoch()
-    (refined,) = net.refine_views(views.clips())
+    refined = net.refine(views.clips())
     assert all(one.poses_FC.shape == (100, 51) for one in refined)
     assert all(one.poses_FC.isfinite().all() for one in refined)
     # Of the very frames it was trained on: it has learnt something.
-    assert mean_error([[one.poses_FC for one in refined]], views.truths()) < before
+    assert mean_error([one.poses_FC for one in refined], views.truths()) < before

@@ -43,9 +43,8 @@ def motion(clips: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     start, speed = torch.rand(2, clips, 1, 1, generator=generator)
     swing_C = torch.linspace(0, 2 * math.pi, SPEC.channels)
-    return torch.sin(
-        2 * math.pi * start + swing_C + 0.05 * (1 + speed) * torch.arange(120)[:, None]
-    )
+    turn_F1 = 0.05 * torch.arange(120)[:, None]
+    return torch.sin(2 * math.pi * start + swing_C + (1 + speed) * turn_F1)
 
 
 def noised(truth: Tensor, seed: int) -> Tensor:

@@ -11,7 +11,7 @@ from poise.errors import PoiseError
 from poise_retrieval.errors import RetrievalError
 
 #: Modules of this package; each has ``add(commands)`` and ``run(args)``.
-COMMANDS = ("tracks", "fetch", "convert", "check", "pvd")
+COMMANDS = ("tracks", "fetch", "convert", "check", "pvd", "export")
 
 EPILOG = """in the order of work:
   poise tracks                          what Poise can read
@@ -21,6 +21,7 @@ EPILOG = """in the order of work:
   python jobs/ingest.py --data data     raw tracks to the lake
   poise check .poise/lake               is the lake sound?
   poise pvd verify .poise/lake uiprmd/kinect/3D   is its Pose Vector Database?
+  poise export poise-uiprmd-kinect-3D@champion out.onnx   a trained network, to run anywhere
 
 Every command explains itself with --help. Exit codes: 0 well, 1 problems found, 2 could not work.
 """

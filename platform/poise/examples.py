@@ -1,0 +1,66 @@
+"""What a refiner is trained and scored on: the windows and sequences that it looks at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from poise.errors import LakeError
+from poise.loading import PoseBank, TrackSplit, retrieves
+from poise.multiview import MultiView
+from poise.streaming import StreamedSplit
+from poise_models.refiner import Clip, Refiner, WindowRefiner
+from poise_models.training import WindowSource
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences to score a refiner on; views of a take follow one another."""
+
+    names: Sequence[str]
+    clips: Sequence[Clip]
+    truths: Sequence[Tensor]
+
+
+def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
+    """All sequences of a split, with as many neighbours and views as the refiner looks at.
+
+    Raises:
+        LakeError: the split lacks the neighbours, the views, or ground truth.
+    """
+    if not isinstance(refiner, WindowRefiner):
+        return Examples(split.names, split.clips(None), split.truths())
+    if refiner.views == 1:
+        clips = split.clips(bank if retrieves(refiner) else None, refiner.neighbours)
+        return Examples(split.names, clips, split.truths())
+    views = _views(refiner, split)
+    names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
+    return Examples(names, views.clips(), views.truths())
+
+
+def training_windows(
+    network: WindowRefiner, split: TrackSplit | StreamedSplit, bank: PoseBank | None, device: str
+) -> WindowSource:
+    """Windows of a split to train a network on, with as many neighbours and views.
+
+    Raises:
+        LakeError: no sequence is long enough, or the split lacks what the network looks at.
+    """
+    if network.views == 1:
+        used = bank if retrieves(network) else None
+        return split.windows(network.window, used, device, network.neighbours)
+    if isinstance(split, StreamedSplit):
+        raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
+    return _views(network, split).windows(network.window, device)
+
+
+def _views(network: WindowRefiner, split: TrackSplit) -> MultiView:
+    found = MultiView.of(split)
+    if len(found.cameras) < network.views:
+        raise LakeError(
+            f"{split.track}: {network.name} wants {network.views} views of a take, and the track "
+            f"has {len(found.cameras)}: {', '.join(found.cameras)}"
+        )
+    if len(found.cameras) == network.views:
+        return found
+    return MultiView.of(split, found.cameras[: network.views])
