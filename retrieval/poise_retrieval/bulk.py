@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from poise_retrieval.connection import Connection
 from poise_retrieval.errors import ImportFailedError, RefusedError, VectorError
 from poise_retrieval.neighbours import checked_vectors
-from poise_retrieval.packing import ID, SUBJECT, VECTOR, check_subjects, checked_ids
+from poise_retrieval.packing import (
+    ID,
+    KEY,
+    SUBJECT,
+    VECTOR,
+    check_subjects,
+    checked_ids,
+    subject_keys,
+)
 
 #: A segment holds no rows of two files, so small files make many segments to search.
 _FILE_BYTES: Final = 128 * 2**20
@@ -49,6 +57,7 @@ def import_table(
         ID: pa.array(ids_B),
         VECTOR: lists.from_arrays(pa.array(offsets), pa.array(vectors_BE.reshape(-1))),
         SUBJECT: pa.array(subjects, pa.string()),
+        KEY: pa.array(subject_keys(subjects), pa.int64()),
     }
     return pa.table(columns)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from poise_retrieval.errors import CollectionError
-from poise_retrieval.packing import ID, SUBJECT, SUBJECT_BYTES, VECTOR
+from poise_retrieval.packing import ID, KEY, SUBJECT, SUBJECT_BYTES, VECTOR
 
 _METRIC: Final = "L2"
 #: More cells make the build longer, which is slow in old servers, and segments (by default of some
@@ -26,6 +26,7 @@ def schema(width: int) -> Any:
     fields.add_field(VECTOR, DataType.FLOAT_VECTOR, dim=width)
     # No partition key: to leave one subject out, all other partitions would be searched one by one.
     fields.add_field(SUBJECT, DataType.VARCHAR, max_length=SUBJECT_BYTES)
+    fields.add_field(KEY, DataType.INT64)
     return fields
 
 
@@ -38,7 +39,12 @@ def checked_width(where: str, fields: Sequence[Mapping[str, Any]]) -> int:
     from pymilvus import DataType
 
     types = {field["name"]: DataType(field["type"]) for field in fields}
-    wanted = {ID: DataType.INT64, VECTOR: DataType.FLOAT_VECTOR, SUBJECT: DataType.VARCHAR}
+    wanted = {
+        ID: DataType.INT64,
+        VECTOR: DataType.FLOAT_VECTOR,
+        SUBJECT: DataType.VARCHAR,
+        KEY: DataType.INT64,
+    }
     if types != wanted:
         raise CollectionError(
             f"collection {where} holds no poses in this version's form: "

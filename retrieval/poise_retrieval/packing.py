@@ -4,6 +4,7 @@
 on one core, which is less than the server takes in; here it is more than ten times as many.
 """
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ ID: Final = "window_id"
 VECTOR: Final = "vector"
 SUBJECT: Final = "subject"
 SUBJECT_BYTES: Final = 256
+#: The subject as a number: a filter compares a million of them in a fraction of the time.
+KEY: Final = "subject_key"
 
 _ROW_OVERHEAD: Final = 32
 #: A server takes 64 MiB at once; smaller messages keep its memory and ours small.
@@ -45,6 +48,8 @@ def upsert_message(
     vectors.vectors.float_vector.MergeFromString(_packed(vectors_BE))
     names = message.fields_data.add(field_name=SUBJECT, type=DataType.VARCHAR)
     names.scalars.string_data.data.extend(subjects)
+    keys = message.fields_data.add(field_name=KEY, type=DataType.INT64)
+    keys.scalars.long_data.data.extend(subject_keys(subjects))
     return message
 
 
@@ -80,23 +85,23 @@ def check_subjects(subjects: Sequence[str], rows: int) -> None:
     if len(subjects) != rows:
         raise VectorError(f"{len(subjects)} subjects for {rows} rows: give one each")
     for subject in set(subjects):
-        _ = quoted(subject)
         if len(subject.encode()) > SUBJECT_BYTES:
             raise VectorError(f"subject {subject[:40]!r}... is longer than {SUBJECT_BYTES} bytes")
+
+
+def subject_key(subject: str) -> int:
+    """Return a subject's number, the same everywhere and ever: 63 bits of a hash of its name."""
+    digest = hashlib.blake2b(subject.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def subject_keys(subjects: Sequence[str]) -> list[int]:
+    """Return the numbers of many."""
+    known = {subject: subject_key(subject) for subject in set(subjects)}
+    return [known[subject] for subject in subjects]
 
 
 def last_of_each(ids_B: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return where each id stands last, in order: duplicates in one message become two rows."""
     _, from_the_end = np.unique(ids_B[::-1], return_index=True)
     return np.sort(len(ids_B) - 1 - from_the_end)
-
-
-def quoted(subject: str) -> str:
-    """Write a subject as a literal of Milvus's filter language.
-
-    Raises:
-        VectorError: it holds control characters, for which that language has no escape.
-    """
-    if any(ord(character) < 32 or ord(character) == 127 for character in subject):
-        raise VectorError(f"subject {subject!r} holds control characters: rename it")
-    return '"' + subject.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -22,13 +22,14 @@ from poise_retrieval.layout import cells, checked_width, index_params, probes, s
 from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 from poise_retrieval.packing import (
     ID,
+    KEY,
     SUBJECT,
     VECTOR,
     check_subjects,
     checked_ids,
     last_of_each,
-    quoted,
     rows_of_a_message,
+    subject_key,
     upsert_message,
 )
 
@@ -256,7 +257,7 @@ class PoseStore:
                     collection,
                     data=queries_BE[part],
                     limit=k,
-                    filter="" if subject is None else f"{SUBJECT} != {quoted(subject)}",
+                    filter="" if subject is None else f"{KEY} != {subject_key(subject)}",
                     output_fields=[SUBJECT],
                     search_params=settings,
                     consistency_level="Session",
