@@ -1,5 +1,7 @@
 """SWAA of 1416 windows by shifted additions, against a convolution and a loop over windows."""
 
+import argparse
+import time
 from functools import partial
 
 import torch
@@ -36,13 +38,21 @@ def by_loop(windows_NTC: Tensor) -> Tensor:
 
 def main() -> None:
     """Print one line per window length and competitor."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    help_text = "one thread, its CPU time: for a busy machine"
+    parser.add_argument("--cpu-time", action="store_true", help=help_text)
+    clock = time.perf_counter
+    if parser.parse_args().cpu_time:
+        torch.set_num_threads(1)
+        clock = time.thread_time
     print(f"SWAA of {WINDOWS} windows x {CHANNELS} channels, {torch.get_num_threads()} threads")
     for length in (8, 32):
         windows = torch.randn(WINDOWS, length, CHANNELS)
         frames = WINDOWS + length - 1
         for name, other in (("convolution", by_convolution), ("loop", by_loop)):
             torch.testing.assert_close(overlap_add(windows, frames), other(windows))
-            found = compare(partial(overlap_add, windows, frames), partial(other, windows))
+            ours, theirs = partial(overlap_add, windows, frames), partial(other, windows)
+            found = compare(ours, theirs, turns=25, clock=clock)
             print(
                 f"  T = {length:2}: {1e3 * found.ours:6.2f} ms, "
                 f"{name} {1e3 * found.other:7.2f} ms, "

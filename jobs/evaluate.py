@@ -11,7 +11,7 @@ import _paths  # noqa: F401  (finds the source roots)
 
 from poise.errors import PoiseError
 from poise.evaluation import PROTOCOLS, evaluate_raw
-from poise.tables import terminal_table
+from poise.tables import Entry, terminal
 from poise.tracks import Track
 from poise.workspace import Workspace
 from poise_models import catalogue
@@ -21,7 +21,8 @@ from poise_retrieval.errors import RetrievalError
 EXAMPLES = """examples:
   jobs/evaluate.py --model poise-uiprmd-kinect-3D@champion --track uiprmd/kinect/3D
   jobs/evaluate.py --refiner gaussian1d --data my_data --track uiprmd/kinect/3D --json row.json
-  jobs/evaluate.py --refiner input --track cmu/gaussian-10/3D --protocol per_window --clip 120
+  jobs/evaluate.py --refiner input --track cmu/gaussian-10/3D --protocol per_window --clip 120 \\
+    --apart native daz
 
 --data is a folder in the SmoothNet layout: it holds poses/<dataset>_<estimator>_<representation>/
 with groundtruth/ and detected/. Errors are in mm (3D; SMPL with --smpl), px
@@ -34,11 +35,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    untrained = [name for name in catalogue.names() if not catalogue.trains(name)]
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--model", help="a registered model (name, name@alias, name/version) or checkpoint folder"
     )
-    what.add_argument("--refiner", choices=catalogue.names(), help="a refiner by name, untrained")
+    what.add_argument("--refiner", choices=untrained, help="a refiner that wants no training")
     parser.add_argument("--track", required=True, help="dataset/estimator/representation")
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("POISE_DATA"), help="default: $POISE_DATA"
@@ -52,6 +54,19 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "covers it (the paper's tables)",
     )
     parser.add_argument("--clip", type=int, help="cut sequences into clips of this many frames")
+    parser.add_argument(
+        "--apart",
+        nargs="+",
+        default=[],
+        metavar="PREFIX",
+        help="score actions whose names begin so by themselves too (cmu: native daz)",
+    )
+    parser.add_argument(
+        "--stride",
+        type=int,
+        metavar="FRAMES",
+        help="between a network's windows (default: its own, mostly 1); 2 halves the cost",
+    )
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     parser.add_argument(
         "--smpl",
@@ -79,13 +94,20 @@ def main(arguments: list[str]) -> int:
         workspace=workspace,
         milvus_uri=options.milvus_uri,
         body_folder=options.smpl,
+        apart=options.apart,
+        stride=options.stride,
     )
-    print(terminal_table([evaluation.row]))
+    entries = [Entry(evaluation.row)]
+    entries += [Entry(row, prefix) for prefix, row in evaluation.groups.items()]
+    for entry in entries:
+        print(terminal([entry], sys.stdout.isatty()))
     print(f"retrieval: {evaluation.retrieval}")
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if options.json:
-        options.json.write_text(json.dumps([evaluation.row.to_json()], indent=2) + "\n")
+        rows = [evaluation.row.to_json()]
+        rows += [row.to_json() | {"apart": prefix} for prefix, row in evaluation.groups.items()]
+        options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0
 
 

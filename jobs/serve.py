@@ -43,6 +43,7 @@ def main() -> int:
                 home=str(workspace.home),
                 milvus_uri=milvus_uri,
                 tracking_uri=args.tracking_uri,
+                stride=args.stride,
                 replicas_max=args.replicas_max,
             )
             with running_service(service, args.host, args.port) as url:
@@ -73,6 +74,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--milvus-uri", help="Milvus of the PVD (default: an embedded server)")
     parser.add_argument(
         "--tracking-uri", help="MLflow registry (default: $MLFLOW_TRACKING_URI, else the home's)"
+    )
+    parser.add_argument(
+        "--stride", type=int, help="frames between a network's windows (default: its own, mostly 1)"
     )
     parser.add_argument(
         "--replicas-max", type=int, default=1, help="replicas autoscaling may start (default: 1)"

@@ -37,14 +37,19 @@ class Attention(nn.Module):
     def forward(self, query_BLE: Tensor, memory_BME: Tensor) -> Tensor:
         """Attend from the query's tokens to the memory's: (B, L, E)."""
         batch, length, width = query_BLE.shape
-        score_EHE, out_HEE = self._products()
-        asked = (query_BLE.reshape(-1, width) @ score_EHE).view(batch, length * self.heads, width)
+        score_EA, out_AE = self._products()
+        query = query_BLE.reshape(-1, width)
+        asked = (query @ score_EA).view(batch, length * self.heads, width)
+        # Tokens of the memory by questions: the other way round, such small products take twice
+        # as long.
         weights = torch.bmm(memory_BME, asked.transpose(1, 2)).softmax(1)
         weights = functional.dropout(weights, ATTENTION_DROPOUT, self.training)
-        mixed = torch.bmm(weights.transpose(1, 2), memory_BME)
-        mixed = mixed.view(batch * length, self.heads * width)
-        out = (mixed @ out_HEE).view(batch, length, width)
-        normed: Tensor = self.norm(query_BLE + self.dropout(out))
+        mixed = torch.bmm(weights.transpose(1, 2), memory_BME).view(batch * length, -1)
+        if self.training:
+            update = query + self.dropout(mixed @ out_AE)
+        else:
+            update = torch.addmm(query, mixed, out_AE)
+        normed: Tensor = self.norm(update).view(batch, length, width)
         return normed
 
     def train(self, mode: bool = True) -> Self:
@@ -83,7 +88,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x_BLE: Tensor) -> Tensor:
         """Map (B, L, E) to (B, L, E), token by token."""
-        update = self.narrow(functional.relu(self.widen(x_BLE)))
+        update = self.narrow(functional.relu(self.widen(x_BLE), inplace=True))
         normed: Tensor = self.norm(x_BLE + self.dropout(update))
         return normed
 

@@ -18,6 +18,9 @@ from poise_models.budget import Budget
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.windows import overlap_add, unfold, window_count, window_starts
 
+#: What fills a GPU, in chunks that a CPU's cache holds.
+_GPU_CHUNKS = 64
+
 
 @dataclass(frozen=True)
 class Mirror:
@@ -204,7 +207,7 @@ class WindowRefiner(Refiner):
     #: How its authors trained it.
     published: ClassVar[Budget] = Budget()
     #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.
-    chunk: ClassVar[int] = 256
+    chunk: ClassVar[int] = 128
     #: Frames between windows in `refine`: a larger stride costs as much less, and smoothness.
     stride: int = 1
     #: Of the matrix products in `refine`; weights, inputs and averages stay float32.
@@ -278,8 +281,9 @@ class WindowRefiner(Refiner):
             self.eval()
         inputs = [self._chosen(clip) for clip in clips]
         counts = [len(columns[0]) for columns in inputs]
-        columns = [torch.cat(column).split(self.chunk) for column in zip(*inputs, strict=True)]
         device, home = next(self.parameters()).device, clips[0].detected_FC.device
+        chunk = self.chunk if device.type == "cpu" else self.chunk * _GPU_CHUNKS
+        columns = [torch.cat(column).split(chunk) for column in zip(*inputs, strict=True)]
         chunks = zip(*columns, strict=True)
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
             parts = [self(*(column.to(device) for column in chunk)) for chunk in chunks]

@@ -6,6 +6,7 @@ docs/refiners.md and every difference is a switch of `SynSPPConfig`.
 Shape letters: B batch, K neighbours, T frames of a window, C = joints x dims, E width.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,8 +41,9 @@ SHARED_LAYERS = 3
 class SynSPPConfig(Sizes):
     """Sizes and switches; the defaults are the paper's network.
 
-    The last four switches are the columns of Table VII. With all of them off an encoder and a
-    decoder of ``layers`` layers are left; each adds to that, and builds no weights where it is off.
+    The four switches from ``retrieval`` on are the columns of Table VII. With all of them off an
+    encoder and a decoder of ``layers`` layers are left; each adds to that, and builds no weights
+    where it is off.
 
     Attributes:
         input: what the network reads: the window's DCT-II over time, or the poses themselves.
@@ -59,6 +61,7 @@ class SynSPPConfig(Sizes):
         distance_encoding: the searched-distance encoding (SDE) on the neighbours' tokens.
         refine_decoder: the two branches with their losses, and the refine decoders after them.
         quality_encoding: the pose quality encoding (PQE) on the detected window's tokens.
+        smoothness: factor on all acceleration losses; its inverse is the ratio of Fig. 1(a).
     """
 
     pqe_max: Literal["frames", "joints"] = "frames"
@@ -68,9 +71,12 @@ class SynSPPConfig(Sizes):
     distance_encoding: bool = True
     refine_decoder: bool = True
     quality_encoding: bool = True
+    smoothness: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.smoothness < math.inf:
+            raise ConfigError(f"smoothness must be finite, 0 or more, not {self.smoothness}")
         if self.neighbours < 1:
             raise ConfigError(f"neighbours must be at least 1, not {self.neighbours}")
         if not self.retrieval and (self.distance_encoding or self.neighbours > 1):
@@ -163,16 +169,20 @@ class SynSPP(WindowRefiner):
         return Prediction(final, quality)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The losses of Eq. 7 with acceleration weights 0, 1 and 0.5, of the outputs there are."""
+        """The losses of Eq. 7, of the outputs there are.
+
+        The weights of their accelerations are 0, 1 and 0.5, times ``smoothness``.
+        """
         neighbour, distance = batch.neighbour_BTC, batch.distance_B
         if batch.neighbours_BKTC is not None and batch.distances_BK is not None:
             neighbour, distance = batch.neighbours_BKTC, batch.distances_BK
         position, smooth, final, _ = self.outputs(batch.detected_BTC, neighbour, distance)
-        loss = refinement_loss(final, batch.truth_BTC, SMOOTHNESS_FINAL)
+        factor = self.config.smoothness
+        loss = refinement_loss(final, batch.truth_BTC, factor * SMOOTHNESS_FINAL)
         if position is not None and smooth is not None:
             loss = (
-                refinement_loss(position, batch.truth_BTC, SMOOTHNESS_POSITION)
-                + refinement_loss(smooth, batch.truth_BTC, SMOOTHNESS_ACCELERATION)
+                refinement_loss(position, batch.truth_BTC, factor * SMOOTHNESS_POSITION)
+                + refinement_loss(smooth, batch.truth_BTC, factor * SMOOTHNESS_ACCELERATION)
                 + loss
             )
         return loss

@@ -5,7 +5,7 @@ Everything after reading is the sweep's own routine (`poise.scoring`).
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,13 +16,15 @@ from poise import lake as lakes
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.errors import CheckpointError, DataError, LakeError
 from poise.loading import load_split, retrieves
+from poise.metrics import pool
 from poise.pvd import pvd_store
 from poise.raw import open_split, split_exists
 from poise.raw.noise import cut_clips, noise_seed, per_window
 from poise.registry import resolve
 from poise.retriever import Retriever
-from poise.scoring import Row, evaluate
+from poise.scoring import Evaluation, Row, evaluate
 from poise.sequences import PoseSequence, Rejected
+from poise.strides import set_stride
 from poise.tracks import Track
 from poise.workspace import Workspace
 from poise_models import catalogue
@@ -38,11 +40,17 @@ PROTOCOLS: tuple[Protocol, ...] = ("per_frame", "per_window")
 
 @dataclass(frozen=True)
 class RawEvaluation:
-    """A row, what retrieval did for it, and what had to be left out."""
+    """A row, what retrieval did for it, and what had to be left out.
+
+    Attributes:
+        groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
+            of all sequences together.
+    """
 
     row: Row
     retrieval: str
     rejected: list[Rejected]
+    groups: dict[str, Row]
 
 
 def evaluate_raw(
@@ -56,6 +64,8 @@ def evaluate_raw(
     clip: int | None = None,
     milvus_uri: str | None = None,
     body_folder: Path | None = None,
+    apart: Sequence[str] = (),
+    stride: int | None = None,
 ) -> RawEvaluation:
     """Score a trained model or an untrained refiner on a raw split.
 
@@ -70,26 +80,33 @@ def evaluate_raw(
         clip: cut sequences into clips of this many frames.
         milvus_uri: where the PVD is; the workspace's embedded one by default.
         body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
+        apart: beginnings of actions' names; the sequences of each have a row of their own too.
+        stride: frames between the windows of a network; its own by default, mostly 1.
 
     Raises:
-        DataError: nothing to score, or the protocol does not fit the track.
-        CheckpointError: the model does not fit the track.
+        DataError: nothing to score (of a group, too), or the protocol does not fit the track.
+        CheckpointError: the model does not fit the track, or the stride the model.
     """
     chosen, card = _refiner(track, workspace, data, model, refiner)
+    set_stride(chosen, stride)
     sequences, rejected = _read(data, track, split, clip)
+    members = {prefix: _members(sequences, prefix) for prefix in apart}
     windows = _windows(sequences, track, split, protocol, chosen)
     clips = [
         Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
         for sequence, windows_NTC in zip(sequences, windows, strict=True)
     ]
     retrieval = "not used"
-    if retrieves(chosen) and track.has_pvd:
-        clips, retrieval = _with_neighbours(clips, track, card, workspace, milvus_uri)
+    if isinstance(chosen, WindowRefiner) and retrieves(chosen) and track.has_pvd:
+        clips, retrieval = _with_neighbours(
+            clips, track, card, workspace, milvus_uri, chosen.neighbours
+        )
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     names = [sequence.name for sequence in sequences]
     seed = card.seed if card else 0
     found = evaluate(chosen, clips, truths, names, track, seed, body_folder)
-    return RawEvaluation(found.row, retrieval, rejected)
+    groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
+    return RawEvaluation(found.row, retrieval, rejected, groups)
 
 
 def _refiner(
@@ -101,6 +118,11 @@ def _refiner(
             raise CheckpointError(
                 f"{model} was trained on {card.track} with {chosen.spec}; "
                 f"{track} has {pose_spec(track)}"
+            )
+        if isinstance(chosen, WindowRefiner) and chosen.views > 1:
+            raise CheckpointError(
+                f"{model} refines {chosen.views} views of a take together, which is scored by a "
+                "sweep (jobs/sweep.py) alone"
             )
         return chosen, card
     if name is None:
@@ -154,6 +176,20 @@ def _read(
     return sequences, rejected
 
 
+def _members(sequences: Sequence[PoseSequence], prefix: str) -> list[int]:
+    actions = [sequence.action or "" for sequence in sequences]
+    rows = [number for number, action in enumerate(actions) if action.startswith(prefix)]
+    if not rows:
+        have = ", ".join(sorted(set(actions))[:5])
+        raise DataError(f"no action begins with {prefix!r}; the first actions are: {have}")
+    return rows
+
+
+def _row_of(whole: Evaluation, rows: Sequence[int]) -> Row:
+    scores = pool([whole.sequences[number][1] for number in rows])
+    return replace(whole.row, **asdict(scores))
+
+
 def _windows(
     sequences: Sequence[PoseSequence],
     track: Track,
@@ -180,11 +216,12 @@ def _with_neighbours(
     card: ModelCard | None,
     workspace: Workspace,
     milvus_uri: str | None,
+    neighbours: int,
 ) -> tuple[list[Clip], str]:
     lake = card.lake if card and card.lake else str(workspace.lake)
     try:
         with pvd_store(milvus_uri, workspace) as uri:
-            retriever = Retriever(lake, track, uri)
+            retriever = Retriever(lake, track, uri, neighbours=neighbours)
     except (LakeError, RetrievalError) as error:
         log.warning("No retrieval, every window stands in for its own neighbour: %s", error)
         return list(clips), "unavailable"
@@ -193,7 +230,5 @@ def _with_neighbours(
 
 def _found(clip: Clip, retriever: Retriever) -> Clip:
     if clip.windows_NTC is None:
-        neighbours_NTC, distances_N = retriever.find(clip.detected_FC)
-    else:
-        neighbours_NTC, distances_N = retriever.find_windows(clip.windows_NTC)
-    return replace(clip, neighbours_NTC=neighbours_NTC, distances_N=distances_N)
+        return clip.near(*retriever.find(clip.detected_FC))
+    return clip.near(*retriever.find_windows(clip.windows_NTC))

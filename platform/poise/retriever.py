@@ -68,6 +68,7 @@ class Retriever:
         milvus_uri: the Milvus that holds its collection.
         road: who searches; `choose_road` says where it is None.
         budget_s: longest silence of Milvus that `find` bears; None for the store's own patience.
+        neighbours: poses to find for a window, K.
 
     Raises:
         LakeError: the lake lacks the track, or the track has no PVD that this embedding can ask.
@@ -81,6 +82,7 @@ class Retriever:
         milvus_uri: str,
         road: Road | None = None,
         budget_s: float | None = None,
+        neighbours: int = 1,
     ) -> None:
         manifest = lakes.read_manifest(lake, track)
         if manifest.pvd is None:
@@ -92,7 +94,7 @@ class Retriever:
             )
         self.track = track
         self._lake, self._manifest, self._alias = lake, manifest, manifest.pvd.alias
-        self._budget_s = budget_s
+        self._budget_s, self._neighbours = budget_s, neighbours
         self._store = PoseStore(milvus_uri)
         # Before the rows are read: what is published meanwhile then counts as a change.
         self._collection = patiently(lambda: self._store.resolve(self._alias), PATIENCE_S)
@@ -133,7 +135,7 @@ class Retriever:
         self._store.close()
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
-        """Neighbours of a sequence's windows, (N, T, C), and squared distances, (N,).
+        """Neighbours of a sequence's windows, (N, K, T, C), and squared distances, (N, K).
 
         Raises:
             StoreUnavailableError: Milvus searches, and does not answer (within the budget).
@@ -141,19 +143,18 @@ class Retriever:
         return self.find_windows(unfold(detected_FC, lakes.WINDOW))
 
     def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor]:
-        """Neighbours of windows (N, T, C): the same shape, and squared distances (N,)."""
+        """Neighbours of windows (N, T, C): (N, K, T, C), best first, and distances (N, K)."""
         info = self.track.info
         query = embed(detected_NTC, info.skeleton, self.track.representation)
         if self.index is not None:
-            found = self.index.search(query.numpy(), k=1)
+            found = self.index.search(query.numpy(), k=self._neighbours)
         else:
             found = self._ask(query.numpy())
-        ids_N = torch.from_numpy(found.ids_BK[:, 0].copy())
-        distances_N = torch.from_numpy(found.distances_BK[:, 0].copy())
-        return self.bank.neighbours(detected_NTC, ids_N, distances_N)
+        ids_NK, distances_NK = torch.from_numpy(found.ids_BK), torch.from_numpy(found.distances_BK)
+        return self.bank.several(detected_NTC, ids_NK, distances_NK)
 
     def _ask(self, queries_BE: NDArray[np.float32]) -> Neighbours:
-        search = partial(self._store.search, self._alias, k=1)
+        search = partial(self._store.search, self._alias, k=self._neighbours)
         if self._budget_s is None:
             return search(queries_BE)
         pieces = [

@@ -10,7 +10,7 @@ from tests.tinylake import TRACK, write_tiny_lake
 from poise.errors import CheckpointError, DataError
 from poise.evaluation import evaluate_raw
 from poise.pvd import pvd_store
-from poise.raw import synthetic
+from poise.raw import open_split, synthetic
 from poise.raw.layout import write_smoothnet
 from poise.sequences import PoseSequence
 from poise.tracks import Track
@@ -85,6 +85,24 @@ def test_honest_noise_is_larger_by_the_root_of_the_window(
     ]
     # The ends of a clip are averaged over fewer windows, so the ratio stays below sqrt(8).
     assert 0.9 * 8**0.5 < rows[0].mpjpe / rows[1].mpjpe < 8**0.5
+
+
+def test_groups_of_actions_are_scored_apart(detected: Path, workspace: Workspace) -> None:
+    """Two groups that share out all sequences have the whole's error as their mean."""
+    whole = evaluate_raw(TRACK, workspace, detected, refiner="input")
+    read = open_split(detected, TRACK, "test")
+    actions = sorted({s.action or "" for s in read if isinstance(s, PoseSequence)})
+    assert len(actions) > 1
+    found = evaluate_raw(TRACK, workspace, detected, refiner="input", apart=actions)
+    rows = found.groups.values()
+    assert found.row.mpjpe == whole.row.mpjpe
+    assert not whole.groups
+    assert sum(row.frames for row in rows) == whole.row.frames
+    mean = sum(row.mpjpe * row.frames for row in rows) / whole.row.frames
+    assert mean == pytest.approx(whole.row.mpjpe)
+    assert len({row.mpjpe for row in rows}) == len(actions)
+    with pytest.raises(DataError, match="'nothing'"):
+        evaluate_raw(TRACK, workspace, detected, refiner="input", apart=["nothing"])
 
 
 def test_a_checkpoint_scores_without_a_lake_and_says_so(

@@ -55,7 +55,8 @@ def test_both_roads_find_the_same(
     roads: tuple[Retriever, Retriever], frames: int, seed: int
 ) -> None:
     detected_FC = torch.from_numpy(clip(frames, seed))
-    (near_NTC, distance_N), (far_NTC, far_N) = (road.find(detected_FC) for road in roads)
+    (near_N1TC, distance_N1), (far_N1TC, far_N1) = (road.find(detected_FC) for road in roads)
+    near_NTC, far_NTC, distance_N, far_N = near_N1TC[:, 0], far_N1TC[:, 0], distance_N1, far_N1
     assert torch.allclose(distance_N, far_N, rtol=1e-4, atol=1e-5)
     index = roads[0].index
     assert index is not None

@@ -129,7 +129,7 @@ class Finder:
         if self.error is not None:
             raise self.error
         windows_NTC = unfold(detected_FC, 8)
-        return windows_NTC, torch.full((len(windows_NTC),), self.distance)
+        return windows_NTC[:, None], torch.full((len(windows_NTC), 1), self.distance)
 
 
 def _until(condition: Any, seconds: float = 5.0) -> bool:
@@ -197,7 +197,7 @@ def test_another_pvd_is_taken_in_without_a_gap(monkeypatch: pytest.MonkeyPatch) 
     def distance() -> float:
         found = retrieval.find(detected_FC)
         assert found is not None, "a gap in service"
-        return float(found[1][0])
+        return float(found[1][0, 0])
 
     ready.clear()
     old.outdated = True
@@ -296,7 +296,7 @@ def test_milvus_hangs_dies_and_comes_back_while_it_serves(
         assert (model.road, before.retrieval) == ("milvus", "used")
         _, exact_N = bystander.find(torch.from_numpy(clip(600)))
         assert before.distances_N is not None
-        np.testing.assert_allclose(before.distances_N, exact_N, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(before.distances_N, exact_N[:, 0], rtol=1e-4, atol=1e-5)
         process = milvus.process
         goes_and_comes(process.suspend, process.resume)
         goes_and_comes(milvus.kill, milvus.start)

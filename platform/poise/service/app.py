@@ -24,6 +24,7 @@ from poise.service.limits import BodyLimit
 from poise.service.lookup import look_up
 from poise.service.meters import Meters
 from poise.service.model import Answer, ServedModel, Source
+from poise.strides import set_stride
 from poise.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -67,6 +68,9 @@ class ServiceArgs(BaseModel):
     )
     tracking_uri: str | None = Field(
         None, description="MLflow, to look the model up; the workspace's own store by default."
+    )
+    stride: int | None = Field(
+        None, ge=1, description="Frames between a network's windows; its own by default."
     )
     replicas_max: int = Field(1, ge=1, description="Replicas that autoscaling may start.")
     cpus: float = Field(1.0, gt=0, description="Cores of a replica; also its torch threads.")
@@ -173,13 +177,14 @@ def build(args: ServiceArgs) -> Application:
     workspace = Workspace.find(args.home)
     found = look_up(args.model, args.tracking_uri or workspace.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
-    load_checkpoint(found.checkpoint)
+    set_stride(load_checkpoint(found.checkpoint)[0], args.stride)
     source = Source(
         name=found.name,
         version=found.version,
         checkpoint=found.checkpoint,
         lake=args.lake or str(workspace.lake),
         milvus_uri=args.milvus_uri,
+        stride=args.stride,
     )
     scaling = AutoscalingConfig(
         min_replicas=1,

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.checkpoint import load_checkpoint
+from poise.errors import CheckpointError
 from poise.loading import retrieves
 from poise.retriever import Retriever
 from poise.service.errors import NotFiniteError
 from poise.service.retrieval import Retrieval
+from poise.strides import set_stride
 from poise.tracks import Track, TrackInfo
-from poise_models.refiner import Clip, Refined, Refiner
+from poise_models.refiner import Clip, Refined, Refiner, WindowRefiner
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Source:
     checkpoint: str
     lake: str
     milvus_uri: str | None
+    stride: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class ServedModel:
     """Refines batches of sequences exactly as offline evaluation does.
 
     Raises:
-        CheckpointError: the source's checkpoint cannot be loaded.
+        CheckpointError: the source's checkpoint cannot be loaded, or the stride does not fit it.
     """
 
     def __init__(self, source: Source) -> None:
@@ -61,6 +64,12 @@ class ServedModel:
         self.refiner: Refiner
         self.refiner, self.card = load_checkpoint(source.checkpoint)
         self.refiner.eval()
+        set_stride(self.refiner, source.stride)
+        if isinstance(self.refiner, WindowRefiner) and self.refiner.views > 1:
+            raise CheckpointError(
+                f"{source.checkpoint} refines {self.refiner.views} cameras' views of a moment "
+                "together; the service takes one sequence at a time: serve a model of one view"
+            )
         self.track = Track.parse(self.card.track)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
         self._retrieval = self._open_retrieval()
@@ -114,7 +123,10 @@ class ServedModel:
         if uri is None:
             logger.warning("No Milvus was named: %s goes without retrieval.", self.source.name)
             return None
-        return Retrieval(lambda: Retriever(lake, track, uri, budget_s=RETRIEVAL_BUDGET_S))
+        many = self.refiner.neighbours if isinstance(self.refiner, WindowRefiner) else 1
+        return Retrieval(
+            lambda: Retriever(lake, track, uri, budget_s=RETRIEVAL_BUDGET_S, neighbours=many)
+        )
 
     def _clip(self, sequence: NDArray[np.float32]) -> Clip | Exception:
         detected_FC = torch.from_numpy(sequence)
@@ -122,10 +134,7 @@ class ServedModel:
             found = self._retrieval.find(detected_FC) if self._retrieval else None
         except Exception as error:  # goes to the one request it belongs to
             return error
-        if found is None:
-            return Clip(detected_FC)
-        neighbours_NTC, distances_N = found
-        return Clip(detected_FC, None, neighbours_NTC, distances_N)
+        return Clip(detected_FC) if found is None else Clip(detected_FC).near(*found)
 
     def _through(self, clips: list[Clip]) -> list[Refined | Exception]:
         try:

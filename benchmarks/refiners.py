@@ -1,0 +1,308 @@
+"""Forward and training step of every network, in windows a second and as a share of the peak.
+
+python -m benchmarks.refiners [--cpu-time] [--large] [--networks synspp smoothnet ...]
+python -m benchmarks.refiners --epoch [--windows N] [--bf16] [--compile]
+
+On the CPU always, and on a GPU where there is one. The peak is a large square product of the same
+type, measured before and after every turn. Work is counted in multiply-accumulates (MACs) of the
+published formulation; a training step is taken for three forward passes. `ours` is what our
+formulation executes: attention that never makes keys and values needs fewer. `synspp-code` is
+SynSP++ with the branches of its official code, which applies two layers more than the paper (56.6
+MMAC). GFPose is one call of its score network; a refinement takes as many as it has steps.
+"""
+
+import argparse
+import os
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import torch
+from benchmarks.peak import Machine, Speed
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from poise import lake as lakes
+from poise.loading import PoseBank, TrackSplit
+from poise.posebank import lake_windows, offsets, ranges
+from poise.tracks import Track
+from poise_models import catalogue
+from poise_models.budget import Budget
+from poise_models.gfpose import GFPose
+from poise_models.layers import HEAD_WIDTH, Attention
+from poise_models.refiner import Batch, PoseSpec, WindowRefiner
+from poise_models.training import Trainer
+
+SPEC = PoseSpec(17, 3)
+FORWARD, STEP, LARGE = 1416, 512, 6000
+#: Windows whose activations are in memory at once in a training step: all of them on a GPU.
+AT_ONCE = {"cpu": 256, "cuda": LARGE}
+FRAMES = 811
+#: SynSP++ as its code has it, which applies a layer twice more than the paper: 56.6 MMAC.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "synspp-code": ("synspp", {"branches": "shared"})
+}
+
+
+@dataclass(frozen=True)
+class Work:
+    """A network, its windows, and the MACs of a window.
+
+    Attributes:
+        published: of a forward pass.
+        ours: the same, as we execute it.
+        learning: published, of the forward pass in training.
+    """
+
+    network: WindowRefiner
+    batch: Batch
+    published: float
+    ours: float
+    learning: float
+
+    @classmethod
+    def of(cls, name: str, device: str) -> "Work":
+        """Build a network at its published size, with windows of noise."""
+        network = build(name, device)
+        several = (network.neighbours,) if network.neighbours > 1 else ()
+        frames = (network.window, SPEC.channels)
+        truth_BTC = 0.3 * torch.randn(LARGE, *frames, device=device)
+        near_BTC = 0.3 * torch.randn(LARGE, *several, *frames, device=device)
+        detected_BTC = truth_BTC + 0.03 * torch.randn_like(truth_BTC)
+        distance_B = torch.rand(LARGE, *several, device=device)
+        batch = Batch(detected_BTC, truth_BTC, near_BTC, distance_B)
+        ours = macs(network, batch, _forward)
+        with mock.patch.object(Attention, "forward", textbook):
+            published, learning = macs(network, batch, _forward), macs(network, batch, _loss)
+        return cls(network, batch, published, ours, learning)
+
+    def forward(self, windows: int) -> Callable[[], object]:
+        """The forward pass of so many windows, in the chunks of `refine` on a CPU."""
+        network = self.network
+        chunk = network.chunk if self.batch.detected_BTC.device.type == "cpu" else windows
+        parts = list(_parts(self.batch, windows, chunk))
+
+        @torch.inference_mode()
+        def call() -> None:
+            network.eval()
+            for part in parts:
+                _forward(network, part)
+
+        return call
+
+    def step(self, windows: int, compiled: bool) -> Callable[[], object]:
+        """A training step of so many windows: forward, backward, Adam in one pass."""
+        network = self.network
+        parts = list(_parts(self.batch, windows, AT_ONCE[self.batch.detected_BTC.device.type]))
+        optimiser = torch.optim.Adam(network.parameters(), fused=True)
+        loss = torch.compile(network.loss) if compiled else network.loss
+
+        def call() -> None:
+            network.train()
+            optimiser.zero_grad(set_to_none=True)
+            for part in parts:
+                share: Tensor = loss(part) * (len(part.truth_BTC) / windows)
+                share.backward()
+            optimiser.step()
+
+        return call
+
+
+def build(name: str, device: str) -> WindowRefiner:
+    """A network of the catalogue, or of `VARIANTS`, on a device."""
+    torch.manual_seed(0)
+    kind, settings = VARIANTS.get(name, (name, {}))
+    built = catalogue.build(kind, SPEC, settings)
+    assert isinstance(built, WindowRefiner)  # noqa: S101  (networks only)
+    return built.to(device)
+
+
+def textbook(self: Attention, query_BLE: Tensor, memory_BME: Tensor) -> Tensor:
+    """Attention as it is published, with keys and values: what `Attention` is compared with."""
+    key, value = self.key_value(memory_BME).chunk(2, dim=-1)
+    query, key, value = (
+        x.unflatten(-1, (self.heads, HEAD_WIDTH)).transpose(1, 2)
+        for x in (self.query(query_BLE), key, value)
+    )
+    weights = (query @ key.mT * HEAD_WIDTH**-0.5).softmax(-1)
+    mixed = (weights @ value).transpose(1, 2).flatten(2)
+    normed: Tensor = self.norm(query_BLE + self.dropout(self.out(mixed)))
+    return normed
+
+
+def macs(
+    network: WindowRefiner, batch: Batch, call: Callable[[WindowRefiner, Batch], object]
+) -> float:
+    """MACs a window of a call; what does not grow with the windows does not count."""
+    counts = []
+    for windows in (1, 2):
+        (part,) = _parts(batch, windows, windows)
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            call(network.train(), part)
+        counts.append(counter.get_total_flops() / 2)
+    return float(counts[1] - counts[0])
+
+
+def _forward(network: WindowRefiner, part: Batch) -> None:
+    if isinstance(network, GFPose):
+        pose_BC = part.detected_BTC.flatten(0, 1)
+        network.score(pose_BC, network.times_S[:1], torch.zeros_like(pose_BC[:1]))
+    else:
+        network(part.detected_BTC, part.neighbour_BTC, part.distance_B)
+
+
+def _loss(network: WindowRefiner, part: Batch) -> Tensor:
+    return network.loss(part)
+
+
+def _parts(batch: Batch, windows: int, size: int) -> Iterator[Batch]:
+    for start in range(0, windows, size):
+        here = slice(start, min(start + size, windows))
+        yield Batch(
+            batch.detected_BTC[here],
+            batch.truth_BTC[here],
+            batch.neighbour_BTC[here],
+            batch.distance_B[here],
+        )
+
+
+def measure(given: argparse.Namespace, device: str) -> None:
+    """Print the table of one device."""
+    dtype = torch.bfloat16 if given.bf16 else torch.float32
+    machine = Machine(device, given.cpu_time and device == "cpu", dtype)
+    print(f"\n{_heading(given, device)}")
+    print(
+        "| network | T | MMAC a window | ours | forward of 1416, ms | windows/s | share of peak "
+        "| step of 512, ms | windows/s | share | step of 6000, s | windows/s | share |"
+    )
+    print("|---|" + "---:|" * 12)
+    peaks = []
+    for name in given.networks:
+        work = Work.of(name, device)
+        with torch.autocast(device, dtype, enabled=given.bf16):
+            forward = machine.speed(work.forward(FORWARD), FORWARD * work.published, given.turns)
+            steps: dict[int, Speed | None] = {STEP: None, LARGE: None}
+            for windows in steps:
+                if windows == STEP or given.large or device == "cuda":
+                    step = work.step(windows, given.compile)
+                    cost = 3 * windows * work.learning
+                    steps[windows] = machine.speed(step, cost, given.turns)
+        peaks.append(forward.peak)
+        cells = (
+            f"{1e-6 * work.published:.1f} | {1e-6 * work.ours:.1f}",
+            _cells(forward, FORWARD, 1e3),
+            _cells(steps[STEP], STEP, 1e3),
+            _cells(steps[LARGE], LARGE, 1),
+        )
+        print(f"| {name} | {work.network.window} | {' | '.join(cells)} |", flush=True)
+    print(
+        f"\npeak: {2e-9 * statistics.median(peaks):,.0f} GFLOP/s ({2e-9 * min(peaks):,.0f} to "
+        f"{2e-9 * max(peaks):,.0f}); load at the end {os.getloadavg()[0]:.1f}"
+    )
+
+
+def epoch(given: argparse.Namespace, device: str) -> None:
+    """Print the time of a training epoch: windows gathered and aligned as in a sweep."""
+    small = device == "cpu"
+    wanted = given.windows or (4096 if small else 1_500_000)
+    batch = STEP if small else LARGE
+    split = made_up(wanted)
+    print(f"\n{_heading(given, device)}: an epoch of {wanted:,} windows in batches of {batch}")
+    for name in given.networks:
+        network = build(name, device)
+        bank = PoseBank(split) if network.uses_neighbours else None
+        windows = split.windows(network.window, bank, device, network.neighbours)
+        budget = replace(
+            Budget(), epochs=2, batch=batch, bf16=given.bf16, compile=given.compile, clip=1.0
+        )
+        trainer = Trainer(network, windows, budget, 0)
+        machine = Machine(device, given.cpu_time and small)
+        first, second = machine.seconds(trainer.epoch), machine.seconds(trainer.epoch)
+        done = trainer.steps * batch
+        print(
+            f"  {name}: {second:.1f} s, {done / second:,.0f} windows/s "
+            f"(the first epoch: {first:.1f} s)",
+            flush=True,
+        )
+
+
+def made_up(windows: int) -> TrackSplit:
+    """A split of noise with so many windows of 8 frames, each with neighbours drawn by chance."""
+    track = Track.parse("uiprmd/kinect/3D")
+    sequences = -(-windows // (FRAMES - lakes.WINDOW + 1))
+    frames_S = torch.full((sequences,), FRAMES)
+    draw = torch.Generator().manual_seed(0)
+    truth_FC = 0.3 * torch.randn(sequences * FRAMES, SPEC.channels, generator=draw)
+    ids_S = torch.arange(sequences)
+    window_S = lake_windows(frames_S)
+    start_N = ranges(torch.zeros_like(window_S), window_S)
+    id_N = (ids_S.repeat_interleave(window_S) << lakes.START_BITS) + start_N
+    near_NK = id_N[torch.randint(len(id_N), (len(id_N), lakes.NEIGHBOURS), generator=draw)]
+    return TrackSplit(
+        track=track,
+        names=[str(number) for number in range(sequences)],
+        subjects=["S1"] * sequences,
+        cameras=[None] * sequences,
+        takes=[None] * sequences,
+        sequence_ids_S=ids_S,
+        offsets_S=offsets(frames_S),
+        detected_FC=truth_FC + 0.03 * torch.randn(truth_FC.shape, generator=draw),
+        truth_FC=truth_FC,
+        neighbour_ids_NK=near_NK,
+        neighbour_distances_NK=torch.rand(near_NK.shape, generator=draw),
+    )
+
+
+def _heading(given: argparse.Namespace, device: str) -> str:
+    what = torch.cuda.get_device_name() if device == "cuda" else f"{os.cpu_count()} CPUs"
+    kind = "bfloat16" if given.bf16 else "float32"
+    clock = ", CPU time of one thread" if given.cpu_time and device == "cpu" else ""
+    compiled = ", compiled" if given.compile else ""
+    return (
+        f"{what}, {kind}{compiled}{clock}, {torch.get_num_threads()} threads, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
+
+
+def _cells(speed: Speed | None, windows: int, unit: float) -> str:
+    if speed is None:
+        return "| | "
+    digits = 0 if unit * speed.seconds >= 100 else 2
+    rate = windows / speed.seconds
+    return f"{unit * speed.seconds:,.{digits}f} | {rate:,.0f} | {speed.share:.2f}"
+
+
+@contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(wanted)
+    yield
+    torch.set_num_threads(before)
+
+
+def main() -> None:
+    """Measure what is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    known = [name for name in catalogue.names() if catalogue.trains(name)] + list(VARIANTS)
+    add = parser.add_argument
+    add("--networks", nargs="+", choices=known, default=known)
+    add("--turns", type=int, default=5)
+    add("--cpu-time", action="store_true", help="one thread, its CPU time: for a busy machine")
+    add("--large", action="store_true", help="steps of 6000 windows on the CPU too")
+    add("--epoch", action="store_true", help="a training epoch, data included, instead")
+    add("--windows", type=int, help="of the epoch (1.5 M on a GPU, 4096 on a CPU)")
+    add("--bf16", action="store_true", help="autocast to bfloat16, and its peak")
+    add("--compile", action="store_true", help="compile the loss")
+    given = parser.parse_args()
+    devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+    with _threads(1 if given.cpu_time else torch.get_num_threads()):
+        for device in devices:
+            (epoch if given.epoch else measure)(given, device)
+
+
+if __name__ == "__main__":
+    main()
