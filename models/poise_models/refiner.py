@@ -210,6 +210,8 @@ class WindowRefiner(Refiner):
     chunk: ClassVar[int] = 128
     #: Frames between windows in `refine`: a larger stride costs as much less, and smoothness.
     stride: int = 1
+    #: What each frame of a window counts for in SWAA; None is the plain mean.
+    weights_T: tuple[float, ...] | None = None
     #: Of the matrix products in `refine`; weights, inputs and averages stay float32.
     dtype: torch.dtype = torch.float32
 
@@ -293,9 +295,9 @@ class WindowRefiner(Refiner):
         if parts[0].quality_BT is not None:
             quality = torch.cat([part.quality_BT.float() for part in parts]).to(home).split(counts)
             averaged = zip(quality, frames, strict=True)
-            qualities = [overlap_add(q, f, self.stride) for q, f in averaged]
+            qualities = [overlap_add(q, f, self.stride, self.weights_T) for q, f in averaged]
         return [
-            Refined(overlap_add(p, f, self.stride), q)
+            Refined(overlap_add(p, f, self.stride, self.weights_T), q)
             for p, f, q in zip(poses, frames, qualities, strict=True)
         ]
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from poise_models.errors import ConfigError
 from poise_models.layers import DecoderLayer, EncoderLayer, low_pass_matrix
 from poise_models.refiner import PoseSpec
+from poise_models.windows import triangle
 
 #: Weight of the acceleration loss for position branch, acceleration branch and final output.
 SMOOTHNESS_POSITION, SMOOTHNESS_ACCELERATION, SMOOTHNESS_FINAL = 0.0, 1.0, 0.5
@@ -34,6 +35,7 @@ class Sizes:
     self_attention: bool = False
     skip: Literal["none", "input", "low"] = "none"
     skip_coefficients: int = 3
+    weighting: Literal["plain", "triangular"] = "plain"
 
     def __post_init__(self) -> None:
         if self.window < 3:
@@ -42,6 +44,13 @@ class Sizes:
             raise ConfigError("width, feed_forward, heads and layers must be positive")
         if not 1 <= self.skip_coefficients <= self.window:
             raise ConfigError("skip_coefficients must lie between 1 and the window's frames")
+        if self.weighting not in ("plain", "triangular"):
+            raise ConfigError(f"weighting must be plain or triangular, not {self.weighting!r}")
+
+    @property
+    def weights_T(self) -> tuple[float, ...] | None:
+        """What each frame of a window counts for in SWAA; None is the plain mean."""
+        return triangle(self.window) if self.weighting == "triangular" else None
 
 
 class Decoder(nn.Module):

@@ -84,6 +84,7 @@ class SynSP(WindowRefiner):
 
     def __init__(self, spec: PoseSpec, config: SynSPConfig) -> None:
         super().__init__(spec, config, config.window)
+        self.weights_T = config.weights_T
         self.uses_neighbours = config.partners == "similar"
         self.neighbours = config.views - 1 if self.uses_neighbours else 1
         self.views = config.views if config.partners == "views" else 1
@@ -228,7 +229,10 @@ class SynSP(WindowRefiner):
         poses = torch.cat([final.float() for _, _, final, _ in outputs]).to(windows_NVTC.device)
         quality = torch.cat([quality.float() for *_, quality in outputs]).to(windows_NVTC.device)
         return [
-            Refined(overlap_add(p, frames, self.stride), overlap_add(q, frames, self.stride))
+            Refined(
+                overlap_add(p, frames, self.stride, self.weights_T),
+                overlap_add(q, frames, self.stride, self.weights_T),
+            )
             for p, q in zip(poses.unbind(1), quality.unbind(1), strict=True)
         ]
 

@@ -55,6 +55,8 @@ class SynSPPConfig(Sizes):
         sde: the searched-distance encoding, sigmoid(w d + b) or the squared distance d itself.
         skip: what the outputs are relative to: nothing (absolute coordinates, the paper), the
             detected window, or its first ``skip_coefficients`` DCT coefficients.
+        weighting: of the frames in SWAA: ``plain``, the paper's mean, or ``triangular``, where
+            those in the middle, which have context on both sides, count for more.
         neighbours: poses from the PVD that the global decoder reads at once, each with its own
             distance encoding; the paper has 1.
         retrieval: PVD and global decoder: the decoder's memory holds the neighbours too.
@@ -101,6 +103,7 @@ class SynSPP(WindowRefiner):
 
     def __init__(self, spec: PoseSpec, config: SynSPPConfig) -> None:
         super().__init__(spec, config, config.window)
+        self.weights_T = config.weights_T
         self.uses_neighbours = config.retrieval
         self.neighbours = config.neighbours
         channels = spec.channels

@@ -3,6 +3,8 @@
 Shape letters: N windows, T frames of a window, F frames of a sequence, C = joints x dims.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -37,7 +39,17 @@ def unfold(sequence_FC: Tensor, length: int) -> Tensor:
     return sequence_FC.unfold(0, length, 1).transpose(1, 2)
 
 
-def overlap_add(windows_NTC: Tensor, frames: int, stride: int = 1) -> Tensor:
+def triangle(length: int) -> tuple[float, ...]:
+    """Weights of a window's frames that fall off from its middle: 1 2 3 4 4 3 2 1 for T = 8."""
+    return tuple(float(min(place + 1, length - place)) for place in range(length))
+
+
+def overlap_add(
+    windows_NTC: Tensor,
+    frames: int,
+    stride: int = 1,
+    weights_T: Sequence[float] | None = None,
+) -> Tensor:
     """SWAA: every frame is the plain mean of all windows that cover it (paper, Fig. 5).
 
     T shifted additions, so O(N T C) and exact for every length, also below 2 T - 1 frames, where
@@ -48,13 +60,15 @@ def overlap_add(windows_NTC: Tensor, frames: int, stride: int = 1) -> Tensor:
             number per frame works too.
         frames: F of the sequence; frames beyond it are padding and are cut off.
         stride: frames between windows, at most T.
+        weights_T: what each of a window's frames counts for in the mean; None is the plain mean.
 
     Returns:
         (F, C), or (F,) for (N, T) input.
     """
     windows, length = windows_NTC.shape[:2]
-    if stride > 1:
-        return _scattered(windows_NTC, window_starts(frames, length, stride))[:frames]
+    if stride > 1 or weights_T is not None:
+        starts_N = window_starts(frames, length, stride)
+        return _scattered(windows_NTC, starts_N, weights_T or [1.0] * length)[:frames]
     shape = (windows + length - 1, *windows_NTC.shape[2:])
     total = windows_NTC.new_zeros(shape)
     for offset in range(length):
@@ -66,12 +80,12 @@ def overlap_add(windows_NTC: Tensor, frames: int, stride: int = 1) -> Tensor:
     return mean[:frames]
 
 
-def _scattered(windows_NTC: Tensor, starts_N: Tensor) -> Tensor:
+def _scattered(windows_NTC: Tensor, starts_N: Tensor, weights_T: Sequence[float]) -> Tensor:
     length = windows_NTC.shape[1]
     starts_N = starts_N.to(windows_NTC.device)
     total = windows_NTC.new_zeros((int(starts_N[-1]) + length, *windows_NTC.shape[2:]))
     cover = total.new_zeros(len(total))
-    for offset in range(length):
-        total.index_add_(0, starts_N + offset, windows_NTC[:, offset])
-        cover.index_add_(0, starts_N + offset, cover.new_ones(len(starts_N)))
+    for offset, weight in enumerate(weights_T):
+        total.index_add_(0, starts_N + offset, windows_NTC[:, offset], alpha=weight)
+        cover.index_add_(0, starts_N + offset, cover.new_ones(len(starts_N)), alpha=weight)
     return total / cover.reshape(-1, *[1] * (total.dim() - 1))

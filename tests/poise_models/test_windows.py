@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from poise_models.windows import overlap_add, unfold, window_count, window_starts
+from poise_models.windows import overlap_add, triangle, unfold, window_count, window_starts
 
 
 def naive_average(windows_NTC: Tensor, frames: int) -> Tensor:
@@ -60,3 +60,23 @@ def test_every_stride_covers_every_frame_and_averages(
     assert all(said)
     expected = torch.stack([torch.stack(poses).mean(0) for poses in said])[:frames]
     torch.testing.assert_close(overlap_add(windows, frames, stride), expected)
+
+
+@given(frames=st.integers(1, 40), stride=st.integers(1, 8))
+def test_a_weighted_mean_is_one(frames: int, stride: int) -> None:
+    weights = triangle(8)
+    assert weights == (1, 2, 3, 4, 4, 3, 2, 1)
+    starts = window_starts(frames, 8, stride)
+    windows = torch.randn(len(starts), 8, 2, dtype=torch.float64)
+    total, weight = torch.zeros(max(frames, 8), 2, dtype=torch.float64), torch.zeros(max(frames, 8))
+    for start, window in zip(starts.tolist(), windows, strict=True):
+        total[start : start + 8] += torch.tensor(weights)[:, None] * window
+        weight[start : start + 8] += torch.tensor(weights)
+    expected = (total / weight[:, None])[:frames]
+    torch.testing.assert_close(overlap_add(windows, frames, stride, weights), expected)
+
+
+def test_weights_that_are_alike_are_the_plain_mean() -> None:
+    windows = torch.randn(20, 8, 2, dtype=torch.float64)
+    plain = overlap_add(windows, 27)
+    torch.testing.assert_close(overlap_add(windows, 27, weights_T=[0.5] * 8), plain)
