@@ -37,8 +37,8 @@ class AnyManifest(dict[str, str]):
 @pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.yaml")))
 def test_the_plans_we_ship_are_valid(name: str) -> None:
     specs = grid(load_plan(name), AnyManifest())
-    places = [catalogue.names().index(spec.refiner) for spec in specs]
-    assert places == sorted(places)
+    assert specs
+    assert len({spec.key for spec in specs}) == len(specs)
 
 
 def test_the_full_plan_compares_every_refiner() -> None:

@@ -1,0 +1,1 @@
+"""What the paper says about SynSP++ beside its tables of results, measured anew."""

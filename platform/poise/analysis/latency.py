@@ -1,0 +1,130 @@
+"""Table IX: where the time goes between a frame and its refined pose, on this machine.
+
+The wait is no computation: a window is refined when its last frame is there, so its first frame
+waits for as many frames as the window has. What the paper calls 1416 is windows refined together.
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from poise.analysis.material import Material, embedded, query_windows
+from poise.analysis.text import aligned
+from poise.errors import DataError
+from poise_models.windows import overlap_add
+from poise_retrieval.index import NeighbourIndex
+
+#: Windows refined together in the paper, and one.
+BATCHES = (1416, 1)
+#: Frames a second of the paper's estimators; for tracks that do not say their own.
+PUBLISHED_FPS = 12.0
+PARTS = ("model", "wait", "SWAA", "PVD embedding", "PVD search", "PVD into frame")
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one part, for so many windows."""
+
+    part: str
+    windows: int
+    milliseconds: float
+
+
+def latencies(
+    material: Material, fps: float, turns: int = 7, batches: Sequence[int] = BATCHES
+) -> list[Latency]:
+    """Measure every part, the median over turns after one that does not count.
+
+    Args:
+        material: model and data; the windows are the first ones of the test split.
+        fps: frames a second that the estimator delivers.
+        turns: measurements of each part.
+        batches: numbers of windows.
+
+    Raises:
+        DataError: the test split has fewer windows, or no frames a second or turns were asked for.
+    """
+    if fps <= 0 or turns < 1:
+        raise DataError(f"latency needs fps and turns above 0, not {fps:g} and {turns}")
+    windows_NTC, _ = query_windows(material.test)
+    if len(windows_NTC) < max(batches):
+        raise DataError(
+            f"{material.track}: the test split has {len(windows_NTC)} windows, not {max(batches)}"
+        )
+    rows = material.rows
+    index = NeighbourIndex.build(rows.ids_N.numpy(), rows.vectors_NE.numpy(), rows.subjects)
+    found = []
+    for windows in batches:
+        times = _parts(material, index, windows_NTC[:windows].contiguous(), turns)
+        times["wait"] = 1000 * material.refiner.window / fps
+        found += [Latency(part, windows, times[part]) for part in PARTS]
+    return found
+
+
+def latency_table(found: Sequence[Latency]) -> str:
+    """The parts in milliseconds and as shares of their total, a pair of columns a batch."""
+    batches = list(dict.fromkeys(one.windows for one in found))
+    times = {(one.part, one.windows): one.milliseconds for one in found}
+    totals = {size: sum(one.milliseconds for one in found if one.windows == size)
+              for size in batches}  # fmt: skip
+    rows: dict[str, dict[int, float]] = {
+        part: {size: times[part, size] for size in batches} for part in PARTS
+    }
+    rows["PVD together"] = {
+        size: sum(times[part, size] for part in PARTS if part.startswith("PVD")) for size in batches
+    }
+    rows["computation"] = {size: totals[size] - times["wait", size] for size in batches}
+    rows["total"] = totals
+    header = ["part"]
+    for size in batches:
+        header += [f"{size:,} window{'s' if size > 1 else ''}, ms", "share"]
+    body = [
+        [part, *(cell for size in batches for cell in _cells(row[size], totals[size]))]
+        for part, row in rows.items()
+    ]
+    return aligned(header, body)
+
+
+@torch.inference_mode()
+def _parts(
+    material: Material, index: NeighbourIndex, windows_NTC: Tensor, turns: int
+) -> dict[str, float]:
+    refiner, bank, track = material.refiner.eval(), material.bank, material.track
+    vectors_NE = embedded(windows_NTC, track)
+    near = index.search(vectors_NE.numpy(), k=1)
+    ids_N = torch.from_numpy(near.ids_BK[:, 0])
+    distances_N = torch.from_numpy(near.distances_BK[:, 0])
+    found_NTC, distance_N = bank.neighbours(windows_NTC, ids_N, distances_N)
+    frames = len(windows_NTC) + refiner.window - 1
+
+    def refine() -> None:
+        columns = (windows_NTC, found_NTC, distance_N)
+        for chunk in zip(*(column.split(refiner.chunk) for column in columns), strict=True):
+            refiner(*chunk)
+
+    steps: dict[str, Callable[[], object]] = {
+        "model": refine,
+        "SWAA": lambda: overlap_add(windows_NTC, frames),
+        "PVD embedding": lambda: embedded(windows_NTC, track),
+        "PVD search": lambda: index.search(vectors_NE.numpy(), k=1),
+        "PVD into frame": lambda: bank.neighbours(windows_NTC, ids_N, distances_N),
+    }
+    return {part: _median_ms(step, turns) for part, step in steps.items()}
+
+
+def _median_ms(step: Callable[[], object], turns: int) -> float:
+    step()
+    times = []
+    for _ in range(turns):
+        start = time.perf_counter()
+        step()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+def _cells(milliseconds: float, total: float) -> tuple[str, str]:
+    return f"{milliseconds:.2f}", f"{milliseconds / total:.1%}"

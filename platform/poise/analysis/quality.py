@@ -1,0 +1,192 @@
+"""The pose quality encoding (PQE) against the true error, which it is meant to foretell.
+
+Of every frame, all in the track's reported unit, poses relative to their roots as in MPJPE:
+
+- input error (the paper's Diff1): mean joint distance of the detected pose to the truth;
+- disagreement (Diff2): mean joint distance of the two branches' poses, each first averaged back to
+  a sequence (SWAA). The paper's figure for Diff2 is of two trainings with other loss ratios;
+- quality: the PQE, averaged back to a sequence, as `Refined.quality_F` has it;
+- output error: mean joint distance of the refined pose to the truth.
+
+An indicator that works has a positive correlation of disagreement and error, and a negative one of
+quality and error. The PQE divides by the largest disagreement of its own window, so it compares
+frames within a window; how large the disagreement is at all is not in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import pearsonr
+from torch import Tensor
+
+from poise.analysis.material import Material
+from poise.analysis.text import INK, aligned, canvas, png
+from poise.errors import CheckpointError, DataError
+from poise.metrics import unit
+from poise.rotations import angle_errors, matrices
+from poise.tracks import TrackInfo
+from poise_models.refiner import Clip
+from poise_models.synspp import SynSPP
+from poise_models.windows import overlap_add, unfold
+
+#: The paper's: Diff1 with Diff2, mean over Human3.6M and 3DPW.
+PUBLISHED = 0.48
+PAIRS = (
+    ("disagreement", "input error"),
+    ("disagreement", "output error"),
+    ("quality", "input error"),
+    ("quality", "output error"),
+)
+_Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames of all sequences: sequence number (F,), and four quantities (F,) by name."""
+
+    sequence_F: NDArray[np.int64]
+    values: dict[str, _Column]
+    unit: str
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Pearson's coefficient of an indicator and an error, in three ways.
+
+    Attributes:
+        frames: over all frames of all sequences together.
+        within: over the frames of one sequence, mean over sequences.
+        sequences: of the sequences' means.
+    """
+
+    indicator: str
+    error: str
+    frames: float
+    within: float
+    sequences: float
+
+
+def quality_frames(material: Material) -> Frames:
+    """Refine the test split and measure every frame.
+
+    Raises:
+        CheckpointError: the network has no refine decoder, or no quality encoding.
+    """
+    refiner, info = material.refiner, material.track.info
+    if not refiner.config.quality_encoding:
+        raise CheckpointError(
+            "this SynSP++ was trained without quality_encoding: it has no quality to look at"
+        )
+    sequence, columns = [], []
+    clips = material.test.clips(material.bank)
+    for number, (clip, truth_FC) in enumerate(zip(clips, material.test.truths(), strict=True)):
+        position_FC, smooth_FC, final_FC, quality_F = branches(refiner, clip)
+        columns.append(
+            (
+                frame_errors(position_FC, smooth_FC, info),
+                quality_F.double(),
+                frame_errors(clip.detected_FC, truth_FC, info),
+                frame_errors(final_FC, truth_FC, info),
+            )
+        )
+        sequence.append(np.full(len(truth_FC), number))
+    names = ("disagreement", "quality", "input error", "output error")
+    joined = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
+    values = dict(zip(names, joined, strict=True))
+    return Frames(np.concatenate(sequence), values, unit(info, None))
+
+
+@torch.inference_mode()
+def branches(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Position branch, acceleration branch, final (F, C), and quality (F,), as sequences."""
+    windows_NTC = unfold(clip.detected_FC, refiner.window)
+    neighbour_NTC, distance_N = clip.neighbours_NTC, clip.distances_N
+    if neighbour_NTC is None or distance_N is None:
+        neighbour_NTC, distance_N = windows_NTC, windows_NTC.new_ones(len(windows_NTC))
+    found = refiner.eval().outputs(windows_NTC, neighbour_NTC, distance_N)
+    frames = len(clip.detected_FC)
+    kept = [overlap_add(part, frames) for part in found if part is not None]
+    if len(kept) != len(found):
+        raise CheckpointError("this SynSP++ has no two branches, or no quality encoding")
+    position_FC, smooth_FC, final_FC, quality_F = kept
+    return position_FC, smooth_FC, final_FC, quality_F
+
+
+def frame_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor:
+    """Mean distance of each frame's joints, root-relative, in the reported unit; (F,).
+
+    SMPL rotations: the mean angle between them, in degrees.
+    """
+    if info.dims == 6:
+        pair = (matrices(poses_FC.double()), matrices(others_FC.double()))
+        return angle_errors(*pair).mean(dim=-1)
+    gap_FJD = (poses_FC.double() - others_FC.double()).unflatten(-1, (info.joints, info.dims))
+    if info.roots:
+        gap_FJD = gap_FJD - gap_FJD[:, list(info.roots)].mean(dim=1, keepdim=True)
+    distance_FJ: Tensor = gap_FJD.norm(dim=-1) * info.to_metric
+    return distance_FJ.mean(dim=-1)
+
+
+def correlations(frames: Frames) -> list[Correlation]:
+    """Correlate both indicators with both errors.
+
+    Raises:
+        DataError: a quantity is the same in every frame.
+    """
+    found = []
+    numbers = np.unique(frames.sequence_F)
+    for indicator, error in PAIRS:
+        x_F, y_F = frames.values[indicator], frames.values[error]
+        pairs = [(x_F[frames.sequence_F == n], y_F[frames.sequence_F == n]) for n in numbers]
+        within = [pearson(x, y) for x, y in pairs if _varies(x) and _varies(y)]
+        means = [(x.mean(), y.mean()) for x, y in pairs]
+        by_sequence = pearson(*np.array(means).T) if len(means) > 1 else float("nan")
+        mean = float(np.mean(within)) if within else float("nan")
+        found.append(Correlation(indicator, error, pearson(x_F, y_F), mean, by_sequence))
+    return found
+
+
+def pearson(x: _Column, y: _Column) -> float:
+    """Pearson's coefficient; raise `DataError` where one of the two does not vary."""
+    if not (_varies(x) and _varies(y)):
+        raise DataError("a quantity is the same in every frame: nothing can be correlated with it")
+    return float(pearsonr(x, y).statistic)
+
+
+def quality_table(found: Sequence[Correlation]) -> str:
+    """The coefficients as text."""
+    header = ["Pearson", "all frames", "within a sequence", "sequence means"]
+    body = [
+        [
+            f"{one.indicator} - {one.error}",
+            *(f"{value:+.3f}" for value in (one.frames, one.within, one.sequences)),
+        ]
+        for one in found
+    ]
+    return aligned(header, body)
+
+
+def quality_plot(frames: Frames) -> bytes:
+    """Draw both indicators against the input error: frames as hexagons, the darker the more."""
+    figure, panels = canvas(2)
+    error_F = frames.values["input error"]
+    for panel, indicator in zip(panels, ("disagreement", "quality"), strict=True):
+        value_F = frames.values[indicator]
+        # One frame in a thousand would otherwise set the scale.
+        seen = (error_F <= np.quantile(error_F, 0.999)) & (value_F <= np.quantile(value_F, 0.999))
+        x_F, y_F = value_F[seen], error_F[seen]
+        shades = panel.hexbin(x_F, y_F, gridsize=48, bins="log", cmap="Blues", mincnt=1)
+        figure.colorbar(shades, ax=panel, label="frames", shrink=0.8)
+        title = f"Pearson {pearson(value_F, error_F):+.2f} over {len(error_F):,} frames"
+        panel.set_title(title, color=INK, fontsize=11, loc="left")
+        suffix = f" of the branches, {frames.unit}" if indicator == "disagreement" else " (PQE)"
+        panel.set_xlabel(f"{indicator}{suffix}", color=INK)
+        panel.set_ylabel(f"error of the input, {frames.unit}", color=INK)
+    return png(figure)
+
+
+def _varies(values: _Column) -> bool:
+    return len(values) > 1 and bool(np.ptp(values) > 0)
