@@ -54,12 +54,12 @@ def test_retrieval_knows_neither_platform_nor_models() -> None:
     assert not imported(PACKAGES["poise_retrieval"]) & {"poise", "poise_models", "ray", "mlflow"}
 
 
-def test_jobs_are_executable_scripts_of_a_hundred_lines() -> None:
+def test_jobs_are_short_executable_scripts() -> None:
     for path in (REPOSITORY / "jobs").glob("[!_]*.py"):
         assert path.stat().st_mode & 0o111, f"{path.name} needs the exec bit for ray job submit"
         lines = path.read_text().splitlines()
         assert lines[0] == "#!/usr/bin/env python3", path.name
-        assert len(lines) <= 120, f"{path.name}: a job parses, calls and prints"
+        assert len(lines) <= 150, f"{path.name}: a job parses, calls and prints"
 
 
 def test_no_file_is_read_with_pickle() -> None:
