@@ -22,6 +22,7 @@ from poise.pvdcheck import verify
 from poise.pvdsample import ExactSearch, Sample
 from poise.windowposes import poses_of
 from poise_retrieval import EmbeddedMilvus, NeighbourIndex, PoseStore
+from poise_retrieval.packing import subject_key
 
 Rows = tuple[Any, Any, list[str]]
 _names = itertools.count()
@@ -194,4 +195,9 @@ def _tensor(ids: Any) -> Any:
 
 
 def _row(window: Any, vector: Any, subject: str) -> dict[str, Any]:
-    return {"window_id": int(window), "vector": vector, "subject": subject}
+    return {
+        "window_id": int(window),
+        "vector": vector,
+        "subject": subject,
+        "subject_key": subject_key(subject),
+    }

@@ -114,9 +114,10 @@ def test_it_ends_with_a_killed_parent_and_the_folder_is_free(data_dir: Path) -> 
     pid = _pid(data_dir)
     parent.kill()
     parent.wait(10)
-    with EmbeddedMilvus(data_dir) as server:
-        assert PoseStore(server.uri).list() == ()
     assert _gone(pid, within_s=10)
+    with EmbeddedMilvus(data_dir) as server:
+        assert server.started_here
+        assert PoseStore(server.uri).list() == ()
 
 
 @pytest.mark.chaos
