@@ -33,8 +33,8 @@ ui: $(READY) ## MLflow's pages on the results, http://127.0.0.1:5000
 serve: $(READY) ## the champion behind http://127.0.0.1:8000
 	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/serve.py $(ARGS)
 
-test: $(READY) ## all tests, three at a time
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 3 --dist loadfile $(ARGS)
+test: $(READY) ## all tests, two at a time
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: $(READY) ## ruff and mypy --strict
 	$(PYTHON) -m ruff check .
