@@ -1,6 +1,6 @@
 """Forward and training step of every network, in windows a second and as a share of the peak.
 
-python -m benchmarks.refiners [--cpu-time] [--large] [--networks synspp smoothnet ...]
+python -m benchmarks.refiners [--cpu-time] [--large] [--compile] [--networks synspp smoothnet ...]
 python -m benchmarks.refiners --epoch [--windows N] [--bf16] [--compile]
 
 On the CPU always, and on a GPU where there is one. The peak is a large square product of the same
@@ -32,8 +32,10 @@ from poise.posebank import lake_windows, offsets, ranges
 from poise.tracks import Track
 from poise_models import catalogue
 from poise_models.budget import Budget
+from poise_models.compiling import compile_refine
 from poise_models.gfpose import GFPose
 from poise_models.layers import HEAD_WIDTH, Attention
+from poise_models.memory import keep_freed_memory
 from poise_models.refiner import Batch, PoseSpec, WindowRefiner
 from poise_models.training import Trainer
 
@@ -80,17 +82,23 @@ class Work:
             published, learning = macs(network, batch, _forward), macs(network, batch, _loss)
         return cls(network, batch, published, ours, learning)
 
-    def forward(self, windows: int) -> Callable[[], object]:
-        """The forward pass of so many windows, in the chunks of `refine` on a CPU."""
+    def forward(self, windows: int, compiled: bool) -> Callable[[], object]:
+        """The forward pass of so many windows, in the chunks of `refine` on a CPU.
+
+        Compiled, it runs as `compile_refine` lets it: whole chunks, and the rest as it is.
+        """
         network = self.network
-        chunk = network.chunk if self.batch.detected_BTC.device.type == "cpu" else windows
-        parts = list(_parts(self.batch, windows, chunk))
+        if compiled and not isinstance(network, GFPose):
+            compile_refine(network)
+        fast, whole = network.compiled or network, network.chunk_size
+        on_cpu = self.batch.detected_BTC.device.type == "cpu"
+        parts = list(_parts(self.batch, windows, whole if on_cpu else windows))
 
         @torch.inference_mode()
         def call() -> None:
             network.eval()
             for part in parts:
-                _forward(network, part)
+                _forward(network, part, fast if len(part.truth_BTC) == whole else network)
 
         return call
 
@@ -147,12 +155,12 @@ def macs(
     return float(counts[1] - counts[0])
 
 
-def _forward(network: WindowRefiner, part: Batch) -> None:
+def _forward(network: WindowRefiner, part: Batch, run: Callable[..., object] | None = None) -> None:
     if isinstance(network, GFPose):
         pose_BC = part.detected_BTC.flatten(0, 1)
         network.score(pose_BC, network.times_S[:1], torch.zeros_like(pose_BC[:1]))
     else:
-        network(part.detected_BTC, part.neighbour_BTC, part.distance_B)
+        (run or network)(part.detected_BTC, part.neighbour_BTC, part.distance_B)
 
 
 def _loss(network: WindowRefiner, part: Batch) -> Tensor:
@@ -184,7 +192,8 @@ def measure(given: argparse.Namespace, device: str) -> None:
     for name in given.networks:
         work = Work.of(name, device)
         with torch.autocast(device, dtype, enabled=given.bf16):
-            forward = machine.speed(work.forward(FORWARD), FORWARD * work.published, given.turns)
+            call = work.forward(FORWARD, given.compile)
+            forward = machine.speed(call, FORWARD * work.published, given.turns)
             steps: dict[int, Speed | None] = {STEP: None, LARGE: None}
             for windows in steps:
                 if windows == STEP or given.large or device == "cuda":
@@ -296,8 +305,9 @@ def main() -> None:
     add("--epoch", action="store_true", help="a training epoch, data included, instead")
     add("--windows", type=int, help="of the epoch (1.5 M on a GPU, 4096 on a CPU)")
     add("--bf16", action="store_true", help="autocast to bfloat16, and its peak")
-    add("--compile", action="store_true", help="compile the loss")
+    add("--compile", action="store_true", help="compile the loss, and refining")
     given = parser.parse_args()
+    keep_freed_memory()
     devices = ["cpu"] + ["cuda"] * torch.cuda.is_available()
     with _threads(1 if given.cpu_time else torch.get_num_threads()):
         for device in devices:

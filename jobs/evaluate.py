@@ -67,6 +67,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         metavar="FRAMES",
         help="between a network's windows (default: its own, mostly 1); 2 halves the cost",
     )
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="compile the network first, a minute that pays for itself on long data (needs g++)",
+    )
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     parser.add_argument(
         "--smpl",
@@ -96,6 +101,7 @@ def main(arguments: list[str]) -> int:
         body_folder=options.smpl,
         apart=options.apart,
         stride=options.stride,
+        compiled=options.compile,
     )
     entries = [Entry(evaluation.row)]
     entries += [Entry(row, prefix) for prefix, row in evaluation.groups.items()]

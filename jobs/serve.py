@@ -44,6 +44,7 @@ def main() -> int:
                 milvus_uri=milvus_uri,
                 tracking_uri=args.tracking_uri,
                 stride=args.stride,
+                compiled=args.compile,
                 replicas_max=args.replicas_max,
             )
             with running_service(service, args.host, args.port) as url:
@@ -77,6 +78,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--stride", type=int, help="frames between a network's windows (default: its own, mostly 1)"
+    )
+    parser.add_argument(
+        "--compile", action="store_true", help="compile the network, for long sequences: +1 minute"
     )
     parser.add_argument(
         "--replicas-max", type=int, default=1, help="replicas autoscaling may start (default: 1)"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from poise_models.budget import Budget
+from poise_models.dropout import Dropout
 from poise_models.errors import ConfigError
 from poise_models.refiner import Batch, PoseSpec, Prediction, WindowRefiner
 from poise_models.sde import SubVP
@@ -85,7 +86,7 @@ class Layer(nn.Module):
         self.time = nn.Linear(config.embedding, config.hidden)
         self.condition = nn.Linear(config.hidden, config.hidden)
         self.norm = nn.GroupNorm(32, config.hidden)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def shift(self, time_BE: Tensor, condition_BH: Tensor) -> Tensor:
         """What time and condition add, (B, H)."""

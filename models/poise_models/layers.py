@@ -3,15 +3,39 @@
 Shape letters: B batch, L query tokens, M memory tokens, E width.
 """
 
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poise_models.dropout import Dropout, dropout
+
 HEAD_WIDTH = 64
 ATTENTION_DROPOUT = 0.1
 NORM_EPS = 1e-6
+
+
+def _scores(memory_BME: Tensor, asked_BQE: Tensor) -> Tensor:
+    # Tokens by questions: the other way round, such small products take twice as long.
+    return torch.bmm(memory_BME, asked_BQE.transpose(1, 2))
+
+
+class _Scores(torch.autograd.Function):
+    """`_scores`, with a gradient of the questions that need not be turned round and copied."""
+
+    @staticmethod
+    def forward(ctx: Any, memory_BME: Tensor, asked_BQE: Tensor) -> Tensor:
+        ctx.save_for_backward(memory_BME, asked_BQE)
+        return _scores(memory_BME, asked_BQE)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
+        (gradient_BMQ,) = gradients
+        # Autocast has made the product, and so its gradient, of another type than its factors.
+        memory_BME, asked_BQE = (kept.to(gradient_BMQ.dtype) for kept in ctx.saved_tensors)
+        turned = gradient_BMQ.transpose(1, 2)
+        return torch.bmm(gradient_BMQ, asked_BQE), torch.bmm(turned, memory_BME)
 
 
 class Attention(nn.Module):
@@ -30,7 +54,7 @@ class Attention(nn.Module):
         self.query = nn.Linear(width, inner, bias=False)
         self.key_value = nn.Linear(width, 2 * inner, bias=False)
         self.out = nn.Linear(inner, width, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self._kept: tuple[tuple[object, ...], tuple[Tensor, Tensor]] | None = None
 
@@ -40,10 +64,8 @@ class Attention(nn.Module):
         score_EA, out_AE = self._products()
         query = query_BLE.reshape(-1, width)
         asked = (query @ score_EA).view(batch, length * self.heads, width)
-        # Tokens of the memory by questions: the other way round, such small products take twice
-        # as long.
-        weights = torch.bmm(memory_BME, asked.transpose(1, 2)).softmax(1)
-        weights = functional.dropout(weights, ATTENTION_DROPOUT, self.training)
+        scores: Tensor = (_Scores.apply if self.training else _scores)(memory_BME, asked)
+        weights = dropout(scores.softmax(1), ATTENTION_DROPOUT, self.training)
         mixed = torch.bmm(weights.transpose(1, 2), memory_BME).view(batch * length, -1)
         if self.training:
             update = query + self.dropout(mixed @ out_AE)
@@ -83,7 +105,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.widen = nn.Linear(width, inner)
         self.narrow = nn.Linear(inner, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 
     def forward(self, x_BLE: Tensor) -> Tensor:

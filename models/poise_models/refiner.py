@@ -7,9 +7,10 @@ device, counting weights and saving them needs no second mechanism.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -218,6 +219,24 @@ class WindowRefiner(Refiner):
     def __init__(self, spec: PoseSpec, config: Any, window: int) -> None:
         super().__init__(spec, config)
         self.window = window
+        #: What `refine` runs on whole chunks instead (`poise_models.compiling`).
+        self.compiled: Callable[..., Prediction] | None = None
+
+    @property
+    def chunk_size(self) -> int:
+        """Windows of one forward pass in `refine` on the device where the network is."""
+        on_cpu = next(self.parameters()).device.type == "cpu"
+        return self.chunk if on_cpu else self.chunk * _GPU_CHUNKS
+
+    def products(self, device: torch.device) -> AbstractContextManager[object]:
+        """Matrix products of `dtype`, as `refine` takes them."""
+        return torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32)
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch between training and use; a compiled network has the weights of before."""
+        if mode:
+            self.compiled = None
+        return super().train(mode)
 
     @abstractmethod
     def forward(
@@ -284,22 +303,28 @@ class WindowRefiner(Refiner):
         inputs = [self._chosen(clip) for clip in clips]
         counts = [len(columns[0]) for columns in inputs]
         device, home = next(self.parameters()).device, clips[0].detected_FC.device
-        chunk = self.chunk if device.type == "cpu" else self.chunk * _GPU_CHUNKS
-        columns = [torch.cat(column).split(chunk) for column in zip(*inputs, strict=True)]
+        columns = [torch.cat(column).split(self.chunk_size) for column in zip(*inputs, strict=True)]
         chunks = zip(*columns, strict=True)
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            parts = [self(*(column.to(device) for column in chunk)) for chunk in chunks]
+        with self.products(device):
+            parts = [self._run(*(column.to(device) for column in chunk)) for chunk in chunks]
         poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home).split(counts)
         frames = [len(clip.detected_FC) for clip in clips]
         qualities: list[Tensor | None] = [None] * len(clips)
-        if parts[0].quality_BT is not None:
-            quality = torch.cat([part.quality_BT.float() for part in parts]).to(home).split(counts)
+        known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
+        if known:
+            quality = torch.cat(known).to(home).split(counts)
             averaged = zip(quality, frames, strict=True)
             qualities = [overlap_add(q, f, self.stride, self.weights_T) for q, f in averaged]
         return [
             Refined(overlap_add(p, f, self.stride, self.weights_T), q)
             for p, f, q in zip(poses, frames, qualities, strict=True)
         ]
+
+    def _run(self, *columns: Tensor) -> Prediction:
+        whole = len(columns[0]) == self.chunk_size
+        run = self.compiled if self.compiled is not None and whole else self
+        prediction: Prediction = run(*columns)
+        return prediction
 
     def _chosen(self, clip: Clip) -> tuple[Tensor, ...]:
         if not 1 <= self.stride <= self.window:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poise_models.dropout import Dropout
 from poise_models.errors import ConfigError
 from poise_models.refiner import PoseSpec, Prediction, WindowRefiner
 
@@ -67,7 +68,7 @@ class Attention(nn.Module):
         self.attention = nn.MultiheadAttention(
             width, config.heads, dropout=config.dropout, batch_first=True
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self,
@@ -96,9 +97,9 @@ class FeedForward(nn.Module):
         self.body = nn.Sequential(
             nn.Linear(width, inner),
             nn.LeakyReLU(),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.Linear(inner, width),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
         )
 
     def forward(self, x_BLE: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from poise_models.budget import Budget
+from poise_models.dropout import Dropout
 from poise_models.errors import ConfigError
 from poise_models.losses import refinement_loss
 from poise_models.refiner import Batch, PoseSpec, Prediction, WindowRefiner
@@ -34,10 +35,10 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.body = nn.Sequential(
             nn.Linear(config.hidden, config.residual),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.LeakyReLU(0.2, inplace=True),
             nn.Linear(config.residual, config.hidden),
-            nn.Dropout(config.dropout),
+            Dropout(config.dropout),
             nn.LeakyReLU(0.2, inplace=True),
         )
 

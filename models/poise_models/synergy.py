@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from poise_models.dropout import Dropout
 from poise_models.errors import ConfigError
 from poise_models.layers import DecoderLayer, EncoderLayer, low_pass_matrix
 from poise_models.refiner import PoseSpec
@@ -74,7 +75,7 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.width
         self.project = nn.Sequential(nn.Linear(channels, width), nn.Linear(width, width))
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.layers = nn.Sequential(
             *[
                 EncoderLayer(width, config.feed_forward, config.heads, config.dropout)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from poise_models.budget import Budget
+from poise_models.dropout import Dropout
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.layers import EncoderLayer, dct_matrix
 from poise_models.losses import refinement_loss
@@ -91,7 +92,7 @@ class SynSP(WindowRefiner):
         channels, width = spec.channels, config.width
         position_TE = sinusoid(config.window, width)
         self.local_encoder = Encoder(channels, config, position_TE)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.global_encoder = nn.Sequential(
             *[
                 EncoderLayer(width, config.feed_forward, config.heads, config.dropout)

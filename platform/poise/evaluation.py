@@ -15,6 +15,7 @@ from torch import Tensor
 from poise import lake as lakes
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.errors import CheckpointError, DataError, LakeError
+from poise.inference import prepare
 from poise.loading import load_split, retrieves
 from poise.metrics import pool
 from poise.pvd import pvd_store
@@ -24,7 +25,6 @@ from poise.registry import resolve
 from poise.retriever import Retriever
 from poise.scoring import Evaluation, Row, evaluate
 from poise.sequences import PoseSequence, Rejected
-from poise.strides import set_stride
 from poise.tracks import Track
 from poise.workspace import Workspace
 from poise_models import catalogue
@@ -66,6 +66,7 @@ def evaluate_raw(
     body_folder: Path | None = None,
     apart: Sequence[str] = (),
     stride: int | None = None,
+    compiled: bool = False,
 ) -> RawEvaluation:
     """Score a trained model or an untrained refiner on a raw split.
 
@@ -82,13 +83,14 @@ def evaluate_raw(
         body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
         apart: beginnings of actions' names; the sequences of each have a row of their own too.
         stride: frames between the windows of a network; its own by default, mostly 1.
+        compiled: compile the network first: pays for long data.
 
     Raises:
         DataError: nothing to score (of a group, too), or the protocol does not fit the track.
-        CheckpointError: the model does not fit the track, or the stride the model.
+        CheckpointError: the model does not fit the track, or it cannot run as asked.
     """
     chosen, card = _refiner(track, workspace, data, model, refiner)
-    set_stride(chosen, stride)
+    prepare(chosen, stride, compiled)
     sequences, rejected = _read(data, track, split, clip)
     members = {prefix: _members(sequences, prefix) for prefix in apart}
     windows = _windows(sequences, track, split, protocol, chosen)

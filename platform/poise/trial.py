@@ -26,6 +26,7 @@ from poise.tracks import Track
 from poise_models import catalogue
 from poise_models.budget import Budget
 from poise_models.errors import NonFiniteLossError, RefinerError
+from poise_models.memory import keep_freed_memory
 from poise_models.refiner import Refiner
 from poise_retrieval.errors import VectorError
 
@@ -60,6 +61,7 @@ def train_and_score(
     if spec is None:
         raise PlanError(f"{folder.uri} describes no trial")
     torch.set_num_threads(max(int(cpus), 1))
+    keep_freed_memory()
     history = folder.history()
     started = history[0].ended - int(history[0].seconds * 1000) if history else now_ms()
     try:

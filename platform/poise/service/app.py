@@ -19,12 +19,12 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from poise.checkpoint import load_checkpoint
+from poise.inference import set_stride
 from poise.service import rendering, schema
 from poise.service.limits import BodyLimit
 from poise.service.lookup import look_up
 from poise.service.meters import Meters
 from poise.service.model import Answer, ServedModel, Source
-from poise.strides import set_stride
 from poise.workspace import Workspace
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,9 @@ class ServiceArgs(BaseModel):
     )
     stride: int | None = Field(
         None, ge=1, description="Frames between a network's windows; its own by default."
+    )
+    compiled: bool = Field(
+        False, description="Compile the network, for long sequences; a minute more to start."
     )
     replicas_max: int = Field(1, ge=1, description="Replicas that autoscaling may start.")
     cpus: float = Field(1.0, gt=0, description="Cores of a replica; also its torch threads.")
@@ -185,6 +188,7 @@ def build(args: ServiceArgs) -> Application:
         lake=args.lake or str(workspace.lake),
         milvus_uri=args.milvus_uri,
         stride=args.stride,
+        compiled=args.compiled,
     )
     scaling = AutoscalingConfig(
         min_replicas=1,

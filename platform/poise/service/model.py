@@ -12,11 +12,11 @@ from torch import Tensor
 
 from poise.checkpoint import load_checkpoint
 from poise.errors import CheckpointError
+from poise.inference import prepare
 from poise.loading import retrieves
 from poise.retriever import Retriever
 from poise.service.errors import NotFiniteError
 from poise.service.retrieval import Retrieval
-from poise.strides import set_stride
 from poise.tracks import Track, TrackInfo
 from poise_models.refiner import Clip, Refined, Refiner, WindowRefiner
 
@@ -40,6 +40,7 @@ class Source:
     lake: str
     milvus_uri: str | None
     stride: int | None = None
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class ServedModel:
     """Refines batches of sequences exactly as offline evaluation does.
 
     Raises:
-        CheckpointError: the source's checkpoint cannot be loaded, or the stride does not fit it.
+        CheckpointError: the source's checkpoint cannot be loaded, or cannot run as asked.
     """
 
     def __init__(self, source: Source) -> None:
@@ -64,12 +65,12 @@ class ServedModel:
         self.refiner: Refiner
         self.refiner, self.card = load_checkpoint(source.checkpoint)
         self.refiner.eval()
-        set_stride(self.refiner, source.stride)
         if isinstance(self.refiner, WindowRefiner) and self.refiner.views > 1:
             raise CheckpointError(
                 f"{source.checkpoint} refines {self.refiner.views} cameras' views of a moment "
                 "together; the service takes one sequence at a time: serve a model of one view"
             )
+        prepare(self.refiner, source.stride, source.compiled)
         self.track = Track.parse(self.card.track)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
         self._retrieval = self._open_retrieval()

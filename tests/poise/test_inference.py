@@ -1,7 +1,7 @@
 import pytest
 
 from poise.errors import CheckpointError
-from poise.strides import set_stride
+from poise.inference import prepare, set_stride
 from poise_models import catalogue
 from poise_models.refiner import PoseSpec, WindowRefiner
 
@@ -21,3 +21,14 @@ def test_a_stride_is_set_where_windows_cover_every_frame() -> None:
 def test_a_filter_has_no_stride() -> None:
     with pytest.raises(CheckpointError, match="no windows"):
         set_stride(catalogue.build("savgol", PoseSpec(4, 3)), 2)
+
+
+def test_a_filter_is_not_compiled() -> None:
+    with pytest.raises(CheckpointError, match="no network"):
+        prepare(catalogue.build("savgol", PoseSpec(4, 3)), compiled=True)
+
+
+def test_a_long_walk_is_not_compiled() -> None:
+    walk = catalogue.build("gfpose", PoseSpec(4, 3), {"hidden": 64, "embedding": 4, "blocks": 1})
+    with pytest.raises(CheckpointError, match="unroll every call"):
+        prepare(walk, compiled=True)

@@ -1,0 +1,34 @@
+"""Freed memory stays with the process."""
+
+import subprocess
+import sys
+
+import pytest
+
+_PROGRAM = """
+import resource, sys
+import torch
+from poise_models import catalogue
+from poise_models.memory import keep_freed_memory
+from poise_models.refiner import Clip, PoseSpec
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+network = catalogue.build("synspp", PoseSpec(17, 3), {"layers": 1})
+clip = Clip(torch.randn(60, 51))
+for _ in range(3):
+    network.refine([clip])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    network.refine([clip])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
+def test_pages_are_not_mapped_again() -> None:
+    faults = {
+        what: int(subprocess.check_output([sys.executable, "-c", _PROGRAM, what], text=True))
+        for what in ("keep", "return")
+    }
+    assert faults["keep"] < 1000 < faults["return"], faults
