@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._inductor import config
 from torch._inductor.exc import InductorError
 
 from poise_models.errors import ConfigError
@@ -33,13 +34,16 @@ def compile_refine(network: WindowRefiner) -> None:
     detected_BTC = inputs["detected"]
     neighbour = inputs.get("neighbour", detected_BTC)
     distance = inputs.get("distance", detected_BTC.new_ones(len(detected_BTC)))
-    compiled = torch.compile(_tensors(network), dynamic=False, options={"freezing": True})
+    compiled = torch.compile(_tensors(network), dynamic=False)
 
     def run(*columns: Tensor) -> Prediction:
         return Prediction(*compiled(*columns))
 
     try:
-        with torch.inference_mode(), network.products(device):
+        # Frozen weights can be folded and packed. As an option of `torch.compile`, freezing does
+        # nothing in PyTorch 2.13.
+        frozen = config.patch(freezing=True)
+        with frozen, torch.inference_mode(), network.products(device):
             run(detected_BTC, neighbour, distance)
     except InductorError as error:
         raise ConfigError(
