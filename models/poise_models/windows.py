@@ -3,6 +3,7 @@
 Shape letters: N windows, T frames of a window, F frames of a sequence, C = joints x dims.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -42,6 +43,12 @@ def unfold(sequence_FC: Tensor, length: int) -> Tensor:
 def triangle(length: int) -> tuple[float, ...]:
     """Weights of a window's frames that fall off from its middle: 1 2 3 4 4 3 2 1 for T = 8."""
     return tuple(float(min(place + 1, length - place)) for place in range(length))
+
+
+def fade(length: int) -> tuple[float, ...]:
+    """Weights of a window's frames that rise from nearly 0 and fall back: the Hann window."""
+    places = range(length)
+    return tuple(math.sin(math.pi * (place + 0.5) / length) ** 2 for place in places)
 
 
 def overlap_add(

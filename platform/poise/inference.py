@@ -5,6 +5,7 @@ from poise_models.compiling import compile_refine
 from poise_models.errors import ConfigError
 from poise_models.memory import keep_freed_memory
 from poise_models.refiner import Refiner, WindowRefiner
+from poise_models.windows import fade
 
 
 def prepare(refiner: Refiner, stride: int | None = None, compiled: bool = False) -> None:
@@ -33,6 +34,9 @@ def prepare(refiner: Refiner, stride: int | None = None, compiled: bool = False)
 def set_stride(refiner: Refiner, stride: int | None) -> None:
     """Start a network's windows every so many frames in `refine`; None leaves its own stride.
 
+    Where windows start less often than the network has it, they fade in and out in the average:
+    frames beside each other would otherwise be means of different windows, a jump at every start.
+
     Raises:
         CheckpointError: the refiner has no windows, or they would not cover every frame.
     """
@@ -45,4 +49,6 @@ def set_stride(refiner: Refiner, stride: int | None) -> None:
             f"stride {stride}: windows of {refiner.window} frames cover every frame where the "
             f"stride lies in 1 .. {refiner.window}"
         )
+    if stride > refiner.stride and refiner.weights_T is None:
+        refiner.weights_T = fade(refiner.window)
     refiner.stride = stride

@@ -1,9 +1,11 @@
 import pytest
+import torch
 
 from poise.errors import CheckpointError
 from poise.inference import prepare, set_stride
 from poise_models import catalogue
 from poise_models.refiner import PoseSpec, WindowRefiner
+from poise_models.windows import fade, overlap_add
 
 
 def test_a_stride_is_set_where_windows_cover_every_frame() -> None:
@@ -11,11 +13,29 @@ def test_a_stride_is_set_where_windows_cover_every_frame() -> None:
     assert isinstance(network, WindowRefiner)
     set_stride(network, 4)
     assert network.stride == 4
+    assert network.weights_T == fade(8)
     set_stride(network, None)
     assert network.stride == 4
     for wrong in (0, 9):
         with pytest.raises(CheckpointError, match=r"1 \.\. 8"):
             set_stride(network, wrong)
+
+
+def test_its_own_stride_leaves_the_plain_mean() -> None:
+    network = catalogue.build("smoothnet", PoseSpec(4, 3), {"window": 8})
+    assert isinstance(network, WindowRefiner)
+    set_stride(network, 1)
+    assert network.weights_T is None
+
+
+def test_windows_that_fade_leave_no_jumps() -> None:
+    """Windows that err towards their edges: the plain mean of every other one has steps."""
+    windows_NTC = torch.linspace(-1, 1, 8)[None, :, None].expand(97, -1, 1)
+    plain, faded = (
+        overlap_add(windows_NTC, 200, 2, weights)[8:-8].diff(n=2, dim=0).abs().mean()
+        for weights in (None, fade(8))
+    )
+    assert faded < plain / 10
 
 
 def test_a_filter_has_no_stride() -> None:

@@ -21,6 +21,7 @@ from poise.registry import resolve
 from poise.storage import Location
 from poise.tracks import Track
 from poise.workspace import Workspace
+from poise_models.memory import keep_freed_memory
 from poise_models.refiner import Clip
 from poise_models.synspp import SynSPP
 from poise_models.windows import unfold
@@ -63,6 +64,7 @@ def load_material(model: str, workspace: Workspace, lake: Location | None = None
         CheckpointError: the model is no SynSP++ that reads one neighbour and has both branches.
         LakeError: the track is not in the lake, or has no PVD.
     """
+    keep_freed_memory()
     refiner, card = load_checkpoint(resolve(model, workspace.tracking_uri))
     if not isinstance(refiner, SynSPP) or not retrieves(refiner) or refiner.neighbours != 1:
         raise CheckpointError(
