@@ -21,7 +21,7 @@ $(READY): pyproject.toml requirements.lock
 	@PYTHONWARNINGS=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
 
-demo: $(READY) ## the main job end to end on this machine (about twelve minutes)
+demo: $(READY) ## the main job end to end on this machine (about nine minutes)
 	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/demo.py $(ARGS)
 
 sweep: $(READY) ## run a plan: make sweep ARGS='--plan demo'

@@ -28,7 +28,7 @@ class Budget:
         scale: windows are scaled by a factor from [1 - scale, 1 + scale] (0 = off).
         mirror: every other window, by chance, has left and right swapped.
         bf16: matrix products in bfloat16 (autocast); the weights stay float32.
-        compile: fuse the loss with torch.compile; pays on a GPU, and on long CPU runs.
+        compile: fuse the loss with torch.compile; for GPUs, on a CPU it is slower.
     """
 
     epochs: int = 30
