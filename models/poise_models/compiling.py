@@ -8,9 +8,9 @@ from torch._inductor import config
 from torch._inductor.exc import InductorError
 
 from poise_models.errors import ConfigError
-from poise_models.export import MOST_STEPS, random_windows
+from poise_models.export import MOST_STEPS
 from poise_models.gfpose import GFPose
-from poise_models.refiner import Prediction, WindowRefiner
+from poise_models.refiner import Clip, Prediction, WindowRefiner
 
 
 def compile_refine(network: WindowRefiner) -> None:
@@ -28,29 +28,28 @@ def compile_refine(network: WindowRefiner) -> None:
             f"gfpose calls its network {network.config.steps} times a frame, and compiling would "
             f"unroll every call: leave compile out, or build it with at most {MOST_STEPS} steps"
         )
-    network.eval()
-    device = next(network.parameters()).device
-    inputs = random_windows(network, network.chunk_size)
-    detected_BTC = inputs["detected"]
-    neighbour = inputs.get("neighbour", detected_BTC)
-    distance = inputs.get("distance", detected_BTC.new_ones(len(detected_BTC)))
+    if network.views > 1:
+        raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")
     compiled = torch.compile(_tensors(network), dynamic=False)
 
     def run(*columns: Tensor) -> Prediction:
         return Prediction(*compiled(*columns))
 
+    network.eval()
+    network.compiled = run
+    # Through `refine`, two chunks: whatever it hands over later must look as it did when compiled.
+    frames = network.window + (2 * network.chunk_size - 1) * network.stride
     try:
         # Frozen weights can be folded and packed. As an option of `torch.compile`, freezing does
         # nothing in PyTorch 2.13.
-        frozen = config.patch(freezing=True)
-        with frozen, torch.inference_mode(), network.products(device):
-            run(detected_BTC, neighbour, distance)
+        with config.patch(freezing=True):
+            network.refine([Clip(torch.randn(frames, network.spec.channels))])
     except InductorError as error:
+        network.compiled = None
         raise ConfigError(
             f"{network.name} cannot be compiled here ({str(error).splitlines()[0]}); is there a "
             "C++ compiler (g++)? Leave compile out to go on without"
         ) from error
-    network.compiled = run
     network.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
 
