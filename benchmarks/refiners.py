@@ -92,7 +92,11 @@ class Work:
             compile_refine(network)
         fast, whole = network.compiled or network, network.chunk_size
         on_cpu = self.batch.detected_BTC.device.type == "cpu"
-        parts = list(_parts(self.batch, windows, whole if on_cpu else windows))
+        with torch.inference_mode():  # tensors made there, as `refine` makes them
+            columns = (self.batch.detected_BTC, self.batch.truth_BTC)
+            near = (self.batch.neighbour_BTC, self.batch.distance_B)
+            seen = Batch(*(column[:windows].clone() for column in (*columns, *near)))
+            parts = list(_parts(seen, windows, whole if on_cpu else windows))
 
         @torch.inference_mode()
         def call() -> None:
