@@ -83,26 +83,22 @@ class Work:
         return cls(network, batch, published, ours, learning)
 
     def forward(self, windows: int, compiled: bool) -> Callable[[], object]:
-        """The forward pass of so many windows, in the chunks of `refine` on a CPU.
-
-        Compiled, it runs as `compile_refine` lets it: whole chunks, and the rest as it is.
-        """
-        network = self.network
+        """The forward pass of so many windows, as `refine` has it; of GFPose one step of it."""
+        network = self.network.eval()
         if compiled and not isinstance(network, GFPose):
             compile_refine(network)
-        fast, whole = network.compiled or network, network.chunk_size
-        on_cpu = self.batch.detected_BTC.device.type == "cpu"
-        with torch.inference_mode():  # tensors made there, as `refine` makes them
-            columns = (self.batch.detected_BTC, self.batch.truth_BTC)
-            near = (self.batch.neighbour_BTC, self.batch.distance_B)
-            seen = Batch(*(column[:windows].clone() for column in (*columns, *near)))
-            parts = list(_parts(seen, windows, whole if on_cpu else windows))
+        with torch.inference_mode():  # a network is compiled for tensors made there
+            (seen,) = _parts(self.batch, windows, windows)
+            given = (seen.detected_BTC, seen.neighbour_BTC, seen.distance_B)
+            columns = [column.clone() for column in given]
 
         @torch.inference_mode()
         def call() -> None:
-            network.eval()
-            for part in parts:
-                _forward(network, part, fast if len(part.truth_BTC) == whole else network)
+            if isinstance(network, GFPose):
+                for part in _parts(self.batch, windows, network.chunk_size):
+                    _forward(network, part)
+            else:
+                network.predict(*columns)
 
         return call
 
@@ -159,12 +155,12 @@ def macs(
     return float(counts[1] - counts[0])
 
 
-def _forward(network: WindowRefiner, part: Batch, run: Callable[..., object] | None = None) -> None:
+def _forward(network: WindowRefiner, part: Batch) -> None:
     if isinstance(network, GFPose):
         pose_BC = part.detected_BTC.flatten(0, 1)
         network.score(pose_BC, network.times_S[:1], torch.zeros_like(pose_BC[:1]))
     else:
-        (run or network)(part.detected_BTC, part.neighbour_BTC, part.distance_B)
+        network(part.detected_BTC, part.neighbour_BTC, part.distance_B)
 
 
 def _loss(network: WindowRefiner, part: Batch) -> Tensor:
@@ -195,6 +191,7 @@ def measure(given: argparse.Namespace, device: str) -> None:
     peaks = []
     for name in given.networks:
         work = Work.of(name, device)
+        work.network.dtype = dtype
         with torch.autocast(device, dtype, enabled=given.bf16):
             call = work.forward(FORWARD, given.compile)
             forward = machine.speed(call, FORWARD * work.published, given.turns)

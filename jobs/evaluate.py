@@ -25,8 +25,7 @@ EXAMPLES = """examples:
     --apart native daz
 
 --data is a folder in the SmoothNet layout: it holds poses/<dataset>_<estimator>_<representation>/
-with groundtruth/ and detected/. Errors are in mm (3D; SMPL with --smpl), px
-(2D) or degrees (SMPL without), Accel per frame^2.
+with groundtruth/ and detected/. Errors are in mm (3D; SMPL with --smpl), px (2D) or degrees (SMPL).
 Beside other work on the same cores, OMP_NUM_THREADS=1 makes it several times as fast.
 """
 
@@ -69,9 +68,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="between a network's windows (default: its own, mostly 1); 2 halves the cost",
     )
     parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile the network first, a minute that pays for itself on long data (needs g++)",
+        "--compile", action="store_true", help="first, a minute that pays on long data (needs g++)"
     )
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     parser.add_argument(
@@ -88,7 +85,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Score, print the table, write the row."""
     options = parse(arguments)
-    workspace = Workspace.use(options.home)
     evaluation = evaluate_raw(
         track=Track.parse(options.track),
         model=options.model,
@@ -97,23 +93,21 @@ def main(arguments: list[str]) -> int:
         split=options.split,
         protocol=options.protocol,
         clip=options.clip,
-        workspace=workspace,
+        workspace=Workspace.use(options.home),
         milvus_uri=options.milvus_uri,
         body_folder=options.smpl,
         apart=options.apart,
         stride=options.stride,
         compiled=options.compile,
     )
-    entries = [Entry(evaluation.row)]
-    entries += [Entry(row, prefix) for prefix, row in evaluation.groups.items()]
-    for entry in entries:
-        print(terminal([entry], sys.stdout.isatty()))
+    scored = [("", evaluation.row), *evaluation.groups.items()]
+    for prefix, row in scored:
+        print(terminal([Entry(row, prefix)], sys.stdout.isatty()))
     print(f"retrieval: {evaluation.retrieval}")
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if options.json:
-        rows = [evaluation.row.to_json()]
-        rows += [row.to_json() | {"apart": prefix} for prefix, row in evaluation.groups.items()]
+        rows = [row.to_json() | ({"apart": prefix} if prefix else {}) for prefix, row in scored]
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
     return 0
 

@@ -59,7 +59,7 @@ def test_jobs_are_short_executable_scripts() -> None:
         assert path.stat().st_mode & 0o111, f"{path.name} needs the exec bit for ray job submit"
         lines = path.read_text().splitlines()
         assert lines[0] == "#!/usr/bin/env python3", path.name
-        assert len(lines) <= 150, f"{path.name}: a job parses, calls and prints"
+        assert len(lines) <= 120, f"{path.name}: a job parses, calls and prints"
 
 
 def test_no_file_is_read_with_pickle() -> None:
@@ -67,6 +67,6 @@ def test_no_file_is_read_with_pickle() -> None:
     for folder in folders:
         for path in folder.rglob("*.py"):
             text = path.read_text()
-            assert "allow_pickle=True" not in text.replace("np.savez", ""), path
+            assert "allow_pickle=True" not in text, path
             assert not re.search(r"\bpickle\.loads?\b", text), path
             assert "yaml.load(" not in text, path

@@ -21,15 +21,9 @@ def compile_refine(network: WindowRefiner) -> None:
     loading other weights ends it. Wants a C++ compiler, on a GPU Triton.
 
     Raises:
-        ConfigError: the network is a long walk of calls, or nothing here can compile it.
+        ConfigError: see `check_compilable`; or nothing here can compile it.
     """
-    if isinstance(network, GFPose) and network.config.steps > MOST_STEPS:
-        raise ConfigError(
-            f"gfpose calls its network {network.config.steps} times a frame, and compiling would "
-            f"unroll every call: leave compile out, or build it with at most {MOST_STEPS} steps"
-        )
-    if network.views > 1:
-        raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")
+    check_compilable(network)
     compiled = torch.compile(_tensors(network), dynamic=False)
 
     def run(*columns: Tensor) -> Prediction:
@@ -50,7 +44,21 @@ def compile_refine(network: WindowRefiner) -> None:
             f"{network.name} cannot be compiled here ({str(error).splitlines()[0]}); is there a "
             "C++ compiler (g++)? Leave compile out to go on without"
         ) from error
-    network.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
+
+
+def check_compilable(network: WindowRefiner) -> None:
+    """Refuse what `compile_refine` cannot compile, without compiling.
+
+    Raises:
+        ConfigError: the network is a long walk of calls, or refines several views of a moment.
+    """
+    if isinstance(network, GFPose) and network.config.steps > MOST_STEPS:
+        raise ConfigError(
+            f"gfpose calls its network {network.config.steps} times a frame, and compiling would "
+            f"unroll every call: leave compile out, or build it with at most {MOST_STEPS} steps"
+        )
+    if network.views > 1:
+        raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")
 
 
 def _tensors(network: WindowRefiner) -> Callable[..., tuple[Tensor, Tensor | None]]:
@@ -59,8 +67,3 @@ def _tensors(network: WindowRefiner) -> Callable[..., tuple[Tensor, Tensor | Non
         return prediction.poses_BTC, prediction.quality_BT
 
     return call
-
-
-def _forget(network: torch.nn.Module, _: object) -> None:
-    if isinstance(network, WindowRefiner):
-        network.compiled = None

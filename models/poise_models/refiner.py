@@ -7,8 +7,7 @@ device, counting weights and saving them needs no second mechanism.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -207,7 +206,7 @@ class WindowRefiner(Refiner):
     views: int = 1
     #: How its authors trained it.
     published: ClassVar[Budget] = Budget()
-    #: Windows of one forward pass in `refine`: small enough to stay in a CPU's cache.
+    #: Windows of one forward pass in `predict`: small enough to stay in a CPU's cache.
     chunk: ClassVar[int] = 128
     #: Frames between windows in `refine`: a larger stride costs as much less, and smoothness.
     stride: int = 1
@@ -219,24 +218,25 @@ class WindowRefiner(Refiner):
     def __init__(self, spec: PoseSpec, config: Any, window: int) -> None:
         super().__init__(spec, config)
         self.window = window
-        #: What `refine` runs on whole chunks instead (`poise_models.compiling`).
+        #: What `predict` runs on whole chunks instead (`poise_models.compiling`).
         self.compiled: Callable[..., Prediction] | None = None
 
     @property
     def chunk_size(self) -> int:
-        """Windows of one forward pass in `refine` on the device where the network is."""
+        """Windows of one forward pass in `predict` on the device where the network is."""
         on_cpu = next(self.parameters()).device.type == "cpu"
-        return self.chunk if on_cpu else self.chunk * _GPU_CHUNKS
-
-    def products(self, device: torch.device) -> AbstractContextManager[object]:
-        """Matrix products of `dtype`, as `refine` takes them."""
-        return torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32)
+        return max(self.chunk // self.views, 1) * (1 if on_cpu else _GPU_CHUNKS)
 
     def train(self, mode: bool = True) -> Self:
         """Switch between training and use; a compiled network has the weights of before."""
         if mode:
             self.compiled = None
         return super().train(mode)
+
+    def load_state_dict(self, *given: Any, **options: Any) -> Any:
+        """Take other weights; a compiled network has those of before."""
+        self.compiled = None
+        return super().load_state_dict(*given, **options)
 
     @abstractmethod
     def forward(
@@ -302,29 +302,37 @@ class WindowRefiner(Refiner):
             self.eval()
         inputs = [self._chosen(clip) for clip in clips]
         counts = [len(columns[0]) for columns in inputs]
-        device, home = next(self.parameters()).device, clips[0].detected_FC.device
-        columns = [torch.cat(column).split(self.chunk_size) for column in zip(*inputs, strict=True)]
-        chunks = zip(*columns, strict=True)
-        with self.products(device):
-            parts = [self._run(*(column.to(device) for column in chunk)) for chunk in chunks]
-        poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home).split(counts)
+        found = self.predict(*(torch.cat(column) for column in zip(*inputs, strict=True)))
         frames = [len(clip.detected_FC) for clip in clips]
-        qualities: list[Tensor | None] = [None] * len(clips)
+        poses = self._averaged(found.poses_BTC.split(counts), frames)
+        if found.quality_BT is None:
+            return [Refined(poses_FC) for poses_FC in poses]
+        quality = self._averaged(found.quality_BT.split(counts), frames)
+        return [Refined(*of_clip) for of_clip in zip(poses, quality, strict=True)]
+
+    def predict(self, *columns: Tensor) -> Prediction:
+        """What `forward` makes of any number of windows, a chunk of them at a time.
+
+        The network's products are of its `dtype`, and whole chunks run compiled where it is
+        (`poise_models.compiling`). The result is float32, and where the windows are.
+        """
+        device, home = next(self.parameters()).device, columns[0].device
+        chunks = zip(*(column.split(self.chunk_size) for column in columns), strict=True)
+        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+            parts = [self._run(*(column.to(device) for column in chunk)) for chunk in chunks]
+        poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home)
         known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
-        if known:
-            quality = torch.cat(known).to(home).split(counts)
-            averaged = zip(quality, frames, strict=True)
-            qualities = [overlap_add(q, f, self.stride, self.weights_T) for q, f in averaged]
-        return [
-            Refined(overlap_add(p, f, self.stride, self.weights_T), q)
-            for p, f, q in zip(poses, frames, qualities, strict=True)
-        ]
+        return Prediction(poses, torch.cat(known).to(home) if known else None)
 
     def _run(self, *columns: Tensor) -> Prediction:
         whole = len(columns[0]) == self.chunk_size
         run = self.compiled if self.compiled is not None and whole else self
         prediction: Prediction = run(*columns)
         return prediction
+
+    def _averaged(self, windows: Iterable[Tensor], frames: Iterable[int]) -> list[Tensor]:
+        pairs = zip(windows, frames, strict=True)
+        return [overlap_add(part, size, self.stride, self.weights_T) for part, size in pairs]
 
     def _chosen(self, clip: Clip) -> tuple[Tensor, ...]:
         if not 1 <= self.stride <= self.window:

@@ -41,7 +41,6 @@ from poise_models.synergy import (
     pose_quality,
     sinusoid,
 )
-from poise_models.windows import overlap_add
 
 
 @dataclass(frozen=True)
@@ -223,19 +222,14 @@ class SynSP(WindowRefiner):
             raise ShapeError(f"{self.name}: views of a take have {sorted(lengths)} frames")
         frames = lengths.pop()
         windows_NVTC = torch.stack([self._chosen(clip)[0] for clip in take], dim=1)
-        device = next(self.parameters()).device
-        chunks = windows_NVTC.to(device).split(max(self.chunk // self.views, 1))
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            outputs = [self.outputs(chunk) for chunk in chunks]
-        poses = torch.cat([final.float() for _, _, final, _ in outputs]).to(windows_NVTC.device)
-        quality = torch.cat([quality.float() for *_, quality in outputs]).to(windows_NVTC.device)
-        return [
-            Refined(
-                overlap_add(p, frames, self.stride, self.weights_T),
-                overlap_add(q, frames, self.stride, self.weights_T),
-            )
-            for p, q in zip(poses.unbind(1), quality.unbind(1), strict=True)
-        ]
+        found = self.predict(windows_NVTC, windows_NVTC, windows_NVTC.new_ones(len(windows_NVTC)))
+        of_views = (found.poses_BTC, found.quality_BT)
+        columns = (
+            self._averaged(column.unbind(1), [frames] * self.views)
+            for column in of_views
+            if column is not None
+        )
+        return [Refined(*of_view) for of_view in zip(*columns, strict=True)]
 
     @property
     def _transforms(self) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 from poise import lake as lakes
 from poise.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.errors import CheckpointError, DataError, LakeError
-from poise.inference import prepare
+from poise.inference import check, prepare
 from poise.loading import load_split, retrieves
 from poise.metrics import pool
 from poise.pvd import pvd_store
@@ -90,7 +90,7 @@ def evaluate_raw(
         CheckpointError: the model does not fit the track, or it cannot run as asked.
     """
     chosen, card = _refiner(track, workspace, data, model, refiner)
-    prepare(chosen, stride, compiled)
+    check(chosen, stride, compiled)
     sequences, rejected = _read(data, track, split, clip)
     members = {prefix: _members(sequences, prefix) for prefix in apart}
     windows = _windows(sequences, track, split, protocol, chosen)
@@ -106,6 +106,7 @@ def evaluate_raw(
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     names = [sequence.name for sequence in sequences]
     seed = card.seed if card else 0
+    prepare(chosen, stride, compiled)
     found = evaluate(chosen, clips, truths, names, track, seed, body_folder)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
     return RawEvaluation(found.row, retrieval, rejected, groups)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from poise.errors import CheckpointError
-from poise.inference import prepare, set_stride
+from poise.inference import prepare
 from poise_models import catalogue
 from poise_models.refiner import PoseSpec, WindowRefiner
 from poise_models.windows import fade, overlap_add
@@ -11,20 +11,20 @@ from poise_models.windows import fade, overlap_add
 def test_a_stride_is_set_where_windows_cover_every_frame() -> None:
     network = catalogue.build("smoothnet", PoseSpec(4, 3), {"window": 8})
     assert isinstance(network, WindowRefiner)
-    set_stride(network, 4)
+    prepare(network, 4)
     assert network.stride == 4
     assert network.weights_T == fade(8)
-    set_stride(network, None)
+    prepare(network, None)
     assert network.stride == 4
     for wrong in (0, 9):
         with pytest.raises(CheckpointError, match=r"1 \.\. 8"):
-            set_stride(network, wrong)
+            prepare(network, wrong)
 
 
 def test_its_own_stride_leaves_the_plain_mean() -> None:
     network = catalogue.build("smoothnet", PoseSpec(4, 3), {"window": 8})
     assert isinstance(network, WindowRefiner)
-    set_stride(network, 1)
+    prepare(network, 1)
     assert network.weights_T is None
 
 
@@ -40,7 +40,7 @@ def test_windows_that_fade_leave_no_jumps() -> None:
 
 def test_a_filter_has_no_stride() -> None:
     with pytest.raises(CheckpointError, match="no windows"):
-        set_stride(catalogue.build("savgol", PoseSpec(4, 3)), 2)
+        prepare(catalogue.build("savgol", PoseSpec(4, 3)), 2)
 
 
 def test_a_filter_is_not_compiled() -> None:

@@ -37,7 +37,8 @@ class AnyManifest(dict[str, str]):
 @pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.yaml")))
 def test_the_plans_we_ship_are_valid(name: str) -> None:
     specs = grid(load_plan(name), AnyManifest())
-    assert specs
+    places = [catalogue.names().index(spec.refiner) for spec in specs]
+    assert places == sorted(places)
     assert len({spec.key for spec in specs}) == len(specs)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from poise.analysis.material import Material, embedded, query_windows
-from poise.analysis.text import aligned
+from poise.analysis.text import Findings, aligned, machine
 from poise.errors import DataError
 from poise_models.windows import overlap_add
 from poise_retrieval.index import NeighbourIndex
@@ -32,6 +32,16 @@ class Latency:
     part: str
     windows: int
     milliseconds: float
+
+
+def findings(material: Material, fps: float | None, turns: int) -> Findings:
+    """Measure and say where; by default at the track's own frames a second."""
+    if fps is None:
+        fps = material.track.info.fps or PUBLISHED_FPS
+    found = latencies(material, fps, turns)
+    rows = len(material.rows.ids_N)
+    where = f"{machine()}; {rows:,} rows in the PVD, {fps:g} frames a second"
+    return Findings(found, f"{latency_table(found)}\n{where}")
 
 
 def latencies(
@@ -101,13 +111,8 @@ def _parts(
     found_NTC, distance_N = bank.neighbours(windows_NTC, ids_N, distances_N)
     frames = len(windows_NTC) + refiner.window - 1
 
-    def refine() -> None:
-        columns = (windows_NTC, found_NTC, distance_N)
-        for chunk in zip(*(column.split(refiner.chunk) for column in columns), strict=True):
-            refiner(*chunk)
-
     steps: dict[str, Callable[[], object]] = {
-        "model": refine,
+        "model": lambda: refiner.predict(windows_NTC, found_NTC, distance_N),
         "SWAA": lambda: overlap_add(windows_NTC, frames),
         "PVD embedding": lambda: embedded(windows_NTC, track),
         "PVD search": lambda: index.search(vectors_NE.numpy(), k=1),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from poise.analysis.material import Material, Rows, clips_with, embedded, query_windows
-from poise.analysis.text import aligned
+from poise.analysis.text import Findings, aligned
 from poise.scoring import Row, evaluate
 from poise_retrieval.errors import SubjectRuleError
 
@@ -33,6 +33,12 @@ class NeighbourRow:
     distance: float | None
     missing: int
     row: Row
+
+
+def findings(material: Material, floors: Sequence[float], seed: int) -> Findings:
+    """Refine the test split with every kind of neighbour; see `neighbour_rows`."""
+    found = neighbour_rows(material, floors, seed)
+    return Findings(found, neighbours_table(found))
 
 
 def neighbour_rows(

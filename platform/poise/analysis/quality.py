@@ -15,6 +15,7 @@ frames within a window; how large the disagreement is at all is not in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from poise.analysis.material import Material
-from poise.analysis.text import INK, aligned, canvas, png
+from poise.analysis.text import INK, Findings, aligned, canvas, png
 from poise.errors import CheckpointError, DataError
 from poise.metrics import unit
 from poise.rotations import angle_errors, matrices
@@ -67,6 +68,19 @@ class Correlation:
     frames: float
     within: float
     sequences: float
+
+
+def findings(material: Material) -> Findings:
+    """Correlate quality and error on the test split, as text and plot."""
+    frames = quality_frames(material)
+    found = correlations(frames)
+    count, sequences = len(frames.sequence_F), len(material.test.names)
+    lines = [
+        f"{material.track}: {count:,} frames of {sequences:,} sequences",
+        quality_table(found),
+        f"the paper, disagreement - input error: {PUBLISHED:+.2f} on other data sets",
+    ]
+    return Findings(found, "\n".join(lines), partial(quality_plot, frames))
 
 
 def quality_frames(material: Material) -> Frames:

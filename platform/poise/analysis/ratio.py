@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
-from poise.analysis.text import INK, PRECISION, SMOOTHNESS, aligned, canvas, png
+from poise.analysis.text import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
 from poise.errors import DataError
 from poise.records import SweepFolder
 from poise.storage import Location
@@ -20,6 +21,12 @@ class RatioPoint:
     seeds: int
     epochs: int
     unit: str
+
+
+def findings(sweep: Location) -> Findings:
+    """Read the curves of a sweep's folder; see `ratio_points`."""
+    points = ratio_points(sweep)
+    return Findings(points, ratio_table(points), partial(ratio_plot, points))
 
 
 def ratio_points(sweep: Location) -> list[RatioPoint]:

@@ -1,10 +1,12 @@
-"""Plain tables, figures as PNG, and the name of this machine."""
+"""What an analysis hands over: plain tables, figures as PNG, and the name of this machine."""
 
 import io
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.axes import Axes
@@ -12,6 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 INK, PRECISION, SMOOTHNESS = "#22303c", "#2563a8", "#c2410c"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What came out: dataclasses with the figures, the text to print, and what draws the plot."""
+
+    rows: Sequence[Any]
+    text: str
+    picture: Callable[[], bytes] | None = None
 
 
 def aligned(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:

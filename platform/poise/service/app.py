@@ -19,7 +19,7 @@ from ray.serve import Application
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from poise.checkpoint import load_checkpoint
-from poise.inference import set_stride
+from poise.inference import check
 from poise.service import rendering, schema
 from poise.service.limits import BodyLimit
 from poise.service.lookup import look_up
@@ -175,12 +175,12 @@ def build(args: ServiceArgs) -> Application:
 
     Raises:
         ModelError: the model cannot be found.
-        CheckpointError: its checkpoint cannot be loaded.
+        CheckpointError: its checkpoint cannot be loaded, or cannot run as asked.
     """
     workspace = Workspace.find(args.home)
     found = look_up(args.model, args.tracking_uri or workspace.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
-    set_stride(load_checkpoint(found.checkpoint)[0], args.stride)
+    check(load_checkpoint(found.checkpoint)[0], args.stride, args.compiled)
     source = Source(
         name=found.name,
         version=found.version,

@@ -49,7 +49,7 @@ def save(path: Path, **columns: list[NDArray[Any]]) -> Path:
         arrays[key] = np.empty(len(column), dtype=object)
         for place, entry in enumerate(column):
             arrays[key][place] = entry
-    np.savez(path, allow_pickle=True, **arrays)
+    np.savez(path, **arrays)
     return path
 
 

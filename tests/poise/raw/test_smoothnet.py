@@ -38,7 +38,8 @@ def save(data: Path, track: Track, kind: str, split: str = "test", **columns: li
         / f"{track.dataset}_{middle}_{track.representation}_{split}.npz"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, allow_pickle=True, **{key: objects(column) for key, column in columns.items()})
+    arrays: dict[str, Any] = {key: objects(column) for key, column in columns.items()}
+    np.savez(path, **arrays)
     return path
 
 
