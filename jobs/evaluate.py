@@ -68,9 +68,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         help="between a network's windows (default: its own, mostly 1); 2 halves the cost",
     )
     parser.add_argument(
-        "--compile",
-        action="store_true",
-        help="compile first: a minute that pays on long data (g++)",
+        "--compile", action="store_true", help="compile first: +1 minute, pays on long data (g++)"
     )
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     parser.add_argument(

@@ -40,6 +40,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument(
+        "--hold-out",
+        nargs="+",
+        default=[],
+        metavar="SUBJECT",
+        help="subjects to validate on",
+    )
+    parser.add_argument(
         "--data", type=Path, default=os.environ.get("POISE_DATA"), help="default: $POISE_DATA"
     )
     parser.add_argument("--home", type=Path, help="lake, PVD and sweeps: $POISE_HOME or .poise")
@@ -79,7 +86,8 @@ def main(arguments: list[str]) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     Workspace.use(options.home)
-    outcome = run(load_plan(options.plan).changed(options.track, options.epochs), options)
+    plan = load_plan(options.plan).changed(options.track, options.epochs, options.hold_out)
+    outcome = run(plan, options)
     print("\n" + terminal(outcome.entries, colour=sys.stdout.isatty()) + "\n")
     for trial, reason in outcome.failures:
         print(f"no row for {trial}: {reason}")

@@ -138,14 +138,21 @@ class Plan(_Part):
             raise ValueError("validation.refit needs scheduler fifo: asha stops trials on the way")
         return self
 
-    def changed(self, tracks: Sequence[str] = (), epochs: int | None = None) -> "Plan":
-        """The plan on other tracks, or with one number of epochs for all networks."""
+    def changed(
+        self,
+        tracks: Sequence[str] = (),
+        epochs: int | None = None,
+        hold_out: Sequence[str] = (),
+    ) -> "Plan":
+        """The plan with other tracks, epochs of all networks, or subjects held out."""
         given = self.model_dump()
         if tracks:
             given["tracks"] = list(tracks)
         if epochs is not None:
             for part in (given, *given["refiners"], *given["overrides"]):
                 part["budget"]["epochs"] = epochs
+        if hold_out:
+            given["validation"]["subjects"] = tuple(hold_out)
         return _validated(given, "the command line")
 
 

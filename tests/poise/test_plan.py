@@ -170,11 +170,12 @@ def test_what_is_no_network_keeps_its_key_when_the_budget_changes(tmp_path: Path
     assert before[1].key != after[1].key
 
 
-def test_the_command_line_changes_tracks_and_all_epochs(tmp_path: Path) -> None:
+def test_the_command_line_changes_tracks_epochs_and_who_is_held_out(tmp_path: Path) -> None:
     text = SMALL + "overrides: [{label: long, budget: {epochs: 50}}]"
-    plan = plan_of(tmp_path, text).changed(tracks=["uiprmd/kinect/3D"], epochs=1)
+    plan = plan_of(tmp_path, text).changed(["uiprmd/kinect/3D"], 1, ["S1", "S2"])
     specs = grid(plan, MANIFESTS)
     assert {spec.track for spec in specs} == {"uiprmd/kinect/3D"}
+    assert {spec.validation for spec in specs if spec.budget} == {("S1", "S2")}
     assert [spec.budget.epochs for spec in specs if spec.budget] == [1]
     with pytest.raises(PlanError, match=r"command line.*\n.*tracks\[0\]"):
         plan.changed(tracks=["nowhere"])
