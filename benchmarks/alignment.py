@@ -15,6 +15,7 @@ import torch
 from benchmarks.timing import compare
 from torch import Tensor
 
+from poise_models.memory import keep_freed_memory
 from poise_retrieval import align
 
 NEIGHBOURS, POINTS = 1416, 8 * 17
@@ -54,6 +55,7 @@ def _moments(source_BPD: Tensor, target_BPD: Tensor) -> tuple[Tensor, Tensor, Te
 
 def main() -> None:
     """Print one line per competitor."""
+    keep_freed_memory()  # as processes have it that train, score or serve
     torch.set_num_threads(1)
     torch.manual_seed(0)
     source_BPD = torch.randn(NEIGHBOURS, POINTS, 3)
