@@ -112,7 +112,7 @@ def _centred(points_BPD: Tensor, mean_B1D: Tensor) -> Tensor:
     # a CPU four times as long.
     points, dims = points_BPD.shape[1:]
     tile_DC = torch.eye(dims).to(points_BPD).repeat(1, points)
-    return points_BPD - (mean_B1D.squeeze(1) @ tile_DC).unflatten(1, (points, dims))
+    return points_BPD - (mean_B1D.squeeze(1) @ tile_DC).view(-1, points, dims)
 
 
 def _covariance(centred_BPD: Tensor, target_BPD: Tensor) -> Tensor:
