@@ -112,7 +112,7 @@ def _centred(points_BPD: Tensor, mean_B1D: Tensor) -> Tensor:
     # a CPU four times as long.
     points, dims = points_BPD.shape[1:]
     tile_DC = torch.eye(dims).to(points_BPD).repeat(1, points)
-    return points_BPD - (mean_B1D.squeeze(1) @ tile_DC).view(-1, points, dims)
+    return points_BPD - (mean_B1D.squeeze(1) @ tile_DC).view_as(points_BPD)
 
 
 def _covariance(centred_BPD: Tensor, target_BPD: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def _largest_gain(det_B: Tensor, cofactors_B: Tensor) -> Tensor:
         slope_B = 4 * (excess_B * gain_B - 2 * det_B)
         step_B = value_B / slope_B.clamp(min=_FIRM)
         gain_B = gain_B - step_B
-        if step_B.abs().max() < _SETTLED:
+        if (step_B.abs() < _SETTLED).all():
             break
     return gain_B
 

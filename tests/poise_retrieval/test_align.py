@@ -172,3 +172,8 @@ def test_near_ties_between_rotations_lose_nothing(seed: int, gap: float, sign: f
     )
     assert torch.allclose(loss, least, atol=1e-9)
     assert torch.linalg.det(similarity(source, target).rotation_BDD) > 0.999
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_no_sets_are_aligned_to_none(dims: int) -> None:
+    assert align(torch.zeros(0, 5, dims), torch.zeros(0, 5, dims)).shape == (0, 5, dims)
