@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -22,7 +22,7 @@ from poise import storage
 from poise.cluster import connect
 from poise.errors import PlanError
 from poise.locks import exclusive
-from poise.manifest import manifest_hash, read_manifest
+from poise.manifest import Manifest, manifest_hash, read_manifest
 from poise.plan import Plan, ResourcesPart, TrialSpec, grid
 from poise.plots import precision_plot
 from poise.progress import Progress
@@ -32,7 +32,7 @@ from poise.registry import crown
 from poise.tables import Entry, csv_text, markdown
 from poise.tracking import Mirror
 from poise.tracks import Track
-from poise.trial import train_and_score
+from poise.trial import held_out, train_and_score
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +79,12 @@ def run_sweep(
 
     Raises:
         BusyError: another submission of the plan is running.
+        PlanError: subjects that the plan holds out are not there.
         KeyboardInterrupt: the user stopped it; everything was brought to rest first.
     """
-    manifests = {t: manifest_hash(read_manifest(lake, Track.parse(t))) for t in plan.tracks}
-    specs = grid(plan, manifests)
+    manifests = {t: read_manifest(lake, Track.parse(t)) for t in plan.tracks}
+    _check_held_out(plan, manifests)
+    specs = grid(plan, {track: manifest_hash(found) for track, found in manifests.items()})
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri):
         sweep.begin(plan, [spec.key for spec in specs], _commit())
@@ -97,6 +99,16 @@ def run_sweep(
                     _run(plan, pending, sweep, lake)
             _write_tables(sweep)
         return _outcome(sweep, specs, notes)
+
+
+def _check_held_out(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
+    """Refuse named subjects that are not there now, and not in every trial by itself."""
+    if plan.validation.subjects == "auto":
+        return
+    for track, manifest in manifests.items():
+        if "train" in manifest.splits:
+            subjects = manifest.splits["train"].subjects
+            held_out(plan.validation.subjects, Track.parse(track), subjects)
 
 
 def republish(plan: Plan, sweeps: str, tracking_uri: str, artifacts: str | None = None) -> Outcome:

@@ -15,7 +15,6 @@ from poise.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpo
 from poise.errors import PlanError, PoiseError
 from poise.examples import examples
 from poise.fitting import EpochReport, Pause, fit
-from poise.listing import Listing
 from poise.loading import PoseBank, TrackSplit, load_split, retrieves
 from poise.metrics import Scores
 from poise.plan import TrialSpec
@@ -77,7 +76,9 @@ def train_and_score(
     return result
 
 
-def held_out(wanted: Iterable[str], train: TrackSplit | Listing) -> tuple[str, ...]:
+def held_out(
+    wanted: Iterable[str], track: Track, training_subjects: Iterable[str]
+) -> tuple[str, ...]:
     """The training subjects a trial is validated on.
 
     By default the last in natural order: a rule that knows nothing of the data.
@@ -85,8 +86,7 @@ def held_out(wanted: Iterable[str], train: TrackSplit | Listing) -> tuple[str, .
     Raises:
         PlanError: a subject is not in the train split, or none would be left to train on.
     """
-    have = sorted(set(train.subjects), key=_natural)
-    track = train.track
+    have = sorted(set(training_subjects), key=_natural)
     chosen = tuple(wanted) or tuple(have[-1:])
     unknown = [subject for subject in chosen if subject not in have]
     if unknown:
@@ -116,7 +116,7 @@ class _Data:
             return
         whole = load_split(lake, self.track, "train")
         self.whole = whole
-        self.subjects = held_out(spec.validation, whole)
+        self.subjects = held_out(spec.validation, self.track, whole.subjects)
         self.train = whole.without(self.subjects)
         self.validation = whole.only(self.subjects)
         # Whole: at test time the PVD holds every training subject too. A window's own subject is
@@ -126,7 +126,7 @@ class _Data:
     def _stream(self, spec: TrialSpec, memory_bytes: int) -> None:
         self.whole = StreamedSplit(self.lake, self.track, memory_bytes=memory_bytes)
         listing, _ = self.whole.listing()
-        self.subjects = held_out(spec.validation, listing)
+        self.subjects = held_out(spec.validation, self.track, listing.subjects)
         self.train = replace(self.whole, subjects=set(listing.subjects) - set(self.subjects))
         self.validation = load_split(self.lake, self.track, "train", self.subjects)
         self.bank = self.whole.bank() if retrieves(_fresh(spec, self)) else None

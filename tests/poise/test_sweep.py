@@ -19,7 +19,7 @@ from poise.checkpoint import load_checkpoint
 from poise.cluster import connect as connect_ray
 from poise.errors import BusyError, LakeError, PlanError
 from poise.fitting import EpochReport
-from poise.loading import TrackSplit, load_split
+from poise.loading import load_split
 from poise.locks import exclusive
 from poise.manifest import manifest_hash, read_manifest
 from poise.metrics import Scores
@@ -181,15 +181,6 @@ def test_validation_subjects_never_train(
     assert seen["train"]
 
 
-def train_of(subjects: list[str]) -> TrackSplit:
-    """One sequence a subject."""
-    frames = torch.zeros(12 * len(subjects), 51)
-    ends = torch.arange(len(subjects) + 1)
-    none: list[str | None] = [None] * len(subjects)
-    places = (ends[:-1], 12 * ends)
-    return TrackSplit(TRACK, subjects, subjects, none, none, *places, frames, frames, None, None)
-
-
 @pytest.mark.parametrize(
     ("wanted", "have", "expected"),
     [
@@ -201,7 +192,7 @@ def train_of(subjects: list[str]) -> TrackSplit:
 def test_the_held_out_subject_is_the_last_in_natural_order(
     wanted: tuple[str, ...], have: list[str], expected: tuple[str, ...]
 ) -> None:
-    assert held_out(wanted, train_of(have)) == expected
+    assert held_out(wanted, TRACK, have) == expected
 
 
 @pytest.mark.parametrize(
@@ -216,7 +207,16 @@ def test_impossible_validation_subjects_are_refused(
     wanted: tuple[str, ...], have: list[str], match: str
 ) -> None:
     with pytest.raises(PlanError, match=match):
-        held_out(wanted, train_of(have))
+        held_out(wanted, TRACK, have)
+
+
+def test_subjects_that_are_not_there_are_said_before_anything_starts(
+    lake: str, tmp_path: Path
+) -> None:
+    plan = plan_of("input", SYNSPP, validation={"subjects": ["nobody"]})
+    with pytest.raises(PlanError, match="no training subject nobody; it has S1"):
+        run_sweep(plan, lake, str(tmp_path / "sweeps"), f"sqlite:///{tmp_path}/mlflow.db")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_trial_that_leaves_the_finite_numbers_fails_with_the_reason(
