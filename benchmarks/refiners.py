@@ -225,7 +225,7 @@ def epoch(given: argparse.Namespace, device: str) -> None:
     for name in given.networks:
         network = build(name, device)
         bank = PoseBank(split) if network.uses_neighbours else None
-        windows = split.windows(network.window, bank, device, network.neighbours)
+        windows = split.windows(network.window, bank, device)
         budget = replace(
             Budget(), epochs=2, batch=batch, bf16=given.bf16, compile=given.compile, clip=1.0
         )

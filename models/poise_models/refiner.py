@@ -114,16 +114,13 @@ class Refined:
 class Batch:
     """Training windows: detected, truth and neighbour (B, T, C), squared distance (B,).
 
-    Several views of a moment are (B, V, T, C). ``neighbours_BKTC`` and ``distances_BK`` are there
-    for refiners that read several neighbours of a window, best first.
+    Several views of a moment are (B, V, T, C).
     """
 
     detected_BTC: Tensor
     truth_BTC: Tensor
     neighbour_BTC: Tensor
     distance_B: Tensor
-    neighbours_BKTC: Tensor | None = None
-    distances_BK: Tensor | None = None
 
 
 @dataclass(frozen=True)

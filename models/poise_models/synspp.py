@@ -3,7 +3,7 @@
 The paper's Section III. Where the paper and its official code differ, the defaults are those of
 docs/refiners.md and every difference is a switch of `SynSPPConfig`.
 
-Shape letters: B batch, K neighbours, T frames of a window, C = joints x dims, E width.
+Shape letters: B batch, T frames of a window, C = joints x dims, E width.
 """
 
 import math
@@ -57,10 +57,8 @@ class SynSPPConfig(Sizes):
             detected window, or its first ``skip_coefficients`` DCT coefficients.
         weighting: of the frames in SWAA: ``plain``, the paper's mean, or ``triangular``, where
             those in the middle, which have context on both sides, count for more.
-        neighbours: poses from the PVD that the global decoder reads at once, each with its own
-            distance encoding; the paper has 1.
-        retrieval: PVD and global decoder: the decoder's memory holds the neighbours too.
-        distance_encoding: the searched-distance encoding (SDE) on the neighbours' tokens.
+        retrieval: PVD and global decoder: the decoder's memory holds the neighbour too.
+        distance_encoding: the searched-distance encoding (SDE) on the neighbour's tokens.
         refine_decoder: the two branches with their losses, and the refine decoders after them.
         quality_encoding: the pose quality encoding (PQE) on the detected window's tokens.
         smoothness: factor on all acceleration losses; its inverse is the ratio of Fig. 1(a).
@@ -68,7 +66,6 @@ class SynSPPConfig(Sizes):
 
     pqe_max: Literal["frames", "joints"] = "frames"
     sde: Literal["sigmoid", "distance"] = "sigmoid"
-    neighbours: int = 1
     retrieval: bool = True
     distance_encoding: bool = True
     refine_decoder: bool = True
@@ -79,12 +76,10 @@ class SynSPPConfig(Sizes):
         super().__post_init__()
         if not 0 <= self.smoothness < math.inf:
             raise ConfigError(f"smoothness must be finite, 0 or more, not {self.smoothness}")
-        if self.neighbours < 1:
-            raise ConfigError(f"neighbours must be at least 1, not {self.neighbours}")
-        if not self.retrieval and (self.distance_encoding or self.neighbours > 1):
+        if self.distance_encoding and not self.retrieval:
             raise ConfigError(
-                "retrieval is off: without neighbours nothing carries a distance; set "
-                "distance_encoding to false and neighbours to 1 as well"
+                "retrieval is off: without a neighbour nothing carries a distance; set "
+                "distance_encoding to false as well"
             )
         if self.quality_encoding and not self.refine_decoder:
             raise ConfigError(
@@ -105,7 +100,6 @@ class SynSPP(WindowRefiner):
         super().__init__(spec, config, config.window)
         self.weights_T = config.weights_T
         self.uses_neighbours = config.retrieval
-        self.neighbours = config.neighbours
         channels = spec.channels
         # The official code's position encoding: the token's number, on one channel only.
         position_TE = torch.zeros(config.window, config.width)
@@ -136,7 +130,7 @@ class SynSPP(WindowRefiner):
     ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor | None]:
         """Position branch, acceleration branch, final (B, T, C), and the quality (B, T).
 
-        Several neighbours are (B, K, T, C) with distances (B, K). What a switch leaves out is None.
+        What a switch leaves out is None.
         """
         centre = detected_BTC.new_zeros(1, 1, 1)
         if self.spec.centre:
@@ -176,10 +170,9 @@ class SynSPP(WindowRefiner):
 
         The weights of their accelerations are 0, 1 and 0.5, times ``smoothness``.
         """
-        neighbour, distance = batch.neighbour_BTC, batch.distance_B
-        if batch.neighbours_BKTC is not None and batch.distances_BK is not None:
-            neighbour, distance = batch.neighbours_BKTC, batch.distances_BK
-        position, smooth, final, _ = self.outputs(batch.detected_BTC, neighbour, distance)
+        position, smooth, final, _ = self.outputs(
+            batch.detected_BTC, batch.neighbour_BTC, batch.distance_B
+        )
         factor = self.config.smoothness
         loss = refinement_loss(final, batch.truth_BTC, factor * SMOOTHNESS_FINAL)
         if position is not None and smooth is not None:
@@ -200,14 +193,9 @@ class SynSPP(WindowRefiner):
         return self.dct @ x_BTC if self.config.input == "dct" else x_BTC
 
     def _searched(self, neighbour_BTC: Tensor, distance_B: Tensor, centre_B1C: Tensor) -> Tensor:
-        """Encode K neighbours alike, each with its own distance; tokens (B, K T, E)."""
-        if neighbour_BTC.dim() == 3:
-            neighbour_BTC, distance_B = neighbour_BTC.unsqueeze(1), distance_B.unsqueeze(1)
-        many = neighbour_BTC.shape[1]
-        s_BKTC = neighbour_BTC - centre_B1C.unsqueeze(1)
-        _, searched = self.neighbour_encoder(self._transformed(s_BKTC.flatten(0, 1)))
-        searched = searched + self._encode_distance(distance_B.reshape(-1))
-        tokens: Tensor = searched.unflatten(0, (-1, many)).flatten(1, 2)
+        """Encode the neighbour and its distance; tokens (B, T, E)."""
+        _, searched = self.neighbour_encoder(self._transformed(neighbour_BTC - centre_B1C))
+        tokens: Tensor = searched + self._encode_distance(distance_B)
         return tokens
 
     def _encode_distance(self, distance_B: Tensor) -> Tensor:

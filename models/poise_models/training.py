@@ -215,13 +215,11 @@ class Trainer:
                 poses = torch.where(swapped_B.view(every), mirror(poses), poses)
             return poses
 
-        several = batch.neighbours_BKTC
         return replace(
             batch,
             detected_BTC=changed(batch.detected_BTC),
             truth_BTC=changed(batch.truth_BTC),
             neighbour_BTC=changed(batch.neighbour_BTC),
-            neighbours_BKTC=None if several is None else changed(several),
         )
 
     def _draw(self, batch: Batch) -> Tensor:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from poise import lake as lakes
 from poise.errors import LakeError
 from poise.loading import PoseBank, TrackSplit, retrieves
 from poise.multiview import MultiView
@@ -41,14 +42,19 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
 def training_windows(
     network: WindowRefiner, split: TrackSplit | StreamedSplit, bank: PoseBank | None, device: str
 ) -> WindowSource:
-    """Windows of a split to train a network on, with as many neighbours and views.
+    """Windows of a split to train a network on, of as many views, with a neighbour if it reads any.
 
     Raises:
         LakeError: no sequence is long enough, or the split lacks what the network looks at.
     """
     if network.views == 1:
         used = bank if retrieves(network) else None
-        return split.windows(network.window, used, device, network.neighbours)
+        if used is not None and network.neighbours > lakes.NEIGHBOURS:
+            raise LakeError(
+                f"{split.track}: {network.name} reads {network.neighbours} neighbours of a window, "
+                f"and the lake has {lakes.NEIGHBOURS}"
+            )
+        return split.windows(network.window, used, device)
     if isinstance(split, StreamedSplit):
         raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
     return _views(network, split).windows(network.window, device)

@@ -115,11 +115,9 @@ class TrackSplit:
             neighbour_distances_NK=None if distances is None else distances[window_N],
         )
 
-    def windows(
-        self, length: int, bank: "PoseBank | None", device: str, neighbours: int = 1
-    ) -> "TrainingWindows":
+    def windows(self, length: int, bank: "PoseBank | None", device: str) -> "TrainingWindows":
         """Its training windows, resident on a device."""
-        return TrainingWindows(self, length, bank, device, neighbours)
+        return TrainingWindows(self, length, bank, device)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All frames, detected and truth (F, C), in one piece."""
@@ -146,17 +144,12 @@ class TrainingWindows:
     """Training windows of any length, resident on the device (a `WindowSource`)."""
 
     def __init__(
-        self,
-        split: TrackSplit,
-        length: int,
-        bank: PoseBank | None,
-        device: str = "cpu",
-        neighbours: int = 1,
+        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
     ) -> None:
-        """Gather windows with one neighbour each, drawn anew every time, or the nearest several.
+        """Gather windows, where there is a bank with a neighbour each.
 
         Raises:
-            LakeError: no sequence is long enough, or the lake has not so many neighbours.
+            LakeError: no sequence is long enough.
         """
         lengths_S = split.lengths_S
         count_S = (lengths_S - length + 1).clamp(min=0)
@@ -167,12 +160,10 @@ class TrainingWindows:
         self.detected_FC = split.detected_FC.to(device)
         self.truth_FC = split.truth.to(device)
         self.track = split.track
-        self.several = neighbours > 1
         self.bank, self.neighbours = None, None
         if bank is not None and split.neighbour_ids_NK is not None:
             assert split.neighbour_distances_NK is not None  # noqa: S101
             rows = Neighbours(split.neighbour_ids_NK, split.neighbour_distances_NK)
-            rows = rows.for_training(neighbours)
             self.bank = bank.to(device)
             self.neighbours = rows.of_windows(lengths_S, count_S).to(device)
 
@@ -191,8 +182,7 @@ class TrainingWindows:
         detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
         if self.bank is None or self.neighbours is None:
             return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
-        near = self.neighbours
-        return accompany(detected_BTC, truth_BTC, self.bank, near, index_B, generator, self.several)
+        return accompany(detected_BTC, truth_BTC, self.bank, self.neighbours, index_B, generator)
 
 
 def detect(

@@ -120,10 +120,6 @@ class Neighbours:
             )
         return type(self)(self.ids_NK[:, :count], self.distances_NK[:, :count])
 
-    def for_training(self, count: int) -> Self:
-        """All of them where one is drawn each time, the ``count`` nearest where several go in."""
-        return self if count == 1 else self.best(count)
-
     def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Take one neighbour a window: the nearest with probability 1/2, else another."""
         ids_BK = self.ids_NK[index_B]
@@ -145,17 +141,11 @@ def accompany(
     neighbours: Neighbours,
     index_B: Tensor,
     generator: torch.Generator,
-    several: bool,
 ) -> Batch:
-    """Windows with a neighbour drawn anew, or with all of ``neighbours`` where ``several``."""
-    if not several:
-        ids_B, distance_B = neighbours.draw(index_B, generator)
-        found_BTC, distance_B = bank.neighbours(detected_BTC, ids_B, distance_B)
-        return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
-    ids_BK, distances_BK = neighbours.ids_NK[index_B], neighbours.distances_NK[index_B]
-    found_BKTC, distances_BK = bank.several(detected_BTC, ids_BK, distances_BK)
-    nearest = (found_BKTC[:, 0], distances_BK[:, 0])
-    return Batch(detected_BTC, truth_BTC, *nearest, found_BKTC, distances_BK)
+    """Windows with a neighbour each, drawn anew."""
+    ids_B, distance_B = neighbours.draw(index_B, generator)
+    found_BTC, distance_B = bank.neighbours(detected_BTC, ids_B, distance_B)
+    return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
 
 
 def lake_windows(lengths_S: Tensor) -> Tensor:

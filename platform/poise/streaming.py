@@ -73,11 +73,9 @@ class StreamedSplit:
                 f"least {2 * size / 2**30:.2g} GiB, or train a refiner without neighbours"
             )
 
-    def windows(
-        self, length: int, bank: PoseBank | None, device: str, neighbours: int = 1
-    ) -> "StreamedWindows":
+    def windows(self, length: int, bank: PoseBank | None, device: str) -> "StreamedWindows":
         """Return its training windows."""
-        return StreamedWindows(self, length, bank, device, neighbours)
+        return StreamedWindows(self, length, bank, device)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Read all frames once, detected and truth (F, C), a row group at a time."""
@@ -101,12 +99,7 @@ class StreamedWindows:
     """Training windows of any length, read from the lake in the order of the epoch."""
 
     def __init__(
-        self,
-        split: StreamedSplit,
-        length: int,
-        bank: PoseBank | None,
-        device: str = "cpu",
-        neighbours: int = 1,
+        self, split: StreamedSplit, length: int, bank: PoseBank | None, device: str = "cpu"
     ) -> None:
         """List the windows; nothing is read before the first batch.
 
@@ -123,11 +116,10 @@ class StreamedWindows:
         self._ends_S = count_S.cumsum(0)
         self._counts_S = count_S
         self._step_T = torch.arange(length, device=device)
-        self._several = neighbours > 1
         budget = split.memory_bytes
         self.bank, self._neighbours = None, None
         if bank is not None and lakes.read_manifest(split.lake, split.track).pvd is not None:
-            self._neighbours = self._resident(split, bank, count_S, neighbours)
+            self._neighbours = self._resident(split, bank, count_S)
             self.bank = bank.to(device)
             budget -= _size(bank, self._neighbours)
         self._pool_bytes = budget // 3
@@ -169,17 +161,13 @@ class StreamedWindows:
         if self.bank is None or self._neighbours is None:
             return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
         here_B, near = index_B.to(self.device), self._neighbours
-        return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator, self._several)
+        return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator)
 
-    def _resident(
-        self, split: StreamedSplit, bank: PoseBank, count_S: Tensor, count: int
-    ) -> Neighbours:
+    def _resident(self, split: StreamedSplit, bank: PoseBank, count_S: Tensor) -> Neighbours:
         manifest = lakes.read_manifest(split.lake, split.track)
         found = read_neighbours(split.lake, manifest, "train", self._listing, self._wanted_S)
         frames_S = torch.from_numpy(self._listing.frames_S[self._wanted_S])
-        neighbours = found.for_training(count).of_windows(
-            frames_S, count_S[torch.from_numpy(self._wanted_S)]
-        )
+        neighbours = found.of_windows(frames_S, count_S[torch.from_numpy(self._wanted_S)])
         split.check_neighbours_fit(_size(bank, neighbours))
         return neighbours.to(self.device)
 

@@ -6,6 +6,7 @@ from tests.poise_models.small import NETWORKS, SMALL
 from tests.tinylake import TRACK, write_tiny_lake
 
 from poise.checkpoint import pose_spec
+from poise.errors import LakeError
 from poise.fitting import EpochReport, Pause, fit
 from poise.loading import PoseBank, TrackSplit, load_split
 from poise_models import catalogue
@@ -63,6 +64,12 @@ def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: 
     assert [r.epoch for r in rest] == [2, 3]
     for a, b in zip(straight[1:], rest, strict=True):
         assert (a.loss, a.validation) == (b.loss, b.validation)
+
+
+def test_more_neighbours_than_the_lake_has_are_refused_before_training(whole: TrackSplit) -> None:
+    built = catalogue.build("synsp", pose_spec(TRACK), {"views": 5, "partners": "similar"})
+    with pytest.raises(LakeError, match="synsp reads 4 neighbours of a window, and the lake has 3"):
+        next(fit(built, whole, None, PoseBank(whole), BUDGET, 0))
 
 
 def test_a_fit_that_pauses_goes_on_from_the_very_step(whole: TrackSplit) -> None:

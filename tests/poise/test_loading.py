@@ -111,20 +111,6 @@ def test_a_track_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
 
 def test_several_neighbours_come_together(train: TrackSplit) -> None:
     bank = PoseBank(train)
-    windows = TrainingWindows(train, WINDOW, bank, neighbours=3)
-    index_B = torch.arange(0, len(windows), 5)
-    batch = windows.batch(index_B, torch.Generator().manual_seed(0))
-    assert batch.neighbours_BKTC is not None
-    assert batch.distances_BK is not None
-    assert windows.neighbours is not None
-    ids_BK = windows.neighbours.ids_NK[index_B]
-    for rank in range(3):
-        far_B = windows.neighbours.distances_NK[index_B, rank]
-        found, distance = bank.neighbours(batch.detected_BTC, ids_BK[:, rank], far_B)
-        torch.testing.assert_close(batch.neighbours_BKTC[:, rank], found)
-        assert torch.equal(batch.distances_BK[:, rank], distance)
-    assert torch.equal(batch.neighbour_BTC, batch.neighbours_BKTC[:, 0])
-
     many, one = train.clips(bank, 2)[0], train.clips(bank)[0]
     assert one.neighbours_NKTC is not None
     assert one.neighbours_NKTC.shape[1] == 1
@@ -134,5 +120,3 @@ def test_several_neighbours_come_together(train: TrackSplit) -> None:
     torch.testing.assert_close(many.neighbours_NKTC[:, 0], one.neighbours_NTC)
     with pytest.raises(LakeError, match="4 neighbours of a window are asked for; the lake has 3"):
         train.clips(bank, 4)
-    with pytest.raises(LakeError, match="the lake has 3"):
-        TrainingWindows(train, WINDOW, bank, neighbours=4)

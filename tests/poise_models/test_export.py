@@ -4,6 +4,7 @@ import json
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,10 @@ from poise_models.refiner import Clip, WindowRefiner
 #: Each representation is exported, but not by each network: an export takes seconds.
 OF = {name: list(SPECS)[place % len(SPECS)] for place, name in enumerate(NETWORKS)}
 #: Shapes that only these settings have: views of a moment, several neighbours.
-OTHER = [("synsp", {"views": 3}), ("synspp", {"neighbours": 3})]
+OTHER: list[tuple[str, dict[str, Any]]] = [
+    ("synsp", {"views": 3}),
+    ("synsp", {"views": 4, "partners": "similar"}),
+]
 
 
 @cache
@@ -65,7 +69,7 @@ def test_program_returns_what_the_network_does(built: WindowRefiner, tmp_path: P
 
 @pytest.mark.parametrize(("name", "settings"), OTHER)
 def test_views_and_several_neighbours_are_exported(
-    name: str, settings: dict[str, int], tmp_path: Path
+    name: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
     built = network(name, SPECS["3D"], **settings)
     path = tmp_path / "network.pt2"

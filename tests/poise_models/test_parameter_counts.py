@@ -82,8 +82,7 @@ def test_synspp_without_parts(on: tuple[str, ...], weights: int) -> None:
     assert network.parameter_count() == weights == trained(network)
 
 
-def test_synspp_neighbours_share_their_encoder() -> None:
-    assert synspp(neighbours=3).parameter_count() == 6_106_011
+def test_synspp_without_the_sigmoid() -> None:
     assert synspp(sde="distance").parameter_count() == 6_106_011 - 2
 
 
@@ -123,9 +122,7 @@ def test_smoothnet(settings: dict[str, Any], weights: int) -> None:
     ("settings", "message"),
     [
         ({"retrieval": False}, "distance_encoding to false"),
-        ({"retrieval": False, "distance_encoding": False, "neighbours": 3}, "neighbours to 1"),
         ({"refine_decoder": False}, "quality_encoding to false"),
-        ({"neighbours": 0}, "at least 1"),
     ],
 )
 def test_parts_that_need_others(settings: dict[str, Any], message: str) -> None:

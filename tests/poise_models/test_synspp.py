@@ -149,25 +149,3 @@ def test_the_baseline_is_an_encoder_and_a_decoder() -> None:
     assert out.quality_BT is None
     expected = refinement_loss(out.poses_BTC, b.truth_BTC, 0.5)
     torch.testing.assert_close(net.loss(b), expected)
-
-
-def test_three_neighbours_are_a_set_of_which_each_counts() -> None:
-    one, net = network(**SMALL).eval(), network(**SMALL, neighbours=3).eval()
-    net.load_state_dict(one.state_dict())
-    b = batch()
-    near, far = torch.randn(4, 3, 8, 51), torch.rand(4, 3)
-    out = net(b.detected_BTC, near, far).poses_BTC
-    turn = [2, 0, 1]
-    turned = net(b.detected_BTC, near[:, turn], far[:, turn]).poses_BTC
-    torch.testing.assert_close(out, turned, atol=1e-5, rtol=1e-5)
-    for rank in range(3):
-        moved, farther = near.clone(), far.clone()
-        moved[:, rank] += 1
-        farther[:, rank] += 5
-        assert not torch.allclose(net(b.detected_BTC, moved, far).poses_BTC, out)
-        assert not torch.allclose(net(b.detected_BTC, near, farther).poses_BTC, out)
-    single = net(b.detected_BTC, near[:, :1], far[:, :1]).poses_BTC
-    assert torch.equal(single, one(b.detected_BTC, near[:, 0], far[:, 0]).poses_BTC)
-    both = Batch(b.detected_BTC, b.truth_BTC, near[:, 0], far[:, 0], near, far)
-    nearest = Batch(b.detected_BTC, b.truth_BTC, near[:, 0], far[:, 0])
-    assert net.loss(both) != net.loss(nearest)
