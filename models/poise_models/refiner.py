@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from poise_models.budget import Budget
 from poise_models.errors import ConfigError, ShapeError
+from poise_models.sidebyside import in_chunks
 from poise_models.windows import overlap_add, unfold, window_count, window_starts
 
 #: What fills a GPU, in chunks that a CPU's cache holds.
@@ -314,9 +315,14 @@ class WindowRefiner(Refiner):
         (`poise_models.compiling`). The result is float32, and where the windows are.
         """
         device, home = next(self.parameters()).device, columns[0].device
-        chunks = zip(*(column.split(self.chunk_size) for column in columns), strict=True)
-        with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            parts = [self._run(*(column.to(device) for column in chunk)) for chunk in chunks]
+        # Compiled code has the threads built in that it was compiled for.
+        apart = device.type == "cpu" and self.compiled is None
+
+        def run(chunk: tuple[Tensor, ...]) -> Prediction:
+            with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
+                return self._run(*(column.to(device) for column in chunk))
+
+        parts = in_chunks(run, columns, self.chunk_size, torch.get_num_threads() if apart else 1)
         poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home)
         known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
         return Prediction(poses, torch.cat(known).to(home) if known else None)

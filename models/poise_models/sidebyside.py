@@ -1,0 +1,54 @@
+"""Chunks of windows on a CPU: each on a thread of its own, not all threads in every product.
+
+Threads that share each product wait for one another at its end, and where other work has one of
+the cores, all of them wait for it, hundreds of times a chunk. Threads with chunks of their own
+wait for one another once, at the end.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Columns = tuple[Tensor, ...]
+Result = TypeVar("Result")
+
+#: How many threads a product has is a setting of the whole process, so one call at a time.
+_setting = Lock()
+
+
+def in_chunks(
+    call: Callable[[Columns], Result], columns: Columns, most: int, threads: int
+) -> list[Result]:
+    """Call something with chunks of the columns; return what it gives, in order, without gradients.
+
+    Where there is more than a chunk for each of ``threads``, they get equal shares, and meanwhile
+    products anywhere in the process have one thread. Everyone else's chunks, and those of a second
+    caller at that time, come one after another.
+
+    Args:
+        call: what to do with a chunk.
+        columns: tensors of N rows each.
+        most: rows of a chunk.
+        threads: as many as products have (`torch.get_num_threads`), or 1.
+    """
+    rows = len(columns[0])
+    if threads == 1 or rows <= most * threads or not _setting.acquire(blocking=False):
+        with torch.inference_mode():
+            return [call(chunk) for chunk in _split(columns, most)]
+    try:
+        torch.set_num_threads(1)
+        rounds = -(-rows // (most * threads))
+        chunks = _split(columns, -(-rows // (rounds * threads)))
+        with ThreadPoolExecutor(threads, thread_name_prefix="windows") as pool:
+            return list(pool.map(torch.inference_mode()(call), chunks))
+    finally:
+        torch.set_num_threads(threads)
+        _setting.release()
+
+
+def _split(columns: Columns, rows: int) -> list[Columns]:
+    return list(zip(*(column.split(rows) for column in columns), strict=True))
