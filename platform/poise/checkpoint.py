@@ -89,4 +89,7 @@ def untrained(card: ModelCard) -> Refiner:
     try:
         return catalogue.build(card.refiner, pose_spec(Track.parse(card.track)), card.settings)
     except RefinerError as error:
-        raise CheckpointError(f"checkpoint of {card.refiner} on {card.track}: {error}") from error
+        raise CheckpointError(
+            f"checkpoint of {card.refiner} on {card.track}: {error}; train it again with this "
+            "version of Poise, or use it with the version it is from"
+        ) from error

@@ -35,8 +35,10 @@ _STEP: Final = 8192
 #: From so many numbers in the queries on, faiss compares by matrix products. Its own 128,000 (1,523
 #: queries) make a batch of 1416 five times as slow.
 _PRODUCTS_FROM: Final = 1344
-#: From so many queries on it pays to search with several threads.
-_SPLIT: Final = 64
+#: From so many queries on each thread gets a share of its own: of an exact index, of one in cells,
+#: which faiss itself would search with one thread only.
+_SPLIT_EXACT: Final = 256
+_SPLIT_CELLS: Final = 64
 _BLOCK: Final = 262_144
 
 _Question = tuple[Floats, Range]
@@ -197,10 +199,11 @@ class NeighbourIndex:
     def _side_by_side(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         untyped: Any = faiss
         workers = untyped.omp_get_max_threads()
-        if self._cells is None or workers == 1 or len(queries_BE) < _SPLIT:
+        least, rounds = (_SPLIT_EXACT, 1) if self._cells is None else (_SPLIT_CELLS, 2)
+        if workers == 1 or len(queries_BE) < least:
             return self._search_group(queries_BE, k, left_out)
-        # faiss itself would look into cells with one thread only.
-        pieces = np.array_split(queries_BE, 2 * workers)
+        # Threads that share each product wait for one another, and for whoever else has a core.
+        pieces = np.array_split(queries_BE, rounds * workers)
         with ThreadPoolExecutor(
             workers, initializer=untyped.omp_set_num_threads, initargs=(1,)
         ) as pool:

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -65,6 +66,24 @@ def test_an_answer_does_not_depend_on_the_batch() -> None:
         alone = index.search(asked[row : row + 1], 3)
         assert np.array_equal(alone.ids_BK[0], whole.ids_BK[row])
         assert np.array_equal(alone.distances_BK[0], whole.distances_BK[row])
+
+
+@pytest.mark.parametrize("exact_rows", [10_000, 1000])
+def test_threads_make_no_difference(exact_rows: int) -> None:
+    ids, vectors, subjects = _rows(3000)
+    index = NeighbourIndex.build(ids, vectors, subjects, exact_rows=exact_rows)
+    asked, own = vectors[::5] + np.float32(0.003), subjects[::5].tolist()
+    before = faiss.omp_get_max_threads()
+    found = []
+    for threads in (1, 3):
+        faiss.omp_set_num_threads(threads)
+        found.append(index.search(asked, 3, own))
+        found.append(index.search(asked, 3))
+        assert faiss.omp_get_max_threads() == threads
+    faiss.omp_set_num_threads(before)
+    for one, many in zip(found[:2], found[2:], strict=True):
+        assert np.array_equal(one.ids_BK, many.ids_BK)
+        assert np.array_equal(one.distances_BK, many.distances_BK)
 
 
 @settings(deadline=None, max_examples=15)
