@@ -35,10 +35,8 @@ _STEP: Final = 8192
 #: From so many numbers in the queries on, faiss compares by matrix products. Its own 128,000 (1,523
 #: queries) make a batch of 1416 five times as slow.
 _PRODUCTS_FROM: Final = 1344
-#: From so many queries on each thread gets a share of its own: of an exact index, of one in cells,
-#: which faiss itself would search with one thread only.
-_SPLIT_EXACT: Final = 256
-_SPLIT_CELLS: Final = 64
+#: From so many queries on it pays to search with several threads.
+_SPLIT: Final = 64
 _BLOCK: Final = 262_144
 
 _Question = tuple[Floats, Range]
@@ -197,19 +195,27 @@ class NeighbourIndex:
         return hits / wanted if wanted else 1.0
 
     def _side_by_side(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
+        """Search with as many threads as there are, each with queries of its own.
+
+        faiss would let all of them share each product. Then they wait for one another after every
+        one, and beside other work, which has one of the cores, that takes fifty times as long.
+        Cells it would search with one thread only.
+        """
         untyped: Any = faiss
         workers = untyped.omp_get_max_threads()
-        least, rounds = (_SPLIT_EXACT, 1) if self._cells is None else (_SPLIT_CELLS, 2)
-        if workers == 1 or len(queries_BE) < least:
+        if workers > 1 and len(queries_BE) >= _SPLIT:
+            pieces = np.array_split(queries_BE, min(2 * workers, 2 * len(queries_BE) // _SPLIT))
+            with ThreadPoolExecutor(
+                workers, initializer=untyped.omp_set_num_threads, initargs=(1,)
+            ) as pool:
+                found = list(pool.map(lambda piece: self._search_group(piece, k, left_out), pieces))
+            distances, places = zip(*found, strict=True)
+            return np.concatenate(distances), np.concatenate(places)
+        untyped.omp_set_num_threads(1)
+        try:
             return self._search_group(queries_BE, k, left_out)
-        # Threads that share each product wait for one another, and for whoever else has a core.
-        pieces = np.array_split(queries_BE, rounds * workers)
-        with ThreadPoolExecutor(
-            workers, initializer=untyped.omp_set_num_threads, initargs=(1,)
-        ) as pool:
-            found = list(pool.map(lambda piece: self._search_group(piece, k, left_out), pieces))
-        distances, places = zip(*found, strict=True)
-        return np.concatenate(distances), np.concatenate(places)
+        finally:
+            untyped.omp_set_num_threads(workers)
 
     def _search_group(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         if self._cells is None or k == 0:
