@@ -26,7 +26,6 @@ EXAMPLES = """examples:
 
 --data is a folder in the SmoothNet layout: it holds poses/<dataset>_<estimator>_<representation>/
 with groundtruth/ and detected/. Errors are in mm (3D; SMPL with --smpl), px (2D) or degrees (SMPL).
-Beside other work on the same cores, OMP_NUM_THREADS=1 makes it several times as fast.
 """
 
 
