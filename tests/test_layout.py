@@ -14,6 +14,11 @@ PACKAGES = {
     "poise_models": REPOSITORY / "models" / "poise_models",
     "poise_retrieval": REPOSITORY / "retrieval" / "poise_retrieval",
 }
+#: What makes of a file's content whatever the file says.
+RUNS_CODE = re.compile(
+    r"\ballow_pickle\s*=\s*(?!False\b)|\bpickle\.loads?\b|\byaml\.(unsafe_|full_)?load(_all)?\b"
+    r"|(?<!safetensors\.)\btorch\.load\b|\b(joblib|marshal|dill)\b"
+)
 #: Orchestration, tracking, storage: the models know none of it.
 FOREIGN_TO_MODELS = {"ray", "mlflow", "pymilvus", "pyarrow", "fastapi"}
 
@@ -62,11 +67,9 @@ def test_jobs_are_short_executable_scripts() -> None:
         assert len(lines) <= 120, f"{path.name}: a job parses, calls and prints"
 
 
-def test_no_file_is_read_with_pickle() -> None:
+def test_no_reader_runs_code() -> None:
     folders = [*PACKAGES.values(), *(REPOSITORY / name for name in ("jobs", "benchmarks", "tools"))]
     for folder in folders:
         for path in folder.rglob("*.py"):
             text = path.read_text()
-            assert "allow_pickle=True" not in text, path
-            assert not re.search(r"\bpickle\.loads?\b", text), path
-            assert "yaml.load(" not in text, path
+            assert not RUNS_CODE.search(text), path
