@@ -322,7 +322,7 @@ class WindowRefiner(Refiner):
             with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
                 return self._run(*(column.to(device) for column in chunk))
 
-        parts = in_chunks(run, columns, self.chunk_size, torch.get_num_threads() if apart else 1)
+        parts = in_chunks(run, columns, self.chunk_size, apart)
         poses = torch.cat([part.poses_BTC.float() for part in parts]).to(home)
         known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
         return Prediction(poses, torch.cat(known).to(home) if known else None)

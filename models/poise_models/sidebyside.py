@@ -21,21 +21,22 @@ _setting = Lock()
 
 
 def in_chunks(
-    call: Callable[[Columns], Result], columns: Columns, most: int, threads: int
+    call: Callable[[Columns], Result], columns: Columns, most: int, apart: bool
 ) -> list[Result]:
     """Call something with chunks of the columns; return what it gives, in order, without gradients.
 
-    Where there is more than a chunk for each of ``threads``, they get equal shares, and meanwhile
-    products anywhere in the process have one thread. Everyone else's chunks, and those of a second
-    caller at that time, come one after another.
+    Where there is more than a chunk for each of PyTorch's threads, they get equal shares; meanwhile
+    products anywhere in the process have one thread, and a thread that uses PyTorch for the first
+    time keeps to one. Otherwise, and for a second caller at that time, chunks come one after
+    another.
 
     Args:
         call: what to do with a chunk.
         columns: tensors of N rows each.
         most: rows of a chunk.
-        threads: as many as products have (`torch.get_num_threads`), or 1.
+        apart: whether threads may have chunks of their own.
     """
-    rows = len(columns[0])
+    rows, threads = len(columns[0]), torch.get_num_threads() if apart else 1
     if threads == 1 or rows <= most * threads or not _setting.acquire(blocking=False):
         with torch.inference_mode():
             return [call(chunk) for chunk in _split(columns, most)]

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -27,16 +28,16 @@ def plus(chunk: Columns) -> Tensor:
     return chunk[0] + chunk[1]
 
 
-@given(rows=st.integers(1, 200), most=st.integers(1, 20), threads=st.sampled_from([1, THREADS]))
-def test_chunks_are_all_rows_in_order(rows: int, most: int, threads: int) -> None:
+@given(rows=st.integers(1, 200), most=st.integers(1, 20), apart=st.booleans())
+def test_chunks_are_all_rows_in_order(rows: int, most: int, apart: bool) -> None:
     columns = torch.arange(rows), 1000 * torch.arange(rows)
-    parts = in_chunks(plus, columns, most, threads)
+    parts = in_chunks(plus, columns, most, apart)
     assert torch.equal(torch.cat(parts), 1001 * torch.arange(rows))
     sizes = [len(part) for part in parts]
     assert max(sizes) <= most
-    if threads > 1 and rows > most * threads:
+    if apart and rows > most * THREADS:
         # Equal shares: nobody has a whole chunk to do while the others have nothing.
-        assert len(parts) <= threads * -(-rows // (most * threads))
+        assert len(parts) <= THREADS * -(-rows // (most * THREADS))
         assert max(sizes[:-1]) == min(sizes[:-1])
     assert torch.get_num_threads() == THREADS
 
@@ -49,7 +50,7 @@ def test_every_thread_has_its_own_products() -> None:
         threads, learns = torch.get_num_threads(), torch.is_grad_enabled()
         return threading.current_thread().name, threads, learns
 
-    said = in_chunks(call, (torch.zeros(6),), 1, THREADS)
+    said = in_chunks(call, (torch.zeros(6),), 1, apart=True)
     assert {(threads, learns) for _, threads, learns in said} == {(1, False)}
     assert len({name for name, _, _ in said}) == THREADS
 
@@ -61,24 +62,25 @@ def test_an_error_comes_out_and_threads_come_back() -> None:
         return chunk[0]
 
     with pytest.raises(ValueError, match="five"):
-        in_chunks(call, (torch.arange(30),), 2, THREADS)
+        in_chunks(call, (torch.arange(30),), 2, apart=True)
     assert torch.get_num_threads() == THREADS
-    assert len(in_chunks(plus, (torch.arange(30), torch.arange(30)), 2, THREADS)) == 15
+    assert len(in_chunks(plus, (torch.arange(30), torch.arange(30)), 2, apart=True)) == 15
 
 
 def test_a_second_caller_goes_chunk_by_chunk() -> None:
-    here = []
+    with ThreadPoolExecutor(1, thread_name_prefix="second") as second:
+        assert second.submit(torch.get_num_threads).result() == THREADS
 
-    def inner(chunk: Columns) -> Tensor:
-        here.append(threading.current_thread().name)
-        return chunk[0]
+        def name(chunk: Columns) -> str:
+            return threading.current_thread().name
 
-    def outer(chunk: Columns) -> int:
-        return len(in_chunks(inner, (torch.arange(12),), 2, THREADS))
+        def first(chunk: Columns) -> list[str]:
+            return second.submit(in_chunks, name, (torch.arange(12),), 2, apart=True).result()
 
-    assert in_chunks(outer, (torch.arange(4),), 1, THREADS) == [6, 6, 6, 6]
-    assert all(name.startswith("windows") for name in here)
-    assert len(set(here)) <= THREADS
+        said = in_chunks(first, (torch.arange(4),), 1, apart=True)
+        assert said == [["second_0"] * 6] * 4
+        alone = second.submit(in_chunks, name, (torch.arange(12),), 2, apart=True).result()
+        assert all(one.startswith("windows") for one in alone)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
