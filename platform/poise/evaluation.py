@@ -23,13 +23,14 @@ from poise.raw import open_split, split_exists
 from poise.raw.noise import cut_clips, noise_seed, per_window
 from poise.registry import resolve
 from poise.retriever import Retriever
-from poise.scoring import Evaluation, Row, evaluate
+from poise.scoring import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.sequences import PoseSequence, Rejected
 from poise.tracks import Track
 from poise.workspace import Workspace
 from poise_models import catalogue
 from poise_models.offset import Offset
 from poise_models.refiner import Clip, Refiner, WindowRefiner
+from poise_models.windows import unfold
 from poise_retrieval.errors import RetrievalError
 
 log = logging.getLogger(__name__)
@@ -228,10 +229,16 @@ def _with_neighbours(
     except (LakeError, RetrievalError) as error:
         log.warning("No retrieval, every window stands in for its own neighbour: %s", error)
         return list(clips), "unavailable"
-    return [_found(clip, retriever) for clip in clips], "used"
+    groups = (clips[at : at + CLIPS_AT_ONCE] for at in range(0, len(clips), CLIPS_AT_ONCE))
+    return [clip for group in groups for clip in _found(group, retriever)], "used"
 
 
-def _found(clip: Clip, retriever: Retriever) -> Clip:
-    if clip.windows_NTC is None:
-        return clip.near(*retriever.find(clip.detected_FC))
-    return clip.near(*retriever.find_windows(clip.windows_NTC))
+def _found(clips: Sequence[Clip], retriever: Retriever) -> list[Clip]:
+    windows = [
+        unfold(clip.detected_FC, lakes.WINDOW) if clip.windows_NTC is None else clip.windows_NTC
+        for clip in clips
+    ]
+    counts = [len(of_clip) for of_clip in windows]
+    near_NKTC, far_NK = retriever.find_windows(torch.cat(windows))
+    found = zip(clips, near_NKTC.split(counts), far_NK.split(counts), strict=True)
+    return [clip.near(near, far) for clip, near, far in found]

@@ -32,7 +32,7 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
     if not isinstance(refiner, WindowRefiner):
         return Examples(split.names, split.clips(None), split.truths())
     if refiner.views == 1:
-        clips = split.clips(bank if retrieves(refiner) else None, refiner.neighbours)
+        clips = split.clips(_used(bank, refiner), refiner.neighbours)
         return Examples(split.names, clips, split.truths())
     views = _views(refiner, split)
     names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
@@ -48,16 +48,21 @@ def training_windows(
         LakeError: no sequence is long enough, or the split lacks what the network looks at.
     """
     if network.views == 1:
-        used = bank if retrieves(network) else None
-        if used is not None and network.neighbours > lakes.NEIGHBOURS:
-            raise LakeError(
-                f"{split.track}: {network.name} reads {network.neighbours} neighbours of a window, "
-                f"and the lake has {lakes.NEIGHBOURS}"
-            )
-        return split.windows(network.window, used, device)
+        return split.windows(network.window, _used(bank, network), device)
     if isinstance(split, StreamedSplit):
         raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
     return _views(network, split).windows(network.window, device)
+
+
+def _used(bank: PoseBank | None, network: WindowRefiner) -> PoseBank | None:
+    if bank is None or not retrieves(network):
+        return None
+    if network.neighbours > lakes.NEIGHBOURS:
+        raise LakeError(
+            f"{bank.track}: {network.name} reads {network.neighbours} neighbours of a window, and "
+            f"the lake has {lakes.NEIGHBOURS}"
+        )
+    return bank
 
 
 def _views(network: WindowRefiner, split: TrackSplit) -> MultiView:

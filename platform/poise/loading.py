@@ -124,11 +124,7 @@ class TrackSplit:
         yield self.detected_FC, self.truth
 
     def clips(self, bank: "PoseBank | None", neighbours: int = 1) -> list[Clip]:
-        """All sequences as a refiner wants them, each window with its nearest neighbour, or more.
-
-        Raises:
-            LakeError: the lake does not have so many neighbours of a window.
-        """
+        """All sequences as a refiner wants them, each window with its nearest neighbour, or more."""
         detected = self.detected()
         if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
             return [Clip(one) for one in detected]

@@ -113,11 +113,7 @@ class Neighbours:
         return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
 
     def best(self, count: int) -> Self:
-        """Only the nearest ``count``; raise `LakeError` where there are not so many."""
-        if not 1 <= count <= self.ids_NK.shape[1]:
-            raise LakeError(
-                f"{count} neighbours of a window are asked for; the lake has {self.ids_NK.shape[1]}"
-            )
+        """Only the nearest ``count``."""
         return type(self)(self.ids_NK[:, :count], self.distances_NK[:, :count])
 
     def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from tests.tinylake import TRACK, write_tiny_lake
 
 from poise.checkpoint import pose_spec
 from poise.errors import LakeError
+from poise.examples import examples
 from poise.fitting import EpochReport, Pause, fit
 from poise.loading import PoseBank, TrackSplit, load_split
 from poise_models import catalogue
@@ -70,6 +71,8 @@ def test_more_neighbours_than_the_lake_has_are_refused_before_training(whole: Tr
     built = catalogue.build("synsp", pose_spec(TRACK), {"views": 5, "partners": "similar"})
     with pytest.raises(LakeError, match="synsp reads 4 neighbours of a window, and the lake has 3"):
         next(fit(built, whole, None, PoseBank(whole), BUDGET, 0))
+    with pytest.raises(LakeError, match="reads 4 neighbours"):
+        examples(built, whole, PoseBank(whole))
 
 
 def test_a_fit_that_pauses_goes_on_from_the_very_step(whole: TrackSplit) -> None:

@@ -118,5 +118,3 @@ def test_several_neighbours_come_together(train: TrackSplit) -> None:
     assert one.neighbours_NTC is not None
     assert many.neighbours_NKTC.shape[1] == 2
     torch.testing.assert_close(many.neighbours_NKTC[:, 0], one.neighbours_NTC)
-    with pytest.raises(LakeError, match="4 neighbours of a window are asked for; the lake has 3"):
-        train.clips(bank, 4)

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -73,17 +74,17 @@ def test_threads_make_no_difference(exact_rows: int) -> None:
     ids, vectors, subjects = _rows(3000)
     index = NeighbourIndex.build(ids, vectors, subjects, exact_rows=exact_rows)
     asked, own = vectors[::5] + np.float32(0.003), subjects[::5].tolist()
-    before = faiss.omp_get_max_threads()
-    found = []
-    for threads in (1, 3):
-        faiss.omp_set_num_threads(threads)
-        found.append(index.search(asked, 3, own))
-        found.append(index.search(asked, 3))
+
+    def search(threads: int) -> Neighbours:
+        faiss.omp_set_num_threads(threads)  # of this thread alone
+        found = index.search(asked, 3, own)
         assert faiss.omp_get_max_threads() == threads
-    faiss.omp_set_num_threads(before)
-    for one, many in zip(found[:2], found[2:], strict=True):
-        assert np.array_equal(one.ids_BK, many.ids_BK)
-        assert np.array_equal(one.distances_BK, many.distances_BK)
+        return found
+
+    with ThreadPoolExecutor(1) as pool:
+        one, many = pool.map(search, (1, 3))
+    assert np.array_equal(one.ids_BK, many.ids_BK)
+    assert np.array_equal(one.distances_BK, many.distances_BK)
 
 
 @settings(deadline=None, max_examples=15)
