@@ -15,7 +15,7 @@ import torch
 from benchmarks.timing import compare
 from torch import Tensor
 
-from poise_models.memory import keep_freed_memory
+from poise_models.fast.memory import keep_freed_memory
 from poise_retrieval import align
 
 NEIGHBOURS, POINTS = 1416, 8 * 17

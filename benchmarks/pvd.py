@@ -29,13 +29,14 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
-from poise.raw import open_split
-from poise.rows import gather_windows
-from poise.sequences import PoseSequence
-from poise.tracks import Track
-from poise_retrieval import NeighbourIndex, PoseStore, align, embed, skeletons
-from poise_retrieval.server import EmbeddedMilvus
-from poise_retrieval.standalone import StandaloneMilvus
+from poise.catalog.tracks import Track
+from poise.lake.ids import gather_windows
+from poise.readers.raw_track import open_split
+from poise.readers.sequence import PoseSequence
+from poise_retrieval import NeighbourIndex, PoseStore, align, embed
+from poise_retrieval.geometry import skeletons
+from poise_retrieval.milvus.server import EmbeddedMilvus
+from poise_retrieval.milvus.standalone import StandaloneMilvus
 
 REAL = ("uiprmd/kinect/3D", "cmu/gaussian-10/3D")
 WIDTH, SUBJECTS, LATENT, K = 84, 30, 12, 3

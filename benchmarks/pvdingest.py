@@ -25,15 +25,15 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from poise.cluster import connect
-from poise.lake import sequence_table
-from poise.parts import write_part
-from poise.pvd import PATIENCE_S, build
-from poise.pvdbulk import BulkFolder, build_in_bulk
-from poise.rows import WINDOW
-from poise.sequences import PoseSequence
-from poise.tracks import Track
-from poise.vectors import window_vectors
+from poise.catalog.tracks import Track
+from poise.lake.ids import WINDOW
+from poise.lake.parts import write_part
+from poise.lake.tables import sequence_table
+from poise.pvd.build import PATIENCE_S, build
+from poise.pvd.bulk import BulkFolder, build_in_bulk
+from poise.pvd.vectors import window_vectors
+from poise.readers.sequence import PoseSequence
+from poise.runtime.cluster import connect
 from poise_retrieval import PoseStore, StandaloneMilvus
 
 TRACK = Track.parse("uiprmd/kinect/3D")

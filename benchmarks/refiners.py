@@ -26,18 +26,19 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from poise import lake as lakes
-from poise.loading import PoseBank, TrackSplit
-from poise.posebank import lake_windows, offsets, ranges
-from poise.tracks import Track
+from poise.catalog.tracks import Track
+from poise.lake.ids import START_BITS, WINDOW
+from poise.lake.tables import NEIGHBOURS
+from poise.pvd.pose_bank import PoseBank, lake_windows, offsets, ranges
+from poise.training_data.split import TrackSplit
 from poise_models import catalogue
-from poise_models.budget import Budget
-from poise_models.compiling import compile_refine
-from poise_models.gfpose import GFPose
-from poise_models.layers import HEAD_WIDTH, Attention
-from poise_models.memory import keep_freed_memory
-from poise_models.refiner import Batch, PoseSpec, WindowRefiner
-from poise_models.training import Trainer
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import Batch, PoseSpec, WindowRefiner
+from poise_models.base.training import Trainer
+from poise_models.fast.compiling import compile_refine
+from poise_models.fast.memory import keep_freed_memory
+from poise_models.networks.gfpose import GFPose
+from poise_models.networks.layers import HEAD_WIDTH, Attention
 
 SPEC = PoseSpec(17, 3)
 FORWARD, STEP, LARGE = 1416, 512, 6000
@@ -243,15 +244,15 @@ def epoch(given: argparse.Namespace, device: str) -> None:
 def made_up(windows: int) -> TrackSplit:
     """A split of noise with so many windows of 8 frames, each with neighbours drawn by chance."""
     track = Track.parse("uiprmd/kinect/3D")
-    sequences = -(-windows // (FRAMES - lakes.WINDOW + 1))
+    sequences = -(-windows // (FRAMES - WINDOW + 1))
     frames_S = torch.full((sequences,), FRAMES)
     draw = torch.Generator().manual_seed(0)
     truth_FC = 0.3 * torch.randn(sequences * FRAMES, SPEC.channels, generator=draw)
     ids_S = torch.arange(sequences)
     window_S = lake_windows(frames_S)
     start_N = ranges(torch.zeros_like(window_S), window_S)
-    id_N = (ids_S.repeat_interleave(window_S) << lakes.START_BITS) + start_N
-    near_NK = id_N[torch.randint(len(id_N), (len(id_N), lakes.NEIGHBOURS), generator=draw)]
+    id_N = (ids_S.repeat_interleave(window_S) << START_BITS) + start_N
+    near_NK = id_N[torch.randint(len(id_N), (len(id_N), NEIGHBOURS), generator=draw)]
     return TrackSplit(
         track=track,
         names=[str(number) for number in range(sequences)],

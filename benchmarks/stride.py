@@ -9,9 +9,9 @@ import argparse
 import os
 from pathlib import Path
 
-from poise.evaluation import evaluate_raw
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.catalog.tracks import Track
+from poise.evaluation.raw_data import evaluate_raw
+from poise.runtime.workspace import Workspace
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from benchmarks.timing import compare
 from torch import Tensor
 from torch.nn import functional
 
-from poise_models.windows import overlap_add
+from poise_models.base.windows import overlap_add
 
 WINDOWS, CHANNELS = 1416, 51
 

@@ -9,5 +9,6 @@ if importlib.util.find_spec("poise") is None:
     _checkout = Path(__file__).resolve().parent.parent
     sys.path[1:1] = [str(_checkout / root) for root in ("platform", "models", "retrieval")]
 
-# gRPC reads it when it comes up: before Ray, where a job asks Milvus first. See poise.cluster.
+# gRPC reads it when it comes up: before Ray, where a job asks Milvus first.
+# See poise.runtime.cluster.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -11,10 +11,10 @@ import _paths  # noqa: F401  (finds the source roots)
 import torch
 
 from poise.analysis import latency, neighbours, quality, ratio
-from poise.analysis.material import load_material
-from poise.analysis.text import Findings
-from poise.errors import PoiseError
-from poise.workspace import Workspace
+from poise.analysis.findings import Findings
+from poise.analysis.inputs import load_material
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
 from poise_models.errors import RefinerError
 from poise_retrieval.errors import RetrievalError
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
-from poise.demo import Served, run_demo
-from poise.errors import PoiseError
-from poise.plan import load_plan
-from poise.tables import terminal
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.catalog.tracks import Track
+from poise.cli.demo import Served, run_demo
+from poise.evaluation.tables import terminal
+from poise.experiments.plan import load_plan
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """Ingests a track into the lake and its poses into an embedded Milvus, trains and

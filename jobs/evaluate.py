@@ -9,11 +9,11 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
-from poise.errors import PoiseError
-from poise.evaluation import PROTOCOLS, evaluate_raw
-from poise.tables import Entry, terminal
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.catalog.tracks import Track
+from poise.evaluation.raw_data import PROTOCOLS, evaluate_raw
+from poise.evaluation.tables import Entry, terminal
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
 from poise_models import catalogue
 from poise_models.errors import RefinerError
 from poise_retrieval.errors import RetrievalError

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
+from poise.catalog.tracks import Track
 from poise.cli.bulkoptions import add_bulk, bulk_of
-from poise.cluster import connect
-from poise.errors import PoiseError
-from poise.ingest import ingest
-from poise.sources import tracks_in
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.ingest.sources import tracks_in
+from poise.ingest.track import ingest
+from poise.runtime.cluster import connect
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """examples:

@@ -21,11 +21,11 @@ from typing import Any
 
 import _paths  # noqa: F401
 
-from poise.errors import PoiseError
-from poise.pvd import pvd_store
-from poise.service.app import ServiceArgs
-from poise.service.running import running_service
-from poise.workspace import Workspace
+from poise.pvd.build import pvd_store
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
+from poise.serving.app import ServiceArgs
+from poise.serving.running import running_service
 from poise_retrieval.errors import RetrievalError
 
 

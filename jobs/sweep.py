@@ -10,13 +10,13 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
-from poise.errors import PoiseError
-from poise.ingest import ensure_ingested
-from poise.plan import Plan, load_plan
-from poise.sweep import Outcome, republish, run_sweep
-from poise.tables import terminal
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.catalog.tracks import Track
+from poise.evaluation.tables import terminal
+from poise.experiments.plan import Plan, load_plan
+from poise.experiments.sweep import Outcome, republish, run_sweep
+from poise.ingest.track import ensure_ingested
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """examples:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
-from poise.workspace import Workspace
+from poise.runtime.workspace import Workspace
 
 
 def main() -> None:

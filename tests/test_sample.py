@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from poise.datasets import FILES_VARIABLE
-from poise.metrics import score
-from poise.raw import open_split, split_exists
-from poise.sequences import PoseSequence
-from poise.tracks import Track
+from poise.catalog.datasets import FILES_VARIABLE
+from poise.catalog.tracks import Track
+from poise.evaluation.metrics import score
+from poise.readers.raw_track import open_split, split_exists
+from poise.readers.sequence import PoseSequence
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample"
 CAMERAS = ["cam01", "cam02", "cam03", "cam04"]

@@ -24,10 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import butter, sosfiltfilt
 
-from poise.datasets import FILES_VARIABLE
-from poise.raw.layout import write_smoothnet
-from poise.sequences import PoseSequence
-from poise.tracks import Track
+from poise.catalog.datasets import FILES_VARIABLE
+from poise.catalog.tracks import Track
+from poise.readers.layout import write_smoothnet
+from poise.readers.sequence import PoseSequence
 
 ROOT = Path(__file__).resolve().parent.parent
 ESTIMATOR = "mediapipe==0.10.21"

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from poise_models.budget import Budget
-from poise_models.butterworth import Butterworth, ButterworthConfig
-from poise_models.deciwatch import DeciWatch, DeciWatchConfig
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import PoseSpec, Refiner, WindowRefiner
 from poise_models.errors import ConfigError, UnknownRefinerError
-from poise_models.filters import (
+from poise_models.filters.butterworth import Butterworth, ButterworthConfig
+from poise_models.filters.classical import (
     Gaussian1d,
     Gaussian1dConfig,
     Input,
@@ -19,13 +19,13 @@ from poise_models.filters import (
     SavitzkyGolay,
     SavitzkyGolayConfig,
 )
-from poise_models.gfpose import GFPose, GFPoseConfig
-from poise_models.hanet import HANet, HANetConfig
-from poise_models.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
-from poise_models.refiner import PoseSpec, Refiner, WindowRefiner
-from poise_models.smoothnet import SmoothNet, SmoothNetConfig
-from poise_models.synsp import SynSP, SynSPConfig
-from poise_models.synspp import SynSPP, SynSPPConfig
+from poise_models.filters.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
+from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
+from poise_models.networks.gfpose import GFPose, GFPoseConfig
+from poise_models.networks.hanet import HANet, HANetConfig
+from poise_models.networks.smoothnet import SmoothNet, SmoothNetConfig
+from poise_models.networks.synsp import SynSP, SynSPConfig
+from poise_models.networks.synspp import SynSPP, SynSPPConfig
 
 _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
     refiner.name: (refiner, config)

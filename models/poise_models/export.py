@@ -17,10 +17,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from poise_models.base.refiner import Prediction, WindowRefiner
 from poise_models.errors import RefinerError
-from poise_models.gfpose import GFPose
-from poise_models.refiner import Prediction, WindowRefiner
-from poise_models.synsp import SynSP
+from poise_models.networks.gfpose import GFPose
+from poise_models.networks.synsp import SynSP
 
 #: Names of what goes in and comes out, in order; a file has those its network reads and knows.
 INPUTS, OUTPUTS = ("detected", "neighbour", "distance"), ("poses", "quality")

@@ -5,8 +5,6 @@ Milvus) finds the nearest ones of other people, `bring_into_frame` moves what wa
 query is. NumPy arrays and torch tensors both do. See docs/pvd.md for ten lines that do all of it.
 """
 
-from poise_retrieval.align import Similarity, align, similarity
-from poise_retrieval.embedding import EMBEDDING_VERSION, embed, embedding_width, key_frames
 from poise_retrieval.errors import (
     CollectionError,
     ImportFailedError,
@@ -17,13 +15,15 @@ from poise_retrieval.errors import (
     SubjectRuleError,
     VectorError,
 )
-from poise_retrieval.framing import bring_into_frame
-from poise_retrieval.index import EXACT_ROWS, NeighbourIndex
+from poise_retrieval.geometry.align import Similarity, align, similarity
+from poise_retrieval.geometry.embedding import EMBEDDING_VERSION, embed, embedding_width, key_frames
+from poise_retrieval.geometry.framing import bring_into_frame
+from poise_retrieval.geometry.skeletons import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, Skeleton
+from poise_retrieval.index.neighbour_index import EXACT_ROWS, NeighbourIndex
+from poise_retrieval.milvus.server import EmbeddedMilvus
+from poise_retrieval.milvus.standalone import StandaloneMilvus
+from poise_retrieval.milvus.store import PoseStore
 from poise_retrieval.neighbours import Neighbours
-from poise_retrieval.server import EmbeddedMilvus
-from poise_retrieval.skeletons import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, Skeleton
-from poise_retrieval.standalone import StandaloneMilvus
-from poise_retrieval.store import PoseStore
 
 __all__ = [
     "EMBEDDING_VERSION",

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tinylake import TRACK, write_tiny_lake
+from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise.checkpoint import ModelCard, pose_spec, save_checkpoint
-from poise.errors import DataError
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.runtime.errors import DataError
 from poise_models import catalogue
 
 JOBS = Path(__file__).parents[2] / "jobs"

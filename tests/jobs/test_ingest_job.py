@@ -11,12 +11,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from poise import lake
-from poise.errors import PoiseError
-from poise.raw.layout import write_smoothnet
-from poise.raw.synthetic import Size, sequences
-from poise.rows import SPLITS
-from poise.tracks import Track
+from poise.catalog.tracks import Track
+from poise.lake.ids import SPLITS
+from poise.lake.manifest import has_track
+from poise.lake.tables import read_sequences, read_windows
+from poise.readers.layout import write_smoothnet
+from poise.readers.synthetic.sequences import Size, sequences
+from poise.runtime.errors import PoiseError
 
 JOB = Path(__file__).parents[2] / "jobs" / "ingest.py"
 TRACK = Track.parse("uiprmd/kinect/3D")
@@ -125,11 +126,11 @@ def test_ended_in_the_middle_and_run_again(
                 process.send_signal(how)
                 break
         process.wait(60)
-    assert not lake.has_track(home / "lake", TRACK)
+    assert not has_track(home / "lake", TRACK)
     assert leftovers(home) == []
 
     assert run(home, "--data", str(data)).returncode == 0
-    for read in (lake.read_sequences, lake.read_windows):
+    for read in (read_sequences, read_windows):
         for split in SPLITS:
             assert read(home / "lake", TRACK, split) == read(undisturbed / "lake", TRACK, split)
     assert leftovers(home) == []

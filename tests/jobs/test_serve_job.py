@@ -23,10 +23,10 @@ from ray.serve.schema import (
     ServeApplicationSchema,
     ServeDeploySchema,
 )
-from tests.serving import clip, save_untrained
-from tests.tinylake import write_tiny_lake
+from tests.support.serving import clip, save_untrained
+from tests.support.tiny_lake import write_tiny_lake
 
-from poise.service.app import ServiceArgs
+from poise.serving.app import ServiceArgs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = REPOSITORY / "jobs" / "serve.py"

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.mlflowserver import free_port
-from tests.sweepjob import ROOT, environment, prepare, rows, statuses
+from tests.support.mlflow_server import free_port
+from tests.support.sweep_job import ROOT, environment, prepare, rows, statuses
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     scratch = Path(tempfile.mkdtemp(prefix="poise-"))
     elsewhere = tmp_path_factory.mktemp("head")
     try:
-        # As in poise.cluster: a busy machine may need more than Ray's thirty seconds.
+        # As in poise.runtime.cluster: a busy machine may need more than Ray's thirty seconds.
         for _ in range(3):
             process, address = _start_head(scratch, elsewhere)
             if _answers(process, address):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.sweepjob import EPOCHS, SWEEP, environment, prepare, rows, statuses
+from tests.support.sweep_job import EPOCHS, SWEEP, environment, prepare, rows, statuses
 
-from poise.errors import PlanError
+from poise.runtime.errors import PlanError
 
 KEYS = ("track", "refiner", "seed", "mpjpe", "pa_mpjpe", "accel", "frames", "params", "seconds")
 

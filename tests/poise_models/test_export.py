@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.poise_models.small import NETWORKS, SPECS, network, sequence
+from tests.support.small_refiners import NETWORKS, SPECS, network, sequence
 
 from poise_models import export
-from poise_models.refiner import Clip, WindowRefiner
+from poise_models.base.refiner import Clip, WindowRefiner
 
 #: Each representation is exported, but not by each network: an export takes seconds.
 OF = {name: list(SPECS)[place % len(SPECS)] for place, name in enumerate(NETWORKS)}

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 from safetensors.torch import load, save
-from tests.poise_models.small import NETWORKS, SPECS, build, found, sequence
+from tests.support.small_refiners import NETWORKS, SPECS, build, found, sequence
 from torch import Tensor
 
 from poise_models import catalogue
+from poise_models.base.refiner import Clip, PoseSpec
 from poise_models.errors import ConfigError, ShapeError, UnknownRefinerError
-from poise_models.refiner import Clip, PoseSpec
 
 every_refiner = pytest.mark.parametrize("name", catalogue.names())
 every_representation = pytest.mark.parametrize("representation", SPECS)

@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 import torch
-from tests.poise_models.small import NETWORKS, SMALL, SPECS, network
+from tests.support.small_refiners import NETWORKS, SMALL, SPECS, network
 from torch import Tensor
 
 from poise_models import catalogue
-from poise_models.budget import Budget
-from poise_models.offset import Offset
-from poise_models.refiner import Batch, Clip, PoseSpec, Refiner, WindowRefiner
-from poise_models.training import Trainer
-from poise_models.windows import unfold
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import Batch, Clip, PoseSpec, Refiner, WindowRefiner
+from poise_models.base.training import Trainer
+from poise_models.base.windows import unfold
+from poise_models.filters.offset import Offset
 
 SPEC = PoseSpec(4, 3, (0,))
 #: Standard deviation of the noise, on motion of amplitude 1.

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from poise.analysis.material import Material, embedded, query_windows
-from poise.analysis.text import Findings, aligned, machine
-from poise.errors import DataError
-from poise_models.windows import overlap_add
-from poise_retrieval.index import NeighbourIndex
+from poise.analysis.findings import Findings, aligned, machine
+from poise.analysis.inputs import Material, embedded, query_windows
+from poise.runtime.errors import DataError
+from poise_models.base.windows import overlap_add
+from poise_retrieval.index.neighbour_index import NeighbourIndex
 
 #: Windows refined together in the paper, and one.
 BATCHES = (1416, 1)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poise.analysis.material import Material, Rows, clips_with, embedded, query_windows
-from poise.analysis.text import Findings, aligned
-from poise.scoring import Row, evaluate
+from poise.analysis.findings import Findings, aligned
+from poise.analysis.inputs import Material, Rows, clips_with, embedded, query_windows
+from poise.evaluation.evaluate import Row, evaluate
 from poise_retrieval.errors import SubjectRuleError
 
 #: Lower bounds on the squared distance, as in the paper.

@@ -23,15 +23,15 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from torch import Tensor
 
-from poise.analysis.material import Material
-from poise.analysis.text import INK, Findings, aligned, canvas, png
-from poise.errors import CheckpointError, DataError
-from poise.metrics import unit
-from poise.rotations import angle_errors, matrices
-from poise.tracks import TrackInfo
-from poise_models.refiner import Clip
-from poise_models.synspp import SynSPP
-from poise_models.windows import overlap_add, unfold
+from poise.analysis.findings import INK, Findings, aligned, canvas, png
+from poise.analysis.inputs import Material
+from poise.catalog.tracks import TrackInfo
+from poise.evaluation.metrics import unit
+from poise.evaluation.rotations import angle_errors, matrices
+from poise.runtime.errors import CheckpointError, DataError
+from poise_models.base.refiner import Clip
+from poise_models.base.windows import overlap_add, unfold
+from poise_models.networks.synspp import SynSPP
 
 #: The paper's: Diff1 with Diff2, mean over Human3.6M and 3DPW.
 PUBLISHED = 0.48

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.text import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
-from poise.errors import DataError
-from poise.records import SweepFolder
-from poise.storage import Location
+from poise.analysis.findings import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
+from poise.experiments.records import SweepFolder
+from poise.runtime.errors import DataError
+from poise.runtime.storage import Location
 
 
 @dataclass(frozen=True)

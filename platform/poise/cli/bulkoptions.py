@@ -2,7 +2,7 @@
 
 import argparse
 
-from poise.pvdbulk import BulkFolder
+from poise.pvd.bulk import BulkFolder
 from poise_retrieval.errors import ImportFailedError
 
 

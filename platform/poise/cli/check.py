@@ -3,8 +3,8 @@
 import argparse
 import json
 
-from poise.checks.lake import check_lake
-from poise.checks.report import LEVELS, Report
+from poise.lake.checks.report import LEVELS, Report
+from poise.lake.checks.track import check_lake
 
 EXAMPLES = """examples:
   poise check .poise/lake

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from poise import datasets
-from poise.errors import DataError
-from poise.mocap.body import Bodies
+from poise.catalog import datasets
+from poise.catalog.tracks import Track, catalogue
+from poise.lake.ids import SPLITS, Split
+from poise.mocap.body_model import Bodies
 from poise.mocap.c3d import read_marker_map
 from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.recordings import (
@@ -19,10 +20,9 @@ from poise.mocap.recordings import (
     find_skeletons,
     read_recording,
 )
-from poise.raw import layout
-from poise.rows import SPLITS, Split
-from poise.sequences import PoseSequence
-from poise.tracks import Track, catalogue
+from poise.readers import layout
+from poise.readers.sequence import PoseSequence
+from poise.runtime.errors import DataError
 
 EXAMPLES = """reads, from all folders below FOLDER:
   07_01.amc    Acclaim; needs the subject's skeleton, 07.asf

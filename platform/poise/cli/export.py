@@ -5,12 +5,12 @@ import os
 import tempfile
 from pathlib import Path
 
-from poise.checkpoint import CARD, ModelCard, load_checkpoint
-from poise.errors import ModelError
-from poise.storage import exists, join
-from poise.workspace import Workspace
+from poise.checkpoints.checkpoint import CARD, ModelCard, load_checkpoint
+from poise.runtime.errors import ModelError
+from poise.runtime.storage import exists, join
+from poise.runtime.workspace import Workspace
 from poise_models import export
-from poise_models.refiner import WindowRefiner
+from poise_models.base.refiner import WindowRefiner
 
 TOLERANCE = 1e-4
 
@@ -99,7 +99,7 @@ def _shape(sizes: tuple[int, ...]) -> str:
 def _folder(model: str, home: Path | None) -> str:
     if exists(join(model, CARD)):
         return model
-    from poise.registry import resolve  # MLflow takes seconds to import
+    from poise.checkpoints.registry import resolve
 
     return resolve(model, Workspace.find(home).tracking_uri)
 

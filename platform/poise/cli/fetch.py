@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from poise.download import FetchError
-from poise.fetch import CMU_URL, SUMS, TERMS, fetch_cmu, parse_subjects
+from poise.mocap.download.cmu import CMU_URL, SUMS, TERMS, fetch_cmu, parse_subjects
+from poise.mocap.download.http import FetchError
 
 EXAMPLES = f"""examples:
   poise fetch cmu --subjects 07,35 --to cmu            two people

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from poise.errors import PoiseError
+from poise.runtime.errors import PoiseError
 from poise_retrieval.errors import RetrievalError
 
 #: Modules of this package; each has ``add(commands)`` and ``run(args)``.

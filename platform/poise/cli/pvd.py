@@ -7,19 +7,20 @@ import re
 import time
 from pathlib import Path
 
-from poise import lake as lakes
+from poise.catalog.tracks import Track
 from poise.cli.bulkoptions import add_bulk, bulk_of
-from poise.errors import LakeError
-from poise.listing import Listing
-from poise.pvd import pvd_store
-from poise.pvdcheck import SAMPLE, verify
-from poise.pvdexamples import examples
-from poise.pvdplots import distances_plot, gallery
-from poise.pvdrebuild import rebuild
-from poise.pvdsample import distance_to_own_truth
-from poise.pvdstats import Cast, Table, in_words, rank_stats
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.lake.ids import SPLITS
+from poise.lake.manifest import read_manifest
+from poise.lake.split_index import Listing
+from poise.pvd.build import pvd_store
+from poise.pvd.rebuild import rebuild
+from poise.pvd.sample import distance_to_own_truth
+from poise.pvd.show.examples import examples
+from poise.pvd.show.plots import distances_plot, gallery
+from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
+from poise.pvd.verify import SAMPLE, verify
+from poise.runtime.errors import LakeError
+from poise.runtime.workspace import Workspace
 
 EXAMPLES = """examples:
   poise pvd verify .poise/lake uiprmd/kinect/3D
@@ -75,7 +76,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_bulk(one)
     one.set_defaults(run=run_rebuild)
     one = _action(actions, "show", "draw queries with their neighbours, and distances", _SHOW)
-    one.add_argument("--split", choices=lakes.SPLITS, default="test", help="queries' split (test)")
+    one.add_argument("--split", choices=SPLITS, default="test", help="queries' split (test)")
     one.add_argument("--queries", type=_positive, default=6, metavar="N", help="how many (6)")
     one.add_argument("--out", type=Path, metavar="FILE.png", help="where to (pvd-TRACK.png)")
     one.add_argument("--seed", type=int, default=0, help="of the draw (0)")
@@ -87,7 +88,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def run_verify(args: argparse.Namespace) -> int:
     """Verify, print, and answer with the exit code."""
     track = Track.parse(args.track)
-    lakes.read_manifest(args.lake, track)  # before a Milvus is started
+    read_manifest(args.lake, track)  # before a Milvus is started
     with pvd_store(args.milvus_uri, Workspace.find(args.home)) as uri:
         report = verify(args.lake, track, uri, sample=args.sample)
     if args.json:
@@ -116,8 +117,8 @@ def run_show(args: argparse.Namespace) -> int:
     """Draw, print the numbers and where the pictures are; return 0."""
     track = Track.parse(args.track)
     out: Path = args.out or Path(f"pvd-{track.slug}.png")
-    manifest = lakes.read_manifest(args.lake, track)
-    splits = [split for split in lakes.SPLITS if manifest.splits.get(split)]
+    manifest = read_manifest(args.lake, track)
+    splits = [split for split in SPLITS if manifest.splits.get(split)]
     tables = {split: Table.read(args.lake, manifest, split) for split in splits}
     casts = {split: Cast.read(args.lake, manifest, split, args.action) for split in splits}
     if args.split not in tables:

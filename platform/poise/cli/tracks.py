@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from poise import datasets, raw
-from poise.datasetfile import ANY, Pixels
-from poise.rows import SPLITS, Split
-from poise.sources import tracks_in, unknown_folders
-from poise.tracks import Track, TrackInfo, catalogue
+from poise.catalog import datasets
+from poise.catalog.dataset_file import ANY, Pixels
+from poise.catalog.tracks import Track, TrackInfo, catalogue
+from poise.ingest.sources import tracks_in, unknown_folders
+from poise.lake.ids import SPLITS, Split
+from poise.readers import raw_track as raw
 
 EXAMPLES = """columns:
   joints      joints of a frame, 17>14 where the files hold more than are used

@@ -8,9 +8,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import DataError
-from poise.mocap.body import Body
+from poise.mocap.body_model import Body
 from poise.mocap.joints import SMPL, SMPL_NAMES, pick
+from poise.runtime.errors import DataError
 
 Floats = NDArray[np.float64]
 _JOINTS: Final = len(SMPL_NAMES)

@@ -6,10 +6,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from poise.errors import DataError
 from poise.mocap.asf import Bone, Skeleton
 from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.textfile import number, numbers, read_lines
+from poise.mocap.text_file import number, numbers, read_lines
+from poise.runtime.errors import DataError
 
 
 def read_amc(path: Path, skeleton: Skeleton) -> Floats:

@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from poise.errors import DataError
 from poise.mocap.kinematics import Floats
-from poise.mocap.textfile import number, read_lines
+from poise.mocap.text_file import number, read_lines
+from poise.runtime.errors import DataError
 
 _INCH: Final = 0.0254
 _ROOT_CHANNELS: Final = ("tx", "ty", "tz", "rx", "ry", "rz")

@@ -6,9 +6,9 @@ from typing import Final, NoReturn, Self
 
 import numpy as np
 
-from poise.errors import DataError
 from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.textfile import number, numbers, read_lines
+from poise.mocap.text_file import number, numbers, read_lines
+from poise.runtime.errors import DataError
 
 _POSITIONS: Final = ("xposition", "yposition", "zposition")
 _ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")

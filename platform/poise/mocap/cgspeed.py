@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import DataError
 from poise.mocap import joints
 from poise.mocap.asf import Skeleton
 from poise.mocap.bvh import Bvh, Joint
+from poise.runtime.errors import DataError
 
 #: Native conversions keep the unit of CMU's skeletons, whose length unit is 0.45 (of an inch).
 _CMU_METRES: Final = 0.0254 / 0.45

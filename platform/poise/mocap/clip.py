@@ -7,7 +7,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import DataError
+from poise.runtime.errors import DataError
 
 #: Order of Human3.6M, as in the published layouts.
 JOINTS: Final = (

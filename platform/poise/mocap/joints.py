@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.errors import DataError
 from poise.mocap.clip import JOINTS
+from poise.runtime.errors import DataError
 
 #: For each of the 17 joints the points whose mean it is.
 JointMap = Mapping[str, tuple[str, ...]]

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from poise.errors import DataError
 from poise.mocap import amass, cgspeed
 from poise.mocap.amc import read_amc
 from poise.mocap.asf import Skeleton, read_asf
-from poise.mocap.body import Bodies
+from poise.mocap.body_model import Bodies
 from poise.mocap.bvh import read_bvh
 from poise.mocap.c3d import MarkerMap, read_c3d
 from poise.mocap.clip import MotionClip, checked_clip
 from poise.mocap.joints import ACCLAIM, pick
+from poise.runtime.errors import DataError
 
 #: CMU's own rate; AMC files do not tell it.
 CMU_FPS: Final = 120.0

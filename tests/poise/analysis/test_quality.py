@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.tinylake import TRACK, write_tiny_lake
+from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise.analysis.material import load_material
+from poise.analysis.inputs import load_material
 from poise.analysis.quality import (
     Frames,
     branches,
@@ -18,13 +18,13 @@ from poise.analysis.quality import (
     quality_plot,
     quality_table,
 )
-from poise.checkpoint import ModelCard, pose_spec, save_checkpoint
-from poise.errors import CheckpointError, DataError
-from poise.metrics import score
-from poise.tracks import Track
-from poise.workspace import Workspace
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.evaluation.metrics import score
+from poise.runtime.errors import CheckpointError, DataError
+from poise.runtime.workspace import Workspace
 from poise_models import catalogue
-from poise_models.refiner import Refiner
+from poise_models.base.refiner import Refiner
 
 SMALL = {"width": 8, "feed_forward": 8, "heads": 2, "layers": 1, "dropout": 0.0}
 

@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.tinylake import TRACK, write_tiny_lake
+from tests.support.tiny_lake import TRACK, write_tiny_lake
 
+from poise.analysis.inputs import Material, Rows, load_material
 from poise.analysis.latency import PARTS, latencies, latency_table
-from poise.analysis.material import Material, Rows, load_material
 from poise.analysis.neighbours import irrelevant, nearest_from, neighbour_rows, neighbours_table
 from poise.analysis.ratio import ratio_plot, ratio_points, ratio_table
-from poise.checkpoint import ModelCard, pose_spec, save_checkpoint
-from poise.errors import DataError
-from poise.plan import grid, load_plan
-from poise.records import Result, SweepFolder
-from poise.scoring import Row, evaluate
-from poise.workspace import Workspace
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.evaluation.evaluate import Row, evaluate
+from poise.experiments.plan import grid, load_plan
+from poise.experiments.records import Result, SweepFolder
+from poise.runtime.errors import DataError
+from poise.runtime.workspace import Workspace
 from poise_models import catalogue
 
 

@@ -4,17 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.poise.fetchserver import Site, serving
-from tests.poise.mocap.bodies import write_amass, write_body
-from tests.poise.mocap.markers import LABELS as C3D_LABELS
-from tests.poise.mocap.markers import markers as c3d_markers
-from tests.poise.mocap.markers import write_c3d
-from tests.poise.mocap.takes import real_takes, write_amc, write_asf
+from tests.support.bodies import write_amass, write_body
+from tests.support.fetch_server import Site, serving
+from tests.support.markers import LABELS as C3D_LABELS
+from tests.support.markers import markers as c3d_markers
+from tests.support.markers import write_c3d
+from tests.support.takes import real_takes, write_amc, write_asf
 
-from poise import raw
+from poise.catalog.tracks import Track
 from poise.cli.main import main
-from poise.sequences import PoseSequence
-from poise.tracks import Track
+from poise.readers import raw_track as raw
+from poise.readers.sequence import PoseSequence
 
 TRACK = Track.parse("cmu/gaussian-10/3D")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from poise.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.cli import export as command
 from poise.cli.main import main
-from poise.tracks import Track
 from poise_models import catalogue, export
-from poise_models.refiner import Clip, Refiner
+from poise_models.base.refiner import Clip, Refiner
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 SMALL: dict[str, dict[str, Any]] = {

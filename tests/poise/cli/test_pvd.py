@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from pymilvus import MilvusClient
-from tests.serving import publish
-from tests.tinylake import TRACK, write_tiny_lake
+from tests.support.serving import publish
+from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise import lake as lakes
-from poise.checks.lake import check_lake
 from poise.cli.main import main
-from poise.cluster import connect
-from poise.manifest import write_manifest
-from poise.workspace import Workspace
+from poise.lake.checks.track import check_lake
+from poise.lake.manifest import read_manifest, write_manifest
+from poise.runtime.cluster import connect
+from poise.runtime.workspace import Workspace
 from poise_retrieval import EmbeddedMilvus, PoseStore
 
 NAME = str(TRACK)
@@ -85,7 +84,7 @@ def test_rebuild_makes_a_sound_pvd_from_the_lake_alone(
     home: Path, lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    manifest = lakes.read_manifest(lake, TRACK)
+    manifest = read_manifest(lake, TRACK)
     write_manifest(lake, replace(manifest, pvd=None))  # as after --no-pvd
     told, damaged = [], np.ones((3, 84), np.float32)
     with connect(cpus=2), EmbeddedMilvus(Workspace.find(home).pvd) as server:
@@ -93,7 +92,7 @@ def test_rebuild_makes_a_sound_pvd_from_the_lake_alone(
         for _ in range(2):
             assert main(["pvd", "rebuild", str(lake), NAME]) == 0
             told.append(capsys.readouterr().out.splitlines()[-1])
-            pvd = lakes.read_manifest(lake, TRACK).pvd
+            pvd = read_manifest(lake, TRACK).pvd
             assert pvd is not None
             assert store.resolve(pvd.alias) == pvd.collection
             assert store.list() == (pvd.collection,)
@@ -140,7 +139,7 @@ def test_show_says_what_it_cannot(
     out = tmp_path / "nowhere" / "some.png"
     assert main(["pvd", "show", str(lake), NAME, "--queries", "1", "--out", str(out)]) == 2
     assert "some-distances.png: cannot be written" in capsys.readouterr().err
-    manifest = lakes.read_manifest(lake, TRACK)
+    manifest = read_manifest(lake, TRACK)
     write_manifest(lake, replace(manifest, pvd=None))
     assert main(["pvd", "show", str(lake), NAME]) == 2
     assert "poise pvd rebuild" in capsys.readouterr().err

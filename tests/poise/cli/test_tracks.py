@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from poise.catalog.datasets import FILES_VARIABLE, TEXTS_VARIABLE
+from poise.catalog.tracks import catalogue
 from poise.cli.main import COMMANDS, main
-from poise.datasets import FILES_VARIABLE, TEXTS_VARIABLE
-from poise.tracks import catalogue
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.poise.mocap.bodies import FRAMES, write_amass, write_body
+from tests.support.bodies import FRAMES, write_amass, write_body
 
-from poise.errors import DataError
 from poise.mocap import amass
-from poise.mocap.body import Bodies, Body
+from poise.mocap.body_model import Bodies, Body
 from poise.mocap.clip import JOINTS
+from poise.runtime.errors import DataError
 
 
 @pytest.mark.parametrize(("width", "kept"), [(72, 24), (156, 22), (165, 22)])

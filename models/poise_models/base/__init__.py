@@ -1,0 +1,1 @@
+"""What every refiner shares: the interface, windows, losses, training."""

@@ -1,0 +1,251 @@
+"""The training loop of every network, resumable to the exact step, without any I/O.
+
+Whoever trains calls `Trainer.epoch` (or `Trainer.advance`, which pauses) as long as it likes and
+keeps `Trainer.state` wherever it likes. Randomness is seeded anew every epoch from (seed, epoch)
+and its state is part of the trainer's, so a training that was cut off and resumed ends in the very
+weights of one that was not.
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import Batch, WindowRefiner
+from poise_models.errors import ConfigError, NonFiniteLossError
+
+#: Steps between looks at the loss: every look waits for a GPU to catch up.
+_LOOK = 50
+
+
+class WindowSource(Protocol):
+    """Training windows on the device, gathered by index."""
+
+    def __len__(self) -> int:
+        """Number of windows."""
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Numbers of all windows in the order of an epoch: every one once, shuffled."""
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Windows by number; random choices (neighbour, noise) draw from ``generator``."""
+
+
+class Trainer:
+    """One network, its optimiser, and where they are in the budget."""
+
+    def __init__(
+        self, network: WindowRefiner, source: WindowSource, budget: Budget, seed: int
+    ) -> None:
+        if budget.mirror and network.spec.mirror is None:
+            raise ConfigError(
+                "mirror: nobody has said which axis of these poses runs from right to left; say "
+                "`lateral` in the data set's file, or leave mirror out of the budget"
+            )
+        self.network = network
+        self.source = source
+        self.budget = budget
+        self.seed = seed
+        self.device = next(network.parameters()).device
+        self.epochs_done = 0
+        self.steps_done = 0  # of the epoch under way
+        self.optimiser = _optimiser(network, budget)
+        whole = max(len(source) // budget.batch, 1)
+        self.steps = min(budget.steps_per_epoch or whole, whole)
+        self._compiled: Callable[[Batch], Tensor] | None = None
+        if budget.compile:
+            self._compiled = torch.compile(network.loss)
+        self._generator = torch.Generator(self.device)
+        self._order: Tensor | None = None
+        self._total = torch.zeros((), device=self.device)
+        # The other weights: the average while training, the trained ones between epochs.
+        self._other = [p.detach().clone() for p in network.parameters()] if budget.ema else []
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget's epochs are used up."""
+        return self.epochs_done >= self.budget.epochs
+
+    def epoch(self) -> float:
+        """Train to the end of the epoch and return its mean loss.
+
+        Raises:
+            NonFiniteLossError: the loss became NaN or infinite; the weights are worthless.
+        """
+        mean = self.advance()
+        assert mean is not None  # noqa: S101  (nothing paused it)
+        return mean
+
+    def advance(self, seconds: float = math.inf) -> float | None:
+        """Train for some time; return the epoch's mean loss where it ended, else None.
+
+        Raises:
+            NonFiniteLossError: the loss became NaN or infinite; the weights are worthless.
+        """
+        end = time.monotonic() + seconds
+        if self.steps_done == 0:
+            self._begin()
+        order = self._shuffled()
+        self.network.train()
+        while self.steps_done < self.steps:
+            start = self.steps_done * self.budget.batch
+            self._step(order[start : start + self.budget.batch])
+            self.steps_done += 1
+            if self.steps_done % _LOOK == 0:
+                self._look()
+            if time.monotonic() >= end and self.steps_done < self.steps:
+                return None
+        return self._finish()
+
+    def state(self) -> dict[str, Tensor]:
+        """All tensors needed to go on: weights, moments, random states, where we are."""
+        state = {f"weights.{k}": v for k, v in self.network.state_dict().items()}
+        state |= {f"other.{number}": weight for number, weight in enumerate(self._other)}
+        for which, moments in self.optimiser.state_dict()["state"].items():
+            state |= {f"optimiser.{which}.{key}": value for key, value in moments.items()}
+        state["epochs_done"] = torch.tensor(self.epochs_done)
+        state["steps_done"] = torch.tensor(self.steps_done)
+        if self.steps_done:
+            state["total"] = self._total
+            state["random.generator"] = self._generator.get_state()
+            state["random.cpu"] = torch.get_rng_state()
+            if self.device.type == "cuda":
+                state["random.cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what `state` returned for the same network and budget."""
+        prefix = "weights."
+        self.network.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in state.items():
+            if name.startswith("optimiser."):
+                _, number, key = name.split(".")
+                moments.setdefault(int(number), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
+        for place, weight in enumerate(self._other):
+            weight.copy_(state[f"other.{place}"])
+        self.epochs_done = int(state["epochs_done"])
+        self.steps_done = int(state["steps_done"])
+        if self.steps_done:
+            self._resume(state)
+
+    def _begin(self) -> None:
+        self._seed()
+        self._order = self.source.order(self._generator)
+        self._total.zero_()
+        if self.epochs_done:
+            self._swap()
+
+    def _resume(self, state: Mapping[str, Tensor]) -> None:
+        self._seed()
+        self._order = self.source.order(self._generator)
+        self._total = state["total"].to(self.device)
+        self._generator.set_state(state["random.generator"].cpu())
+        torch.set_rng_state(state["random.cpu"].cpu())
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random.cuda"].cpu(), self.device)
+
+    def _seed(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.epochs_done)
+        self._generator.manual_seed(torch.initial_seed())
+
+    def _shuffled(self) -> Tensor:
+        assert self._order is not None  # noqa: S101  (drawn when the epoch began)
+        return self._order
+
+    def _step(self, index_B: Tensor) -> None:
+        budget = self.budget
+        self._set_learning_rate()
+        batch = self._augmented(self.source.batch(index_B, self._generator))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=budget.bf16):
+            loss = (self._compiled or self.network.loss)(batch)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if budget.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.network.parameters(), budget.clip)
+        self.optimiser.step()
+        if self._other:
+            with torch.no_grad():
+                weights: list[Tensor] = list(self.network.parameters())
+                torch._foreach_lerp_(self._other, weights, 1 - budget.ema)
+        self._total += loss.detach()
+
+    def _finish(self) -> float:
+        self._look()
+        mean = float(self._total) / self.steps
+        self._swap()
+        self.epochs_done += 1
+        self.steps_done = 0
+        return mean
+
+    def _look(self) -> None:
+        total = float(self._total)
+        if not math.isfinite(total):
+            raise NonFiniteLossError(
+                f"{self.network.name}: loss is {total} in epoch {self.epochs_done + 1}; "
+                f"lower learning_rate ({self.budget.learning_rate:g}), or set clip"
+            )
+
+    def _swap(self) -> None:
+        with torch.no_grad():
+            for weight, other in zip(self.network.parameters(), self._other, strict=False):
+                held = weight.clone()
+                weight.copy_(other)
+                other.copy_(held)
+
+    def _augmented(self, batch: Batch) -> Batch:
+        budget, mirror = self.budget, self.network.spec.mirror
+        factor_B = 1 + budget.scale * (2 * self._draw(batch) - 1) if budget.scale else None
+        swapped_B = self._draw(batch) < 0.5 if budget.mirror else None
+
+        def changed(poses: Tensor) -> Tensor:
+            every = (-1, *[1] * (poses.dim() - 1))
+            if factor_B is not None:
+                poses = poses * factor_B.view(every)
+            if swapped_B is not None and mirror is not None:
+                poses = torch.where(swapped_B.view(every), mirror(poses), poses)
+            return poses
+
+        return replace(
+            batch,
+            detected_BTC=changed(batch.detected_BTC),
+            truth_BTC=changed(batch.truth_BTC),
+            neighbour_BTC=changed(batch.neighbour_BTC),
+        )
+
+    def _draw(self, batch: Batch) -> Tensor:
+        size = len(batch.distance_B)
+        return torch.rand(size, generator=self._generator, device=self.device)
+
+    def _set_learning_rate(self) -> None:
+        budget = self.budget
+        progress = (self.epochs_done + self.steps_done / self.steps) / budget.epochs
+        rate = budget.learning_rate
+        if budget.warm_up:
+            rate *= min(max(progress, 1e-3) / budget.warm_up, 1.0)
+        if budget.schedule == "step":
+            rate *= budget.decay**self.epochs_done
+        else:
+            rate *= budget.floor + (1 - budget.floor) * (1 + math.cos(math.pi * progress)) / 2
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+
+def _optimiser(network: WindowRefiner, budget: Budget) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if budget.optimiser == "adamw" else torch.optim.Adam
+    # Fused: one pass over all weights in place of a dozen.
+    return kind(
+        network.parameters(),
+        lr=budget.learning_rate,
+        amsgrad=budget.optimiser != "adam",
+        fused=True,
+    )

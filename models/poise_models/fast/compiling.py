@@ -1,0 +1,69 @@
+"""Networks compiled for refining long sequences."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch._inductor import config
+from torch._inductor.exc import InductorError
+
+from poise_models.base.refiner import Clip, Prediction, WindowRefiner
+from poise_models.errors import ConfigError
+from poise_models.export import MOST_STEPS
+from poise_models.networks.gfpose import GFPose
+
+
+def compile_refine(network: WindowRefiner) -> None:
+    """Compile a network for `refine`, with the weights it has now; takes up to a minute.
+
+    Whole chunks of windows (`WindowRefiner.chunk_size`) run compiled from then on, what is left
+    over at the end of the clips as before; results agree to rounding. Training the network or
+    loading other weights ends it. Wants a C++ compiler, on a GPU Triton.
+
+    Raises:
+        ConfigError: see `check_compilable`; or nothing here can compile it.
+    """
+    check_compilable(network)
+    compiled = torch.compile(_tensors(network), dynamic=False)
+
+    def run(*columns: Tensor) -> Prediction:
+        return Prediction(*compiled(*columns))
+
+    network.eval()
+    network.compiled = run
+    # Through `refine`, two chunks: whatever it hands over later must look as it did when compiled.
+    frames = network.window + (2 * network.chunk_size - 1) * network.stride
+    try:
+        # Frozen weights can be folded and packed. As an option of `torch.compile`, freezing does
+        # nothing in PyTorch 2.13.
+        with config.patch(freezing=True):
+            network.refine([Clip(torch.randn(frames, network.spec.channels))])
+    except InductorError as error:
+        network.compiled = None
+        raise ConfigError(
+            f"{network.name} cannot be compiled here ({str(error).splitlines()[0]}); is there a "
+            "C++ compiler (g++)? Leave compile out to go on without"
+        ) from error
+
+
+def check_compilable(network: WindowRefiner) -> None:
+    """Refuse what `compile_refine` cannot compile, without compiling.
+
+    Raises:
+        ConfigError: the network is a long walk of calls, or refines several views of a moment.
+    """
+    if isinstance(network, GFPose) and network.config.steps > MOST_STEPS:
+        raise ConfigError(
+            f"gfpose calls its network {network.config.steps} times a frame, and compiling would "
+            f"unroll every call: leave compile out, or build it with at most {MOST_STEPS} steps"
+        )
+    if network.views > 1:
+        raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")
+
+
+def _tensors(network: WindowRefiner) -> Callable[..., tuple[Tensor, Tensor | None]]:
+    def call(*columns: Tensor) -> tuple[Tensor, Tensor | None]:
+        prediction: Prediction = network(*columns)
+        return prediction.poses_BTC, prediction.quality_BT
+
+    return call

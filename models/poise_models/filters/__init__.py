@@ -1,0 +1,1 @@
+"""Refiners without weights, or with closed-form ones."""

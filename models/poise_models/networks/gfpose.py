@@ -1,0 +1,237 @@
+"""GFPose for the denoise task: a score-based prior of single poses.
+
+A network learns what noise there is in a noised true pose. A detected pose is then taken for a
+noised one and led back along the probability flow, one frame by itself, with no sense of motion.
+
+Shape letters: S steps of the sampler, H hidden width, L layers that look at time and condition.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import Batch, PoseSpec, Prediction, WindowRefiner
+from poise_models.errors import ConfigError
+from poise_models.fast.dropout import Dropout
+from poise_models.networks.sde import SubVP
+
+#: Training draws times from here to 1, and the sampler never ends below its own limit.
+FIRST_TIME, LAST_STEP_TIME = 1e-5, 1e-3
+#: The network counts time in thousandths.
+TIME_SCALE = 999.0
+
+Pace = Literal["official", "flow"]
+
+
+@dataclass(frozen=True)
+class GFPoseConfig:
+    """The published denoiser.
+
+    Attributes:
+        hidden: width of the score network, a multiple of 32, above it: a group of one norms to 0.
+        embedding: numbers that time is embedded in.
+        blocks: residual blocks.
+        dropout: in training.
+        scale: the track's units to the diffusion's. Published is 30 for coordinates over 500 px,
+            people standing about 219 px to the metre: 13 for metres. Such joints spread by 4.
+        start: the time that detections are taken to be at: with ``flow`` where
+            ``deviation / mean = scale x noise``, 0.3 for 8 cm a coordinate in metres.
+        steps: network calls of the sampler.
+        pace: ``flow`` integrates the probability flow as it is. ``official`` walks from ``start``
+            (published: 0.05) in steps of 1 / steps, 20 times longer than the way is: noise far
+            above the diffusion's at that time is removed, but poses grow by up to a third, which
+            the published error, aligned in scale, does not see.
+        conditional: the network sees the detection as well, which the published denoiser
+            does not; its condition is zero then.
+    """
+
+    hidden: int = 1024
+    embedding: int = 512
+    blocks: int = 2
+    dropout: float = 0.25
+    scale: float = 13.0
+    start: float = 0.3
+    steps: int = 1000
+    pace: Pace = "flow"
+    conditional: bool = False
+
+    def __post_init__(self) -> None:
+        if self.hidden < 64 or self.hidden % 32 or self.embedding < 4 or self.embedding % 2:
+            raise ConfigError(
+                "gfpose: hidden a multiple of 32 above 32, embedding even and at least 4"
+            )
+        if self.blocks < 0 or not 0 <= self.dropout < 1 or self.scale <= 0 or self.steps < 1:
+            raise ConfigError("gfpose: blocks >= 0, dropout in [0, 1), scale > 0, steps >= 1")
+        if self.pace not in get_args(Pace):
+            raise ConfigError(f"gfpose: pace must be official or flow, not {self.pace!r}")
+        if not LAST_STEP_TIME < self.start <= 1:
+            raise ConfigError(f"gfpose: start must lie in ({LAST_STEP_TIME:g}, 1]")
+        if self.pace == "official" and self.steps * self.start <= 1:
+            raise ConfigError(
+                f"gfpose: {self.steps} steps of 1/{self.steps} are unstable from start "
+                f"{self.start:g}: take more than {1 / self.start:g} steps, or pace: flow"
+            )
+
+
+class Layer(nn.Module):
+    """Linear, shifted by time and condition, GroupNorm, SiLU, dropout."""
+
+    def __init__(self, inputs: int, config: GFPoseConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(inputs, config.hidden)
+        self.time = nn.Linear(config.embedding, config.hidden)
+        self.condition = nn.Linear(config.hidden, config.hidden)
+        self.norm = nn.GroupNorm(32, config.hidden)
+        self.dropout = Dropout(config.dropout)
+
+    def shift(self, time_BE: Tensor, condition_BH: Tensor) -> Tensor:
+        """What time and condition add, (B, H)."""
+        shift: Tensor = self.time(time_BE) + self.condition(condition_BH)
+        return shift
+
+    def forward(self, x: Tensor, shift_BH: Tensor) -> Tensor:
+        """Map (B, inputs) to (B, H)."""
+        out: Tensor = self.dropout(functional.silu(self.norm(self.dense(x) + shift_BH)))
+        return out
+
+
+class ScoreNetwork(nn.Module):
+    """The noise in noised poses, which is the score up to ``-deviation``."""
+
+    def __init__(self, channels: int, config: GFPoseConfig) -> None:
+        super().__init__()
+        hidden, embedding = config.hidden, config.embedding
+        self.embed_time = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU())
+        self.embed_condition = nn.Sequential(nn.Linear(channels, hidden), nn.SiLU())
+        widths = [channels] + [hidden] * (2 * config.blocks)
+        self.layers = nn.ModuleList(Layer(width, config) for width in widths)
+        self.out = nn.Linear(hidden, channels)
+        half = embedding // 2
+        frequency = torch.logspace(0, -4, half, dtype=torch.float64).float()
+        self.register_buffer("frequency", frequency, persistent=False)
+        self.frequency: Tensor
+
+    def forward(self, x_BC: Tensor, time_B: Tensor, condition_BC: Tensor) -> Tensor:
+        """Estimate the noise (B, C) in poses (B, C) at times (B,); condition (B, C) or (1, C)."""
+        return self.noise(x_BC, self.shifts(time_B, condition_BC))
+
+    def shifts(self, time_B: Tensor, condition_BC: Tensor) -> list[Tensor]:
+        """What time and condition add in every layer, L x (B, H): no pose is needed for it."""
+        angle_BE = TIME_SCALE * time_B[:, None] * self.frequency
+        time_BE = self.embed_time(torch.cat([angle_BE.sin(), angle_BE.cos()], dim=1))
+        condition_BH = self.embed_condition(condition_BC)
+        return [layer.shift(time_BE, condition_BH) for layer in self._layers()]
+
+    def noise(self, x_BC: Tensor, shifts: list[Tensor]) -> Tensor:
+        """Estimate the noise (B, C), given what `shifts` returned."""
+        first, *others = self._layers()
+        x_BH = first(x_BC, shifts[0])
+        for number in range(0, len(others), 2):
+            inner_BH = others[number](x_BH, shifts[number + 1])
+            x_BH = x_BH + others[number + 1](inner_BH, shifts[number + 2])
+        out: Tensor = self.out(x_BH)
+        return out
+
+    def _layers(self) -> list[Layer]:
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
+
+
+class GFPose(WindowRefiner):
+    """The pose prior as a refiner of single frames.
+
+    Poses are centred on the mean of their joints: the published task adds noise to poses whose
+    true root is known, and one noisy root joint would be a poor guess of it.
+
+    `forward` unrolls ``steps`` calls of the network, more than an ONNX file should hold. Export
+    `score`, which is one call, and walk outside of it.
+    """
+
+    name = "gfpose"
+    title = "GFPose"
+    # Published: warm-up over 5000 steps, and 20,000 epochs of Human3.6M's 1560 batches.
+    published = Budget(
+        epochs=20_000,
+        batch=1000,
+        learning_rate=2e-4,
+        decay=1.0,
+        warm_up=5000 / (20_000 * 1560),
+        clip=1.0,
+        ema=0.9999,
+    )
+    chunk = 2048
+    config: GFPoseConfig
+
+    def __init__(self, spec: PoseSpec, config: GFPoseConfig) -> None:
+        super().__init__(spec, config, 1)
+        self.sde = SubVP()
+        self.score = ScoreNetwork(spec.channels, config)
+        walk = _walk(self.sde, config)
+        self.keep: tuple[float, ...] = tuple(walk[1].tolist())
+        self.take: tuple[float, ...] = tuple(walk[2].tolist())
+        self.register_buffer("times_S", walk[0].float(), persistent=False)
+        self.times_S: Tensor
+
+    def forward(
+        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+    ) -> Prediction:
+        """Lead poses (B, 1, C) back along the flow; neighbours are not looked at."""
+        centre_BTC = self._centre(detected_BTC)
+        scaled_BC = (detected_BTC - centre_BTC).flatten(0, 1) * self.config.scale
+        refined_BC = self._sample(scaled_BC) / self.config.scale
+        return Prediction(refined_BC.unflatten(0, detected_BTC.shape[:2]) + centre_BTC)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Denoising score matching on the truth: squared error of the estimated noise."""
+        centre_BTC = self._centre(batch.truth_BTC)
+        truth_BC = (batch.truth_BTC - centre_BTC).flatten(0, 1) * self.config.scale
+        condition_BC = torch.zeros_like(truth_BC[:1])
+        if self.config.conditional:
+            detected_BTC = batch.detected_BTC - self._centre(batch.detected_BTC)
+            condition_BC = detected_BTC.flatten(0, 1) * self.config.scale
+        time_B = FIRST_TIME + (1 - FIRST_TIME) * torch.rand_like(truth_BC[:, 0])
+        noise_BC = torch.randn_like(truth_BC)
+        mean_B, deviation_B = self.sde.mean(time_B), self.sde.deviation(time_B)
+        noised_BC = mean_B[:, None] * truth_BC + deviation_B[:, None] * noise_BC
+        return functional.mse_loss(self.score(noised_BC, time_B, condition_BC), noise_BC)
+
+    def _centre(self, poses_BTC: Tensor) -> Tensor:
+        if not self.spec.centre:
+            return torch.zeros_like(poses_BTC)
+        mean_BTD = poses_BTC.unflatten(-1, (self.spec.joints, self.spec.dims)).mean(-2)
+        centre_BTC: Tensor = mean_BTD.repeat(1, 1, self.spec.joints)
+        return centre_BTC
+
+    def _sample(self, detected_BC: Tensor) -> Tensor:
+        x_BC = detected_BC
+        if self.config.pace == "flow":
+            x_BC = self.sde.mean(self.times_S[:1]) * detected_BC
+        conditional = self.config.conditional
+        nothing_1C = torch.zeros_like(detected_BC[:1])
+        # Time is the same for a whole batch: its share of the network is worked out beforehand.
+        shifts_LSH = [] if conditional else self.score.shifts(self.times_S, nothing_1C)
+        for step, (keep, take) in enumerate(zip(self.keep, self.take, strict=True)):
+            if conditional:
+                shifts = self.score.shifts(self.times_S[step : step + 1], detected_BC)
+            else:
+                shifts = [shift_SH[step] for shift_SH in shifts_LSH]
+            x_BC = keep * x_BC - take * self.score.noise(x_BC, shifts)
+        return x_BC
+
+
+def _walk(sde: SubVP, config: GFPoseConfig) -> tuple[Tensor, Tensor, Tensor]:
+    """Times of the Euler steps, and per step what is kept of the pose and taken of the noise."""
+    # An Euler step longer than the time it is at would overshoot the noise it takes off.
+    if config.pace == "official":
+        length = 1 / config.steps
+        end = max(LAST_STEP_TIME, length)
+    else:
+        end = max(LAST_STEP_TIME, config.start / (config.steps + 1))
+        length = (config.start - end) / config.steps
+    last = end if config.pace == "official" else end + length
+    times_S = torch.linspace(config.start, last, config.steps, dtype=torch.float64)
+    pose_S, noise_S = sde.flow(times_S)
+    return times_S, 1 - pose_S * length, noise_S * length

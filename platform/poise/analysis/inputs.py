@@ -1,0 +1,114 @@
+"""What every analysis starts from: a trained SynSP++, the test split, the poses of the PVD.
+
+The PVD's vectors are made again from the poses in the lake, by the function that made them at
+ingest, so that no Milvus has to run.
+
+Shape letters: S sequences, N windows, T frames of a window, F frames, C = joints x dims, E width.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.registry import resolve
+from poise.lake.ids import START_BITS, WINDOW
+from poise.pvd.pose_bank import PoseBank, lake_windows, ranges
+from poise.runtime.errors import CheckpointError
+from poise.runtime.storage import Location
+from poise.runtime.workspace import Workspace
+from poise.training_data.split import TrackSplit, load_split, retrieves
+from poise_models.base.refiner import Clip
+from poise_models.base.windows import unfold
+from poise_models.fast.memory import keep_freed_memory
+from poise_models.networks.synspp import SynSPP
+from poise_retrieval.geometry.embedding import embed
+
+#: Windows embedded at once.
+_CHUNK = 8192
+
+
+@dataclass(frozen=True)
+class Material:
+    """A model and the data it is looked at with."""
+
+    refiner: SynSPP
+    seed: int
+    track: Track
+    test: TrackSplit
+    bank: PoseBank
+    rows: "Rows"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a PVD: window ids (N,), vectors (N, E), and whose they are."""
+
+    ids_N: Tensor
+    vectors_NE: Tensor
+    subjects: list[str]
+
+
+def load_material(model: str, workspace: Workspace, lake: Location | None = None) -> Material:
+    """Load a model by its registered name or folder, and its track from the lake.
+
+    Args:
+        model: registered model (``name``, ``name@alias``, ``name/version``) or checkpoint folder.
+        workspace: where the registry is.
+        lake: where the track is; by default the lake the model was trained on.
+
+    Raises:
+        CheckpointError: the model is no SynSP++ that reads one neighbour and has both branches.
+        LakeError: the track is not in the lake, or has no PVD.
+    """
+    keep_freed_memory()
+    refiner, card = load_checkpoint(resolve(model, workspace.tracking_uri))
+    if not isinstance(refiner, SynSPP) or not retrieves(refiner) or refiner.neighbours != 1:
+        raise CheckpointError(
+            f"{model} is {refiner.title}: these analyses are of SynSP++ with retrieval and one "
+            "neighbour (the `synspp` of a plan; jobs/sweep.py trains it)"
+        )
+    track = Track.parse(card.track)
+    where = lake or card.lake or str(workspace.lake)
+    train = load_split(where, track, "train")
+    test = load_split(where, track, "test")
+    bank = PoseBank(train)
+    return Material(refiner, card.seed, track, test, bank, pvd_rows(train, bank))
+
+
+def pvd_rows(train: TrackSplit, bank: PoseBank) -> Rows:
+    """Embed the truth of every training window, as ingest does for the PVD."""
+    count_S = lake_windows(train.lengths_S)
+    sequence_N = train.sequence_ids_S.repeat_interleave(count_S)
+    ids_N = sequence_N << START_BITS | ranges(torch.zeros_like(count_S), count_S)
+    vectors = [embedded(bank.windows(ids_B), train.track) for ids_B in ids_N.split(_CHUNK)]
+    return Rows(ids_N, torch.cat(vectors), _repeated(train.subjects, count_S))
+
+
+def embedded(windows_NTC: Tensor, track: Track) -> Tensor:
+    """Vectors (N, E) of windows (N, T, C), which need not be in memory as such."""
+    parts = windows_NTC.split(_CHUNK)
+    return torch.cat([embed(part, track.info.skeleton, track.representation) for part in parts])
+
+
+def query_windows(test: TrackSplit) -> tuple[Tensor, list[str]]:
+    """All detected windows of a split, (N, T, C), and the subject of each."""
+    windows = [unfold(detected_FC, WINDOW) for detected_FC in test.detected()]
+    return torch.cat(windows), _repeated(test.subjects, lake_windows(test.lengths_S))
+
+
+def clips_with(
+    test: TrackSplit, windows_NTC: Tensor, bank: PoseBank, ids_N: Tensor, distances_N: Tensor
+) -> list[Clip]:
+    """The clips of a split, each window with one given neighbour, brought into its frame."""
+    found_NKTC, distances_NK = bank.several(windows_NTC, ids_N[:, None], distances_N[:, None])
+    counts = lake_windows(test.lengths_S).tolist()
+    rows = zip(test.detected(), found_NKTC.split(counts), distances_NK.split(counts), strict=True)
+    return [Clip(detected_FC).near(found, distances) for detected_FC, found, distances in rows]
+
+
+def _repeated(names: list[str], count_S: Tensor) -> list[str]:
+    return [str(name) for name in np.repeat(np.array(names, dtype=object), count_S.numpy())]

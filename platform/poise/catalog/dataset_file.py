@@ -1,0 +1,273 @@
+"""What a data set's TOML file may say."""
+
+import re
+import string
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import model_validator as check
+
+from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS
+
+Representation = Literal["2D", "3D", "smpl"]
+REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
+Split = Literal["train", "test"]
+
+#: Stands for every estimator that no track of the data set names.
+ANY = "*"
+NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)")
+ESTIMATOR_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
+SMPL_JOINTS = (
+    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
+    *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck"),
+    *("left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
+    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
+)
+IMAGE_GROUPS = ("subject", "camera", "action", "take")
+_SIDE = re.compile("^(left|right)(?=_)")
+_OTHER = {"left": "right", "right": "left"}
+_PLACEHOLDERS = ("dataset", "estimator", "representation", "split")
+
+Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+Names = tuple[Name, ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Published(_Part):
+    """What the literature says of an estimator: splits, and the errors of its raw output."""
+
+    splits: tuple[Split, ...] = ()
+    mpjpe: float | None = None
+    pa_mpjpe: float | None = None
+    accel: float | None = None
+
+
+class Pixels(_Part):
+    """How pixels are normalised: (x - centre) / scale."""
+
+    centre: tuple[float, float]
+    scale: float = Field(gt=0)
+
+
+class Files(_Part):
+    """Where files are, under the data folder, with placeholders such as {estimator}."""
+
+    detected: str
+    truth: str | None = None
+
+    @field_validator("detected", "truth")
+    @classmethod
+    def _is_inside(cls, template: str | None) -> str | None:
+        if template is None:
+            return None
+        try:
+            named = {field for _, field, _, _ in string.Formatter().parse(template) if field}
+        except ValueError as error:
+            raise ValueError(f"{template!r}: {error}") from None
+        if not named <= set(_PLACEHOLDERS):
+            known = ", ".join(f"{{{one}}}" for one in _PLACEHOLDERS)
+            raise ValueError(f"{template!r}: placeholders are {known}")
+        if "split" not in named:
+            raise ValueError(f"{template!r} needs {{split}}: train and test are different files")
+        path = PurePosixPath(template)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{template!r}: write it relative to the data folder")
+        return template
+
+
+class TrackPart(_Part):
+    """Tracks of one representation whose files are alike; they differ in the estimator.
+
+    Attributes:
+        estimators: their names; ``*`` stands for every name that no other part has.
+        skeleton: joint order, a name of `poise_retrieval.geometry.skeletons`; else ``joints``.
+        joints: names of a joint order of one's own.
+        pvd: the 14 of them that take the places of the template (see docs/own-data.md).
+        stored: joint order of the files where it differs; joints are then picked by name. Files
+            that hold the picked joints alone are read, too.
+        roots: joints whose mean is the root in metrics and centring.
+        unit: of the files: m, mm or px.
+        lateral: the axis from people's right to their left or back, where poses are such that a
+            mirror may stand across it: the camera's horizontal one, or any horizontal one where
+            people turn about. Joints are then named left_ and right_.
+        pixels: how 2D is normalised: ``image`` for x / width - 0.5, y / height - 0.5.
+        fps: where it is not that of the data set.
+        noise: the denoise task: detections are truth + noise, estimators are noise levels.
+        published: by estimator.
+    """
+
+    representation: Representation
+    estimators: Annotated[Names, Field(min_length=1)]
+    skeleton: str | None = None
+    joints: Names | None = None
+    pvd: Names | None = None
+    stored: Names | None = None
+    roots: Names = ()
+    unit: Literal["m", "mm", "px"] | None = None
+    lateral: Literal["x", "y", "z"] | None = None
+    pixels: Pixels | Literal["image"] | None = None
+    fps: float | None = Field(default=None, gt=0)
+    noise: bool = False
+    published: dict[str, Published] = {}
+
+    @property
+    def joint_names(self) -> Names:
+        """Joints inside Poise, in order."""
+        if self.skeleton is not None:
+            return SKELETONS[self.skeleton].joints
+        return self.joints or SMPL_JOINTS
+
+    @property
+    def mirrored_names(self) -> Names:
+        """For each joint the name of its counterpart on the other side of the body."""
+        return tuple(_SIDE.sub(lambda side: _OTHER[side[0]], name) for name in self.joint_names)
+
+    @check(mode="after")
+    def _names_agree(self) -> Self:
+        for estimator in self.estimators:
+            if estimator != ANY and not ESTIMATOR_NAME.fullmatch(estimator):
+                raise ValueError(f"estimators: {estimator!r} may hold letters, digits and . _ + -")
+            if self.noise and estimator != ANY and not NOISE_NAME.fullmatch(estimator):
+                raise ValueError(
+                    f"estimators: {estimator!r} is no noise; write for example gaussian-10"
+                )
+        for name in self.published:
+            if name not in self.estimators or name == ANY:
+                raise ValueError(f"published: {name!r} is not among the estimators")
+        return self
+
+    @check(mode="after")
+    def _joints_agree(self) -> Self:
+        if self.representation == "smpl":
+            for key in (
+                "skeleton",
+                "joints",
+                "pvd",
+                "stored",
+                "unit",
+                "pixels",
+                "noise",
+                "roots",
+                "lateral",
+            ):
+                if getattr(self, key):
+                    raise ValueError(f"{key}: not for smpl, whose poses are 24 axis-angles")
+            return self
+        orders = ", ".join(sorted(SKELETONS))
+        if (self.skeleton is None) == (self.joints is None):
+            raise ValueError(
+                f"give either skeleton (one of {orders}) or joints (names in the files' order)"
+            )
+        if self.skeleton is not None and self.skeleton not in SKELETONS:
+            raise ValueError(
+                f"skeleton: {self.skeleton!r} is unknown; there are {orders}, or name "
+                "your own order with joints"
+            )
+        _all_different("joints", self.joints or ())
+        _all_in("roots", self.roots, "joints", self.joint_names)
+        if self.stored is not None:
+            _all_different("stored", self.stored)
+            _all_in("stored lacks joints: it", self.joint_names, "stored", self.stored)
+        if self.lateral is not None:
+            if self.mirrored_names == self.joint_names:
+                raise ValueError("lateral: no joint is named left_... or right_...")
+            _all_in("lateral", self.mirrored_names, "joints", self.joint_names)
+        if self.pvd is not None:
+            if self.joints is None:
+                raise ValueError("pvd: a skeleton has its own map; remove it")
+            if len(self.pvd) != PVD_JOINTS:
+                raise ValueError(f"pvd: name {PVD_JOINTS} joints, got {len(self.pvd)}")
+            _all_different("pvd", self.pvd)
+            _all_in("pvd", self.pvd, "joints", self.joint_names)
+        return self
+
+    @check(mode="after")
+    def _units_agree(self) -> Self:
+        if self.representation == "3D":
+            if self.unit not in ("m", "mm"):
+                raise ValueError('unit: write "m" or "mm" for 3D')
+            if self.pixels is not None:
+                raise ValueError("pixels: only for 2D; remove it")
+            if not self.roots:
+                raise ValueError('roots: 3D needs one joint or more, for example ["pelvis"]')
+        if self.representation == "2D":
+            if self.unit not in (None, "px"):
+                raise ValueError('unit: write "px" for 2D')
+            if self.pixels is None:
+                raise ValueError(
+                    'pixels: 2D needs { centre = [x, y], scale = s }, or "image" where the files '
+                    "have imgshape"
+                )
+            if self.noise:
+                raise ValueError("noise: only for 3D; remove it")
+            if self.lateral == "z":
+                raise ValueError("lateral: 2D has x and y")
+        return self
+
+
+class DataSet(_Part):
+    """A data set: its tracks, and how its image paths and files are named."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+    title: str = ""
+    fps: float | None = Field(default=None, gt=0)
+    imgname: tuple[str, ...] = ()
+    files: Files | None = None
+    generated: bool = False
+    tracks: Annotated[tuple[TrackPart, ...], Field(min_length=1)]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def part(self, representation: str, estimator: str) -> TrackPart | None:
+        """Return what describes an estimator's track: its own part, else the one with ``*``."""
+        parts = [part for part in self.tracks if part.representation == representation]
+        for wanted in (estimator, ANY):
+            for part in parts:
+                if wanted in part.estimators:
+                    return part
+        return None
+
+    @field_validator("imgname")
+    @classmethod
+    def _compile(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        for pattern in patterns:
+            try:
+                groups = set(re.compile(pattern).groupindex)
+            except re.error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from None
+            if not groups <= set(IMAGE_GROUPS):
+                raise ValueError(f"{pattern!r}: named groups are {', '.join(IMAGE_GROUPS)}")
+        return patterns
+
+    @check(mode="after")
+    def _one_part_each(self) -> Self:
+        seen: set[tuple[str, str]] = set()
+        for part in self.tracks:
+            for estimator in part.estimators:
+                if (part.representation, estimator) in seen:
+                    raise ValueError(f"tracks: {part.representation} of {estimator} is there twice")
+                seen.add((part.representation, estimator))
+                if estimator == ANY and self.files and "{estimator}" not in self.files.detected:
+                    raise ValueError(
+                        'files.detected: estimators = ["*"] needs {estimator} in the path'
+                    )
+            if part.noise and self.files and self.files.truth is None:
+                raise ValueError("files.truth: denoise tracks are made from ground truth; name it")
+        return self
+
+
+def _all_different(key: str, names: Names) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"{key}: {', '.join(twice)} is there twice")
+
+
+def _all_in(key: str, names: Names, whole: str, known: Names) -> None:
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise ValueError(f"{key}: {', '.join(missing)} not among {whole}: {', '.join(known)}")

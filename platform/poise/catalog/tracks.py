@@ -1,0 +1,212 @@
+"""Tracks: (dataset, estimator, representation), and what Poise knows about each."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, Self
+
+from poise.catalog import datasets
+from poise.catalog.dataset_file import (
+    ANY,
+    ESTIMATOR_NAME,
+    NOISE_NAME,
+    REPRESENTATIONS,
+    DataSet,
+    Pixels,
+    Published,
+    Representation,
+    TrackPart,
+)
+from poise.runtime.errors import TrackError
+from poise_models.base.refiner import Mirror
+from poise_retrieval.geometry.skeletons import SKELETONS, Skeleton
+
+#: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
+NOISE_PIXELS_PER_METRE = 115.0
+_DIMS: dict[Representation, int] = {"2D": 2, "3D": 3, "smpl": 6}
+_METRES = {"m": 1.0, "mm": 0.001}
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Synthetic noise on the truth: per coordinate, independent, root included.
+
+    ``scale`` is in metres: the standard deviation (gaussian) or the full width (uniform).
+    """
+
+    kind: Literal["gaussian", "uniform"]
+    scale: float
+
+
+@dataclass(frozen=True)
+class TrackInfo:
+    """What a track's poses are, inside Poise and in its files.
+
+    Attributes:
+        roots: joints whose mean is the root in metrics and centring.
+        skeleton: joint order and its map onto the template; None where it has none, and of SMPL,
+            which needs none.
+        to_metric: factor from Poise's units to reported ones (m to mm, normalised 2D to px).
+        unit: of reported errors.
+        folder: its folder under ``poses/`` in the SmoothNet layout; None for generated tracks.
+        noise: set on denoise tracks, whose detections are truth + noise.
+        stored_joints: joints of a frame in the files.
+        picked: where the files hold other joints, the place of each of ours among theirs.
+        metres: the files' length unit (3D).
+        pixels: how the files' pixels are normalised (2D).
+        published: what the literature says of the raw poses. Other splits are read as well.
+        mirror: swaps left and right, where the catalogue tells which axis is lateral.
+    """
+
+    joints: int
+    dims: int
+    joint_names: tuple[str, ...]
+    roots: tuple[int, ...]
+    skeleton: Skeleton | None
+    fps: float | None
+    to_metric: float
+    unit: str
+    folder: str | None
+    noise: Noise | None
+    stored_joints: int
+    picked: tuple[int, ...] | None
+    metres: float
+    pixels: Pixels | Literal["image"] | None
+    published: Published
+    mirror: Mirror | None
+
+
+@dataclass(frozen=True, order=True)
+class Track:
+    """A track's name. Text form: ``uiprmd/kinect/3D``."""
+
+    dataset: str
+    estimator: str
+    representation: Representation
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``dataset/estimator/representation``; raise `TrackError` where it is not one."""
+        parts = text.split("/")
+        if len(parts) != 3 or not all(parts):
+            raise TrackError(
+                f"{text!r} is not a track: write dataset/estimator/representation, "
+                "for example uiprmd/kinect/3D"
+            )
+        dataset, estimator, given = parts
+        for representation in REPRESENTATIONS:
+            if given == representation:
+                track = cls(dataset, estimator, representation)
+                _ = track.info
+                return track
+        raise TrackError(f"{text!r}: representation must be one of {', '.join(REPRESENTATIONS)}")
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.estimator}/{self.representation}"
+
+    @property
+    def slug(self) -> str:
+        """The name with dashes: ``uiprmd-kinect-3D``, for registries and collections."""
+        return str(self).replace("/", "-")
+
+    @property
+    def has_pvd(self) -> bool:
+        """Whether its poses can be embedded: SMPL as they are, others on a known skeleton."""
+        return self.representation == "smpl" or self.info.skeleton is not None
+
+    @property
+    def part(self) -> TrackPart:
+        """The catalogue's words; raise `TrackError` where nobody has told Poise of the track."""
+        dataset = datasets.dataset(self.dataset)
+        part = dataset.part(self.representation, self.estimator)
+        if part is None:
+            raise TrackError(f"no track {self}; {dataset.name} has {_offer(dataset)}")
+        if not ESTIMATOR_NAME.fullmatch(self.estimator):
+            raise TrackError(f"{self}: an estimator's name has letters, digits and . _ + - only")
+        return part
+
+    @property
+    def info(self) -> TrackInfo:
+        """What the track's poses are; raise `TrackError` where nobody has told Poise."""
+        return _describe(self, datasets.dataset(self.dataset))
+
+
+def catalogue() -> list[Track]:
+    """Return the tracks that the catalogue names, in its order."""
+    return [
+        Track(dataset.name, estimator, part.representation)
+        for dataset in datasets.known().values()
+        for part in dataset.tracks
+        for estimator in part.estimators
+        if estimator != ANY
+    ]
+
+
+@lru_cache(maxsize=1024)
+def _describe(track: Track, dataset: DataSet) -> TrackInfo:
+    part = track.part
+    names = part.joint_names
+    to_metric, unit = _reported(part)
+    return TrackInfo(
+        joints=len(names),
+        dims=_DIMS[track.representation],
+        joint_names=names,
+        roots=tuple(names.index(root) for root in part.roots),
+        skeleton=_skeleton(dataset, part),
+        fps=part.fps or dataset.fps,
+        to_metric=to_metric,
+        unit=unit,
+        folder=_folder(track, dataset, part),
+        noise=_noise(track) if part.noise else None,
+        stored_joints=len(part.stored or names),
+        picked=tuple(part.stored.index(name) for name in names) if part.stored else None,
+        metres=_METRES.get(part.unit or "", 1.0),
+        pixels=part.pixels,
+        published=part.published.get(track.estimator, Published()),
+        mirror=_mirror(part),
+    )
+
+
+def _offer(dataset: DataSet) -> str:
+    return "; ".join(f"{p.representation} of {', '.join(p.estimators)}" for p in dataset.tracks)
+
+
+def _reported(part: TrackPart) -> tuple[float, str]:
+    if part.representation == "3D":
+        return 1000.0, "mm"
+    if isinstance(part.pixels, Pixels):
+        return part.pixels.scale, "px"
+    # Stored relative to the image, whose size changes from video to video.
+    return 1.0, "image sizes" if part.pixels == "image" else ""
+
+
+def _skeleton(dataset: DataSet, part: TrackPart) -> Skeleton | None:
+    if part.skeleton is not None:
+        return SKELETONS[part.skeleton]
+    if part.pvd is None or part.joints is None:
+        return None
+    places = tuple(part.joints.index(name) for name in part.pvd)
+    return Skeleton(f"{dataset.name}'s own", part.joints, places)
+
+
+def _folder(track: Track, dataset: DataSet, part: TrackPart) -> str | None:
+    if dataset.generated:
+        return None
+    return f"{track.dataset}_{'noise' if part.noise else track.estimator}_{track.representation}"
+
+
+def _mirror(part: TrackPart) -> Mirror | None:
+    if part.lateral is None:
+        return None
+    joints = tuple(part.joint_names.index(name) for name in part.mirrored_names)
+    return Mirror(joints, "xyz".index(part.lateral))
+
+
+def _noise(track: Track) -> Noise:
+    found = NOISE_NAME.fullmatch(track.estimator)
+    if found is None:
+        raise TrackError(
+            f"{track}: the data set {track.dataset} has no estimator; name a noise, "
+            f"for example {track.dataset}/gaussian-10/3D or {track.dataset}/uniform-50/3D"
+        )
+    scale = int(found[2]) / NOISE_PIXELS_PER_METRE
+    return Noise("gaussian" if found[1] == "gaussian" else "uniform", scale)

@@ -1,0 +1,1 @@
+"""Trained refiners as files, and the registry that names them."""

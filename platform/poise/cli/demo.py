@@ -1,0 +1,135 @@
+"""The whole road on one machine: ingest, sweep, serve, and refine held-out motion over HTTP."""
+
+import json
+import logging
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.registry import CHAMPION, model_name, resolve
+from poise.evaluation.metrics import Scores, pool, score
+from poise.experiments.plan import Plan
+from poise.experiments.sweep import Outcome, run_sweep
+from poise.ingest.track import ensure_ingested
+from poise.pvd.build import pvd_store
+from poise.pvd.pose_bank import PoseBank
+from poise.runtime.cluster import connect
+from poise.runtime.errors import PoiseError
+from poise.runtime.workspace import Workspace
+from poise.serving.app import ServiceArgs
+from poise.serving.running import running_service
+from poise.training_data.split import TrackSplit, load_split
+from poise_models.base.refiner import Refined
+
+log = logging.getLogger(__name__)
+
+#: Test sequences that are sent to the service, spread evenly over the split.
+HELD_OUT = 12
+REQUEST_TIMEOUT_S = 120.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Served:
+    """What came back over HTTP for the held-out sequences.
+
+    Attributes:
+        deviation: largest difference to the same sequences refined offline, in stored units.
+    """
+
+    before: Scores
+    after: Scores
+    deviation: float
+    sequences: int
+    retrieval: str
+    seconds: float
+
+
+def run_demo(
+    plan: Plan, workspace: Workspace, data: Path | None, say: Say
+) -> tuple[Outcome, Served]:
+    """Run every stage; what an earlier run finished is reused.
+
+    Args:
+        plan: with one track at least; the first one's champion is served.
+        workspace: where everything is kept.
+        data: raw data; None for a synthetic track.
+        say: told what happens.
+    """
+    lake, home = str(workspace.lake), str(workspace.home)
+    track = Track.parse(plan.tracks[0])
+    with connect(), pvd_store(None, workspace) as milvus_uri:
+        say(f"1/4 ingest: {', '.join(plan.tracks)} into {lake}")
+        for name in plan.tracks:
+            ensure_ingested(
+                Track.parse(name), data=data, lake=lake, home=workspace.home, milvus_uri=milvus_uri
+            )
+        say(f"2/4 sweep: plan {plan.name}")
+        uri = workspace.tracking_uri
+        artifacts = str(workspace.artifacts) if uri.startswith("sqlite:") else None
+        outcome = run_sweep(plan, lake, str(workspace.sweeps), uri, artifacts)
+        if not outcome.entries:
+            raise PoiseError(
+                "no trial finished: " + "; ".join(f"{t}: {r}" for t, r in outcome.failures)
+            )
+        model = f"{model_name(track)}@{CHAMPION}"
+        say(f"3/4 serve: {model}")
+        args = ServiceArgs(model=model, home=home, milvus_uri=milvus_uri)
+        with running_service(args, port=0) as url:
+            say(f"4/4 refine {HELD_OUT} held-out sequences through {url}/v1/refine")
+            served = _compare(url, resolve(model, uri), lake, track)
+    return outcome, served
+
+
+def _compare(url: str, checkpoint: str, lake: str, track: Track) -> Served:
+    test = load_split(lake, track, "test")
+    rows = torch.linspace(0, len(test.names) - 1, min(HELD_OUT, len(test.names))).int().tolist()
+    test = test.take(rows)
+    start = time.perf_counter()
+    answers = [_post(url, track, one) for one in test.detected()]
+    seconds = time.perf_counter() - start
+    refined = [torch.tensor(answer["poses"]).flatten(1) for answer in answers]
+    offline = _offline(checkpoint, lake, track, test)
+    deviation = max(
+        float((a - b.poses_FC).abs().max()) for a, b in zip(refined, offline, strict=True)
+    )
+    return Served(
+        before=_scores(test.detected(), test, track),
+        after=_scores(refined, test, track),
+        deviation=deviation,
+        sequences=len(answers),
+        retrieval=", ".join(sorted({answer["retrieval"] for answer in answers})),
+        seconds=seconds,
+    )
+
+
+def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
+    refiner, _ = load_checkpoint(checkpoint)
+    bank = PoseBank(load_split(lake, track, "train"))
+    return refiner.refine(test.clips(bank))
+
+
+def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> Scores:
+    return pool([score(p, t, track.info) for p, t in zip(poses, test.truths(), strict=True)])
+
+
+def _post(url: str, track: Track, detected_FC: Tensor) -> dict[str, Any]:
+    info = track.info
+    poses = detected_FC.reshape(-1, info.joints, info.dims).tolist()
+    request = urllib.request.Request(  # noqa: S310  (our own service)
+        f"{url}/v1/refine",
+        data=json.dumps({"track": str(track), "poses": poses}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:  # noqa: S310
+        answer: dict[str, Any] = json.load(response)
+    return answer

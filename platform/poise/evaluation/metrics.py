@@ -1,0 +1,125 @@
+"""The published metrics: MPJPE, PA-MPJPE and Accel, pooled over frames.
+
+The convention is SmoothNet's, so that tables compare: 3D and SMPL joints are root-relative and
+reported in mm, 2D is neither aligned nor centred and reported in px, and the acceleration error of
+every sequence has a zero at both ends. SMPL poses are scored by the joints of a body model; where
+there is none, by their rotations.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import TrackInfo
+from poise.evaluation import smpl
+from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
+from poise.evaluation.smpl import BodyModel
+from poise_retrieval.geometry.align import align
+
+DEGREES = "°"
+_MM = 1000.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Errors of one or many sequences, in the track's reported unit (Accel per frame^2).
+
+    Of SMPL poses without a body model the unit is degrees: ``mpjpe`` is the mean angle between
+    refined and true joint rotations (MPJAE), ``pa_mpjpe`` the same with the best turn of the whole
+    body forgiven, which leaves the root out, and ``accel`` compares angular accelerations.
+
+    ``accel`` has the two end zeros of the published convention, ``accel_interior`` has not.
+    """
+
+    mpjpe: float
+    pa_mpjpe: float
+    accel: float
+    accel_interior: float
+    frames: int
+
+
+def score(
+    refined_FC: Tensor, truth_FC: Tensor, info: TrackInfo, body: BodyModel | None = None
+) -> Scores:
+    """Score one sequence.
+
+    Args:
+        refined_FC: (F, C) in the track's stored units.
+        truth_FC: the same shape.
+        info: joints, dims, roots and the factor to the reported unit.
+        body: gives joints to SMPL poses; without it their rotations are compared.
+    """
+    if info.dims != 6:
+        shape = (-1, info.joints, info.dims)
+        refined_FJD, truth_FJD = (p.double().reshape(shape) for p in (refined_FC, truth_FC))
+        return _joint_scores(refined_FJD, truth_FJD, info.roots, info.to_metric)
+    if body is not None:
+        refined_FJD, truth_FJD = body.joints(refined_FC), body.joints(truth_FC)
+        return _joint_scores(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM)
+    return _rotation_scores(matrices(refined_FC.double()), matrices(truth_FC.double()))
+
+
+def unit(info: TrackInfo, body: BodyModel | None) -> str:
+    """Return the unit of `score`'s errors; degrees mean that rotations were compared."""
+    if info.dims != 6:
+        return info.unit
+    return DEGREES if body is None else "mm"
+
+
+def pool(scores: Sequence[Scores]) -> Scores:
+    """The plain mean over all frames of all sequences."""
+    frames = sum(s.frames for s in scores)
+    interior = sum(max(s.frames - 2, 0) for s in scores)
+    return Scores(
+        mpjpe=sum(s.mpjpe * s.frames for s in scores) / frames,
+        pa_mpjpe=sum(s.pa_mpjpe * s.frames for s in scores) / frames,
+        accel=sum(s.accel * s.frames for s in scores) / frames,
+        accel_interior=sum(s.accel_interior * max(s.frames - 2, 0) for s in scores)
+        / max(interior, 1),
+        frames=frames,
+    )
+
+
+def _joint_scores(
+    refined_FJD: Tensor, truth_FJD: Tensor, roots: Sequence[int], to_metric: float
+) -> Scores:
+    refined_FJD = _relative(refined_FJD * to_metric, roots)
+    truth_FJD = _relative(truth_FJD * to_metric, roots)
+    error_FJD = refined_FJD - truth_FJD
+    bend_FJD = error_FJD[2:] - 2 * error_FJD[1:-1] + error_FJD[:-2]
+    return _scores(
+        _distance(refined_FJD, truth_FJD),
+        _distance(align(refined_FJD, truth_FJD), truth_FJD),
+        bend_FJD.norm(dim=-1),
+        len(error_FJD),
+    )
+
+
+def _rotation_scores(refined_FJ33: Tensor, truth_FJ33: Tensor) -> Scores:
+    angle_FJ = angle_errors(refined_FJ33, truth_FJ33)
+    without_root_FJ = torch.cat([torch.zeros_like(angle_FJ[:, :1]), angle_FJ[:, 1:]], dim=1)
+    bend_FJ = acceleration_errors(refined_FJ33, truth_FJ33)
+    return _scores(float(angle_FJ.mean()), float(without_root_FJ.mean()), bend_FJ, len(angle_FJ))
+
+
+def _scores(mpjpe: float, pa_mpjpe: float, bend_FJ: Tensor, frames: int) -> Scores:
+    bend_F = bend_FJ.mean(dim=-1)
+    return Scores(
+        mpjpe=mpjpe,
+        pa_mpjpe=pa_mpjpe,
+        accel=float(bend_F.sum()) / frames,
+        accel_interior=float(bend_F.mean()) if len(bend_F) else 0.0,
+        frames=frames,
+    )
+
+
+def _relative(joints_FJD: Tensor, roots: Sequence[int]) -> Tensor:
+    if not roots:
+        return joints_FJD
+    return joints_FJD - joints_FJD[:, list(roots)].mean(dim=1, keepdim=True)
+
+
+def _distance(a_FJD: Tensor, b_FJD: Tensor) -> float:
+    return float((a_FJD - b_FJD).norm(dim=-1).mean())

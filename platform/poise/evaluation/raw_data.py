@@ -1,0 +1,244 @@
+"""Evaluate a refiner on raw data: read, retrieve, refine, score.
+
+Everything after reading is the sweep's own routine (`poise.evaluation.evaluate`).
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
+from poise.checkpoints.inference import check, prepare
+from poise.checkpoints.registry import resolve
+from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
+from poise.evaluation.metrics import pool
+from poise.lake.ids import WINDOW
+from poise.pvd.build import pvd_store
+from poise.pvd.retriever import Retriever
+from poise.readers.noise import cut_clips, noise_seed, per_window
+from poise.readers.raw_track import open_split, split_exists
+from poise.readers.sequence import PoseSequence, Rejected
+from poise.runtime.errors import CheckpointError, DataError, LakeError
+from poise.runtime.workspace import Workspace
+from poise.training_data.split import load_split, retrieves
+from poise_models import catalogue
+from poise_models.base.refiner import Clip, Refiner, WindowRefiner
+from poise_models.base.windows import unfold
+from poise_models.filters.offset import Offset
+from poise_retrieval.errors import RetrievalError
+
+log = logging.getLogger(__name__)
+
+Protocol = Literal["per_frame", "per_window"]
+PROTOCOLS: tuple[Protocol, ...] = ("per_frame", "per_window")
+
+
+@dataclass(frozen=True)
+class RawEvaluation:
+    """A row, what retrieval did for it, and what had to be left out.
+
+    Attributes:
+        groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
+            of all sequences together.
+    """
+
+    row: Row
+    retrieval: str
+    rejected: list[Rejected]
+    groups: dict[str, Row]
+
+
+def evaluate_raw(
+    track: Track,
+    workspace: Workspace,
+    data: Path | None,
+    model: str | None = None,
+    refiner: str | None = None,
+    split: str = "test",
+    protocol: Protocol = "per_frame",
+    clip: int | None = None,
+    milvus_uri: str | None = None,
+    body_folder: Path | None = None,
+    apart: Sequence[str] = (),
+    stride: int | None = None,
+    compiled: bool = False,
+) -> RawEvaluation:
+    """Score a trained model or an untrained refiner on a raw split.
+
+    Args:
+        track: what the data are.
+        workspace: where lake, PVD and registry are looked for.
+        data: raw folder; None for synthetic tracks.
+        model: registered model or checkpoint folder.
+        refiner: name of a refiner instead; the offset is fitted on the train split.
+        split: ``train`` or ``test``.
+        protocol: of denoise tracks, see `poise.readers.noise`.
+        clip: cut sequences into clips of this many frames.
+        milvus_uri: where the PVD is; the workspace's embedded one by default.
+        body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
+        apart: beginnings of actions' names; the sequences of each have a row of their own too.
+        stride: frames between the windows of a network; its own by default, mostly 1.
+        compiled: compile the network first: pays for long data.
+
+    Raises:
+        DataError: nothing to score (of a group, too), or the protocol does not fit the track.
+        CheckpointError: the model does not fit the track, or it cannot run as asked.
+    """
+    chosen, card = _refiner(track, workspace, data, model, refiner)
+    check(chosen, stride, compiled)
+    sequences, rejected = _read(data, track, split, clip)
+    members = {prefix: _members(sequences, prefix) for prefix in apart}
+    windows = _windows(sequences, track, split, protocol, chosen)
+    clips = [
+        Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
+        for sequence, windows_NTC in zip(sequences, windows, strict=True)
+    ]
+    retrieval = "not used"
+    if isinstance(chosen, WindowRefiner) and retrieves(chosen) and track.has_pvd:
+        clips, retrieval = _with_neighbours(
+            clips, track, card, workspace, milvus_uri, chosen.neighbours
+        )
+    truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
+    names = [sequence.name for sequence in sequences]
+    seed = card.seed if card else 0
+    prepare(chosen, stride, compiled)
+    found = evaluate(chosen, clips, truths, names, track, seed, body_folder)
+    groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
+    return RawEvaluation(found.row, retrieval, rejected, groups)
+
+
+def _refiner(
+    track: Track, workspace: Workspace, data: Path | None, model: str | None, name: str | None
+) -> tuple[Refiner, ModelCard | None]:
+    if model is not None:
+        chosen, card = load_checkpoint(resolve(model, workspace.tracking_uri))
+        if chosen.spec != pose_spec(track):
+            raise CheckpointError(
+                f"{model} was trained on {card.track} with {chosen.spec}; "
+                f"{track} has {pose_spec(track)}"
+            )
+        if isinstance(chosen, WindowRefiner) and chosen.views > 1:
+            raise CheckpointError(
+                f"{model} refines {chosen.views} views of a take together, which is scored by a "
+                "sweep (jobs/sweep.py) alone"
+            )
+        return chosen, card
+    if name is None:
+        raise CheckpointError("name a model or a refiner")
+    chosen = catalogue.build(name, pose_spec(track))
+    if isinstance(chosen, Offset):
+        chosen.fit(*_training_frames(track, workspace, data))
+    elif chosen.learns:
+        raise CheckpointError(
+            f"{name} has to be trained first: give --model, a name from the registry or a "
+            "checkpoint folder (jobs/sweep.py makes both)"
+        )
+    return chosen, None
+
+
+def _training_frames(
+    track: Track, workspace: Workspace, data: Path | None
+) -> tuple[Tensor, Tensor]:
+    if split_exists(data, track, "train"):
+        sequences, _ = _read(data, track, "train", None)
+        truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
+        return (
+            torch.cat([torch.from_numpy(s.detected_FC) for s in sequences]),
+            torch.cat([torch.from_numpy(truth) for truth in truths]),
+        )
+    try:
+        train = load_split(workspace.lake, track, "train")
+    except LakeError as error:
+        raise DataError(
+            f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
+        ) from error
+    return train.detected_FC, train.truth
+
+
+def _read(
+    data: Path | None, track: Track, split: str, clip: int | None
+) -> tuple[list[PoseSequence], list[Rejected]]:
+    sequences: list[PoseSequence] = []
+    rejected: list[Rejected] = []
+    for item in open_split(data, track, split):
+        if isinstance(item, Rejected):
+            rejected.append(item)
+        elif item.truth_FC is None:
+            reason = "no ground truth to score against"
+            rejected.append(Rejected(str(data), item.name, "truth", reason))
+        else:
+            sequences += cut_clips(item, clip) if clip else [item]
+    if not sequences:
+        first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
+        raise DataError(f"{track}: nothing to score in the {split} split of {data}{first}")
+    return sequences, rejected
+
+
+def _members(sequences: Sequence[PoseSequence], prefix: str) -> list[int]:
+    actions = [sequence.action or "" for sequence in sequences]
+    rows = [number for number, action in enumerate(actions) if action.startswith(prefix)]
+    if not rows:
+        have = ", ".join(sorted(set(actions))[:5])
+        raise DataError(f"no action begins with {prefix!r}; the first actions are: {have}")
+    return rows
+
+
+def _row_of(whole: Evaluation, rows: Sequence[int]) -> Row:
+    scores = pool([whole.sequences[number][1] for number in rows])
+    return replace(whole.row, **asdict(scores))
+
+
+def _windows(
+    sequences: Sequence[PoseSequence],
+    track: Track,
+    split: str,
+    protocol: Protocol,
+    refiner: Refiner,
+) -> list[Tensor | None]:
+    if protocol == "per_frame":
+        return [None] * len(sequences)
+    noise = track.info.noise
+    if noise is None:
+        raise DataError(f"{track} is not a denoise track: --protocol per_window has no noise")
+    length = refiner.window if isinstance(refiner, WindowRefiner) else WINDOW
+    return [
+        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(split, s.name)))
+        for s in sequences
+        if s.truth_FC is not None
+    ]
+
+
+def _with_neighbours(
+    clips: Sequence[Clip],
+    track: Track,
+    card: ModelCard | None,
+    workspace: Workspace,
+    milvus_uri: str | None,
+    neighbours: int,
+) -> tuple[list[Clip], str]:
+    lake = card.lake if card and card.lake else str(workspace.lake)
+    try:
+        with pvd_store(milvus_uri, workspace) as uri:
+            retriever = Retriever(lake, track, uri, neighbours=neighbours)
+    except (LakeError, RetrievalError) as error:
+        log.warning("No retrieval, every window stands in for its own neighbour: %s", error)
+        return list(clips), "unavailable"
+    groups = (clips[at : at + CLIPS_AT_ONCE] for at in range(0, len(clips), CLIPS_AT_ONCE))
+    return [clip for group in groups for clip in _found(group, retriever)], "used"
+
+
+def _found(clips: Sequence[Clip], retriever: Retriever) -> list[Clip]:
+    windows = [
+        unfold(clip.detected_FC, WINDOW) if clip.windows_NTC is None else clip.windows_NTC
+        for clip in clips
+    ]
+    counts = [len(of_clip) for of_clip in windows]
+    near_NKTC, far_NK = retriever.find_windows(torch.cat(windows))
+    found = zip(clips, near_NKTC.split(counts), far_NK.split(counts), strict=True)
+    return [clip.near(near, far) for clip, near, far in found]

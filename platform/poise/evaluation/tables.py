@@ -1,0 +1,241 @@
+"""Tables like the paper's Table I: rows are refiners, columns MPJPE, PA-MPJPE and Accel."""
+
+import csv
+import io
+import math
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from poise.catalog.tracks import Track
+from poise.evaluation.evaluate import Row
+from poise.evaluation.metrics import DEGREES
+from poise_models import catalogue
+
+METRICS = ("mpjpe", "pa_mpjpe", "accel")
+_NAMES = ("MPJPE", "PA-MPJPE", "Accel")
+#: Of rotations: mean per joint angle error.
+_ANGLE_NAMES = ("MPJAE", "PA-MPJAE", "Accel")
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of results, and what a table says about its refiner beside the name."""
+
+    row: Row
+    label: str = ""
+    epochs: int | None = None
+
+    @property
+    def size(self) -> str:
+        """Weights and training length, for example ``1.2 M weights, 30 epochs``."""
+        if not self.row.params:
+            return ""
+        weights = f"{_short(self.row.params)} weights"
+        return weights if self.epochs is None else f"{weights}, {self.epochs} epochs"
+
+    def to_json(self) -> dict[str, Any]:
+        """The row's plain values, with label and epochs."""
+        return {**self.row.to_json(), "label": self.label, "epochs": self.epochs}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One metric of one refiner: the mean over its seeds, and their standard deviation."""
+
+    mean: float
+    spread: float | None
+    best: bool = False
+
+    def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "-"
+        return f"{self.mean:.2f}" if self.spread is None else f"{self.mean:.2f} ± {self.spread:.2f}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One refiner of one track, over all its seeds."""
+
+    refiner: str
+    title: str
+    size: str
+    unit: str
+    cells: dict[str, Cell]
+
+
+def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
+    """Per track (in order of appearance) its refiners, in catalogue order, best cells marked.
+
+    A track some of whose rows are in another unit (SMPL with and without body model) has a table
+    for each.
+    """
+    tables = {}
+    for name, group in _tables(entries).items():
+        refiners: dict[tuple[str, str], list[Entry]] = {}
+        for entry in group:
+            refiners.setdefault((entry.row.refiner, entry.label), []).append(entry)
+        order = list(catalogue.names())
+        ranked = sorted(refiners.items(), key=lambda item: order.index(item[0][0]))
+        found = [_line(some) for _, some in ranked]
+        tables[name] = [_marked(line, found) for line in found]
+    return tables
+
+
+def metric_names(unit: str) -> tuple[str, ...]:
+    """Return the names of `METRICS` where errors are in a unit, as a table's header has them."""
+    names = _ANGLE_NAMES if unit == DEGREES else _NAMES
+    if not unit:
+        return names
+    units = (unit, unit, f"{unit}/frame²")
+    return tuple(f"{name} {suffix}" for name, suffix in zip(names, units, strict=True))
+
+
+def terminal(entries: Sequence[Entry], colour: bool) -> str:
+    """The tables as aligned text; the best of each column in bold where ``colour``."""
+
+    def bold(text: str) -> str:
+        return f"{_BOLD}{text}{_PLAIN}" if colour else text
+
+    groups = _tables(entries)
+    return "\n\n".join(
+        "\n".join(
+            [
+                _caption(name, groups[name]),
+                *_aligned(_header(table), table, bold),
+                *_notes(groups[name]),
+            ]
+        )
+        for name, table in lines(entries).items()
+    )
+
+
+def terminal_table(rows: Sequence[Row]) -> str:
+    """The tables of bare rows, in bold where the output is a terminal."""
+    return terminal([Entry(row) for row in rows], sys.stdout.isatty())
+
+
+def markdown(entries: Sequence[Entry]) -> str:
+    """The tables as Markdown, the best of each column in bold."""
+    blocks = []
+    groups = _tables(entries)
+    for name, table in lines(entries).items():
+        header = _header(table)
+        ruler = ["---", *["---:"] * len(METRICS), "---"]
+        body = [
+            [line.title, *(f"**{c}**" if c.best else str(c) for c in _cells(line)), line.size]
+            for line in table
+        ]
+        text = "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ruler, *body))
+        notes = "".join(f"\n{note}\n" for note in _notes(groups[name]))
+        blocks.append(f"### {_caption(name, groups[name])}\n\n{text}\n{notes}")
+    return "\n".join(blocks)
+
+
+def csv_text(entries: Sequence[Entry]) -> str:
+    """One line a trial, with the keys of `Entry.to_json` as header."""
+    if not entries:
+        return ""
+    out = io.StringIO()
+    plain = [entry.to_json() for entry in entries]
+    writer = csv.DictWriter(out, plain[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(plain)
+    return out.getvalue()
+
+
+def _line(group: Sequence[Entry]) -> Line:
+    first = group[0]
+    title = catalogue.title(first.row.refiner)
+    seeds = f"{len(group)} seeds" if len(group) > 1 else ""
+    cells = {}
+    for metric in METRICS:
+        values = [float(getattr(entry.row, metric)) for entry in group]
+        spread = statistics.stdev(values) if len(values) > 1 else None
+        cells[metric] = Cell(statistics.fmean(values), spread)
+    return Line(
+        first.row.refiner,
+        f"{title} ({first.label})" if first.label else title,
+        ", ".join(text for text in (first.size, seeds) if text),
+        _unit(first),
+        cells,
+    )
+
+
+def _marked(line: Line, table: Sequence[Line]) -> Line:
+    cells = {}
+    for metric, cell in line.cells.items():
+        # What prints the same is equally good.
+        best = min((f"{o.cells[metric].mean:.2f}" for o in table), key=_sortable)
+        mine = f"{cell.mean:.2f}"
+        cells[metric] = Cell(cell.mean, cell.spread, best=mine == best and mine != "nan")
+    return replace(line, cells=cells)
+
+
+def _sortable(text: str) -> float:
+    value = float(text)
+    return math.inf if math.isnan(value) else value
+
+
+def _cells(line: Line) -> list[Cell]:
+    return [line.cells[metric] for metric in METRICS]
+
+
+def _tables(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    units: dict[str, set[str]] = {}
+    for entry in entries:
+        units.setdefault(entry.row.track, set()).add(_unit(entry))
+    tables: dict[str, list[Entry]] = {}
+    for track, several in units.items():
+        for entry in entries:
+            if entry.row.track == track:
+                name = f"{track} in {_unit(entry)}" if len(several) > 1 else track
+                tables.setdefault(name, []).append(entry)
+    return tables
+
+
+def _unit(entry: Entry) -> str:
+    return entry.row.unit or Track.parse(entry.row.track).info.unit
+
+
+def _notes(group: Sequence[Entry]) -> list[str]:
+    return [f"Note: {note}." for note in dict.fromkeys(e.row.note for e in group) if note]
+
+
+def _header(table: Sequence[Line]) -> list[str]:
+    return ["Refiner", *metric_names(table[0].unit), "Size"]
+
+
+def _caption(name: str, group: Sequence[Entry]) -> str:
+    return f"{name}, {group[0].row.frames:,} frames"
+
+
+def _aligned(header: list[str], table: Sequence[Line], bold: Callable[[str], str]) -> list[str]:
+    texts = [[line.title, *map(str, _cells(line)), line.size] for line in table]
+    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
+    rulers = ["─" * width for width in widths]
+    out = ["  ".join(_padded(header, widths)).rstrip(), "  ".join(rulers)]
+    for line, text in zip(table, texts, strict=True):
+        cells = _padded(text, widths)
+        best = [False, *(cell.best for cell in _cells(line)), False]
+        joined = [bold(c) if mark else c for c, mark in zip(cells, best, strict=True)]
+        out.append("  ".join(joined).rstrip())
+    return out
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    last = len(cells) - 1
+    return [
+        cell.ljust(width) if place in (0, last) else cell.rjust(width)
+        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+
+
+def _short(count: int) -> str:
+    for scale, suffix in ((1_000_000, "M"), (1_000, "k")):
+        if count >= scale:
+            return f"{count / scale:.3g} {suffix}"
+    return str(count)

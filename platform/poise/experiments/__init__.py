@@ -1,0 +1,1 @@
+"""Plans, trials, sweeps, and their mirror in MLflow."""

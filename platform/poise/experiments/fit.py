@@ -1,0 +1,142 @@
+"""Fit any refiner on a track: networks by gradient, the offset in closed form, filters not at all.
+
+`fit` reports after every epoch with all that is needed to go on from there, so whoever runs it
+(a sweep's trial, a test) decides what to keep and when to stop.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from poise.evaluation.evaluate import evaluate
+from poise.evaluation.metrics import Scores, pool
+from poise.pvd.pose_bank import PoseBank
+from poise.training_data.examples import examples, training_windows
+from poise.training_data.split import TrackSplit
+from poise.training_data.streaming import StreamedSplit
+from poise_models.base.budget import Budget
+from poise_models.base.refiner import Refiner, WindowRefiner
+from poise_models.base.training import Trainer
+from poise_models.filters.offset import Offset, OffsetConfig
+
+#: Seconds of training that a crash may cost.
+PAUSE_S = 300.0
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """Where a fit stands after an epoch.
+
+    Attributes:
+        loss: mean training loss; None where nothing was trained by gradient.
+        validation: scores on the validation subjects; None where there are none.
+        seconds: of training, this epoch.
+        state: tensors to resume from, safetensors bytes; empty where there is nothing to resume.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float | None
+    validation: Scores | None
+    seconds: float
+    state: bytes
+
+    @property
+    def done(self) -> bool:
+        """Whether this was the last epoch."""
+        return self.epoch >= self.epochs
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Where a fit stands within an epoch: ``steps`` of ``of`` done, and the state to go on from."""
+
+    epoch: int
+    steps: int
+    of: int
+    state: bytes
+
+
+def fit(
+    refiner: Refiner,
+    train: TrackSplit | StreamedSplit,
+    validation: TrackSplit | None,
+    bank: PoseBank | None,
+    budget: Budget,
+    seed: int,
+    device: str = "cpu",
+    resume: bytes | None = None,
+    pause_s: float = PAUSE_S,
+) -> Iterator[EpochReport | Pause]:
+    """Fit a refiner in place, and score it on the validation subjects after every epoch.
+
+    Args:
+        refiner: built with fresh weights; seed torch before building it.
+        train: sequences to learn from, in memory, or streamed where they do not fit.
+        validation: sequences of other subjects; None where nothing is left to choose.
+        bank: poses of the PVD; None trains without retrieval.
+        budget: length and speed of the training.
+        seed: of every random choice.
+        device: where to train.
+        resume: ``state`` of an earlier report or pause of the same fit.
+        pause_s: seconds of an epoch after which to pause, for whoever wants to keep the state.
+
+    Yields:
+        One report an epoch, a single one for refiners that are not trained by gradient; and the
+        pauses of long epochs. What is fitted does not depend on the pauses.
+    """
+    if not isinstance(refiner, WindowRefiner):
+        start = time.perf_counter()
+        if isinstance(refiner, Offset):
+            _fit_offset(refiner, train)
+        seconds = time.perf_counter() - start
+        yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
+        return
+    refiner.to(device)
+    windows = training_windows(refiner, train, bank, device)
+    trainer = Trainer(refiner, windows, budget, seed)
+    refiner.start_from(_mean_offset(refiner, train))
+    if resume:
+        trainer.load_state(load_tensors(resume))
+    seconds = 0.0
+    while not trainer.done:
+        start = time.perf_counter()
+        loss = trainer.advance(pause_s)
+        seconds += time.perf_counter() - start
+        state = save_tensors({k: v.contiguous() for k, v in trainer.state().items()})
+        if loss is None:
+            yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
+            continue
+        scores = _validate(refiner, validation, bank)
+        yield EpochReport(trainer.epochs_done, budget.epochs, loss, scores, seconds, state)
+        seconds = 0.0
+
+
+def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:
+    offset = Offset(refiner.spec, OffsetConfig())
+    _fit_offset(offset, train)
+    return offset.offset_C
+
+
+def _fit_offset(offset: Offset, train: TrackSplit | StreamedSplit) -> None:
+    total_C, frames = torch.zeros_like(offset.offset_C, dtype=torch.float64), 0
+    for detected_FC, truth_FC in train.chunks():
+        offset.fit(detected_FC, truth_FC)
+        total_C += offset.offset_C.double() * len(truth_FC)
+        frames += len(truth_FC)
+    offset.offset_C = (total_C / frames).float()
+
+
+def _validate(
+    refiner: Refiner, validation: TrackSplit | None, bank: PoseBank | None
+) -> Scores | None:
+    if validation is None:
+        return None
+    seen = examples(refiner, validation, bank)
+    found = evaluate(refiner, seen.clips, seen.truths, seen.names, validation.track, seed=0)
+    return pool([scores for _, scores in found.sequences])

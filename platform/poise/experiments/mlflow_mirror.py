@@ -1,0 +1,277 @@
+"""MLflow as a mirror of a sweep's folder.
+
+Nothing here is load-bearing: the folder holds every number, `Mirror.publish` writes to the
+tracking server whatever it lacks, and may be called any number of times. Experiment = plan,
+parent run = sweep, one child run a trial, found again by the trial's key.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+
+from poise.experiments.plan import TrialSpec
+from poise.experiments.records import Epoch, Result, SweepFolder, TrialFolder, now_ms
+from poise.runtime import storage
+
+log = logging.getLogger(__name__)
+
+TRIAL_KEY = "poise.trial_key"
+SWEEP = "poise.sweep"
+#: Last epoch whose metrics the server has, and the result it has the artifacts of.
+_EPOCHS, _DONE = "poise.epochs", "poise.done"
+_ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
+_METRICS_PER_CALL = 900
+_IMPATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+}
+
+
+def connect(tracking_uri: str) -> MlflowClient:
+    """A client that gives up within seconds where the server does not answer."""
+    for name, value in _IMPATIENCE.items():
+        os.environ.setdefault(name, value)
+    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if tracking_uri.startswith("sqlite:///"):
+        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+class Mirror:
+    """One sweep's runs on a tracking server; for one thread at a time."""
+
+    def __init__(self, sweep: SweepFolder, tracking_uri: str, artifacts: str | None) -> None:
+        """Remember where to write; nothing is sent yet.
+
+        Args:
+            sweep: the sweep's folder.
+            tracking_uri: of the tracking server or store.
+            artifacts: where a new experiment keeps artifacts; None leaves it to the server.
+        """
+        self.sweep = sweep
+        self.tracking_uri = tracking_uri
+        self._artifacts = artifacts
+        self._client: MlflowClient | None = None
+        self._runs: dict[str, Run] = {}
+        self._parent = ""
+        self._closed: set[str] = set()
+
+    @property
+    def client(self) -> MlflowClient:
+        """The connection, made on first use."""
+        if self._client is None:
+            self._client = connect(self.tracking_uri)
+        return self._client
+
+    def publish(self, running: bool) -> None:
+        """Write what the server lacks.
+
+        Args:
+            running: whether trials without a result are being worked on. If not, their runs
+                are closed as KILLED, and whatever else of this plan was left RUNNING too.
+
+        Raises:
+            Exception: whatever MLflow raises when the server does not answer; what was written
+                before stays, and the next call goes on from there.
+        """
+        header = self.sweep.header()
+        if not self._parent:
+            self._meet(header)
+        results = [self._publish_trial(key, header, running) for key in header["trials"]]
+        if running:
+            return
+        for key, run in self._runs.items():
+            if run.info.status == "RUNNING" and key not in self._closed:
+                self._close(key, run.info.run_id, "KILLED", now_ms())
+        self._publish_tables()
+        self.client.set_terminated(self._parent, _ending_of_all(results))
+
+    def run_id(self, key: str) -> str:
+        """The run of a trial that `publish` has seen."""
+        return str(self._runs[key].info.run_id)
+
+    def _meet(self, header: dict[str, Any]) -> None:
+        name = header["plan"]["name"]
+        experiment = self._experiment(name)
+        parent = None
+        for run in self._all_runs(experiment):
+            if TRIAL_KEY in run.data.tags:
+                self._runs.setdefault(run.data.tags[TRIAL_KEY], run)
+            elif run.data.tags.get(SWEEP) == name:
+                parent = parent or run
+        tags = {SWEEP: name, MLFLOW_RUN_NAME: name}
+        if parent is None:
+            parent = self.client.create_run(experiment, tags=tags)
+        self.client.update_run(parent.info.run_id, status="RUNNING")
+        for key, value in {"mlflow.source.git.commit": header["commit"], **tags}.items():
+            self.client.set_tag(parent.info.run_id, key, value)
+        plan = json.dumps(header["plan"], indent=1)
+        self.client.log_text(parent.info.run_id, plan, "plan.json")
+        self._parent = parent.info.run_id
+
+    def _experiment(self, name: str) -> str:
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            return str(self.client.create_experiment(name, artifact_location=self._artifacts))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _all_runs(self, experiment: str) -> Iterator[Run]:
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [experiment],
+                run_view_type=ViewType.ACTIVE_ONLY,
+                order_by=["attributes.start_time ASC"],
+                page_token=token,
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _publish_trial(self, key: str, header: dict[str, Any], running: bool) -> Result | None:
+        folder = self.sweep.trial(key)
+        if key in self._closed:
+            return folder.result()
+        spec = folder.spec()
+        history, result = folder.history(), folder.result()
+        if spec is None or not (history or result):
+            return None
+        if key not in self._runs:
+            self._runs[key] = self._create(spec, header, _began(history, result))
+        run = self._runs[key]
+        self._write_epochs(run, history)
+        if result is not None:
+            self._write_result(run, folder, result)
+            self._close(key, run.info.run_id, _ENDINGS[result.status], result.ended)
+        elif not running:
+            self._close(key, run.info.run_id, "KILLED", now_ms())
+        elif run.info.status != "RUNNING":
+            self._runs[key] = self._reopen(run)
+        return result
+
+    def _create(self, spec: TrialSpec, header: dict[str, Any], start: int) -> Run:
+        experiment = self.client.get_run(self._parent).info.experiment_id
+        tags = {
+            TRIAL_KEY: spec.key,
+            SWEEP: header["plan"]["name"],
+            MLFLOW_PARENT_RUN_ID: self._parent,
+            MLFLOW_RUN_NAME: f"{spec.title}, {spec.track}, seed {spec.seed}",
+            "mlflow.source.git.commit": header["commit"],
+            "poise.track": spec.track,
+            "poise.refiner": spec.refiner,
+            "poise.lake_manifest": spec.manifest,
+        }
+        run = self.client.create_run(experiment, start_time=start, tags=tags)
+        params = [Param(name, str(value)) for name, value in _params(spec)]
+        self.client.log_batch(run.info.run_id, params=params)
+        data = Dataset(spec.track, spec.manifest, "poise lake", json.dumps({"track": spec.track}))
+        self.client.log_inputs(
+            run.info.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
+        )
+        return run
+
+    def _reopen(self, run: Run) -> Run:
+        self.client.update_run(run.info.run_id, status="RUNNING")
+        return self.client.get_run(run.info.run_id)
+
+    def _write_epochs(self, run: Run, history: list[Epoch]) -> None:
+        known = int(run.data.tags.get(_EPOCHS, "0"))
+        new = [epoch for epoch in history if epoch.epoch > known]
+        metrics = [
+            Metric(name, value, epoch.ended, epoch.epoch)
+            for epoch in new
+            for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+        ]
+        for start in range(0, len(metrics), _METRICS_PER_CALL):
+            self.client.log_batch(run.info.run_id, metrics[start : start + _METRICS_PER_CALL])
+        if new:
+            self._tag(run, _EPOCHS, str(new[-1].epoch))
+
+    def _write_result(self, run: Run, folder: TrialFolder, result: Result) -> None:
+        version = f"{result.status} {result.ended}"
+        if run.data.tags.get(_DONE) == version:
+            return
+        metrics = [
+            Metric(f"validation_{name}", value, result.ended, 0)
+            for name, value in (result.validation or {}).items()
+        ]
+        if result.row is not None:
+            numbers = ("mpjpe", "pa_mpjpe", "accel", "frames", "params", "seconds")
+            metrics += [
+                Metric(f"test_{name}", float(getattr(result.row, name)), result.ended, 0)
+                for name in numbers
+            ]
+        tags = [RunTag("poise.reason", result.reason)] if result.reason else []
+        self.client.log_batch(run.info.run_id, metrics, tags=tags)
+        if result.status == "finished":
+            self._upload(run, folder.sequences, "")
+            for name in storage.list_dir(folder.checkpoint):
+                self._upload(run, storage.join(folder.checkpoint, name), "checkpoint")
+        self._tag(run, _DONE, version)
+
+    def _upload(self, run: Run, file: str, into: str) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            local = Path(scratch, file.rpartition("/")[2])
+            local.write_bytes(storage.read_bytes(file))
+            self.client.log_artifact(run.info.run_id, str(local), into or None)
+
+    def _publish_tables(self) -> None:
+        parent = self.client.get_run(self._parent)
+        for name in storage.list_dir(self.sweep.tables):
+            self._upload(parent, storage.join(self.sweep.tables, name), "")
+            if name == "table.md":
+                text = storage.read_bytes(storage.join(self.sweep.tables, name)).decode()
+                self._tag(parent, "mlflow.note.content", text)
+
+    def _tag(self, run: Run, key: str, value: str) -> None:
+        self.client.set_tag(run.info.run_id, key, value)
+        run.data.tags[key] = value
+
+    def _close(self, key: str, run_id: str, status: str, ended: int) -> None:
+        self.client.set_terminated(run_id, status, ended)
+        self._closed.add(key)
+
+
+def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
+    yield from (
+        ("track", spec.track),
+        ("refiner", spec.refiner),
+        ("label", spec.label),
+        ("seed", spec.seed),
+        ("validation_subjects", ", ".join(spec.validation) or "auto"),
+    )
+    for name, value in spec.settings.items():
+        yield f"settings.{name}", value
+    if spec.budget is not None:
+        for name, value in spec.to_json()["budget"].items():
+            yield f"budget.{name}", value
+
+
+def _began(history: list[Epoch], result: Result | None) -> int:
+    if result is not None:
+        return result.started
+    if history:
+        return history[0].ended - int(history[0].seconds * 1000)
+    return now_ms()
+
+
+def _ending_of_all(results: Iterable[Result | None]) -> str:
+    endings = list(results)
+    if any(result is None for result in endings):
+        return "KILLED"
+    failed = [result is not None and result.status == "failed" for result in endings]
+    return "FAILED" if all(failed) else "FINISHED"

@@ -1,0 +1,191 @@
+"""A sweep's folder: the truth about its trials, which MLflow only mirrors.
+
+::
+
+    <sweep>/sweep.json                  the plan and the keys of its trials
+    <sweep>/trials/<key>/spec.json      what the trial is
+                         history.json   metrics of every finished epoch
+                         state.safetensors  where training goes on
+                         checkpoint/    the best weights on validation, or those of the refit
+                         refit/         history and state of the refit on all training subjects
+                         sequences.csv  test metrics per sequence
+                         result.json    how it ended
+    <sweep>/tables/                     tables and plot of the last submission
+
+All writes are atomic, and in an order in which a kill between any two loses at most one epoch.
+"""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Self
+
+from poise.evaluation.evaluate import Row
+from poise.evaluation.tables import Entry
+from poise.experiments.plan import Plan, TrialSpec
+from poise.runtime import storage
+
+Status = Literal["finished", "failed", "stopped"]
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, the clock of MLflow."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Metrics of one epoch; ``seconds`` is its own time, ``ended`` in milliseconds since 1970."""
+
+    epoch: int
+    ended: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a trial ended.
+
+    Attributes:
+        status: finished; failed (``reason`` says why); stopped early by the scheduler.
+        validation: metrics on the held-out training subjects, with ``score``: the mean of MPJPE
+            and Accel, each relative to the input's. Smaller is better.
+        held_out: those subjects.
+        row: test metrics; None unless finished.
+    """
+
+    status: Status
+    started: int
+    ended: int
+    reason: str = ""
+    validation: dict[str, float] | None = None
+    held_out: tuple[str, ...] = ()
+    row: Row | None = None
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        """Read what `dataclasses.asdict` gave."""
+        row = given["row"] and Row(**given["row"])
+        return cls(**{**given, "row": row, "held_out": tuple(given["held_out"])})
+
+
+@dataclass(frozen=True)
+class TrialFolder:
+    """One trial's records, on any storage."""
+
+    uri: str
+
+    @property
+    def checkpoint(self) -> str:
+        """Folder of the best weights."""
+        return storage.join(self.uri, "checkpoint")
+
+    @property
+    def sequences(self) -> str:
+        """File of the test metrics per sequence."""
+        return storage.join(self.uri, "sequences.csv")
+
+    @property
+    def refit(self) -> "TrialFolder":
+        """Records of the refit on all training subjects, a fit of its own."""
+        return TrialFolder(storage.join(self.uri, "refit"))
+
+    def begin(self, spec: TrialSpec) -> None:
+        """Write down what the trial is."""
+        self._write("spec.json", spec.to_json())
+
+    def spec(self) -> TrialSpec | None:
+        """What the trial is; None before it began."""
+        found = self._read("spec.json")
+        return None if found is None else TrialSpec.from_json(found)
+
+    def history(self) -> list[Epoch]:
+        """Finished epochs, in order."""
+        return [Epoch(**entry) for entry in self._read("history.json") or []]
+
+    def save_epoch(self, history: Sequence[Epoch], state: bytes) -> None:
+        """Keep an epoch: the history first, since a state without its metrics cannot be redone."""
+        self._write("history.json", [asdict(epoch) for epoch in history])
+        storage.write_bytes(self._state, state)
+
+    def state(self) -> bytes | None:
+        """Where training goes on; None where it has not begun."""
+        return storage.read_bytes(self._state) if storage.exists(self._state) else None
+
+    def finish(self, result: Result) -> None:
+        """Write down how the trial ended; a finished one needs its training state no more."""
+        self._write("result.json", asdict(result))
+        if result.status == "finished":
+            storage.remove(self._state)
+            storage.remove(self.refit._state)
+
+    def result(self) -> Result | None:
+        """How the trial ended; None while it has not."""
+        found = self._read("result.json")
+        return None if found is None else Result.from_json(found)
+
+    def reopen(self) -> None:
+        """Forget a failure, so that the trial runs again from its last good epoch."""
+        storage.remove(storage.join(self.uri, "result.json"))
+
+    @property
+    def _state(self) -> str:
+        return storage.join(self.uri, "state.safetensors")
+
+    def _read(self, name: str) -> Any:
+        path = storage.join(self.uri, name)
+        return json.loads(storage.read_bytes(path)) if storage.exists(path) else None
+
+    def _write(self, name: str, content: Any) -> None:
+        text = json.dumps(content, indent=1)
+        storage.write_bytes(storage.join(self.uri, name), text.encode())
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """One plan's records, on any storage."""
+
+    uri: str
+
+    def trial(self, key: str) -> TrialFolder:
+        """The folder of a trial."""
+        return TrialFolder(storage.join(self.uri, "trials", key))
+
+    def begin(self, plan: Plan, keys: Sequence[str], commit: str) -> None:
+        """Write down what was submitted."""
+        content = {"plan": plan.model_dump(mode="json"), "trials": list(keys), "commit": commit}
+        storage.write_bytes(self._header, json.dumps(content, indent=1).encode())
+
+    def header(self) -> dict[str, Any]:
+        """What was submitted last: plan, trials (keys, in order), commit."""
+        found: dict[str, Any] = json.loads(storage.read_bytes(self._header))
+        return found
+
+    def exists(self) -> bool:
+        """Whether anything was ever submitted here."""
+        return storage.exists(self._header)
+
+    def entries(self) -> list[Entry]:
+        """Table entries of the finished trials of the last submission, in its order."""
+        found = []
+        for key in self.header()["trials"]:
+            spec, result = self.trial(key).spec(), self.trial(key).result()
+            if spec is not None and result is not None and result.row is not None:
+                epochs = len(self.trial(key).history()) if result.row.params else None
+                found.append(Entry(result.row, spec.label, epochs))
+        return found
+
+    def write_table(self, name: str, content: bytes) -> None:
+        """Keep one rendering of the rows under ``tables/``."""
+        storage.write_bytes(storage.join(self.uri, "tables", name), content)
+
+    @property
+    def tables(self) -> str:
+        """Folder of tables and plot."""
+        return storage.join(self.uri, "tables")
+
+    @property
+    def _header(self) -> str:
+        return storage.join(self.uri, "sweep.json")

@@ -1,0 +1,1 @@
+"""From a raw track to the lake and its Pose Vector Database."""

@@ -1,0 +1,91 @@
+"""What a track is made from: its raw files, or the code that generates it, with checksums."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from poise.catalog import datasets
+from poise.catalog.tracks import Track
+from poise.lake.ids import SPLITS, Split
+from poise.lake.manifest import Source
+from poise.readers import layout
+from poise.readers import raw_track as raw
+from poise.runtime.errors import DataError
+
+
+def is_generated(track: Track) -> bool:
+    """Say whether the track needs no raw files."""
+    return track.info.folder is None
+
+
+def tracks_in(data: Path) -> list[Track]:
+    """Return the tracks of a data folder that the catalogue knows, sorted.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = layout.tracks_under(data)
+    if not found:
+        held = ", ".join(unknown_folders(data, [])[:20])
+        raise DataError(
+            f"no known track under {data} (it holds {held or 'nothing'}); expected folders such as "
+            "poses/uiprmd_kinect_3D or detected_poses/h36m/fcn. A data set of your own needs a "
+            "small TOML file: see docs/own-data.md"
+        )
+    return found
+
+
+def unknown_folders(data: Path, tracks: Sequence[Track]) -> list[str]:
+    """Return the folders, of those a data folder keeps tracks in, that no track was found in."""
+    known = {track.info.folder for track in tracks} | {track.dataset for track in tracks}
+    places = [data / name for name in ("poses", "detected_poses", "groundtruth_poses")]
+    there = [place for place in places if place.is_dir()] or [data]
+    return sorted(
+        str(entry.relative_to(data))
+        for place in there
+        if place.is_dir()
+        for entry in place.iterdir()
+        if entry.is_dir() and entry.name not in known
+    )
+
+
+def splits_of(data: Path | None, track: Track) -> list[Split]:
+    """Return the splits there are; raise `DataError` where there is none."""
+    found = [split for split in SPLITS if raw.split_exists(data, track, split)]
+    # Where nothing is there, asking for it gives the error that says what was looked for.
+    return found or [split for split in SPLITS if raw.sources(data, track, split)]
+
+
+def checksums(data: Path | None, track: Track, splits: Sequence[Split]) -> list[Source]:
+    """Return the files the splits are read from, with size and SHA-256.
+
+    A generated track's source is the code that makes it. What a user says of her data set is one
+    more: with another unit or pattern the same files mean something else.
+    """
+    files = {file for split in splits for file in raw.sources(data, track, split)}
+    if data is None or not files:
+        return _generator()
+    found = [_source(str(file.relative_to(data)), file) for file in sorted(files)]
+    return found if datasets.is_built_in(track.dataset) else [*found, _description(track)]
+
+
+def _description(track: Track) -> Source:
+    text = datasets.dataset(track.dataset).model_dump_json().encode()
+    return Source(f"data set {track.dataset}", len(text), hashlib.sha256(text).hexdigest())
+
+
+def _source(name: str, file: Path) -> Source:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return Source(name, file.stat().st_size, digest)
+
+
+def _generator() -> list[Source]:
+    modules = sorted(
+        (entry.name, entry.read_bytes())
+        for entry in resources.files("poise.readers.synthetic").iterdir()
+        if entry.name.endswith(".py")
+    )
+    code = b"".join(content for _, content in modules)
+    return [Source("poise.readers.synthetic", len(code), hashlib.sha256(code).hexdigest())]

@@ -1,0 +1,190 @@
+"""Check tracks of a lake: manifest, files, sequences, windows; one row group at a time."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from poise.catalog.tracks import Track
+from poise.lake.checks.parts import tables
+from poise.lake.checks.report import Report
+from poise.lake.checks.sequences import Sequences, check_split, take_in
+from poise.lake.checks.windows import Bank, Expected, WindowCheck
+from poise.lake.ids import SPLITS, Split
+from poise.lake.manifest import Exclude, Manifest, read_manifest, tracks_in
+from poise.lake.tables import Kind, part_folder, part_paths, sequence_schema, window_schema
+from poise.runtime import storage
+from poise.runtime.errors import LakeError, PoiseError
+
+log = logging.getLogger(__name__)
+
+
+def check_lake(lake: storage.Location, tracks: Sequence[str] = ()) -> list[Report]:
+    """Check tracks of a lake, local or by URI.
+
+    Args:
+        lake: the lake.
+        tracks: their names; all where none is given.
+
+    Raises:
+        LakeError: there is no lake, or it lacks a track that was asked for.
+    """
+    try:
+        present = tracks_in(lake)
+    except OSError as error:
+        raise LakeError(f"{lake} cannot be listed ({error})") from error
+    if not present:
+        raise LakeError(f"{lake} is no lake, or an empty one: it holds no manifest of a track")
+    unknown = [track for track in tracks if track not in present]
+    if unknown:
+        raise LakeError(f"{lake} has no {', '.join(unknown)}; it has {', '.join(present)}")
+    return [check_track(lake, name) for name in tracks or present]
+
+
+def check_track(lake: storage.Location, name: str) -> Report:
+    """Check one track whose manifest is in the lake."""
+    report = Report(name)
+    try:
+        track = Track.parse(name)
+        manifest = read_manifest(lake, track)
+    except PoiseError as error:
+        # The message says what to do.
+        report.add("error", "manifest", "manifest.json", str(error), "")
+        return report
+    _Check(lake, track, manifest, report).run()
+    return report
+
+
+@dataclass(frozen=True)
+class _Check:
+    lake: storage.Location
+    track: Track
+    manifest: Manifest
+    report: Report
+
+    def run(self) -> None:
+        self._manifest()
+        splits = [split for split in SPLITS if split in self.manifest.splits]
+        found = {split: self._sequences(split) for split in splits}
+        self._shared(found)
+        people = pa.array(sorted({s for one in found.values() for s in one.subjects}), pa.string())
+        bank = Bank.of(found.get("train", Sequences()), self.rule)
+        for split in splits:
+            expected = Expected.of(found[split], people)
+            self._windows(WindowCheck(split, expected, bank, people, self.again, self.report))
+
+    @property
+    def rule(self) -> Exclude:
+        """What a training window's neighbours must not share with it."""
+        return self.manifest.pvd.exclude if self.manifest.pvd else "subject"
+
+    @property
+    def again(self) -> str:
+        return f"run jobs/ingest.py --track {self.track} --force to make the track anew"
+
+    def _manifest(self) -> None:
+        manifest, info = self.manifest, self.track.info
+        where = "manifest.json"
+        if manifest.track != str(self.track):
+            problem = f"is of {manifest.track}, in the folder of {self.track}"
+            self.report.add("error", "manifest", where, problem, "move the folder to its own place")
+        if (manifest.joints, manifest.dims) != (info.joints, info.dims):
+            problem = (
+                f"{manifest.joints} joints x {manifest.dims}, the catalogue says "
+                f"{info.joints} x {info.dims}"
+            )
+            self.report.add("error", "manifest", where, problem, self.again)
+        if self.rule == "take":
+            problem = "training windows have neighbours of their own subject, of other takes"
+            advice = "it was ingested with --exclude take, a rule to compare with, not to train on"
+            self.report.add("note", "exclude", where, problem, advice)
+        for split, summary in manifest.splits.items():
+            listed = sum(entry.split == split for entry in manifest.quarantined)
+            if summary.read != summary.sequences + summary.quarantined:
+                problem = (
+                    f"{split}: {summary.read:,} read, but {summary.sequences:,} kept and "
+                    f"{summary.quarantined:,} left out"
+                )
+                self.report.add("error", "counts", where, problem, self.again)
+            if listed != summary.quarantined:
+                problem = f"{split}: {summary.quarantined:,} left out, {listed:,} of them listed"
+                self.report.add("error", "counts", where, problem, self.again)
+            if summary.quarantined:
+                problem = f"{split}: {summary.quarantined:,} of {summary.read:,} were left out"
+                self.report.add(
+                    "note", "quarantined", where, problem, "the manifest lists them with reasons"
+                )
+        train = manifest.splits.get("train")
+        if manifest.pvd and train and manifest.pvd.rows != train.windows:
+            problem = f"a PVD of {manifest.pvd.rows:,} rows for {train.windows:,} training windows"
+            self.report.add("error", "pvd", where, problem, self.again)
+        if not self.report.failed:
+            self.report.sound.append(f"manifest, schema version {manifest.schema_version}")
+
+    def _sequences(self, split: Split) -> Sequences:
+        info = self.track.info
+        found = Sequences()
+        schema = sequence_schema(info.joints * info.dims)
+        before = len(self.report.findings)
+        for path in self._parts("sequences", split):
+            where = _where(path, "sequences", split)
+            for table in tables(path, where, schema, self.again, self.report):
+                take_in(table, where, found, info, self.report)
+        check_split(found, self.track, split, self.manifest, self.report)
+        if len(self.report.findings) == before:
+            frames, people = int(found.frames_S.sum()), len(set(found.subjects))
+            self.report.sound.append(
+                f"{split}: {len(found.names):,} sequences of {people:,} subjects, "
+                f"{frames:,} frames, finite, moving, files as they were written"
+            )
+        return found
+
+    def _shared(self, found: dict[Split, Sequences]) -> None:
+        if len(found) < 2:
+            return
+        both = sorted(set(found["train"].subjects) & set(found["test"].subjects))
+        if both:
+            more = f" and {len(both) - 5:,} more" if len(both) > 5 else ""
+            problem = f"subjects {', '.join(both[:5])}{more} are in both splits"
+            advice = "test scores are then of people the training has seen: split by subject"
+            self.report.add("error", "shared-subjects", "train, test", problem, advice)
+        else:
+            self.report.sound.append("no subject is in both splits")
+
+    def _windows(self, check: WindowCheck) -> None:
+        split, expected = check.split, check.expected
+        before, row = len(self.report.findings), 0
+        schema = window_schema()
+        for path in self._parts("windows", split):
+            where = _where(path, "windows", split)
+            for table in tables(path, where, schema, self.again, self.report):
+                check.take_in(table, row, where)
+                row += table.num_rows
+        summary = self.manifest.splits[split]
+        if not row == expected.rows == summary.windows:
+            problem = (
+                f"{row:,} windows, the manifest says {summary.windows:,}, the sequences have "
+                f"{expected.rows:,}"
+            )
+            self.report.add("error", "counts", split, problem, self.again)
+        if len(self.report.findings) == before:
+            rule = f", none of the window's own {self.rule}" if split == "train" else ""
+            text = f"neighbours are training windows{rule}" if self.manifest.pvd else "no PVD"
+            self.report.sound.append(f"{split}: {row:,} windows, {text}")
+
+    def _parts(self, kind: Kind, split: Split) -> list[str]:
+        paths = part_paths(self.lake, self.manifest, kind, split)
+        log.info("%s: %d %s parts of the %s split", self.track, len(paths), kind, split)
+        named = {path.rsplit("/", 1)[-1] for path in paths}
+        folder = part_folder(self.lake, self.track, kind, split)
+        left = [name for name in storage.list_dir(folder) if name not in named]
+        if left:
+            problem = f"{len(left):,} files that the manifest does not name, such as {left[0]}"
+            advice = "left by an interrupted or an earlier ingest; nobody reads them"
+            self.report.add("note", "left-over", f"{kind}/split={split}", problem, advice)
+        return paths
+
+
+def _where(path: str, kind: Kind, split: Split) -> str:
+    return f"{kind}/split={split}/{path.rsplit('/', 1)[-1]}"

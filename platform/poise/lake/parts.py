@@ -1,0 +1,115 @@
+"""Parquet parts: written row group by row group under a name made of their content, and read."""
+
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from poise.runtime import storage
+from poise.runtime.errors import LakeError
+
+#: Frames of a row group of ``sequences``: what one task reads.
+GROUP_FRAMES = 16_384
+#: Rows of a row group of ``windows``.
+GROUP_ROWS = 262_144
+_FLOATS = [f"{name}.list.element.list.element" for name in ("detected", "truth")]
+_TEXTS = ["sequence", "subject", "camera", "action", "take"]
+#: Measured: see docs/benchmarks.md.
+_COMPRESSION, _LEVEL = "zstd", 1
+
+
+def read_part(path: str, columns: list[str] | None = None, group: int | None = None) -> pa.Table:
+    """Return one part, or one of its row groups; raise `LakeError` where it cannot be read."""
+    filesystem, inner = storage.resolve(path)
+    try:
+        with (
+            filesystem.open_input_file(inner) as file,
+            pq.ParquetFile(file, page_checksum_verification=True) as part,
+        ):
+            if group is None:
+                return part.read(columns)
+            return part.read_row_group(group, columns)
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def row_group_sizes(path: str) -> list[int]:
+    """Return the rows of each row group of a part; raise `LakeError` where it cannot be read."""
+    filesystem, inner = storage.resolve(path)
+    try:
+        with filesystem.open_input_file(inner) as file, pq.ParquetFile(file) as part:
+            return [part.metadata.row_group(group).num_rows for group in range(part.num_row_groups)]
+    except (FileNotFoundError, pa.ArrowInvalid, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def write_part(folder: str, index: int, table: pa.Table) -> str:
+    """Write a part under a name made of its place and content; return the name.
+
+    The same rows give the same name and bytes, so a retry overwrites its own work, and new rows
+    never touch a part that an older manifest still names.
+    """
+    groups = (table.slice(begin, end - begin) for begin, end in _row_groups(table))
+    return write_groups(folder, index, table.schema, groups)
+
+
+def write_groups(folder: str, index: int, schema: pa.Schema, groups: Iterable[pa.Table]) -> str:
+    """Write a part as `write_part` does, from tables that come one by one: its row groups."""
+    options: dict[str, Any] = {
+        "use_dictionary": [name for name in _TEXTS if name in schema.names],
+        "use_byte_stream_split": [path for path in _FLOATS if path.split(".")[0] in schema.names],
+        "compression": _COMPRESSION,
+        # Random mantissas pass through zstd as they are, so it does not notice a flipped byte.
+        "write_page_checksum": True,
+        "compression_level": _LEVEL,
+    }
+    with storage.draft(folder) as draft:
+        sink: Any = _Hashed(draft.file)
+        with pq.ParquetWriter(sink, schema, **options) as writer:
+            for group in groups:
+                writer.write_table(group, row_group_size=max(group.num_rows, 1))
+        name = f"part-{index:05d}-{sink.digest.hexdigest()[:12]}.parquet"
+        draft.publish(name)
+    return name
+
+
+class _Hashed:
+    """A file that knows the hash of what was written to it."""
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return self._file.write(data)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is published."""
+
+    def close(self) -> None:
+        """Nothing: who opened the file closes it."""
+
+
+def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:
+    if "frames" not in table.schema.names:
+        bounds = [*range(0, table.num_rows, GROUP_ROWS), table.num_rows]
+        return itertools.pairwise(bounds if table.num_rows else [0, 0])
+    group_S = (np.cumsum(table.column("frames").to_numpy(), dtype=np.int64) - 1) // GROUP_FRAMES
+    cuts = np.flatnonzero(np.diff(group_S)) + 1
+    return itertools.pairwise([0, *cuts.tolist(), table.num_rows])
+
+
+def _unreadable(path: str, error: Exception) -> LakeError:
+    return LakeError(
+        f"{path}: cannot be read ({error}); run jobs/ingest.py --force to make it anew"
+    )

@@ -1,0 +1,129 @@
+"""Joints of a body model of the SMPL family: its shape, and the chain of its joints.
+
+Where joints lie does not depend on the skin: no blend skinning, and no package, is needed for them.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from poise.mocap.joints import SMPL_NAMES
+from poise.mocap.kinematics import chain_positions, chain_rotations
+from poise.readers.body_file import read_body_file
+from poise.runtime.errors import DataError
+
+Floats = NDArray[np.float64]
+
+_KEYS: Final = ("v_template", "shapedirs", "J_regressor", "kintree_table")
+#: SMPL has 24 joints; SMPL+H and SMPL-X have the same 22 first, then fingers and face.
+_BODY_JOINTS: Final = 22
+#: Of one gender below a folder: as SMPL is unpacked and renamed, and as SMPL+H and SMPL-X are.
+_PLACES: Final = (
+    "SMPL_{upper}.npz",
+    "SMPL_{upper}.pkl",
+    "SMPLH_{upper}.npz",
+    "SMPLX_{upper}.npz",
+    "{lower}/model.npz",
+)
+
+
+@dataclass(frozen=True)
+class Body:
+    """A body model, cut down to its joints.
+
+    Attributes:
+        rest_J3: joints of the mean shape at rest, metres.
+        shape_J3B: what each shape coefficient adds to them.
+        parents: the root's is -1.
+    """
+
+    rest_J3: Floats
+    shape_J3B: Floats
+    parents: tuple[int, ...]
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a model file; nothing in it is executed.
+
+        Raises:
+            DataError: it is no body model.
+        """
+        found = read_body_file(path, _KEYS)
+        regressor_JV, vertices_V3 = found["J_regressor"], found["v_template"]
+        tree, shape_V3B = found["kintree_table"], found["shapedirs"]
+        joints, vertices = len(regressor_JV), len(vertices_V3)
+        if (
+            joints < _BODY_JOINTS
+            or regressor_JV.shape != (joints, vertices)
+            or tree.shape != (2, joints)
+            or shape_V3B.shape[:-1] != (vertices, 3)
+        ):
+            shapes = ", ".join(f"{key} {found[key].shape}" for key in _KEYS)
+            raise DataError(f"{path}: {shapes}: not a body model of the SMPL family")
+        count = joints if joints == len(SMPL_NAMES) else _BODY_JOINTS
+        parents = (-1, *(int(parent) for parent in tree[0, 1:count]))
+        if any(not 0 <= parent < place for place, parent in enumerate(parents) if place):
+            raise DataError(f"{path}: kintree_table is no tree whose parents come first")
+        regressor_JV = regressor_JV[:count]
+        shape_J3B = np.einsum("jv,vdb->jdb", regressor_JV, shape_V3B)
+        return cls(regressor_JV @ vertices_V3, shape_J3B, parents)
+
+    def joints(self, pose_FJ3: Floats, betas: Floats, trans_F3: Floats) -> Floats:
+        """Return SMPL's 24 joints in metres, (F, 24, 3); hands lie in the wrists without theirs.
+
+        Args:
+            pose_FJ3: axis-angles, (F, 24, 3).
+            betas: shape; coefficients the model does not have are left out.
+            trans_F3: metres.
+        """
+        count = min(len(betas), self.shape_J3B.shape[-1])
+        rest_J3 = self.rest_J3 + self.shape_J3B[..., :count] @ betas[:count]
+        frames, joints = len(pose_FJ3), len(self.parents)
+        vectors = pose_FJ3[:, :joints].reshape(-1, 3)
+        local_FJ33 = Rotation.from_rotvec(vectors).as_matrix().reshape(frames, joints, 3, 3)
+        world = chain_rotations(self.parents, list(local_FJ33.swapaxes(0, 1)))
+        steps = [
+            world[parent] @ (rest_J3[place] - rest_J3[parent])
+            if parent >= 0
+            else np.broadcast_to(rest_J3[place], (frames, 3))
+            for place, parent in enumerate(self.parents)
+        ]
+        places_FJ3 = chain_positions(self.parents, trans_F3, steps)
+        wrists = [SMPL_NAMES.index(name) for name in ("left_wrist", "right_wrist")]
+        missing = wrists[: len(SMPL_NAMES) - joints]
+        return np.concatenate([places_FJ3, places_FJ3[:, missing]], axis=1)
+
+
+class Bodies:
+    """The body models of a folder, by gender, or one file for everybody."""
+
+    def __init__(self, path: Path) -> None:
+        """Remember the place; raise `DataError` where there is nothing."""
+        if not path.exists():
+            raise DataError(f"{path}: no body model there")
+        self._path = path
+        self._loaded: dict[Path, Body] = {}
+
+    def of(self, gender: str) -> Body:
+        """Return the model of a gender: shape coefficients are another's in every one.
+
+        Raises:
+            DataError: the folder has none of that gender.
+        """
+        file = self._path if self._path.is_file() else self._find(gender)
+        if file not in self._loaded:
+            self._loaded[file] = Body.load(file)
+        return self._loaded[file]
+
+    def _find(self, gender: str) -> Path:
+        names = [place.format(upper=gender.upper(), lower=gender.lower()) for place in _PLACES]
+        for name in names:
+            if (self._path / name).is_file():
+                return self._path / name
+        raise DataError(
+            f"{self._path}: no body model of gender {gender!r}; looked for {', '.join(names)}"
+        )

@@ -1,0 +1,1 @@
+"""Download open motion capture data."""

@@ -1,0 +1,224 @@
+"""Fetch files over HTTP through stalls, cuts and restarts."""
+
+import hashlib
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import requests
+
+from poise.runtime.errors import PoiseError
+
+T = TypeVar("T")
+
+#: What a cut loses is at most one of these.
+_CHUNK: Final = 1 << 13
+_RETRIED: Final = (408, 429, 500, 502, 503, 504)
+_LONGEST_PAUSE_S: Final = 60.0
+
+
+class FetchError(PoiseError):
+    """A file could not be fetched; what arrived of it stays for the next run."""
+
+
+class MissingError(FetchError):
+    """The server says that there is no such file."""
+
+
+class UnreachableError(FetchError):
+    """The server does not answer at all: other files of it need not be tried."""
+
+
+class _TryAgainError(Exception):
+    """Something that may pass: no answer, a stall, a cut, a busy server."""
+
+    def __init__(self, reason: str, pause_s: float = 0.0, answered: bool = True) -> None:
+        super().__init__(reason)
+        self.pause_s = pause_s
+        self.answered = answered
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to bear with a server.
+
+    Attributes:
+        connect_s: until it must have answered the call.
+        stall_s: longest silence within an answer.
+        tries: attempts that bring nothing new, per file, before giving up.
+        pause_s: wait before the second attempt; doubles from one to the next.
+    """
+
+    connect_s: float = 10.0
+    stall_s: float = 30.0
+    tries: int = 5
+    pause_s: float = 1.0
+
+
+class Downloader:
+    """Fetches files; one for any number of threads."""
+
+    def __init__(self, patience: Patience, progress: Callable[[int], None]) -> None:
+        """Keep the settings; ``progress`` is called with the size of every piece that arrives."""
+        self._patience = patience
+        self._progress = progress
+        self._local = threading.local()
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Make every thread give up at its next piece or pause."""
+        self._stopped.set()
+
+    def page(self, url: str) -> str:
+        """Return a small page as text.
+
+        Raises:
+            MissingError: 404.
+            UnreachableError: no answer.
+            FetchError: it keeps failing.
+        """
+        return self._persist(url, lambda: self._page(url), lambda: 0)
+
+    def file(self, url: str, target: Path) -> str:
+        """Fetch a file and return its SHA-256.
+
+        Pieces go to ``target`` + ``.part``; a later attempt or run asks for the rest, provided that
+        the server can tell that the file is still the same. ``target`` appears when it is whole.
+
+        Raises:
+            MissingError: 404.
+            UnreachableError: no answer.
+            FetchError: it keeps failing, or a web page came instead of the file.
+        """
+        part = target.with_name(target.name + ".part")
+        tag = target.with_name(target.name + ".part.tag")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._persist(url, lambda: self._piece(url, part, tag), lambda: _size(part))
+        with part.open("rb") as stream:
+            if stream.read(1024).lstrip()[:1] == b"<":
+                part.unlink()
+                raise FetchError(f"{url}: a web page came instead of the file; is a proxy between?")
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        tag.unlink(missing_ok=True)
+        part.replace(target)
+        return digest
+
+    def _persist(self, url: str, attempt: Callable[[], T], arrived: Callable[[], int]) -> T:
+        best = arrived()
+        failures = 0
+        while True:
+            try:
+                return attempt()
+            except _TryAgainError as error:
+                size = arrived()
+                failures = 0 if size > best else failures + 1
+                best = max(best, size)
+                if failures >= self._patience.tries:
+                    kind = FetchError if error.answered else UnreachableError
+                    raise kind(
+                        f"{url}: {error} ({failures} attempts); check the network and --base-url; "
+                        "the same command goes on where this one stopped"
+                    ) from None
+                pause = self._patience.pause_s * 2 ** max(failures - 1, 0)
+                if self._stopped.wait(min(max(pause, error.pause_s), _LONGEST_PAUSE_S)):
+                    raise FetchError(f"{url}: interrupted") from None
+
+    def _get(self, url: str, headers: dict[str, str], stream: bool) -> requests.Response:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        timeout = (self._patience.connect_s, self._patience.stall_s)
+        # Compressed bytes could neither be counted nor resumed.
+        headers = {"Accept-Encoding": "identity"} | headers
+        try:
+            answer = session.get(url, headers=headers, timeout=timeout, stream=stream)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            raise _TryAgainError(f"no answer ({_cause(error)})", answered=False) from None
+        except requests.RequestException as error:
+            raise FetchError(f"{url}: {_cause(error)}") from None
+        if answer.status_code == 404:
+            answer.close()
+            raise MissingError(f"{url}: not there (404)")
+        if answer.status_code in _RETRIED:
+            answer.close()
+            raise _TryAgainError(f"the server answers {answer.status_code}", _retry_after(answer))
+        if answer.status_code not in (200, 206, 416):
+            answer.close()
+            raise FetchError(f"{url}: the server answers {answer.status_code} {answer.reason}")
+        return answer
+
+    def _page(self, url: str) -> str:
+        try:
+            return self._get(url, {}, stream=False).text
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise _TryAgainError(f"the connection was cut ({_cause(error)})") from None
+
+    def _piece(self, url: str, part: Path, tag: Path) -> None:
+        """Bring ``part`` up to the whole file, or raise with what arrived kept."""
+        start = _size(part)
+        headers: dict[str, str] = {}
+        if start and tag.is_file():
+            headers = {"Range": f"bytes={start}-", "If-Range": tag.read_text(encoding="ascii")}
+        with self._get(url, headers, stream=True) as answer:
+            if answer.status_code == 416:
+                part.unlink(missing_ok=True)
+                raise _TryAgainError("the server has less of the file than arrived before")
+            resumed = answer.status_code == 206 and _starts_at(answer, start)
+            if answer.status_code == 206 and not resumed:
+                part.unlink(missing_ok=True)
+                raise _TryAgainError("the server sent another piece than asked for")
+            if not resumed:
+                start = 0
+                _remember(answer, tag)
+            self._receive(answer, part, start)
+
+    def _receive(self, answer: requests.Response, part: Path, start: int) -> None:
+        length = answer.headers.get("Content-Length")
+        size = start
+        try:
+            with part.open("ab" if start else "wb") as stream:
+                for chunk in answer.iter_content(_CHUNK):
+                    if self._stopped.is_set():
+                        raise FetchError(f"{answer.url}: interrupted")
+                    stream.write(chunk)
+                    size += len(chunk)
+                    self._progress(len(chunk))
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+            raise _TryAgainError(f"stalled or cut after {size} bytes ({_cause(error)})") from None
+        except OSError as error:
+            raise FetchError(f"{part}: cannot be written ({error.strerror})") from None
+        if length is not None and size != start + int(length):
+            raise _TryAgainError(f"cut after {size} of {start + int(length)} bytes")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _starts_at(answer: requests.Response, start: int) -> bool:
+    return answer.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+
+
+def _remember(answer: requests.Response, tag: Path) -> None:
+    """Keep what tells later whether the file is still the same; weak tags do not."""
+    known = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+    if known and not known.startswith("W/") and known.isascii():
+        tag.write_text(known, encoding="ascii")
+    else:
+        tag.unlink(missing_ok=True)
+
+
+def _retry_after(answer: requests.Response) -> float:
+    text = answer.headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else 0.0
+
+
+def _cause(error: Exception) -> str:
+    text = str(error)
+    for known in ("timed out", "refused", "Name or service not known", "Temporary failure in name"):
+        if known.lower() in text.lower():
+            return known.lower()
+    return f"{type(error).__name__}: {text[:120]}"

@@ -1,0 +1,181 @@
+"""Bulk import of a PVD: Ray writes files where Milvus reads them itself, past its log of writes."""
+
+import logging
+import posixpath
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+from numpy.typing import NDArray
+
+from poise.pvd.build import check_and_seal, patiently, writing_tasks
+from poise.pvd.vectors import vectors_of
+from poise.runtime import storage
+from poise.runtime.errors import LakeError
+from poise_retrieval.errors import ImportFailedError, StoreUnavailableError
+from poise_retrieval.milvus.bulk import BulkImport, check_once, import_table, rows_of_a_file
+from poise_retrieval.milvus.store import PoseStore
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True)
+class BulkFolder:
+    """A folder that Ray's workers write to and the Milvus server reads from.
+
+    Attributes:
+        folder: path or URI, as the workers know it.
+        seen_as: the same folder as the server knows it; None where that follows: a path is the
+            same path there, and of s3://bucket/prefix the server, whose own bucket that must be,
+            knows the prefix.
+    """
+
+    folder: str
+    seen_as: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", storage.absolute(self.folder))
+
+    def to_server(self, *names: str) -> str:
+        """Return what the server calls a file in the folder."""
+        place = urlsplit(self.folder)
+        bucket = place.scheme not in ("", "file")
+        folder = place.path.strip("/") if bucket else place.path
+        return posixpath.join(folder if self.seen_as is None else self.seen_as, *names)
+
+
+def build_in_bulk(
+    vectors: ray.data.Dataset,
+    uri: str,
+    collection: str,
+    *,
+    bulk: BulkFolder,
+    width: int,
+    rows: int,
+    writers: int | None,
+    patience_s: float,
+    progress: Callable[[int], None],
+) -> None:
+    """Fill a new collection as `poise.pvd.build.build` does, by files that the server imports.
+
+    An import that ended early is not taken up again: Milvus would keep rows twice. What it left is
+    dropped, by itself or by the next one.
+
+    Args:
+        vectors: `poise.pvd.vectors.window_vectors` of the truth.
+        uri: a full-size Milvus.
+        collection: its name, which no other way of filling may use.
+        bulk: where the files lie until they are imported; emptied again whatever happens.
+        width: numbers of a vector.
+        rows: how many there must be in the end.
+        writers: tasks that write files at once; None for one a CPU of the cluster.
+        patience_s: how long to wait for a Milvus that does not answer.
+        progress: told the number of rows that Milvus has read so far.
+
+    Raises:
+        ImportFailedError: this is a Milvus Lite, or the server could not import a file.
+        LakeError: the files cannot be written, or Milvus held another number of rows.
+        VectorError: an id comes twice.
+        StoreUnavailableError: Milvus stayed away.
+    """
+    with closing(PoseStore(uri)) as store, _new(store, collection, width, patience_s):
+        folder = storage.join(bulk.folder, collection)
+        with _emptied(folder), closing(BulkImport(uri, collection)) as imports:
+            ids = []
+            for file, ids_B in _files(vectors, folder, width, writing_tasks(writers)):
+                imports.start(bulk.to_server(collection, file))
+                ids.append(ids_B)
+                patiently(imports.look, patience_s)
+                progress(imports.rows)
+            check_once(np.concatenate([np.empty(0, np.int64), *ids]))
+            while not imports.done:
+                time.sleep(_LOOK_S)
+                patiently(imports.look, patience_s)
+                progress(imports.rows)
+        check_and_seal(store, collection, rows, patience_s)
+
+
+@contextmanager
+def _new(store: PoseStore, collection: str, width: int, patience_s: float) -> Iterator[None]:
+    """Make the collection; drop it where the block fails."""
+    if patiently(lambda: store.one_writer, patience_s):
+        raise ImportFailedError(
+            f"{store.uri} is a Milvus Lite, which cannot import files: fill the collection without "
+            "bulk import, or use a full-size Milvus"
+        )
+    if collection in patiently(store.list, patience_s):
+        log.warning("%s: left by a bulk import that ended early; made anew", collection)
+        patiently(lambda: store.drop(collection), patience_s)
+    patiently(lambda: store.create(collection, width), patience_s)
+    try:
+        yield
+    except BaseException:
+        try:
+            if collection in store.list():  # `check_and_seal` may have dropped it
+                store.drop(collection)
+        except StoreUnavailableError as error:
+            log.warning("%s is left half full, for the next bulk import: %s", collection, error)
+        raise
+
+
+@contextmanager
+def _emptied(folder: str) -> Iterator[None]:
+    """Have nothing in a folder of our own before the block and none of it after."""
+    try:
+        _remove_folder(folder)
+        yield
+    finally:
+        _remove_folder(folder)
+
+
+def _remove_folder(folder: str) -> None:
+    filesystem, path = storage.resolve(folder)
+    try:
+        filesystem.delete_dir(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LakeError(storage.cannot_write(folder, error)) from error
+
+
+def _files(
+    vectors: ray.data.Dataset, folder: str, width: int, tasks: int
+) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Write the rows; yield the name of each file when it is there, with the ids in it."""
+    receipts = vectors.map_batches(
+        _write,
+        batch_size=rows_of_a_file(width),
+        batch_format="pyarrow",
+        fn_kwargs={"folder": folder},
+        compute=ray.data.TaskPoolStrategy(size=tasks),
+    )
+    for receipt in receipts.iter_rows():
+        if receipt["error"]:
+            raise LakeError(receipt["error"])
+        yield receipt["file"], np.frombuffer(receipt["ids"], np.int64)
+
+
+def _write(rows: pa.Table, folder: str) -> pa.Table:
+    ids = rows.column("window_id").to_numpy()
+    subjects: list[Any] = rows.column("subject").to_pylist()
+    table = import_table(ids, vectors_of(rows), subjects)
+    # A task that Ray runs again writes another file; only the one it tells of is imported.
+    file, error = f"{uuid.uuid4().hex}.parquet", ""
+    filesystem, path = storage.resolve(folder)
+    try:
+        filesystem.create_dir(path, recursive=True)
+        options: dict[str, Any] = {"compression": "none", "use_dictionary": ["subject"]}
+        pq.write_table(table, f"{path}/{file}", filesystem=filesystem, **options)
+    except OSError as reason:
+        error = storage.cannot_write(folder, reason)
+    return pa.table({"file": [file], "ids": [ids.tobytes()], "error": [error]})

@@ -1,0 +1,1 @@
+"""Raw tracks: files or a synthetic body in, sequences out."""

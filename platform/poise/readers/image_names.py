@@ -1,0 +1,100 @@
+"""What the path of a frame's image tells: sequence, subject, camera, action and take."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from poise.catalog import datasets
+from poise.runtime.errors import ImageNameError
+
+
+@dataclass(frozen=True)
+class ImageName:
+    """Who, where and what a sequence shows.
+
+    ``subject`` is the take, or the sequence itself, where the data set names no person: the
+    retrieval rule "never from the query's own subject" then still covers everybody in the same
+    video. ``take`` is what all cameras of one moment share, None where there is one camera.
+    """
+
+    sequence: str
+    subject: str
+    camera: str | None = None
+    action: str | None = None
+    take: str | None = None
+
+
+def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
+    """Read the image path of a sequence's first frame.
+
+    The folder of the image is the sequence. It has to match one of the data set's patterns, from
+    its start or behind any folder; a data set without patterns tells nothing more.
+
+    Args:
+        dataset: first part of the track's name.
+        image: for example ``S9/Directions/camera55011271/000001.jpg``; may be empty.
+        unknown: the sequence's name where the path has no folder.
+
+    Raises:
+        ImageNameError: the folder matches no pattern.
+        TrackError: there is no such data set.
+    """
+    patterns = datasets.dataset(dataset).imgname
+    parts = [part for part in image.replace("\\", "/").split("/")[:-1] if part not in ("", ".")]
+    if not parts:
+        return ImageName(unknown, unknown)
+    sequence = "/".join(parts)
+    if not patterns:
+        return ImageName(sequence, subject=sequence)
+    for pattern in patterns:
+        found = _compiled(pattern).fullmatch(sequence)
+        if found:
+            return _name(sequence, found)
+    raise ImageNameError(
+        f"{image!r} matches no image name of {dataset} ({' or '.join(patterns)}): correct "
+        "imgname in the file, or describe your own data set with a pattern of its own"
+    )
+
+
+class UniqueNames:
+    """Give every sequence of a split its own name: ``walk``, ``walk#2``, ``walk#3`` in file order.
+
+    3DPW stores the two people of a video as two sequences of one name.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._uses: dict[str, int] = {}
+
+    def take(self, name: str) -> str:
+        """Return the name, with the first free ``#2``, ``#3``, ... where it was taken before."""
+        count = self._uses.get(name, 0) + 1
+        unique = name if count == 1 else f"{name}#{count}"
+        while unique in self._taken:
+            count += 1
+            unique = f"{name}#{count}"
+        self._uses[name] = count
+        self._taken.add(unique)
+        return unique
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> re.Pattern[str]:
+    # The shortest way in that fits: a pattern may be preceded by folders, but need not.
+    return re.compile(f"(?:.*?/)??(?:{pattern})")
+
+
+def _name(sequence: str, found: re.Match[str]) -> ImageName:
+    told = {key: value for key, value in found.groupdict().items() if value}
+    camera = told.get("camera")
+    take = told.get("take")
+    if take is None and camera is not None:
+        start, end = found.span("camera")
+        take = f"{sequence[:start]}*{sequence[end:]}"
+    return ImageName(
+        sequence,
+        subject=told.get("subject") or take or sequence,
+        camera=camera,
+        action=told.get("action"),
+        take=take,
+    )

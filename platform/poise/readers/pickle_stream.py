@@ -1,0 +1,292 @@
+"""Read a pickled object array entry by entry, in the space of a few entries.
+
+An entry is handed over as soon as the pickle has finished it and begun the next. What it was made
+of leaves the memo then, except what pickles really share: types, short strings, and the last few
+entries themselves.
+"""
+
+import io
+import math
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Final, NoReturn
+
+import numpy as np
+
+from poise.readers.safe_pickle import Outer, RefusedError, StoredArray, find, is_stand_in, plain
+
+#: Finished entries a later one may still refer to.
+_SHARED_BYTES: Final = 64 * 2**20
+_SHARED_STRINGS: Final = 100_000
+_SHORT: Final = 256
+
+
+def entries(
+    stream: io.BufferedReader, shape: tuple[int, ...], digest: Callable[[Any], Any] | None = None
+) -> Iterator[Any]:
+    """Read one pickled object array, element by element in the order they are stored.
+
+    Args:
+        stream: at the pickle; a buffered one, it is read in small bites.
+        shape: of the array, as its npy header announces it.
+        digest: what is wanted of an element, where not all of it is: nothing else is kept.
+
+    Raises:
+        RefusedError: it names anything but arrays, lists, strings, bytes and numbers; nothing of it
+            was called.
+        Exception: whatever a damaged pickle makes of itself; no narrower promise is possible.
+    """
+    reader = _Unpickler(stream, digest)
+    yield from reader.entries()
+    root = reader.root
+    if not isinstance(root, StoredArray) or root.outer is None:
+        plain(root)
+        raise ValueError("the pickled content is not the array its header announces")
+    if root.shape != shape or root.outer.entries != math.prod(shape):
+        raise ValueError("the pickled content is not the array its header announces")
+
+
+class _Taken:
+    """Where a finished entry was on the stack: nothing can change it any more."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: Any) -> None:
+        raise RefusedError("an entry that changes after the next has begun")
+
+
+class _Known:
+    """A finished entry in the memo, as it was handed over."""
+
+    __slots__ = ("size", "value")
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.size = value.nbytes if isinstance(value, np.ndarray) else _SHORT
+
+
+_TAKEN: Final = _Taken()
+_STRING: Final = pickle.SHORT_BINUNICODE[0]
+_MEMOIZE: Final = pickle.MEMOIZE[0]
+# Undocumented, and known to the type checker only in part.
+_Base: Any = pickle._Unpickler
+
+
+class _Memo(dict[int, Any]):
+    """What the entry in the making put there; what is not there is looked for in ``kept``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+        self.strings = 0
+        self.kept: dict[int, Any] = {}
+        self.recent: OrderedDict[int, _Known] = OrderedDict()
+        self.recent_bytes = 0
+
+    def __missing__(self, key: int) -> Any:
+        found = self.kept.get(key, self.recent.get(key))
+        if found is None:
+            raise ValueError(
+                f"it refers back to object {key}, which is not there, or was too far back to keep"
+            )
+        return found
+
+    def settle(self, done: dict[int, Any]) -> None:
+        """Forget what finished entries were made of, and remember them as they went out."""
+        for key, value in self.items():
+            if type(value) is str:
+                if self.strings < _SHARED_STRINGS and len(value) <= _SHORT:
+                    self.strings += 1
+                    self.kept[key] = value
+            elif id(value) in done:
+                self._remember(key, _Known(done[id(value)]))
+            elif type(value) is bytes:
+                if len(value) <= 1:  # the "b" every array is made from
+                    self.kept[key] = value
+            elif is_stand_in(value):
+                self.kept[key] = value
+        self.clear()
+
+    def _remember(self, key: int, known: _Known) -> None:
+        if isinstance(known.value, list):
+            return
+        self.recent[key] = known
+        self.recent_bytes += known.size
+        while self.recent_bytes > _SHARED_BYTES:
+            self.recent_bytes -= self.recent.popitem(last=False)[1].size
+
+
+# The one written in Python: the C unpickler keeps its memo in an array as long as the largest index
+# a pickle names, so five bytes of file can ask for 30 GB; and it cannot be stopped at an entry.
+class _Unpickler(_Base):
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Base.dispatch)
+
+    def __init__(self, stream: io.BufferedReader, digest: Callable[[Any], Any] | None) -> None:
+        super().__init__(stream, encoding="latin1")
+        self.root: Any = None
+        self._stream = stream
+        self._digest = digest
+        self._outer: Outer | None = None
+        self._taken = 0
+        self._ready: list[Any] = []
+
+    def entries(self) -> Iterator[Any]:
+        # Frames only tell how to read ahead, which the buffered stream does anyway.
+        self.read, self.readline = self._stream.read, self._stream.readline
+        self.memo: _Memo = _Memo()
+        self.metastack: list[list[Any]] = []
+        self.stack: list[Any] = []
+        self.append = self.stack.append
+        read, dispatch = self.read, self.dispatch
+        while True:
+            code = read(1)
+            if not code:
+                raise EOFError("it ends early")
+            try:
+                dispatch[code[0]](self)
+            except pickle._Stop as stop:  # type: ignore[attr-defined]
+                self.root = stop.value
+                return
+            if self._ready:
+                yield from self._ready
+                self._ready = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        return find(module, name)
+
+    def persistent_load(self, pid: Any) -> NoReturn:
+        raise RefusedError("a persistent id")
+
+    def load_frame(self) -> None:
+        self.read(8)
+
+    def load_memoize(self) -> None:
+        memo = self.memo
+        memo[memo.count] = self.stack[-1]
+        memo.count += 1
+        if type(self.stack[-1]) is str:
+            self._load_more_strings()
+
+    def _load_more_strings(self) -> None:
+        """Read the short strings that follow, as far as they are buffered."""
+        ahead = self._stream.peek()
+        place, end = 0, len(ahead)
+        append, memo, count = self.stack.append, self.memo, self.memo.count
+        while place + 1 < end and ahead[place] == _STRING:
+            stop = place + 2 + ahead[place + 1]
+            if stop >= end or ahead[stop] != _MEMOIZE:
+                break
+            text = str(ahead[place + 2 : stop], "utf-8", "surrogatepass")
+            append(text)
+            memo[count] = text
+            count += 1
+            place = stop + 1
+        memo.count = count
+        self._stream.read(place)
+
+    def load_short_binunicode(self) -> None:
+        read = self.read
+        self.stack.append(str(read(read(1)[0]), "utf-8", "surrogatepass"))
+
+    def load_bytearray8(self) -> None:
+        # The standard one fills as many zeros as the pickle announces, whatever follows.
+        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
+
+    def load_empty_list(self) -> None:
+        if self._outer is None and self._builds_outer():
+            self._outer = Outer()
+            self.append(self._outer)
+            return
+        self.append([])
+        self._hand_over()
+
+    def load_list(self) -> None:
+        items = self.pop_mark()
+        if self._outer is None and self._builds_outer():
+            self._outer = Outer()
+            self.append(self._outer)
+            self._finish(items)
+            return
+        self.append(items)
+
+    def load_build(self) -> None:
+        _Base.load_build(self)
+        self._hand_over()
+
+    def load_reduce(self) -> None:
+        _Base.load_reduce(self)
+        self._hand_over()
+
+    def load_append(self) -> None:
+        value = self.stack.pop()
+        box = self.stack[-1]
+        if box is self._outer:
+            self._finish([value])
+        else:
+            box.append(value)
+
+    def load_appends(self) -> None:
+        items = self.pop_mark()
+        box = self.stack[-1]
+        if box is self._outer:
+            self._finish(items[self._taken :])
+            self._taken = 0
+        else:
+            box.extend(items)
+
+    def _builds_outer(self) -> bool:
+        """Whether the list to come is the content in the state of the first object."""
+        return (
+            len(self.metastack) == 1
+            and len(self.metastack[0]) == 1
+            and isinstance(self.metastack[0][0], StoredArray)
+            and len(self.stack) == 4
+        )
+
+    def _hand_over(self) -> None:
+        """Let go of all entries below the one that has just begun."""
+        if self._outer is None or not self.metastack:
+            return
+        under = self.metastack[-1]
+        if not under or under[-1] is not self._outer:
+            return
+        first = self._taken
+        last = first
+        while last < len(self.stack) - 1 and type(self.stack[last]) in _WHOLE:
+            last += 1
+        if last > first:
+            self._finish(self.stack[first:last])
+            self.stack[first:last] = [_TAKEN] * (last - first)
+            self._taken = last
+
+    def _finish(self, items: list[Any]) -> None:
+        assert self._outer is not None  # noqa: S101
+        done: dict[int, Any] = {}
+        for item in items:
+            if type(item) is _Known:
+                value = item.value
+            else:
+                value = plain(item)
+                if self._digest is not None:
+                    value = self._digest(value)
+                done[id(item)] = value
+            self._ready.append(value)
+        self._outer.entries += len(items)
+        self.memo.settle(done)
+
+
+_WHOLE: Final = (StoredArray, list, _Known)
+for _code, _load in {
+    pickle.FRAME: _Unpickler.load_frame,
+    pickle.MEMOIZE: _Unpickler.load_memoize,
+    pickle.SHORT_BINUNICODE: _Unpickler.load_short_binunicode,
+    pickle.BYTEARRAY8: _Unpickler.load_bytearray8,
+    pickle.EMPTY_LIST: _Unpickler.load_empty_list,
+    pickle.LIST: _Unpickler.load_list,
+    pickle.BUILD: _Unpickler.load_build,
+    pickle.REDUCE: _Unpickler.load_reduce,
+    pickle.APPEND: _Unpickler.load_append,
+    pickle.APPENDS: _Unpickler.load_appends,
+}.items():
+    _Unpickler.dispatch[_code[0]] = _load

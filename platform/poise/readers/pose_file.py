@@ -1,0 +1,154 @@
+"""One npz file of the SmoothNet layout: poses, and what is stored beside them, by sequence."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.catalog.tracks import Track
+from poise.readers.object_npz import ObjectColumn, npz_keys
+from poise.readers.stored import POSE_KEYS, needs_image_shape
+from poise.runtime.errors import DataError
+
+log = logging.getLogger(__name__)
+
+_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+
+
+class EntryError(Exception):
+    """A fault of one sequence, and where it is."""
+
+    def __init__(self, file: Path, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.file, self.key, self.reason = file, key, reason
+
+
+@dataclass(frozen=True)
+class Images:
+    """All that is wanted of the image names of a sequence, which has one for every frame."""
+
+    first: str
+    count: int
+
+    @classmethod
+    def of(cls, names: Any) -> Any:
+        """Look at the names of a sequence; what is no list of them comes back as it is."""
+        if not isinstance(names, list | np.ndarray):
+            return names
+        return cls(str(names[0]) if len(names) else "", len(names))
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One sequence as one file stores it."""
+
+    file: Path
+    key: str
+    poses: Any
+    images: Any
+    image_shape: Any
+
+    @property
+    def image(self) -> str:
+        """Path of the first frame's image; empty where unknown."""
+        return self.images.first if isinstance(self.images, Images) else ""
+
+    def frames(self, widths: tuple[int, ...]) -> NDArray[Any]:
+        """Return the stored frames (F, X), of one of the widths and finite."""
+        stored_FX = self._numbers()
+        if stored_FX.shape[1] not in widths:
+            expected = " or ".join(map(str, widths))
+            raise self.error(f"{stored_FX.shape[1]} values a frame, expected {expected}")
+        if self.images is not None:
+            self._check_images(len(stored_FX))
+        # NaN fails the comparison, infinity and what float32 cannot hold exceed it.
+        bad = np.flatnonzero(~(np.abs(stored_FX) <= _FLOAT32_MAX).all(axis=1))
+        if len(bad):
+            raise self.error(f"NaN or infinite values in {len(bad)} frames, first {bad[0]}")
+        return stored_FX
+
+    def image_size(self, frames: int) -> NDArray[np.float64] | None:
+        """Return height and width, of all or of every frame; None where the file has none."""
+        if self.image_shape is None:
+            return None
+        try:
+            size = np.asarray(self.image_shape, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise self.error("is not numbers", "imgshape") from None
+        sound = size.ndim == 1 or (size.ndim == 2 and len(size) == frames)
+        if not sound or size.shape[-1] < 2 or not (size[..., :2] > 0).all():
+            raise self.error(f"is {size.tolist()!r:.60}, expected height, width", "imgshape")
+        return size[..., :2]
+
+    def error(self, reason: str, key: str | None = None) -> EntryError:
+        """What to raise about this sequence."""
+        return EntryError(self.file, key or self.key, reason)
+
+    def _numbers(self) -> NDArray[np.float64]:
+        entry = self.poses
+        if not isinstance(entry, np.ndarray):
+            raise self.error(f"is a {type(entry).__name__}, not an array of numbers")
+        try:
+            stored = entry.astype(np.float64)
+        except (TypeError, ValueError, RecursionError):
+            raise self.error(f"holds {entry.dtype} values that are not numbers") from None
+        if stored.ndim not in (2, 3) or stored.size == 0:
+            raise self.error(f"has shape {stored.shape}, expected (frames, values)")
+        return stored.reshape(len(stored), -1)
+
+    def _check_images(self, frames: int) -> None:
+        if not isinstance(self.images, Images):
+            kind = type(self.images).__name__
+            raise self.error(f"is a {kind}, not one name a frame", "imgname")
+        if self.images.count != frames:
+            raise self.error(f"{self.images.count} image names for {frames} frames", "imgname")
+
+
+@dataclass(frozen=True)
+class Column:
+    """The poses of one file, and what is stored beside them; one entry per sequence."""
+
+    file: Path
+    key: str
+    count: int
+    poses: ObjectColumn
+    images: ObjectColumn | None
+    image_shapes: ObjectColumn | None
+
+    @classmethod
+    def open(cls, file: Path, track: Track) -> Self:
+        """Look at the heads of a file's columns; raise `DataError` where they do not fit."""
+        present = npz_keys(file)
+        wanted = POSE_KEYS[track.representation]
+        key = next((key for key in wanted if key in present), None)
+        if key is None:
+            raise DataError(
+                f"{file}: no key {' or '.join(wanted)}; it holds {', '.join(present) or 'nothing'}"
+            )
+        poses = ObjectColumn(file, key)
+        images = ObjectColumn(file, "imgname", Images.of) if "imgname" in present else None
+        shapes = None
+        if needs_image_shape(track) and "imgshape" in present:
+            shapes = ObjectColumn(file, "imgshape")
+        for beside in (images, shapes):
+            if beside is not None and beside.count != poses.count:
+                raise DataError(
+                    f"{file}: {beside.count} entries of {beside.key}, but {poses.count} of {key}"
+                )
+        if images is None:
+            log.warning("%s has no imgname: every sequence counts as a person of its own", file)
+        return cls(file, key, poses.count, poses, images, shapes)
+
+    def __iter__(self) -> Iterator[Stored]:
+        """Read sequence by sequence; raise `DataError` where the file is damaged."""
+        columns = [
+            itertools.repeat(None, self.count) if column is None else column
+            for column in (self.poses, self.images, self.image_shapes)
+        ]
+        for poses, images, shape in zip(*columns, strict=True):
+            yield Stored(self.file, self.key, poses, images, shape)

@@ -1,0 +1,163 @@
+"""Read a track in the SmoothNet layout, sequence by sequence, into Poise's units."""
+
+import itertools
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.catalog.tracks import Track, TrackInfo
+from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
+from poise.readers.layout import locate
+from poise.readers.noise import noise_seed, per_frame
+from poise.readers.pose_file import Column, EntryError, Stored
+from poise.readers.sequence import PoseSequence, Rejected
+from poise.readers.stored import needs_image_shape, stored_widths, to_poise
+from poise.runtime.errors import DataError, ImageNameError
+
+log = logging.getLogger(__name__)
+
+
+def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | Rejected]:
+    """Read a split: one `PoseSequence` or `Rejected` for every sequence in the files.
+
+    3D stays in metres, H36M and JHMDB 2D come in the published normalisation, SMPL axis-angles
+    become 6D rotations. A denoise track's detections are its truth with noise per frame.
+
+    Args:
+        data: the folder that holds ``poses/``, the ``poses/`` folder, or the track's own folder.
+        track: what to read.
+        split: ``train`` or ``test``.
+
+    Raises:
+        DataError: a file is missing or damaged, lacks its poses, or the files disagree on the
+            number of sequences; a fault within one sequence rejects that sequence only.
+    """
+    source = _Source.open(data, track, split)
+    unique = UniqueNames()
+    for entry in source.entries():
+        try:
+            label = source.label(entry.place, entry.main.image)
+        except ImageNameError as error:
+            name = unique.take(source.unknown(entry.place))
+            rejected = Rejected(str(entry.main.file), name, "imgname", str(error))
+        else:
+            name = unique.take(label.sequence)
+            try:
+                yield source.sequence(entry, label, name)
+                continue
+            except EntryError as fault:
+                rejected = Rejected(str(fault.file), name, fault.key, fault.reason)
+        log.warning("left out: %s", rejected)
+        yield rejected
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One sequence, as the files of the split have it at the same place."""
+
+    place: int
+    detected: Stored | None
+    truth: Stored | None
+
+    @property
+    def main(self) -> Stored:
+        stored = self.detected or self.truth
+        assert stored is not None  # noqa: S101
+        return stored
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The files of a split, matched by position."""
+
+    track: Track
+    split: str
+    info: TrackInfo
+    widths: tuple[int, ...]
+    detected: Column | None
+    truth: Column | None
+
+    @classmethod
+    def open(cls, data: Path, track: Track, split: str) -> Self:
+        files = locate(data, track, split)
+        detected = Column.open(files.detected, track) if files.detected else None
+        truth = Column.open(files.truth, track) if files.truth else None
+        if detected and truth and detected.count != truth.count:
+            raise DataError(
+                f"{detected.file} has {detected.count} sequences and {truth.file} has "
+                f"{truth.count}: they are matched by position, so write both again together"
+            )
+        source = cls(track, split, track.info, stored_widths(track), detected, truth)
+        columns = [column for column in (detected, truth) if column is not None]
+        if not columns or (detected is None and source.info.noise is None):
+            raise DataError(f"{track}, {split}: neither detections nor noise")
+        if needs_image_shape(track) and not any(column.image_shapes for column in columns):
+            raise DataError(f"{columns[0].file}: no key imgshape, nor in the ground truth")
+        return source
+
+    def entries(self) -> Iterator[_Entry]:
+        """Every sequence; both files are read side by side, a sequence at a time."""
+        columns = (self.detected, self.truth)
+        count = max(column.count for column in columns if column is not None)
+        detected, truth = (
+            itertools.repeat(None, count) if column is None else column for column in columns
+        )
+        for place, (ours, theirs) in enumerate(zip(detected, truth, strict=True)):
+            yield _Entry(place, ours, theirs)
+
+    def unknown(self, place: int) -> str:
+        """The name of a sequence whose images tell none."""
+        return f"{self.split}-{place:05d}"
+
+    def label(self, place: int, image: str) -> ImageName:
+        return parse_imgname(self.track.dataset, image, self.unknown(place))
+
+    def sequence(self, entry: _Entry, label: ImageName, name: str) -> PoseSequence:
+        info = self.info
+        truth_FC = self._poses(entry.truth, entry) if entry.truth else None
+        if entry.detected:
+            detected_FC = self._poses(entry.detected, entry)
+            if entry.truth and truth_FC is not None:
+                self._check_pair(entry, entry.truth, label, len(detected_FC), len(truth_FC))
+        else:
+            assert truth_FC is not None and info.noise is not None  # noqa: S101, PT018
+            detected_FC = per_frame(truth_FC, info.noise, noise_seed(self.split, name))
+        return PoseSequence(
+            name=name,
+            subject=label.subject,
+            camera=label.camera,
+            action=label.action,
+            fps=info.fps,
+            detected_FC=detected_FC,
+            truth_FC=truth_FC,
+            take=label.take,
+        )
+
+    def _poses(self, stored: Stored, entry: _Entry) -> NDArray[np.float32]:
+        stored_FX = stored.frames(self.widths)
+        sized = next(
+            (one for one in (entry.truth, entry.detected) if one and one.image_shape is not None),
+            None,
+        )
+        size = None if sized is None else sized.image_size(len(stored_FX))
+        return to_poise(stored_FX, self.track, size)
+
+    def _check_pair(
+        self, entry: _Entry, truth: Stored, label: ImageName, detected: int, true: int
+    ) -> None:
+        if detected != true:
+            raise truth.error(f"{true} frames, but {detected} frames were detected")
+        try:
+            theirs = self.label(entry.place, truth.image).sequence
+        except ImageNameError as error:
+            raise truth.error(str(error), "imgname") from None
+        unknown = self.unknown(entry.place)
+        if unknown not in (label.sequence, theirs) and label.sequence != theirs:
+            raise truth.error(
+                f"is of {theirs}, but the detections are of {label.sequence}", "imgname"
+            )

@@ -1,0 +1,1 @@
+"""The synthetic track: a body that moves, seen by a simulated estimator."""

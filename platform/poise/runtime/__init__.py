@@ -1,0 +1,1 @@
+"""What a Poise process runs on: Ray, storage, locks, the home, errors."""

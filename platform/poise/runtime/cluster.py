@@ -1,0 +1,120 @@
+"""The Ray cluster a job runs on: the one that is there, else a small local one of its own."""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import ray
+import ray.data
+
+from poise.catalog import datasets
+from poise.evaluation import smpl
+
+log = logging.getLogger(__name__)
+
+_OBJECT_STORE_BYTES = 1_000_000_000
+_ROOTS = ("platform", "models", "retrieval")
+#: Ray gives its processes 30 seconds to come up, which a busy machine may not manage at first.
+_STARTS = 3
+_START_TIMEOUT = "timed out during startup"
+
+
+@contextmanager
+def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Be connected to Ray inside the block; stop afterwards only what was started here.
+
+    Uses a connection this process already has, else the cluster of ``$RAY_ADDRESS`` (which is set
+    inside ``ray job submit``), else starts a cluster on this machine alone, without a dashboard.
+
+    Args:
+        cpus: size of a cluster started here; all of this machine's by default.
+        env: more environment variables for the workers, for example a tracking URI.
+    """
+    # gRPC and fork do not mix: neither the driver nor a worker may run its fork handlers.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    if ray.is_initialized():
+        yield
+        return
+    options: dict[str, Any] = {
+        "runtime_env": {"env_vars": _worker_env(env or {})},
+        "logging_level": logging.WARNING,
+        "log_to_driver": True,
+    }
+    if not os.environ.get("RAY_ADDRESS"):
+        options |= {
+            "num_cpus": cpus or available_cpus(),
+            "include_dashboard": False,
+            "object_store_memory": _OBJECT_STORE_BYTES,
+        }
+    # Tells at every start that a cluster of our own wants a token, which its own processes have.
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    start(**options)
+    # Jobs tell their own progress.
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
+    try:
+        log.info("Ray has %s", resources())
+        yield
+    finally:
+        ray.shutdown()
+
+
+def start(**options: Any) -> None:
+    """Call ``ray.init``; try again where the processes it starts do not come up in time."""
+    for left in reversed(range(_STARTS)):
+        before = set(psutil.Process().children(recursive=True))
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:
+            _kill(set(psutil.Process().children(recursive=True)) - before)
+            if _START_TIMEOUT not in str(error) or not left:
+                raise
+            log.warning("Ray did not come up in time; starting it again, %d tries left", left)
+
+
+def _kill(processes: set[psutil.Process]) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(processes, timeout=10)
+
+
+def available_cpus() -> int:
+    """Return how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resources() -> str:
+    """Say in words what the cluster has, for example ``4 CPUs, 1 GPU``."""
+    found = ray.cluster_resources()
+    cpus, gpus = int(found.get("CPU", 0)), int(found.get("GPU", 0))
+    text = f"{cpus} CPU{'' if cpus == 1 else 's'}"
+    return text if not gpus else f"{text}, {gpus} GPU{'' if gpus == 1 else 's'}"
+
+
+def _worker_env(more: Mapping[str, str]) -> dict[str, str]:
+    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **datasets.worker_env(), **smpl.worker_env(), **more}
+    roots = _source_roots()
+    if roots:
+        env["PYTHONPATH"] = os.pathsep.join(roots)
+    return env
+
+
+def _source_roots() -> list[str]:
+    """Give workers the source roots where Poise runs from a checkout and is not installed."""
+    here = Path(__file__).resolve().parents[2]
+    if here.name != _ROOTS[0] or "site-packages" in here.parts:
+        return []
+    given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if "runtime_resources" in here.parts:
+        # A job's working_dir lies elsewhere on every node, but is always the worker's cwd. If the
+        # job's own runtime env names the roots, a second value would be a conflict.
+        return [] if any(Path(entry).name == _ROOTS[0] for entry in given) else list(_ROOTS)
+    roots = [str(here.parent / root) for root in _ROOTS]
+    return roots + [entry for entry in map(os.path.abspath, given) if entry not in roots]

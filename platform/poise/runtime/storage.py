@@ -1,0 +1,164 @@
+"""Bytes in and out of any storage: a local path, or a URI of pyarrow.fs or fsspec."""
+
+import os
+import posixpath
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pyarrow import ArrowInvalid, fs
+
+from poise.runtime.errors import DataError
+
+Location = str | Path
+
+_COPY_BYTES = 8 * 2**20
+
+
+def resolve(uri: Location) -> tuple[fs.FileSystem, str]:
+    """Return the file system of a path or URI, and the path inside it.
+
+    Schemes of pyarrow.fs (``file``, ``s3``, ``gs``, ``hdfs``) come first, then every scheme
+    fsspec has a driver for. Raise `DataError` where neither knows it.
+    """
+    text = str(uri)
+    if "://" not in text:
+        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(text))
+    try:
+        return fs.FileSystem.from_uri(text)
+    except ArrowInvalid:
+        return _through_fsspec(text)
+
+
+def absolute(uri: Location) -> str:
+    """Return a URI as it is, and a path in full."""
+    text = str(uri)
+    return text if "://" in text else resolve(text)[1]
+
+
+def is_local(uri: Location) -> bool:
+    """Say whether the place is on this machine's own file system."""
+    return isinstance(resolve(uri)[0], fs.LocalFileSystem)
+
+
+def join(uri: Location, *parts: str) -> str:
+    """Append path parts to a path or URI."""
+    return "/".join([str(uri).rstrip("/") or "/", *parts]) if parts else str(uri)
+
+
+def exists(uri: Location) -> bool:
+    """Say whether a file or folder is there."""
+    filesystem, path = resolve(uri)
+    return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+
+
+def list_dir(uri: Location) -> list[str]:
+    """Return the sorted names in a folder; empty where there is no such folder."""
+    filesystem, path = resolve(uri)
+    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return sorted(posixpath.basename(info.path.rstrip("/")) for info in found)
+
+
+def read_bytes(uri: Location) -> bytes:
+    """Return a file's content; raise `FileNotFoundError` where there is none."""
+    filesystem, path = resolve(uri)
+    with filesystem.open_input_stream(path, compression=None) as stream:
+        return bytes(stream.read())
+
+
+def write_bytes(uri: Location, data: bytes) -> None:
+    """Write a file whole or not at all: nobody ever reads half of it.
+
+    Locally through a temporary file beside it; object stores show an object only when the
+    upload is complete.
+    """
+    filesystem, path = resolve(uri)
+    filesystem.create_dir(posixpath.dirname(path), recursive=True)
+    if not isinstance(filesystem, fs.LocalFileSystem):
+        with filesystem.open_output_stream(path, compression=None) as stream:
+            stream.write(data)
+        return
+    target = Path(path)
+    scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    try:
+        with scratch.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+class Draft:
+    """A file in the making: nobody sees it before it is published under its name."""
+
+    def __init__(self, file: IO[bytes], folder: Location) -> None:
+        """Write to ``file``; ``folder`` is where it goes."""
+        self.file = file
+        self._folder = folder
+
+    def publish(self, name: str) -> None:
+        """Put what was written into the folder, whole."""
+        self.file.flush()
+        filesystem, folder = resolve(self._folder)
+        target = posixpath.join(folder, name)
+        if isinstance(filesystem, fs.LocalFileSystem):
+            os.fsync(self.file.fileno())
+            Path(self.file.name).replace(target)
+            return
+        self.file.seek(0)
+        with filesystem.open_output_stream(target, compression=None) as stream:
+            shutil.copyfileobj(self.file, stream, _COPY_BYTES)
+
+
+@contextmanager
+def draft(folder: Location) -> Iterator[Draft]:
+    """Open a file for one whose name is known only when it is written.
+
+    On a local file system the draft lies in the folder itself; for any other it lies in the
+    machine's folder for temporary files until it is copied.
+    """
+    filesystem, inner = resolve(folder)
+    filesystem.create_dir(inner, recursive=True)
+    local = isinstance(filesystem, fs.LocalFileSystem)
+    scratch = Path(inner if local else tempfile.gettempdir()) / f".draft.{uuid.uuid4().hex}"
+    with scratch.open("x+b") as file:
+        try:
+            yield Draft(file, folder)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
+def cannot_write(place: Location, error: OSError) -> str:
+    """Say what to do about a failed write."""
+    where = f" ({error.filename})" if error.filename else ""
+    return (
+        f"cannot write to {place}{where}: {error.strerror or error}; make room or take another "
+        "place (temporary files go to $TMPDIR), then run the same command again"
+    )
+
+
+def remove(uri: Location) -> None:
+    """Remove one file; a file that is already gone is fine."""
+    filesystem, path = resolve(uri)
+    if filesystem.get_file_info(path).type == fs.FileType.File:
+        filesystem.delete_file(path)
+
+
+def _through_fsspec(uri: str) -> tuple[fs.FileSystem, str]:
+    import fsspec
+
+    try:
+        inner, path = fsspec.core.url_to_fs(uri)
+    except (ValueError, ImportError) as error:
+        raise DataError(
+            f"{uri}: no driver for this storage ({error}); use a local path, s3:// or gs://, "
+            "or install the fsspec driver of the scheme"
+        ) from None
+    handler: Any = fs.FSSpecHandler
+    return fs.PyFileSystem(handler(inner)), path

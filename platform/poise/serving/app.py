@@ -1,0 +1,212 @@
+"""The HTTP face of a served model: a FastAPI ingress and its replica in one Serve deployment."""
+
+import asyncio
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from ray import serve
+from ray.serve import Application
+from ray.serve.config import AutoscalingConfig, BackpressureConfig
+
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.inference import check
+from poise.runtime.workspace import Workspace
+from poise.serving import rendering, schema
+from poise.serving.limits import BodyLimit
+from poise.serving.lookup import look_up
+from poise.serving.metrics import Meters
+from poise.serving.model import Answer, ServedModel, Source
+
+logger = logging.getLogger(__name__)
+
+#: Sequences of one forward pass, and how long the first waits for company.
+BATCH_SEQUENCES = 8
+BATCH_WAIT_S = 0.01
+#: A batch that takes longer is stuck: Serve replaces the replica.
+BATCH_LONGEST_S = 600.0
+RETRY_AFTER_S = 1
+
+app = FastAPI(
+    title="Poise",
+    description="Refines human pose sequences: jittery poses in, smooth and precise poses out.",
+    openapi_url=None,
+    docs_url=None,
+    redoc_url=None,
+)
+app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
+
+
+@app.exception_handler(RequestValidationError)
+async def _refuse(_: Request, error: RequestValidationError) -> JSONResponse:
+    return JSONResponse(schema.problems(error.errors()).model_dump(), status_code=422)
+
+
+class ServiceArgs(BaseModel):
+    """Arguments of `build`: the ``args`` of an application in a Serve config file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: str | None = Field(
+        None,
+        description="name, name@alias or name/version in the registry, or a checkpoint "
+        "folder; by default the only champion there is.",
+    )
+    home: str | None = Field(None, description="Workspace; $POISE_HOME or ./.poise by default.")
+    lake: str | None = Field(None, description="Lake, folder or URI; <home>/lake by default.")
+    milvus_uri: str | None = Field(
+        None, description="Milvus; without it answers are marked `retrieval: unavailable`."
+    )
+    tracking_uri: str | None = Field(
+        None, description="MLflow, to look the model up; the workspace's own store by default."
+    )
+    stride: int | None = Field(
+        None, ge=1, description="Frames between a network's windows; its own by default."
+    )
+    compiled: bool = Field(
+        False, description="Compile the network, for long sequences; a minute more to start."
+    )
+    replicas_max: int = Field(1, ge=1, description="Replicas that autoscaling may start.")
+    cpus: float = Field(1.0, gt=0, description="Cores of a replica; also its torch threads.")
+    max_queued: int = Field(64, ge=1, description="Waiting requests beyond which 429 is sent.")
+
+
+# `serve.ingress` pickles the class by value while this module is still being imported: its methods
+# see only module globals that are defined above it.
+@serve.ingress(app)
+class RefineService:
+    """One replica: parses and validates requests, batches them, refines them off the loop."""
+
+    def __init__(self, source: Source, cpus: float) -> None:
+        torch.set_num_threads(max(1, int(cpus)))
+        self._model = ServedModel(source)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")
+        self._busy_since: float | None = None
+        self._meters = Meters(source.name)
+
+    @app.post(
+        "/v1/refine",
+        response_model=schema.RefineResponse,
+        responses={
+            404: {"description": "This service does not serve that model."},
+            413: {"description": f"The body is larger than {schema.MAX_BODY_BYTES} bytes."},
+            422: {"model": schema.Problems, "description": "The fields that are wrong."},
+            429: {"description": "Overloaded; try again after `Retry-After` seconds."},
+        },
+    )
+    async def refine(self, body: schema.RefineRequest) -> Response:
+        """Refine one sequence."""
+        start = time.perf_counter()
+        frames_FC = rendering.accept(self._model, body)
+        answer = await self._batched(frames_FC)
+        if isinstance(answer, Exception):
+            logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=answer)
+            raise HTTPException(500, f"the model failed on this sequence: {answer}")
+        seconds = time.perf_counter() - start
+        self._meters.count(len(frames_FC), answer.retrieval, self._model.road, seconds)
+        response = rendering.response(self._model, body, answer, seconds)
+        return Response(response.model_dump_json(), media_type="application/json")
+
+    @app.get("/v1/models")
+    async def models(self) -> schema.ModelList:
+        """List what is served, and what it takes."""
+        return schema.ModelList(models=[rendering.describe(self._model)])
+
+    @app.get("/v1/example")
+    async def example(self) -> dict[str, Any]:
+        """Give a body that `POST /v1/refine` takes as it is."""
+        return rendering.example(self._model)
+
+    @app.get("/healthz")
+    async def healthz(self) -> schema.Health:
+        """Say that the service answers, and whether it can retrieve."""
+        return schema.Health(
+            status="ok", model=self._model.source.name, retrieval=self._model.retrieval
+        )
+
+    @app.get("/", include_in_schema=False)
+    async def root(self) -> RedirectResponse:
+        """Lead to the documentation."""
+        return RedirectResponse("docs")
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(self) -> HTMLResponse:
+        """Show the OpenAPI description."""
+        return get_swagger_ui_html(openapi_url="openapi.json", title="Poise")
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi(self, request: Request) -> dict[str, Any]:
+        """Describe the API, with an example that fits the served model."""
+        description: dict[str, Any] = request.app.openapi()
+        content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
+        content["application/json"]["example"] = rendering.example(self._model)
+        return description
+
+    def check_health(self) -> None:
+        """Raise where a batch is stuck, so that Serve replaces this replica."""
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > BATCH_LONGEST_S:
+            raise RuntimeError(f"a batch has been running for more than {BATCH_LONGEST_S:.0f} s")
+
+    @serve.batch(max_batch_size=BATCH_SEQUENCES, batch_wait_timeout_s=BATCH_WAIT_S)
+    async def _batched(self, sequences: list[NDArray[np.float32]]) -> list[Answer | Exception]:
+        loop = asyncio.get_running_loop()
+        self._busy_since = time.monotonic()
+        try:
+            return await loop.run_in_executor(self._worker, self._model.refine, sequences)
+        finally:
+            self._busy_since = None
+
+
+def build(args: ServiceArgs) -> Application:
+    """Build the Serve application; the model's alias is looked up here, once.
+
+    Replicas get the checkpoint folder: they agree on the version, and a tracking server that is
+    down later stops none of them from starting.
+
+    Raises:
+        ModelError: the model cannot be found.
+        CheckpointError: its checkpoint cannot be loaded, or cannot run as asked.
+    """
+    workspace = Workspace.find(args.home)
+    found = look_up(args.model, args.tracking_uri or workspace.tracking_uri)
+    # A replica's failing constructor is retried for a minute: better to fail here and at once.
+    check(load_checkpoint(found.checkpoint)[0], args.stride, args.compiled)
+    source = Source(
+        name=found.name,
+        version=found.version,
+        checkpoint=found.checkpoint,
+        lake=args.lake or str(workspace.lake),
+        milvus_uri=args.milvus_uri,
+        stride=args.stride,
+        compiled=args.compiled,
+    )
+    scaling = AutoscalingConfig(
+        min_replicas=1,
+        max_replicas=args.replicas_max,
+        target_ongoing_requests=BATCH_SEQUENCES,
+        look_back_period_s=15.0,
+        upscale_delay_s=5,
+        downscale_delay_s=120,
+    )
+    deployment = serve.deployment(
+        name="refine",
+        autoscaling_config=scaling,
+        max_ongoing_requests=2 * BATCH_SEQUENCES,
+        max_queued_requests=args.max_queued,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
+        health_check_period_s=10,
+        health_check_timeout_s=30,
+        ray_actor_options={"num_cpus": args.cpus},
+    )(RefineService)
+    application: Application = deployment.bind(source, args.cpus)
+    return application

@@ -1,0 +1,74 @@
+"""Which model to serve: from a name, an alias, a folder, or nothing at all."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from poise.checkpoints.checkpoint import CARD
+from poise.checkpoints.registry import CHAMPION, resolve
+from poise.experiments.mlflow_mirror import connect
+from poise.runtime import storage
+from poise.runtime.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model: its name and version in the registry, and its checkpoint folder."""
+
+    name: str
+    version: str | None
+    checkpoint: str
+
+
+def look_up(model: str | None, tracking_uri: str) -> Found:
+    """Find the model to serve.
+
+    Args:
+        model: a registered name, ``name@alias``, ``name/version`` or a checkpoint folder; None
+            means the registry's only champion.
+        tracking_uri: of the registry.
+
+    Raises:
+        ModelError: it leads nowhere, there are several champions to choose from, or the registry
+            does not answer.
+    """
+    if model is not None and storage.exists(storage.join(model, CARD)):
+        # Replicas do not stand where this process stands.
+        folder = model if "://" in model else str(Path(model).absolute())
+        return Found(folder.rstrip("/").rsplit("/", 1)[-1], None, folder)
+    try:
+        client = connect(tracking_uri)
+        name, version = _exact(client, model or _only_champion(client, tracking_uri))
+    except MlflowException as error:
+        raise ModelError(
+            f"the registry {tracking_uri} does not give {model or 'its champion'}: {error}"
+        ) from error
+    # Where nothing has that name, `resolve` raises and says what there is.
+    checkpoint = resolve(f"{name}/{version}" if version else str(model), tracking_uri)
+    return Found(name, version, checkpoint)
+
+
+def _only_champion(client: MlflowClient, tracking_uri: str) -> str:
+    models = client.search_registered_models()
+    champions = [model.name for model in models if CHAMPION in model.aliases]
+    if len(champions) == 1:
+        return f"{champions[0]}@{CHAMPION}"
+    if champions:
+        raise ModelError(f"several models have a champion, name one: {', '.join(champions)}")
+    raise ModelError(f"no model has a champion in {tracking_uri}: run jobs/sweep.py first")
+
+
+def _exact(client: MlflowClient, model: str) -> tuple[str, str | None]:
+    """Pin an alias to the version it has now, so that all replicas serve the same one."""
+    name, _, version = model.partition("/")
+    if version:
+        return name, version
+    name, _, alias = model.partition("@")
+    try:
+        return name, str(client.get_model_version_by_alias(name, alias or CHAMPION).version)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return name, None
+        raise

@@ -1,0 +1,113 @@
+"""Start the service on a Ray cluster, wait until it answers, and take it down again."""
+
+import json
+import logging
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+from ray import serve
+
+from poise.runtime.cluster import connect
+from poise.serving.app import ServiceArgs, build
+from poise.serving.errors import ServiceError
+
+logger = logging.getLogger(__name__)
+
+APPLICATION = "poise"
+#: A request that takes longer is given up by Serve with a 408.
+REQUEST_TIMEOUT_S = 300.0
+START_TIMEOUT_S = 120.0
+QUIET = {"enable_access_log": False, "log_level": "WARNING"}
+
+
+@contextmanager
+def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000) -> Iterator[str]:
+    """Serve a model inside the block; everything started here is stopped at its end.
+
+    Args:
+        args: what to serve.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+
+    Yields:
+        The service's URL, once it answers.
+
+    Raises:
+        ServiceError: the port is taken, Serve already runs with other options, or the
+            application does not come up.
+        PoiseError: the model cannot be found or loaded.
+    """
+    port = _free(host, port)
+    with connect():
+        application = build(args)
+        if _serve_runs():
+            raise ServiceError(
+                "Ray Serve already runs in this cluster: add Poise to it with "
+                "`serve deploy deploy/serve.yaml`, or stop it with `serve shutdown`"
+            )
+        url = f"http://{_reachable(host)}:{port}"
+        try:
+            serve.start(
+                proxy_location="HeadOnly",
+                http_options={
+                    "host": host,
+                    "port": port,
+                    "request_timeout_s": REQUEST_TIMEOUT_S,
+                },
+                logging_config=QUIET,
+            )
+            _deploy(application)
+            _await(url)
+            yield url
+        finally:
+            if ray.is_initialized():
+                serve.shutdown()
+
+
+def _deploy(application: serve.Application) -> None:
+    try:
+        serve.run(application, name=APPLICATION, route_prefix="/", logging_config=QUIET)
+    except RuntimeError as error:
+        status = serve.status().applications.get(APPLICATION)
+        reasons = [d.message for d in status.deployments.values()] if status else []
+        detail = "\n".join(reason for reason in reasons if reason)
+        raise ServiceError(f"the service did not come up: {detail or error}") from error
+
+
+def _await(url: str) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while True:
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=10) as response:  # noqa: S310
+                logger.info("Serving %s at %s", json.load(response)["model"], url)
+                return
+        except (urllib.error.URLError, OSError) as error:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{url}/healthz does not answer: {error}") from error
+            time.sleep(0.2)
+
+
+def _free(host: str, port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ServiceError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another port"
+            ) from error
+        chosen: int = probe.getsockname()[1]
+        return chosen
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
+
+
+def _serve_runs() -> bool:
+    return bool(serve.status().proxies)

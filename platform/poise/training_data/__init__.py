@@ -1,0 +1,1 @@
+"""From the lake to tensors: windows to train on, sequences to score."""

@@ -1,0 +1,78 @@
+"""What a refiner is trained and scored on: the windows and sequences that it looks at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from poise.lake.tables import NEIGHBOURS
+from poise.pvd.pose_bank import PoseBank
+from poise.runtime.errors import LakeError
+from poise.training_data.multiview import MultiView
+from poise.training_data.split import TrackSplit, retrieves
+from poise.training_data.streaming import StreamedSplit
+from poise_models.base.refiner import Clip, Refiner, WindowRefiner
+from poise_models.base.training import WindowSource
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences to score a refiner on; views of a take follow one another."""
+
+    names: Sequence[str]
+    clips: Sequence[Clip]
+    truths: Sequence[Tensor]
+
+
+def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
+    """All sequences of a split, with as many neighbours and views as the refiner looks at.
+
+    Raises:
+        LakeError: the split lacks the neighbours, the views, or ground truth.
+    """
+    if not isinstance(refiner, WindowRefiner):
+        return Examples(split.names, split.clips(None), split.truths())
+    if refiner.views == 1:
+        clips = split.clips(_used(bank, refiner), refiner.neighbours)
+        return Examples(split.names, clips, split.truths())
+    views = _views(refiner, split)
+    names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
+    return Examples(names, views.clips(), views.truths())
+
+
+def training_windows(
+    network: WindowRefiner, split: TrackSplit | StreamedSplit, bank: PoseBank | None, device: str
+) -> WindowSource:
+    """Windows of a split to train a network on, of as many views, with a neighbour if it reads any.
+
+    Raises:
+        LakeError: no sequence is long enough, or the split lacks what the network looks at.
+    """
+    if network.views == 1:
+        return split.windows(network.window, _used(bank, network), device)
+    if isinstance(split, StreamedSplit):
+        raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
+    return _views(network, split).windows(network.window, device)
+
+
+def _used(bank: PoseBank | None, network: WindowRefiner) -> PoseBank | None:
+    if bank is None or not retrieves(network):
+        return None
+    if network.neighbours > NEIGHBOURS:
+        raise LakeError(
+            f"{bank.track}: {network.name} reads {network.neighbours} neighbours of a window, and "
+            f"the lake has {NEIGHBOURS}"
+        )
+    return bank
+
+
+def _views(network: WindowRefiner, split: TrackSplit) -> MultiView:
+    found = MultiView.of(split)
+    if len(found.cameras) < network.views:
+        raise LakeError(
+            f"{split.track}: {network.name} wants {network.views} views of a take, and the track "
+            f"has {len(found.cameras)}: {', '.join(found.cameras)}"
+        )
+    if len(found.cameras) == network.views:
+        return found
+    return MultiView.of(split, found.cameras[: network.views])

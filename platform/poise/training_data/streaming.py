@@ -1,0 +1,231 @@
+"""Training windows of a track that does not fit: shuffled blocks of the lake, read while training.
+
+The row groups of the lake are dealt anew every epoch to pools of a third of the allowed memory,
+each with its share of all parts of the lake. The windows of a pool are shuffled together, so a
+batch is drawn across all row groups of its pool, and every window comes once an epoch. While one
+pool is trained on, the next is read in the background.
+"""
+
+from collections.abc import Collection, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.lake.manifest import read_manifest
+from poise.lake.split_index import Group, Listing
+from poise.lake.tables import NEIGHBOURS
+from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, lake_windows
+from poise.runtime.errors import LakeError
+from poise.runtime.storage import Location
+from poise.training_data.split import detect, read_neighbours
+from poise_models.base.refiner import Batch
+
+#: Poses held at once where nobody says otherwise.
+MEMORY_BYTES = 2**30
+
+
+@dataclass(frozen=True)
+class StreamedSplit:
+    """The train split of a track, left in the lake.
+
+    Attributes:
+        subjects: whose sequences; all where None.
+        memory_bytes: how much of it may be in memory at once, neighbours and their poses included.
+    """
+
+    lake: Location
+    track: Track
+    subjects: Collection[str] | None = None
+    memory_bytes: int = MEMORY_BYTES
+
+    def listing(self) -> tuple[Listing, NDArray[np.bool_]]:
+        """List the sequences, and say which are meant; raise `LakeError` without ground truth."""
+        listing = Listing.read(self.lake, read_manifest(self.lake, self.track), "train")
+        if not listing.truth:
+            raise LakeError(f"{self.track}: this needs ground truth, and the split has none")
+        return listing, listing.of_subjects(self.subjects)
+
+    def bank(self) -> PoseBank | None:
+        """Read the poses behind the PVD; None where the track has no PVD.
+
+        Raises:
+            LakeError: together with the neighbours they take more than half of the allowed memory.
+        """
+        if read_manifest(self.lake, self.track).pvd is None:
+            return None
+        listing, _ = self.listing()
+        windows = int(lake_windows(torch.from_numpy(listing.frames_S)).sum())
+        self.check_neighbours_fit(
+            4 * listing.width * int(listing.frames_S.sum()) + 12 * NEIGHBOURS * windows
+        )
+        return PoseBank.read(self.track, listing)
+
+    def check_neighbours_fit(self, size: int) -> None:
+        """Raise `LakeError` where neighbours and their poses leave too little for the windows."""
+        if size > self.memory_bytes // 2:
+            raise LakeError(
+                f"{self.track}: neighbours and their poses take {size / 2**30:.2g} GiB, more than "
+                f"half of the {self.memory_bytes / 2**30:.2g} GiB allowed (stream_gb): allow at "
+                f"least {2 * size / 2**30:.2g} GiB, or train a refiner without neighbours"
+            )
+
+    def windows(self, length: int, bank: PoseBank | None, device: str) -> "StreamedWindows":
+        """Return its training windows."""
+        return StreamedWindows(self, length, bank, device)
+
+    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Read all frames once, detected and truth (F, C), a row group at a time."""
+        listing, wanted_S = self.listing()
+        for group in listing.groups:
+            if wanted_S[group.rows].any():
+                poses = listing.read_group(group, wanted_S)
+                yield torch.tensor(poses["detected"]), torch.tensor(poses["truth"])
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Row groups in memory: frames one after the other, and where each sequence begins."""
+
+    first_S: Tensor
+    detected_FC: Tensor
+    truth_FC: Tensor
+
+
+class StreamedWindows:
+    """Training windows of any length, read from the lake in the order of the epoch."""
+
+    def __init__(
+        self, split: StreamedSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+    ) -> None:
+        """List the windows; nothing is read before the first batch.
+
+        Raises:
+            LakeError: no training sequence is long enough; or ``bank`` is given, and poses and
+                neighbours together take more than half of the allowed memory.
+        """
+        self.track, self.device = split.track, device
+        self._listing, self._wanted_S = split.listing()
+        frames_S = torch.from_numpy(np.where(self._wanted_S, self._listing.frames_S, 0))
+        count_S = (frames_S - length + 1).clamp(min=0)
+        if int(count_S.sum()) == 0:
+            raise LakeError(f"{split.track}: no training sequence has {length} frames")
+        self._ends_S = count_S.cumsum(0)
+        self._counts_S = count_S
+        self._step_T = torch.arange(length, device=device)
+        budget = split.memory_bytes
+        self.bank, self._neighbours = None, None
+        if bank is not None and read_manifest(split.lake, split.track).pvd is not None:
+            self._neighbours = self._resident(split, bank, count_S)
+            self.bank = bank.to(device)
+            budget -= _size(bank, self._neighbours)
+        self._pool_bytes = budget // 3
+        self._groups = [group for group in self._listing.groups if self._windows_of(group)]
+        self._deal(torch.Generator().manual_seed(0))
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="lake")
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return int(self._ends_S[-1])
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Shuffle row groups, and the windows of each pool; return window numbers, (N,)."""
+        self._deal(generator)
+        parts = []
+        for pool in self._pools:
+            number_N = torch.cat([self._numbers(group) for group in pool])
+            turn_N = torch.randperm(len(number_N), generator=generator, device=generator.device)
+            parts.append(number_N[turn_N.cpu()])
+        return torch.cat(parts)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Gather windows by number; noise and neighbour are drawn anew every time."""
+        index_B = index_B.cpu()
+        row_B = torch.searchsorted(self._ends_S, index_B, right=True)
+        start_B = index_B - (self._ends_S - self._counts_S)[row_B]
+        pool_B = self._pool_S[row_B]
+        shape = (len(index_B), len(self._step_T), self._listing.width)
+        detected_BTC, truth_BTC = (torch.empty(shape, device=self.device) for _ in range(2))
+        for number in pool_B.unique().tolist():
+            pool = self._pool(number)
+            here_B = (pool_B == number).nonzero()[:, 0]
+            first_B = (pool.first_S[row_B[here_B]] + start_B[here_B]).to(self.device)
+            frame_BT = first_B[:, None] + self._step_T
+            here_B = here_B.to(self.device)
+            detected_BTC[here_B] = pool.detected_FC[frame_BT]
+            truth_BTC[here_B] = pool.truth_FC[frame_BT]
+        detected_BTC = detect(detected_BTC, truth_BTC, self.track, generator)
+        if self.bank is None or self._neighbours is None:
+            return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
+        here_B, near = index_B.to(self.device), self._neighbours
+        return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator)
+
+    def _resident(self, split: StreamedSplit, bank: PoseBank, count_S: Tensor) -> Neighbours:
+        manifest = read_manifest(split.lake, split.track)
+        found = read_neighbours(split.lake, manifest, "train", self._listing, self._wanted_S)
+        frames_S = torch.from_numpy(self._listing.frames_S[self._wanted_S])
+        neighbours = found.of_windows(frames_S, count_S[torch.from_numpy(self._wanted_S)])
+        split.check_neighbours_fit(_size(bank, neighbours))
+        return neighbours.to(self.device)
+
+    def _deal(self, generator: torch.Generator) -> None:
+        """Deal the groups to pools: of as many neighbours in the lake as there are pools, one each.
+
+        The lake is in name order, so every pool gets its share of every subject.
+        """
+        most = max(int(self._frames_S(group).sum()) for group in self._groups)
+        each = max(self._pool_bytes // (8 * self._listing.width * most), 1)
+        count = -(-len(self._groups) // each)
+        self._pools: list[list[Group]] = [[] for _ in range(count)]
+        self._pool_S = torch.full((len(self._listing.frames_S),), -1)
+        self._ready: dict[int, Future[_Pool]] = {}
+        for at in range(0, len(self._groups), count):
+            turn = torch.randperm(count, generator=generator, device=generator.device).tolist()
+            for number, group in zip(turn, self._groups[at : at + count], strict=False):
+                self._pools[number].append(group)
+                self._pool_S[group.rows] = number
+
+    def _pool(self, number: int) -> _Pool:
+        """Wait for a pool, let the ones before it go, and have the next one read."""
+        for ahead in range(number, min(number + 2, len(self._pools))):
+            if ahead not in self._ready:
+                groups = self._pools[ahead]
+                self._ready[ahead] = self._reader.submit(self._read, groups)
+        for old in [
+            known for known in self._ready if known not in (number - 1, number, number + 1)
+        ]:
+            self._ready.pop(old).cancel()
+        return self._ready[number].result()
+
+    def _read(self, groups: list[Group]) -> _Pool:
+        first_S = torch.full((len(self._listing.frames_S),), -1)
+        total = sum(int(self._frames_S(group).sum()) for group in groups)
+        detected_FC, truth_FC = (torch.empty((total, self._listing.width)) for _ in range(2))
+        at = 0
+        for group in groups:
+            frames_S = self._frames_S(group)
+            first_S[group.rows] = torch.from_numpy(at + np.cumsum(frames_S) - frames_S)
+            poses = self._listing.read_group(group, self._wanted_S)
+            end = at + int(frames_S.sum())
+            detected_FC.numpy()[at:end] = poses["detected"]
+            truth_FC.numpy()[at:end] = poses["truth"]
+            at = end
+        return _Pool(first_S, detected_FC.to(self.device), truth_FC.to(self.device))
+
+    def _frames_S(self, group: Group) -> NDArray[np.int64]:
+        return np.where(self._wanted_S[group.rows], self._listing.frames_S[group.rows], 0)
+
+    def _windows_of(self, group: Group) -> int:
+        return int(self._counts_S[group.rows].sum())
+
+    def _numbers(self, group: Group) -> Tensor:
+        end = int(self._ends_S[group.rows.stop - 1])
+        return torch.arange(end - self._windows_of(group), end)
+
+
+def _size(bank: PoseBank, neighbours: Neighbours) -> int:
+    return bank.truth_FC.nbytes + neighbours.ids_NK.nbytes + neighbours.distances_NK.nbytes

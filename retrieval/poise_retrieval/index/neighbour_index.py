@@ -1,0 +1,297 @@
+"""An in-process index over the rows of one collection, for queries by the million.
+
+Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
+"""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, Self
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from poise_retrieval.errors import SubjectRuleError, VectorError
+from poise_retrieval.index.cells import COMPONENT_BYTES, Cells, Floats, Places, Range
+from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
+
+_log = logging.getLogger(__name__)
+
+#: Up to so many rows the index searches exactly: 1416 queries then take a quarter of a second.
+EXACT_ROWS: Final = 100_000
+#: Above, it looks at as many cells as this share of the exact neighbours takes.
+RECALL: Final = 0.99
+#: Asked for on the sample at build, so that chance does not leave less in earnest.
+_AIM: Final = 0.993
+_SAMPLE: Final = 512
+#: Cells to look into, tried one after the other; then all of them.
+_PROBES: Final = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
+#: Candidates measured again on the whole vector, few first.
+_CANDIDATES: Final = (16, 32, 64)
+#: Matrix products rank near ties by chance; so many runners-up are measured again.
+_SPARE: Final = 8
+_STEP: Final = 8192
+#: From so many numbers in the queries on, faiss compares by matrix products. Its own 128,000 (1,523
+#: queries) make a batch of 1416 five times as slow.
+_PRODUCTS_FROM: Final = 1344
+#: From so many queries on it pays to search with several threads.
+_SPLIT: Final = 64
+_BLOCK: Final = 262_144
+
+_Question = tuple[Floats, Range]
+
+
+class NeighbourIndex:
+    """Nearest rows by squared L2, with one subject left out per query.
+
+    Exact up to `EXACT_ROWS` rows, and then the same whatever else is in the batch, ties apart.
+    Above, cells over principal components propose rows (see `Cells`) and whole vectors rank them.
+    Not a graph: leaving out a query's own subject leaves out the whole neighbourhood that a graph
+    search walks through, and on real motion HNSW then finds half of the true neighbours.
+
+    In order of subject, a subject is one range of places. Rows of an index that is not exact stay
+    where the caller has them, and must not change.
+    """
+
+    def __init__(
+        self, ids_N: Places, vectors_NE: Floats, order_N: Places | None, ranges: dict[str, Range]
+    ) -> None:
+        self._ids_N = ids_N
+        self._vectors_NE = vectors_NE
+        self._order_N = order_N
+        self._ranges = ranges
+        self._cells: Cells | None = None
+        self._probes, self._candidates = _PROBES[0], _CANDIDATES[0]
+        self._built_recall = 1.0
+
+    @classmethod
+    def build(
+        cls,
+        ids: NDArray[np.int64],
+        vectors: NDArray[np.float32],
+        subjects: Sequence[str] | NDArray[Any],
+        exact_rows: int = EXACT_ROWS,
+    ) -> Self:
+        """Index rows; log the measured recall where the index is not exact.
+
+        Args:
+            ids: (N,) window ids.
+            vectors: (N, E) float32.
+            subjects: (N,) subject of each row.
+            exact_rows: largest N that is searched exactly.
+
+        Raises:
+            VectorError: lengths differ, or a vector is not finite.
+        """
+        vectors_NE = checked_vectors(vectors, np.shape(vectors)[-1], "rows of the index")
+        if not len(ids) == len(subjects) == len(vectors_NE):
+            raise VectorError(
+                f"{len(ids)} ids, {len(vectors_NE)} vectors, {len(subjects)} subjects"
+            )
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM
+        order_N, ranges = _by_name(subjects)
+        ids_N = np.asarray(ids, np.int64)[order_N]
+        if len(ids_N) <= exact_rows:
+            return cls(ids_N, vectors_NE[order_N], None, ranges)
+        index = cls(ids_N, vectors_NE, order_N, ranges)
+        index._cluster()
+        return index
+
+    def __len__(self) -> int:
+        return len(self._ids_N)
+
+    @property
+    def exact(self) -> bool:
+        """Whether every search is exact."""
+        return self._cells is None
+
+    @property
+    def width(self) -> int:
+        """E, numbers of a vector."""
+        return int(self._vectors_NE.shape[1])
+
+    @property
+    def recall(self) -> float:
+        """Share of the 3 nearest found at build on a sample, own subject left out; 1 if exact."""
+        return self._built_recall
+
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        exclude_subjects: Sequence[str | None] | None = None,
+    ) -> Neighbours:
+        """Find each query's k nearest rows that are not its excluded subject's.
+
+        Args:
+            queries: (B, E) float32.
+            k: neighbours wanted.
+            exclude_subjects: (B,) subject to leave out of each query's answer, or None.
+
+        Raises:
+            VectorError: wrong width, NaN, or not one subject for each query.
+            SubjectRuleError: the index found a row it had to leave out.
+        """
+        queries_BE = checked_vectors(queries, self.width, "queries")
+        result = Neighbours.none_found(len(queries_BE), k)
+        for subject, rows in by_subject(exclude_subjects, len(queries_BE)):
+            left_out = self._ranges.get(subject, (0, 0)) if subject is not None else (0, 0)
+            for start in range(0, len(rows), _STEP):
+                part = rows[start : start + _STEP]
+                distances_BK, places_BK = self._side_by_side(queries_BE[part], k, left_out)
+                _check_rule(places_BK, left_out, subject)
+                kept = places_BK.shape[1]
+                found_BK = places_BK >= 0
+                ids_BK = np.where(found_BK, self._ids_N[places_BK], -1) if len(self) else places_BK
+                result.ids_BK[part, :kept] = ids_BK
+                result.distances_BK[part, :kept] = distances_BK
+        return result
+
+    def measure_recall(self, k: int = 3, sample: int = _SAMPLE, seed: int = 0) -> float:
+        """Measure the share of the exact k nearest neighbours that `search` finds.
+
+        The sampled rows ask for neighbours of other subjects, the question of training.
+        """
+        if self._cells is None:
+            return 1.0
+        questions = self._questions(sample, seed)
+        return self._recall(questions, self._exact(questions, k))
+
+    def _cluster(self) -> None:
+        self._cells = Cells.build(self._rows, len(self), self.width)
+        questions = self._questions(_SAMPLE, 0)
+        truth = self._exact(questions, 3)
+        cells = len(self._cells)
+        for self._candidates in _CANDIDATES:
+            for self._probes in (*(probes for probes in _PROBES if probes < cells), cells):
+                self._built_recall = self._recall(questions, truth)
+                if self._built_recall >= _AIM:
+                    break
+            if self._built_recall >= _AIM:
+                break
+        _log.log(
+            logging.INFO if self._built_recall >= RECALL else logging.WARNING,
+            "clustered %d rows into %d cells; looking into %d finds %.4f of the 3 nearest",
+            *(len(self), cells, self._probes, self._built_recall),
+        )
+
+    def _questions(self, sample: int, seed: int) -> list[_Question]:
+        rng = np.random.default_rng(seed)
+        places = rng.choice(len(self), min(sample, len(self)), replace=False)
+        questions = []
+        for own in self._ranges.values():
+            mine = places[(places >= own[0]) & (places < own[1])]
+            if len(mine):
+                questions.append((self._rows(mine), own))
+        return questions
+
+    def _recall(self, questions: list[_Question], truth: list[Places]) -> float:
+        hits = wanted = 0
+        for (queries_BE, own), truth_BK in zip(questions, truth, strict=True):
+            _, found_BK = self._search_group(queries_BE, truth_BK.shape[1], own)
+            hits += int((truth_BK[:, :, None] == found_BK[:, None]).sum())
+            wanted += truth_BK.size
+        return hits / wanted if wanted else 1.0
+
+    def _side_by_side(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
+        """Search with as many threads as there are, each with queries of its own.
+
+        faiss would let all of them share each product. Then they wait for one another after every
+        one, and beside other work, which has one of the cores, that takes fifty times as long.
+        Cells it would search with one thread only.
+        """
+        untyped: Any = faiss
+        workers = untyped.omp_get_max_threads()
+        if workers > 1 and len(queries_BE) >= _SPLIT:
+            pieces = np.array_split(queries_BE, min(2 * workers, 2 * len(queries_BE) // _SPLIT))
+            with ThreadPoolExecutor(
+                workers, initializer=untyped.omp_set_num_threads, initargs=(1,)
+            ) as pool:
+                found = list(pool.map(lambda piece: self._search_group(piece, k, left_out), pieces))
+            distances, places = zip(*found, strict=True)
+            return np.concatenate(distances), np.concatenate(places)
+        untyped.omp_set_num_threads(1)
+        try:
+            return self._search_group(queries_BE, k, left_out)
+        finally:
+            untyped.omp_set_num_threads(workers)
+
+    def _search_group(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
+        if self._cells is None or k == 0:
+            return self._rank(queries_BE, self._near([(queries_BE, left_out)], k)[0], k)
+        wanted = max(self._candidates, k + _SPARE)
+        places_BK = self._cells.candidates(queries_BE, wanted, self._probes, left_out)
+        return self._rank(queries_BE, places_BK, k)
+
+    def _exact(self, questions: list[_Question], k: int) -> list[Places]:
+        near = self._near(questions, k)
+        return [
+            self._rank(queries_BE, places_BK, k)[1]
+            for (queries_BE, _), places_BK in zip(questions, near, strict=True)
+        ]
+
+    def _near(self, questions: list[_Question], k: int) -> list[Places]:
+        """Propose places that hold the k nearest for certain, in one pass over the rows."""
+        near: list[list[Places]] = [
+            [np.empty((len(queries_BE), 0), np.int64)] for queries_BE, _ in questions
+        ]
+        for begin in range(0, len(self), _BLOCK):
+            end = min(begin + _BLOCK, len(self))
+            rows_BE = self._rows(slice(begin, end))
+            for (queries_BE, left_out), found in zip(questions, near, strict=True):
+                for start, stop in ((begin, min(left_out[0], end)), (max(left_out[1], begin), end)):
+                    wanted = min(k + _SPARE, stop - start)
+                    if wanted > 0:
+                        part_BE = rows_BE[start - begin : stop - begin]
+                        found.append(faiss.knn(queries_BE, part_BE, wanted)[1] + start)
+        return [np.concatenate(found, axis=1) for found in near]
+
+    def _rank(self, queries_BE: Floats, places_BK: Places, k: int) -> tuple[Floats, Places]:
+        """Measure candidates on the whole vector; of equal distances the lower id is first."""
+        if not len(self):
+            return np.empty(places_BK.shape, np.float32), places_BK
+        gaps_BKE = self._rows(places_BK) - queries_BE[:, None]
+        exact_BK = np.square(gaps_BKE, out=gaps_BKE).sum(-1, dtype=np.float32)
+        exact_BK[places_BK < 0] = np.inf
+        best_BK = np.lexsort((self._ids_N[places_BK], exact_BK), axis=1)[:, :k]
+        return (
+            np.take_along_axis(exact_BK, best_BK, 1),
+            np.take_along_axis(places_BK, best_BK, 1),
+        )
+
+    def _rows(self, places: Places | slice) -> Floats:
+        where = places if self._order_N is None else self._order_N[places]
+        rows: Floats = self._vectors_NE[where]
+        return rows
+
+
+def index_bytes(rows: int, width: int) -> int:
+    """Estimate the memory of an index: vectors, half of their components, and three ids a row."""
+    components = 0 if rows <= EXACT_ROWS else width // 2
+    return rows * (4 * width + COMPONENT_BYTES * components + 24)
+
+
+def _by_name(subjects: Sequence[str] | NDArray[Any]) -> tuple[Places, dict[str, Range]]:
+    """Order rows by subject; an array of names would take as much memory as their vectors."""
+    known: dict[str, int] = {}
+    code_N = np.fromiter(
+        (known.setdefault(str(name), len(known)) for name in subjects), np.int32, len(subjects)
+    )
+    names = sorted(known)
+    rank_S = np.empty(len(names), np.int32)
+    rank_S[[known[name] for name in names]] = np.arange(len(names))
+    rank_N = rank_S[code_N]
+    ends_S = np.cumsum(np.bincount(rank_N, minlength=len(names)))
+    starts_S = np.concatenate([np.zeros(1, np.int64), ends_S[:-1]]) if names else ends_S
+    ranges = {
+        name: (int(start), int(end))
+        for name, start, end in zip(names, starts_S, ends_S, strict=True)
+    }
+    return np.argsort(rank_N, kind="stable"), ranges
+
+
+def _check_rule(places_BK: Places, left_out: Range, subject: str | None) -> None:
+    broken = (places_BK >= left_out[0]) & (places_BK < left_out[1])
+    if broken.any():
+        raise SubjectRuleError(f"the index found rows of subject {subject!r}, which was excluded")

@@ -1,0 +1,1 @@
+"""The collection in Milvus, and servers for it."""

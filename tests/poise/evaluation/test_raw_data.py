@@ -1,0 +1,160 @@
+"""Evaluation of raw data: the front door of `jobs/evaluate.py`, on small data it can judge."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support.serving import publish, save_untrained
+from tests.support.tiny_lake import TRACK, write_tiny_lake
+
+from poise.catalog.tracks import Track
+from poise.evaluation.raw_data import evaluate_raw
+from poise.pvd.build import pvd_store
+from poise.readers.layout import write_smoothnet
+from poise.readers.raw_track import open_split
+from poise.readers.sequence import PoseSequence
+from poise.readers.synthetic import sequences as synthetic
+from poise.runtime.errors import CheckpointError, DataError
+from poise.runtime.workspace import Workspace
+
+CMU = Track.parse("cmu/gaussian-10/3D")
+#: Tables IV's noisy input: MPJPE and Accel per estimator of the track.
+PUBLISHED = {
+    "gaussian-10": (61.2, 143.8),
+    "gaussian-20": (122.5, 287.6),
+    "uniform-50": (88.7, 207.9),
+    "uniform-100": (177.4, 415.8),
+}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 clips of 300 frames in the SmoothNet layout; truth only."""
+    data = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    made = []
+    for number in range(80):
+        truth = random.normal(size=(300, 51)).astype(np.float32).cumsum(0) * np.float32(0.01)
+        name = f"S{number % 4}/take{number}"
+        made.append(PoseSequence(name, f"S{number % 4}", None, None, 60.0, truth, truth))
+    folder = data / "poses" / "cmu_noise_3D" / "groundtruth"
+    folder.mkdir(parents=True)
+    names = np.empty(len(made), object)
+    poses = np.empty(len(made), object)
+    for row, sequence in enumerate(made):
+        names[row] = [f"{sequence.name}/{frame:06d}" for frame in range(300)]
+        poses[row] = sequence.truth_FC
+    np.savez(folder / "cmu_gt_3D_test.npz", imgname=names, joints_3d=poses)
+    return data
+
+
+@pytest.fixture(scope="module")
+def detected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few sequences of the tiny lake's track with train and test split."""
+    data = tmp_path_factory.mktemp("data")
+    for split in ("train", "test"):
+        made = list(synthetic.sequences(split, synthetic.Size(2, 2, 60), "simulated"))
+        write_smoothnet(data, TRACK, split, made)
+    return data
+
+
+@pytest.mark.parametrize("estimator", PUBLISHED)
+def test_published_noise_gives_the_published_input_row(
+    estimator: str, clips: Path, workspace: Workspace
+) -> None:
+    track = Track("cmu", estimator, "3D")
+    row = evaluate_raw(
+        track, workspace, clips, refiner="input", protocol="per_window", clip=120
+    ).row
+    mpjpe, accel = PUBLISHED[estimator]
+    assert row.frames == 80 * 240
+    assert row.mpjpe == pytest.approx(mpjpe, rel=5e-3)
+    assert row.accel == pytest.approx(accel, rel=5e-3)
+
+
+def test_honest_noise_is_larger_by_the_root_of_the_window(
+    clips: Path, workspace: Workspace
+) -> None:
+    rows = [
+        evaluate_raw(CMU, workspace, clips, refiner="input", protocol=protocol, clip=120).row
+        for protocol in ("per_frame", "per_window")
+    ]
+    # The ends of a clip are averaged over fewer windows, so the ratio stays below sqrt(8).
+    assert 0.9 * 8**0.5 < rows[0].mpjpe / rows[1].mpjpe < 8**0.5
+
+
+def test_groups_of_actions_are_scored_apart(detected: Path, workspace: Workspace) -> None:
+    """Two groups that share out all sequences have the whole's error as their mean."""
+    whole = evaluate_raw(TRACK, workspace, detected, refiner="input")
+    read = open_split(detected, TRACK, "test")
+    actions = sorted({s.action or "" for s in read if isinstance(s, PoseSequence)})
+    assert len(actions) > 1
+    found = evaluate_raw(TRACK, workspace, detected, refiner="input", apart=actions)
+    rows = found.groups.values()
+    assert found.row.mpjpe == whole.row.mpjpe
+    assert not whole.groups
+    assert sum(row.frames for row in rows) == whole.row.frames
+    mean = sum(row.mpjpe * row.frames for row in rows) / whole.row.frames
+    assert mean == pytest.approx(whole.row.mpjpe)
+    assert len({row.mpjpe for row in rows}) == len(actions)
+    with pytest.raises(DataError, match="'nothing'"):
+        evaluate_raw(TRACK, workspace, detected, refiner="input", apart=["nothing"])
+
+
+def test_a_checkpoint_scores_without_a_lake_and_says_so(
+    tmp_path: Path, workspace: Workspace, detected: Path
+) -> None:
+    model = save_untrained(tmp_path / "model")
+    found = evaluate_raw(TRACK, workspace, detected, model=model)
+    assert found.retrieval == "unavailable"
+    assert found.row.params > 0
+    assert found.row.frames == 2 * 2 * 60
+
+
+def test_the_offset_is_fitted_on_the_train_split(workspace: Workspace, detected: Path) -> None:
+    raw = evaluate_raw(TRACK, workspace, detected, refiner="input").row
+    offset = evaluate_raw(TRACK, workspace, detected, refiner="offset").row
+    assert offset.mpjpe < raw.mpjpe
+    assert offset.accel == pytest.approx(raw.accel, rel=1e-4)
+
+
+def test_without_a_train_split_the_offset_comes_from_the_lake(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
+    write_smoothnet(tmp_path, TRACK, "test", made)
+    with pytest.raises(DataError, match="train split"):
+        evaluate_raw(TRACK, workspace, tmp_path, refiner="offset")
+    write_tiny_lake(workspace.lake)
+    assert evaluate_raw(TRACK, workspace, tmp_path, refiner="offset").row.mpjpe > 0
+
+
+def test_questions_without_an_answer_are_refused(
+    tmp_path: Path, workspace: Workspace, clips: Path, detected: Path
+) -> None:
+    with pytest.raises(CheckpointError, match="trained first"):
+        evaluate_raw(TRACK, workspace, detected, refiner="synspp")
+    with pytest.raises(DataError, match="not a denoise track"):
+        evaluate_raw(TRACK, workspace, detected, refiner="input", protocol="per_window")
+    with pytest.raises(CheckpointError, match="trained on"):
+        evaluate_raw(CMU, workspace, clips, model=save_untrained(tmp_path / "model"))
+    with pytest.raises(DataError, match="POISE_DATA"):
+        evaluate_raw(CMU, workspace, None, refiner="input")
+
+
+@pytest.mark.slow
+def test_retrieval_takes_part_where_lake_and_milvus_are(tmp_path: Path, detected: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write_tiny_lake(workspace.lake)
+    model = save_untrained(tmp_path / "model")
+    with pvd_store(None, workspace) as uri:
+        publish(workspace.lake, uri)
+        found = evaluate_raw(TRACK, workspace, detected, model=model, milvus_uri=uri)
+    without = evaluate_raw(TRACK, Workspace(tmp_path / "empty"), detected, model=model)
+    assert (found.retrieval, without.retrieval) == ("used", "unavailable")
+    assert found.row.mpjpe != without.row.mpjpe

@@ -1,0 +1,375 @@
+"""SMPL metrics: joints through a body model, rotations without one, and files that run nothing."""
+
+import logging
+import os
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from scipy.spatial.transform import Rotation
+from tests.support.body_model import body_arrays, head_rows, write_body
+from tests.support.hand_lake import write_lake
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import pose_spec
+from poise.evaluation import smpl
+from poise.evaluation.evaluate import Row
+from poise.evaluation.metrics import DEGREES, score
+from poise.evaluation.raw_data import evaluate_raw
+from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
+from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
+from poise.evaluation.tables import Entry, markdown, terminal
+from poise.experiments.fit import EpochReport, fit
+from poise.readers.body_file import read_body_file
+from poise.readers.sequence import PoseSequence
+from poise.runtime.errors import DataError
+from poise.runtime.workspace import Workspace
+from poise.training_data.split import load_split
+from poise_models import catalogue
+from poise_models.base.budget import Budget
+
+AIST = Track.parse("aist/spin/smpl")
+KEYS = ("v_template", "posedirs", "J_regressor", "kintree_table", "weights")
+
+
+@pytest.fixture(autouse=True)
+def _no_body_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(smpl.FOLDER_VARIABLE, raising=False)
+
+
+@pytest.fixture(scope="module")
+def body(tmp_path_factory: pytest.TempPathFactory) -> BodyModel:
+    return load_body_model(write_body(tmp_path_factory.mktemp("smpl")).parent)
+
+
+def vectors(frames: int, seed: int = 0, scale: float = 0.4) -> Any:
+    """Axis-angles (F, 24, 3) that wander slowly."""
+    random = np.random.default_rng(seed)
+    return random.normal(scale=scale, size=(1, 24, 3)) + random.normal(
+        scale=0.02, size=(frames, 24, 3)
+    ).cumsum(axis=0)
+
+
+def six(vectors_FJ3: Any) -> torch.Tensor:
+    """6D rotations of axis-angles, row by row."""
+    turned = Rotation.from_rotvec(vectors_FJ3.reshape(-1, 3)).as_matrix()
+    return torch.from_numpy(turned[:, :, :2].reshape(len(vectors_FJ3), -1).astype(np.float32))
+
+
+# Rotations
+
+
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-9, 1e-4, 0.1, 1.0, 3.0]))
+def test_angles_are_those_of_scipy(seed: int, scale: float) -> None:
+    random = np.random.default_rng(seed)
+    a, b = (Rotation.from_rotvec(random.normal(scale=scale, size=(20, 3))) for _ in range(2))
+    mine = angle_errors(*(torch.from_numpy(r.as_matrix())[:, None] for r in (a, b)))
+    wanted = np.degrees((b.inv() * a).magnitude())
+    np.testing.assert_allclose(mine[:, 0], wanted, atol=1e-6)
+
+
+def test_accelerations_are_those_of_scipy() -> None:
+    a, b = (Rotation.from_rotvec(vectors(30, seed)[:, 4]) for seed in (1, 2))
+
+    def acceleration(r: Rotation) -> Any:
+        return np.diff(np.degrees((r[:-1].inv() * r[1:]).as_rotvec()), axis=0)
+
+    mine = acceleration_errors(*(torch.from_numpy(r.as_matrix())[:, None] for r in (a, b)))
+    wanted = np.linalg.norm(acceleration(a) - acceleration(b), axis=-1)
+    np.testing.assert_allclose(mine[:, 0], wanted, atol=1e-9)
+
+
+def test_six_numbers_become_the_rotation_they_came_from() -> None:
+    vectors_FJ3 = vectors(5)
+    found = matrices(six(vectors_FJ3).double())
+    wanted = Rotation.from_rotvec(vectors_FJ3.reshape(-1, 3)).as_matrix()
+    np.testing.assert_allclose(found.reshape(-1, 3, 3), wanted, atol=1e-6)
+
+
+def test_without_a_body_errors_are_angles() -> None:
+    truth = vectors(10)
+    turned = truth.copy()
+    twist = Rotation.from_rotvec(turned[:, 7]) * Rotation.from_rotvec([0, np.radians(24), 0])
+    turned[:, 7] = twist.as_rotvec()
+    found = score(six(turned), six(truth), AIST.info)
+    assert found.mpjpe == pytest.approx(1.0, abs=1e-4)
+    assert found.pa_mpjpe == pytest.approx(1.0, abs=1e-4)
+    assert found.accel > 0
+    assert found.frames == 10
+
+
+def test_the_turn_of_the_whole_body_is_forgiven() -> None:
+    truth = vectors(10)
+    turned = truth.copy()
+    turned[:, 0] = (
+        Rotation.from_rotvec([0, 0.5, 0]) * Rotation.from_rotvec(truth[:, 0])
+    ).as_rotvec()
+    found = score(six(turned), six(truth), AIST.info)
+    assert found.mpjpe == pytest.approx(np.degrees(0.5) / 24, abs=1e-4)
+    assert found.pa_mpjpe == pytest.approx(0, abs=1e-4)
+    assert found.accel == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_short_sequences_have_no_acceleration(frames: int) -> None:
+    found = score(six(vectors(frames)), six(vectors(frames, 1)), AIST.info)
+    assert found.accel == found.accel_interior == 0
+    assert found.mpjpe > 0
+
+
+# The body model
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+def test_the_pickle_gives_the_arrays_of_the_npz(tmp_path: Path, protocol: int) -> None:
+    pickled = read_body_file(write_body(tmp_path, ".pkl", protocol), KEYS)
+    plain = read_body_file(write_body(tmp_path, ".npz"), KEYS)
+    for key in KEYS:
+        np.testing.assert_array_equal(pickled[key], plain[key], err_msg=key)
+        np.testing.assert_array_equal(plain[key], body_arrays()[key], err_msg=key)
+
+
+def test_joints_are_those_of_smplx(body: BodyModel) -> None:
+    from smplx import SMPL
+    from smplx.utils import Struct
+    from smplx.vertex_ids import vertex_ids
+
+    poses = torch.from_numpy(vectors(7, scale=0.3).astype(np.float32))
+    # The class looks up noses and toes by numbers of SMPL's own vertices; any will do here.
+    model = SMPL(
+        "", data_struct=Struct(**body_arrays()), vertex_ids=dict.fromkeys(vertex_ids["smplh"], 0)
+    )
+    with torch.no_grad():
+        wanted = model(body_pose=poses[:, 1:].reshape(7, -1), global_orient=poses[:, 0])
+    head = torch.from_numpy(head_rows()[3].astype(np.float32)) @ wanted.vertices
+    found = body.joints(six(poses.numpy()))
+    assert found.shape == (7, 14, 3)
+    torch.testing.assert_close(found[:, :13], wanted.joints[:, list(smpl.J14)], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[:, 13], head, atol=1e-5, rtol=0)
+    assert len(body.template_V3) < len(body_arrays()["v_template"])
+
+
+def test_with_a_body_errors_are_millimetres(body: BodyModel) -> None:
+    truth = six(vectors(10))
+    assert score(truth, truth, AIST.info, body).mpjpe == 0
+    turned = vectors(10)
+    turned[:, 0] = (
+        Rotation.from_rotvec([0, 0.5, 0]) * Rotation.from_rotvec(turned[:, 0])
+    ).as_rotvec()
+    found = score(six(turned), truth, AIST.info, body)
+    assert 50 < found.mpjpe < 500
+    assert found.pa_mpjpe == pytest.approx(0, abs=0.05)
+
+
+def test_a_bent_elbow_moves_the_wrist_alone(body: BodyModel) -> None:
+    straight, bent = np.zeros((4, 24, 3)), np.zeros((4, 24, 3))
+    bent[:, 19, 2] = np.pi / 2
+    flat = [body.joints(six(poses)) for poses in (straight, bent)]
+    moved = (flat[0] - flat[1]).norm(dim=-1)[0]
+    # 7: right elbow, 6: right wrist, 0.25 m apart at rest.
+    assert moved[6] == pytest.approx(0.25 * 2**0.5, abs=0.02)
+    assert float(moved[[0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]].max()) < 1e-6
+
+
+def test_without_the_head_there_are_13_joints_and_a_note(tmp_path: Path) -> None:
+    body = load_body_model(write_body(tmp_path, head=False))
+    assert body.joints(six(vectors(3))).shape == (3, 13, 3)
+    assert "J_regressor_extra.npy" in body.note
+    assert "mean body shape" in body.note
+
+
+def test_where_the_body_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_body_model() is None
+    assert smpl.worker_env() == {}
+    with pytest.raises(DataError, match=r"SMPL_NEUTRAL\.pkl.*smpl\.is\.tue\.mpg\.de"):
+        find_body_model(tmp_path)
+    write_body(tmp_path, ".pkl")
+    monkeypatch.setenv(smpl.FOLDER_VARIABLE, str(tmp_path))
+    found = find_body_model()
+    assert found is not None
+    assert found.path == tmp_path / "SMPL_NEUTRAL.pkl"
+    assert smpl.worker_env() == {smpl.FOLDER_VARIABLE: str(tmp_path)}
+
+
+def test_without_smplx_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(DataError, match=r"pip install 'poise\[smpl\]'"):
+        load_body_model(write_body(tmp_path).parent)
+
+
+# Files that are something else
+
+
+class Bomb:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.target}",)
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_pickle_that_would_run_code_runs_none(
+    tmp_path: Path, protocol: int, inside: bool
+) -> None:
+    trace, path = tmp_path / "ran", tmp_path / "SMPL_NEUTRAL.pkl"
+    bomb = Bomb(trace)
+    content = {**body_arrays(), "v_template": bomb} if inside else bomb
+    path.write_bytes(pickle.dumps(content, protocol))
+    with pytest.raises(DataError, match=r"refused (posix|nt)\.system"):
+        load_body_model(path)
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cbuiltins\neval\n(S'1'\ntR.",
+        b"cnumpy\nload\n(S'x'\ntR.",
+        b"cscipy.sparse\nload_npz\n(S'x'\ntR.",
+        b"ccopy_reg\n_reconstructor\n(cnumpy\ndtype\nc__builtin__\nobject\nNtR.",
+        b"c__builtin__\nobject\n(dS'a'\nI1\nsb.",
+        b"cchumpy.ch\nCh\n(S'f8'\nt\x81(lb.",
+        b"Pid\n.",
+    ],
+)  # fmt: skip
+def test_names_that_are_no_data_are_refused(tmp_path: Path, program: bytes) -> None:
+    path = tmp_path / "SMPL_NEUTRAL.pkl"
+    path.write_bytes(program)
+    with pytest.raises(DataError, match="SMPL_NEUTRAL"):
+        load_body_model(path)
+
+
+def test_an_npz_with_objects_is_refused(tmp_path: Path) -> None:
+    trace, path = tmp_path / "ran", tmp_path / "SMPL_NEUTRAL.npz"
+    bomb = np.empty(1, object)
+    bomb[0] = Bomb(trace)
+    np.savez(path, **{**body_arrays(), "v_template": bomb})
+    with pytest.raises(DataError, match="not a readable body model"):
+        load_body_model(path)
+    assert not trace.exists()
+
+
+def test_bodies_that_are_not_smpl_are_refused(tmp_path: Path) -> None:
+    arrays = body_arrays()
+    wrong: dict[str, dict[str, Any]] = {
+        r"no weights": {k: v for k, v in arrays.items() if k != "weights"},
+        r"J_regressor is \(23, 96\)": {**arrays, "J_regressor": arrays["J_regressor"][:23]},
+        r"parents come first": {**arrays, "kintree_table": arrays["kintree_table"][:, ::-1]},
+    }
+    for place, (reason, content) in enumerate(wrong.items()):
+        path = tmp_path / f"{place}.npz"
+        np.savez(path, **content)
+        with pytest.raises(DataError, match=reason):
+            load_body_model(path)
+    cut = write_body(tmp_path, ".pkl")
+    cut.write_bytes(cut.read_bytes()[:-2000])
+    with pytest.raises(DataError, match="not a readable body model"):
+        load_body_model(cut)
+    with pytest.raises(DataError, match="10,000,000,000"):
+        read_body_file(_sparse(tmp_path, shape=(10**5, 10**10)), ["J_regressor"])
+    with pytest.raises(DataError, match="indices"):
+        read_body_file(_sparse(tmp_path, indices=[-5]), ["J_regressor"])
+    with pytest.raises(DataError, match="indices"):
+        read_body_file(_sparse(tmp_path, indices=[10**8]), ["J_regressor"])
+
+
+def _sparse(folder: Path, shape: tuple[int, int] = (3, 1), indices: Sequence[int] = (0,)) -> Path:
+    """Write a sparse matrix that is not what it says."""
+    matrix: Any = sparse.csc_matrix(np.array([[1.0], [0.0], [0.0]]))
+    matrix._shape = shape
+    matrix.indices = np.array(indices, np.int32)
+    path = folder / "matrix.pkl"
+    path.write_bytes(pickle.dumps({"J_regressor": matrix}, 2))
+    return path
+
+
+# From raw files to a table
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two AIST++ sequences as the field stores them: axis-angles."""
+    data = tmp_path_factory.mktemp("data")
+    for kind, name, noise in (("detected", "spin", 0.05), ("groundtruth", "gt", 0.0)):
+        names, poses = np.empty(2, object), np.empty(2, object)
+        for place in range(2):
+            names[place] = [f"gBR_sBM_c0{place}_d04_mBR0_ch01/{f:06d}" for f in range(80)]
+            random = np.random.default_rng(9)
+            poses[place] = vectors(80, place).reshape(80, 72)
+            poses[place] = poses[place] + random.normal(scale=noise, size=(80, 72))
+        folder = data / "poses" / "aist_spin_smpl" / kind
+        folder.mkdir(parents=True)
+        np.savez(folder / f"aist_{name}_smpl_test.npz", imgname=names, pose=poses)
+    return data
+
+
+def test_a_smpl_track_is_scored_with_and_without_the_body(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace, folder = Workspace(tmp_path / "home"), write_body(tmp_path / "smpl", ".pkl").parent
+    with caplog.at_level(logging.WARNING):
+        rows = {
+            (name, with_body): evaluate_raw(
+                AIST, workspace, data, refiner=name, body_folder=folder if with_body else None
+            ).row
+            for name in ("input", "gaussian1d")
+            for with_body in (False, True)
+        }
+    said = [r.getMessage() for r in caplog.records if "SMPL_NEUTRAL.pkl" in r.getMessage()]
+    assert len(said) == 1
+    assert "https://smpl.is.tue.mpg.de" in said[0]
+    for with_body, unit in ((False, DEGREES), (True, "mm")):
+        raw, smooth = rows["input", with_body], rows["gaussian1d", with_body]
+        assert raw.unit == smooth.unit == unit
+        assert smooth.accel < raw.accel / 2
+        assert np.isfinite([raw.mpjpe, raw.pa_mpjpe, raw.accel]).all()
+    assert rows["input", False].note == smpl.WITHOUT_BODY
+    assert "mean body shape" in rows["input", True].note
+
+
+def row(unit: str, note: str) -> Entry:
+    return Entry(Row(str(AIST), "input", 0, 3.0, 2.0, 1.0, 1.0, 60, 0, 0.1, unit, note))
+
+
+def test_tables_name_rotations_for_what_they_are() -> None:
+    angles, joints = row(DEGREES, smpl.WITHOUT_BODY), row("mm", smpl.MEAN_SHAPE)
+    text = terminal([angles], colour=False)
+    assert "MPJAE °" in text
+    assert "MPJPE °" not in text
+    assert "Note: without SMPL's licensed body model" in text
+    both = markdown([angles, joints])
+    assert both.index("in °") < both.index("MPJAE °") < both.index("in mm") < both.index("MPJPE mm")
+    assert both.count("Note:") == 2
+
+
+def test_a_network_learns_from_a_smpl_track(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    made = []
+    for number in range(4):
+        truth = vectors(60, number)
+        detected = truth + random.normal(scale=0.05, size=truth.shape)
+        poses = six(detected).numpy(), six(truth).numpy()
+        made.append(PoseSequence(f"take{number}", f"d0{number}", None, None, 60.0, *poses))
+    write_lake(tmp_path, AIST, {"train": made})
+    split = load_split(tmp_path, AIST, "train")
+    torch.manual_seed(0)
+    network = catalogue.build(
+        "smoothnet", pose_spec(AIST), {"window": 16, "hidden": 32, "residual": 16}
+    )
+    train, held_out = split.without(["d03"]), split.only(["d03"])
+    budget = Budget(epochs=2, batch=32, steps_per_epoch=5)
+    steps = fit(network, train, held_out, None, budget, 0, "cpu")
+    found = [step.validation for step in steps if isinstance(step, EpochReport)]
+    assert len(found) == 2
+    assert all(scores is not None and np.isfinite(scores.mpjpe) for scores in found)

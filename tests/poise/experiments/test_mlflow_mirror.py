@@ -1,0 +1,343 @@
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from tests.support.mlflow_server import MlflowServer, fresh_store
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpoint
+from poise.checkpoints.registry import crown, model_name, resolve
+from poise.evaluation.evaluate import Row
+from poise.experiments.mlflow_mirror import TRIAL_KEY, Mirror, connect
+from poise.experiments.plan import Plan, TrialSpec, grid
+from poise.experiments.publisher import Publisher
+from poise.experiments.records import Epoch, Result, SweepFolder
+from poise.runtime.errors import ModelError
+from poise_models import catalogue
+from poise_models.base.refiner import Clip
+
+TRACK = Track("synthetic", "simulated", "3D")
+PLAN = Plan.model_validate(
+    {
+        "name": "mirrored",
+        "tracks": [str(TRACK)],
+        "refiners": ["input", "offset", {"name": "smoothnet", "settings": {"hidden": 8}}],
+        "budget": {"epochs": 3},
+    }
+)
+SPECS = grid(PLAN, {str(TRACK): "cafe"})
+INPUT, OFFSET, NETWORK = SPECS
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> SweepFolder:
+    folder = SweepFolder(str(tmp_path / "sweeps" / PLAN.name))
+    folder.begin(PLAN, [spec.key for spec in SPECS], "0123abcd")
+    for spec in SPECS:
+        folder.trial(spec.key).begin(spec)
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    return fresh_store(tmp_path)
+
+
+def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
+    history = [
+        Epoch(n, 1_700_000_000_000 + n, 0.5, {"loss": 1 / n, "score": 2 / n})
+        for n in range(1, epochs + 1)
+    ]
+    sweep.trial(spec.key).save_epoch(history, b"state")
+
+
+def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> Result:
+    folder = sweep.trial(spec.key)
+    refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
+    save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
+    Path(folder.sequences).write_text("sequence,mpjpe\na,1.0\n")
+    row = Row(spec.track, spec.refiner, spec.seed, 50.0, 40.0, 0.9, 0.9, 120, 7, 1.5)
+    result = Result("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
+    folder.finish(result)
+    return result
+
+
+def runs(uri: str) -> dict[str, Run]:
+    """Runs of the experiment by trial key; the parent under its sweep's name."""
+    client = connect(uri)
+    experiment = client.get_experiment_by_name(PLAN.name)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    keys = [run.data.tags.get(TRIAL_KEY, PLAN.name) for run in found]
+    assert len(keys) == len(set(keys))
+    return dict(zip(keys, found, strict=True))
+
+
+def paths(client: MlflowClient, run: Run) -> set[str]:
+    return {file.path for file in client.list_artifacts(run.info.run_id)}
+
+
+def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
+    for spec in SPECS:
+        train(sweep, spec, 3)
+        finish(sweep, spec)
+    sweep.write_table("table.md", b"| a table |")
+    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    found = runs(store)
+    assert set(found) == {PLAN.name, *(spec.key for spec in SPECS)}
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    parent, network = found[PLAN.name], found[NETWORK.key]
+    assert network.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert network.data.tags["mlflow.source.git.commit"] == "0123abcd"
+    assert network.data.tags["poise.lake_manifest"] == "cafe"
+    assert network.data.params["settings.hidden"] == "8"
+    assert network.data.params["budget.epochs"] == "3"
+    assert network.data.metrics["test_mpjpe"] == 50.0
+    assert network.data.metrics["validation_score"] == 0.5
+    assert (network.info.start_time, network.info.end_time) == (1000, 2000)
+    assert network.inputs.dataset_inputs[0].dataset.digest == "cafe"
+    client = connect(store)
+    assert [m.step for m in client.get_metric_history(network.info.run_id, "loss")] == [1, 2, 3]
+    assert paths(client, network) == {"checkpoint", "sequences.csv"}
+    assert paths(client, parent) == {"plan.json", "table.md"}
+    assert parent.data.tags["mlflow.note.content"] == "| a table |"
+    assert (tmp_path / "artifacts").is_dir()
+
+
+def test_publishing_again_changes_nothing(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
+    train(sweep, NETWORK, 2)
+    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
+    mirror.publish(running=True)
+    train(sweep, NETWORK, 3)
+    mirror.publish(running=True)
+    for spec in SPECS:
+        finish(sweep, spec)
+
+    def everything() -> str:
+        client = connect(store)
+        found = runs(store)
+        history = [
+            [(m.key, m.step, m.timestamp, m.value) for m in client.get_metric_history(id_, key)]
+            for id_, keys in ((r.info.run_id, sorted(r.data.metrics)) for r in found.values())
+            for key in keys
+        ]
+        ends = [(key, run.info.status) for key, run in sorted(found.items())]
+        return json.dumps([ends, sorted(map(json.dumps, history))])
+
+    mirror.publish(running=False)
+    once = everything()
+    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    assert everything() == once
+
+
+def test_an_interrupted_trial_is_killed_and_the_same_run_goes_on(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    def publish(running: bool) -> Run:
+        Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running)
+        return runs(store)[NETWORK.key]
+
+    train(sweep, NETWORK, 1)
+    first = publish(running=True)
+    assert first.info.status == "RUNNING"
+    assert publish(running=False).info.status == "KILLED"
+    assert runs(store)[PLAN.name].info.status == "KILLED"
+    train(sweep, NETWORK, 2)
+    assert publish(running=True).info.status == "RUNNING"
+    finish(sweep, NETWORK)
+    last = publish(running=True)
+    assert last.info.status == "FINISHED"
+    assert last.info.run_id == first.info.run_id
+    assert INPUT.key not in runs(store)
+
+
+def test_a_run_that_no_plan_names_any_more_is_closed(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    train(sweep, NETWORK, 1)
+    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=True)
+    sweep.begin(PLAN, [INPUT.key], "0123abcd")
+    finish(sweep, INPUT)
+    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    found = runs(store)
+    assert found[NETWORK.key].info.status == "KILLED"
+    assert found[PLAN.name].info.status == "FINISHED"
+
+
+def test_a_failed_trial_says_why(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
+    sweep.begin(PLAN, [NETWORK.key], "0123abcd")
+    sweep.trial(NETWORK.key).finish(Result("failed", 1, 2, "loss is nan in epoch 1"))
+    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    run = runs(store)[NETWORK.key]
+    assert run.info.status == "FAILED"
+    assert run.data.tags["poise.reason"] == "loss is nan in epoch 1"
+    assert runs(store)[PLAN.name].info.status == "FAILED"
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """Accepts connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(16)
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def test_a_silent_server_costs_the_patience_and_no_more(
+    sweep: SweepFolder, silent_server: str
+) -> None:
+    train(sweep, NETWORK, 1)
+    publisher = Publisher(Mirror(sweep, silent_server, None).publish, 0.01, silent_server)
+    publisher.start()
+    time.sleep(0.2)
+    start = time.monotonic()
+    problem = publisher.finish(patience=1.0)
+    assert time.monotonic() - start < 3
+    assert "has not answered" in problem
+
+
+def test_a_publisher_survives_failures_and_tries_again() -> None:
+    seen: list[bool] = []
+    twice = threading.Event()
+
+    def publish(running: bool) -> None:
+        seen.append(running)
+        if len(seen) >= 2:
+            twice.set()
+        if len(seen) < 3:
+            raise OSError("no route to host\nand a long trace")
+
+    publisher = Publisher(publish, 0.01, "somewhere")
+    publisher.start()
+    assert twice.wait(10)
+    while len(seen) < 3:
+        time.sleep(0.01)
+    assert publisher.finish(patience=10) == ""
+    assert seen[-1] is False
+    assert seen[:-1] == [True] * (len(seen) - 1)
+
+
+def test_the_last_failure_is_told_in_one_line() -> None:
+    def publish(_: bool) -> None:
+        raise OSError("no route to host\nand a long trace")
+
+    publisher = Publisher(publish, 60.0, "somewhere")
+    publisher.start()
+    assert publisher.finish(patience=10) == "OSError: no route to host"
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_a_server_killed_in_the_middle_gets_everything_later(
+    sweep: SweepFolder, tmp_path: Path
+) -> None:
+    server = MlflowServer(tmp_path / "server")
+    with server:
+        mirror = Mirror(sweep, server.uri, None)
+        train(sweep, NETWORK, 1)
+        mirror.publish(running=True)
+        server.kill()
+        for spec in SPECS:
+            train(sweep, spec, 3)
+            finish(sweep, spec)
+        publisher = Publisher(mirror.publish, 60.0, server.uri)
+        publisher.start()
+        start = time.monotonic()
+        assert "Exception" in publisher.finish(60)
+        assert time.monotonic() - start < 30
+        server.start()
+        again = Mirror(sweep, server.uri, None)
+        again.publish(running=False)
+        found = runs(server.uri)
+        assert len(found) == len(SPECS) + 1
+        assert {run.info.status for run in found.values()} == {"FINISHED"}
+        steps = [m.step for m in again.client.get_metric_history(again.run_id(NETWORK.key), "loss")]
+        assert steps == [1, 2, 3]
+        folder, result = sweep.trial(NETWORK.key), sweep.trial(NETWORK.key).result()
+        assert result is not None
+        crown(again.client, again.run_id(NETWORK.key), folder, NETWORK, result)
+        cache = tmp_path / "cache"
+        local = resolve(model_name(TRACK), server.uri, cache)
+        assert Path(local).is_relative_to(cache)
+        server.kill()
+        # Version 1 stays readable from the cache, but a name has to be looked up.
+        load_checkpoint(local)
+        with pytest.raises(ModelError, match="does not give"):
+            resolve(model_name(TRACK), server.uri, cache)
+
+
+def crowned(mirror: Mirror, spec: TrialSpec, score: float) -> str:
+    train(mirror.sweep, spec, 1)
+    result = finish(mirror.sweep, spec, score)
+    mirror.publish(running=True)
+    folder = mirror.sweep.trial(spec.key)
+    return crown(mirror.client, mirror.run_id(spec.key), folder, spec, result)
+
+
+def champion(uri: str) -> tuple[str, str]:
+    version = connect(uri).get_model_version_by_alias(model_name(TRACK), "champion")
+    return str(version.version), version.tags[TRIAL_KEY]
+
+
+def test_only_a_better_trial_takes_the_crown(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
+    assert "version 1 is champion: Offset" in crowned(mirror, OFFSET, 0.5)
+    assert champion(store) == ("1", OFFSET.key)
+    assert "stays champion (the same Offset)" in crowned(mirror, OFFSET, 0.5)
+    assert "version 1 stays champion" in crowned(mirror, NETWORK, 0.6)
+    assert champion(store) == ("1", OFFSET.key)
+    assert "version 2 is champion: SmoothNet" in crowned(mirror, NETWORK, 0.4)
+    assert champion(store) == ("2", NETWORK.key)
+    assert "version 1 is champion" in crowned(mirror, OFFSET, 0.3)
+    assert len(mirror.client.search_model_versions(f"name='{model_name(TRACK)}'")) == 2
+
+
+def test_a_registered_model_is_a_checkpoint_without_pickle(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
+    crowned(mirror, NETWORK, 0.5)
+    name = model_name(TRACK)
+    folder = resolve(name, store)
+    assert folder == resolve(f"{name}@champion", store) == resolve(f"{name}/1", store)
+    assert resolve(folder, "sqlite:////nowhere/mlflow.db") == folder
+    kinds = {file.suffix for file in Path(folder).parents[1].rglob("*") if file.is_file()}
+    assert kinds <= {"", ".json", ".yaml", ".txt", ".safetensors"}
+    refiner, _ = load_checkpoint(folder)
+    model = mlflow.pyfunc.load_model(str(Path(folder).parents[1]))
+    detected_FC = np.random.default_rng(0).standard_normal((40, 51)).astype(np.float32)
+    expected = refiner.refine([Clip(torch.from_numpy(detected_FC))])[0].poses_FC.numpy()
+    np.testing.assert_array_equal(model.predict(detected_FC), expected)
+    with pytest.raises(mlflow.MlflowException):
+        model.predict(detected_FC[:, :50])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["poise-other@champion", "poise-synthetic-simulated-3D@winner",
+     "poise-synthetic-simulated-3D/7", "poise-nothing"],
+)  # fmt: skip
+def test_a_name_that_leads_nowhere_lists_what_exists(
+    sweep: SweepFolder, store: str, tmp_path: Path, name: str
+) -> None:
+    crowned(Mirror(sweep, store, str(tmp_path / "artifacts")), OFFSET, 0.5)
+    with pytest.raises(ModelError, match=r"poise-synthetic-simulated-3D@champion \(version 1\)"):
+        resolve(name, store)
+
+
+def test_an_empty_registry_and_a_missing_folder_say_what_to_do(store: str) -> None:
+    with pytest.raises(ModelError, match=r"run jobs/sweep\.py"):
+        resolve("poise-uiprmd-kinect-3D", store)
+    with pytest.raises(ModelError, match="neither a checkpoint folder"):
+        resolve("/no/such/folder", store)

@@ -1,0 +1,196 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from poise.experiments.plan import Plan, TrialSpec, grid, load_plan
+from poise.runtime.errors import PlanError
+from poise_models import catalogue
+
+TRACK = "synthetic/simulated/3D"
+MANIFESTS = {TRACK: "aaaa", "uiprmd/kinect/3D": "bbbb"}
+PLANS = Path(__file__).parents[3] / "jobs" / "plans"
+SMALL = """
+name: small
+tracks: [synthetic/simulated/3D]
+refiners: [input, {name: synspp, settings: {width: 16, heads: 2}}]
+budget: {epochs: 2, batch: 8}
+"""
+
+
+def plan_of(tmp_path: Path, text: str) -> Plan:
+    file = tmp_path / "some.yaml"
+    file.write_text(text)
+    return load_plan(file)
+
+
+class AnyManifest(dict[str, str]):
+    """A manifest for every track that a plan may name."""
+
+    def __missing__(self, track: str) -> str:
+        return f"manifest of {track}"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PLANS.glob("*.yaml")))
+def test_the_plans_we_ship_are_valid(name: str) -> None:
+    specs = grid(load_plan(name), AnyManifest())
+    places = [catalogue.names().index(spec.refiner) for spec in specs]
+    assert places == sorted(places)
+    assert len({spec.key for spec in specs}) == len(specs)
+
+
+def test_the_full_plan_compares_every_refiner() -> None:
+    specs = grid(load_plan("demo-full"), MANIFESTS)
+    assert list(dict.fromkeys(spec.refiner for spec in specs)) == list(catalogue.names())
+
+
+def test_the_full_plan_is_the_papers_training() -> None:
+    synspp = grid(load_plan("demo-full"), MANIFESTS)[-1]
+    assert synspp.budget is not None
+    assert (synspp.budget.epochs, synspp.budget.batch, synspp.budget.decay) == (30, 6000, 0.9)
+    assert synspp.settings["width"] == 128
+    assert synspp.settings["layers"] == 5
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "hint"),
+    [
+        ("epoch: 3", "epoch", None),
+        ("budget: {epoch: 3}", "budget.epoch", "epochs"),
+        ("refiners: [{name: input, setings: {}}]", "refiners[0].setings", "settings"),
+        ("refiners: [{name: input, budget: {lerning_rate: 1}}]",
+         "refiners[0].budget.lerning_rate", "learning_rate"),
+        ("resources: {gpus: 1}", "resources.gpus", "gpu"),
+        ("tracks: []", "tracks", None),
+        ("tracks: [h36m/fcn]", "tracks[0]", None),
+        ("seeds: [zero]", "seeds[0]", None),
+        ("budget: {epochs: 0}", "budget.epochs", None),
+        ("scheduler: random", "scheduler", None),
+        ("name: ../up", "name", None),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_named_with_its_path(
+    tmp_path: Path, change: str, path: str, hint: str | None
+) -> None:
+    keep = [line for line in SMALL.splitlines() if not line.startswith(change.split(":")[0] + ":")]
+    with pytest.raises(PlanError) as caught:
+        plan_of(tmp_path, "\n".join([*keep, change]))
+    assert re.search(rf"^\s*{re.escape(path)}: ", str(caught.value), re.MULTILINE)
+    if hint:
+        assert f"did you mean {hint}?" in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "- a list", "a: [b", "!!python/object/apply:os.getcwd []"])
+def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(PlanError):
+        plan_of(tmp_path, text)
+
+
+def test_an_unknown_plan_names_the_close_one() -> None:
+    with pytest.raises(PlanError, match=r"did you mean demo\?"):
+        load_plan("dmeo")
+
+
+@pytest.mark.parametrize(
+    ("refiners", "where"),
+    [("[sinspp]", r"refiners\[0\]\.name: .*synspp"),
+     ("[{name: synspp, settings: {widht: 3}}]", r"refiners\[0\]\.settings: .*'widht'"),
+     ("[{name: synspp, settings: {window: 1}}]", r"refiners\[0\]\.settings: .*at least 3")],
+)  # fmt: skip
+def test_refiners_and_settings_are_checked_before_anything_runs(
+    tmp_path: Path, refiners: str, where: str
+) -> None:
+    plan = plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: {refiners}")
+    with pytest.raises(PlanError, match=where):
+        grid(plan, MANIFESTS)
+
+
+def test_a_mirror_is_refused_where_no_axis_is_lateral(tmp_path: Path) -> None:
+    text = "tracks: [h36m/fcn/3D]\nrefiners: [synspp]\nbudget: {mirror: true}"
+    with pytest.raises(PlanError, match=r"refiners\[0\]\.budget\.mirror: .*lateral"):
+        grid(plan_of(tmp_path, text), {"h36m/fcn/3D": "0"})
+
+
+def test_the_grid_has_one_trial_for_each_seed_of_a_network(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, SMALL + "seeds: [0, 1, 2]\n")
+    specs = grid(plan, MANIFESTS)
+    assert [(spec.refiner, spec.seed) for spec in specs] == [
+        ("input", 0), ("synspp", 0), ("synspp", 1), ("synspp", 2)
+    ]  # fmt: skip
+    assert specs[0].budget is None
+
+
+def test_overrides_make_variants_and_narrow_budgets_win(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        SMALL
+        + """
+overrides:
+  - {label: base}
+  - {label: poses, settings: {input: pose}, budget: {epochs: 5}}
+""",
+    )
+    _, base, poses = grid(plan, MANIFESTS)
+    assert base.budget is not None
+    assert poses.budget is not None
+    assert (base.settings["input"], base.budget.epochs, base.title) == ("dct", 2, "SynSP++ (base)")
+    assert (poses.settings["input"], poses.budget.epochs) == ("pose", 5)
+    assert poses.settings["width"] == 16
+    assert poses.budget.batch == 8
+
+
+def test_twice_the_same_trial_is_refused(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: [input, {{name: input, label: b}}]")
+    with pytest.raises(PlanError, match="same trial"):
+        grid(plan, MANIFESTS)
+
+
+def test_the_key_is_the_content(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, SMALL)
+    _, spec = grid(plan, MANIFESTS)
+    written_out = SMALL.replace("heads: 2", "heads: 2, dropout: 0.2").replace("small", "other")
+    assert grid(plan_of(tmp_path, written_out), MANIFESTS)[1].key == spec.key
+    for changed in (
+        SMALL.replace("heads: 2", "heads: 4"),
+        SMALL.replace("batch: 8", "batch: 16"),
+        SMALL + "seeds: [1]",
+        SMALL + "validation: {subjects: [s1]}",
+    ):
+        assert grid(plan_of(tmp_path, changed), MANIFESTS)[1].key != spec.key
+    assert grid(plan, {TRACK: "other"})[1].key != spec.key
+
+
+def test_what_is_no_network_keeps_its_key_when_the_budget_changes(tmp_path: Path) -> None:
+    longer = plan_of(tmp_path, SMALL).changed(epochs=7)
+    before, after = grid(plan_of(tmp_path, SMALL), MANIFESTS), grid(longer, MANIFESTS)
+    assert before[0].key == after[0].key
+    assert before[1].key != after[1].key
+
+
+def test_the_command_line_changes_tracks_epochs_and_who_is_held_out(tmp_path: Path) -> None:
+    text = SMALL + "overrides: [{label: long, budget: {epochs: 50}}]"
+    plan = plan_of(tmp_path, text).changed(["uiprmd/kinect/3D"], 1, ["S1", "S2"])
+    specs = grid(plan, MANIFESTS)
+    assert {spec.track for spec in specs} == {"uiprmd/kinect/3D"}
+    assert {spec.validation for spec in specs if spec.budget} == {("S1", "S2")}
+    assert [spec.budget.epochs for spec in specs if spec.budget] == [1]
+    with pytest.raises(PlanError, match=r"command line.*\n.*tracks\[0\]"):
+        plan.changed(tracks=["nowhere"])
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 2**31), label=st.text(max_size=9), width=st.integers(1, 64))
+def test_a_spec_survives_json(seed: int, label: str, width: int) -> None:
+    plan = Plan.model_validate(
+        {
+            "name": "p",
+            "tracks": [TRACK],
+            "refiners": [{"name": "synspp", "label": label, "settings": {"width": width}}],
+            "seeds": [seed],
+        }
+    )
+    (spec,) = grid(plan, MANIFESTS)
+    assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -1,0 +1,138 @@
+"""Neighbours to look at: numbers that are right, people that stand upright and face the viewer."""
+
+import io
+from typing import get_args
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from poise.lake.ids import START_BITS, Split
+from poise.pvd.show.examples import Example, Shown
+from poise.pvd.show.plots import distances_plot, gallery
+from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
+from poise.pvd.show.stick_figures import Side, View, bones, up_of
+from poise.readers.synthetic.sequences import Size, sequences
+from poise_retrieval import SKELETONS, Skeleton
+
+H36M = SKELETONS["h36m17"]
+#: From (right, up, back) of a body facing the viewer to the axes of a data set.
+AXES = {
+    "y up": np.eye(3),
+    "y down": np.diag([1.0, -1, -1]),
+    "z up": np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]]),
+    "x down": np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]),
+}
+
+
+def body() -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Eight frames of a person, y up, facing +z, with his left at +x."""
+    left_ankle, left_hip, left_shoulder = (0.1, 0.1, 0.0), (0.1, 0.9, 0.0), (0.2, 1.4, 0.0)
+    points = {
+        "ankle": left_ankle, "knee": (0.1, 0.5, 0.1), "hip": left_hip,
+        "shoulder": left_shoulder, "elbow": (0.25, 1.1, 0.0), "wrist": (0.25, 0.9, 0.2),
+        "pelvis": (0, 0.9, 0), "spine": (0, 1.1, 0), "thorax": (0, 1.4, 0), "neck": (0, 1.5, 0),
+        "head": (0, 1.7, 0),
+    }  # fmt: skip
+    pose = []
+    for joint in H36M.joints:
+        x, y, z = points[joint.removeprefix("left_").removeprefix("right_")]
+        pose.append((-x if joint.startswith("right_") else x, y, z))
+    return np.repeat(np.array([pose], np.float32), 8, axis=0)
+
+
+@pytest.mark.parametrize("axes", AXES)
+@pytest.mark.parametrize("turn", [0.0, 1.0, 2.5, 4.0])
+def test_people_stand_upright_and_face_the_viewer(axes: str, turn: float) -> None:
+    about = np.array([[np.cos(turn), 0, np.sin(turn)], [0, 1, 0], [-np.sin(turn), 0, np.cos(turn)]])
+    poses = (body() @ about.T @ AXES[axes].T).astype(np.float32)
+    up = up_of([poses], H36M)
+    np.testing.assert_allclose(up, AXES[axes] @ [0, 1, 0], atol=1e-6)
+    flat = View.of(poses, H36M, up).project(poses)[0]
+    place = {joint: flat[number] for number, joint in enumerate(H36M.joints)}
+    assert place["head"][1] > place["pelvis"][1] > place["left_ankle"][1] + 0.5
+    # Face to face, his left is on the viewer's right.
+    assert place["left_shoulder"][0] > place["right_shoulder"][0] + 0.2
+
+
+def test_real_looking_motion_stands_upright() -> None:
+    walks = [one.detected_FC.reshape(-1, 17, 3) for one in sequences("train", Size(2, 3, 40))]
+    up = up_of(walks, H36M)
+    heights = [View.of(walk, H36M, up).project(walk)[..., 1] for walk in walks]
+    upright = [flat[:, 10].mean() > flat[:, [3, 6]].mean() for flat in heights]
+    assert np.mean(upright) > 0.9
+
+
+@pytest.mark.parametrize("name", sorted(SKELETONS))
+def test_every_skeleton_has_bones_on_both_sides(name: str) -> None:
+    sides = [bone.side for bone in bones(SKELETONS[name])]
+    assert set(sides) == set(get_args(Side))
+    assert sides.count("left") == sides.count("right") >= 4
+
+
+def test_an_unknown_order_is_drawn_between_its_template_joints() -> None:
+    own = Skeleton("own", tuple(f"rib{n}" for n in range(20)), tuple(range(3, 17)))
+    lines = bones(own)
+    assert len(lines) == len(SKELETONS["j14"].edges)
+    assert {bone.side for bone in lines} == {"middle"}
+    assert min(bone.first for bone in lines) == 3
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_the_gallery_is_not_blank(dims: int) -> None:
+    pose = body()[..., :dims] * np.array([1, -1, 1][:dims], np.float32)
+    query = Shown("S1", "a rather long name of an action, that wraps", 0.0, pose)
+    near = [Shown("S2", "squat", 0.1 * rank, pose + 0.02 * rank) for rank in (1, 2, 3)]
+    png = gallery([Example(query, near), Example(query, near[:1])], H36M, "two queries")
+    assert len(png) < 200_000
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+    red, _, blue = np.moveaxis(picture, -1, 0)
+    assert (red > blue + 100).sum() > 300
+    assert (blue > red + 80).sum() > 300
+
+
+def _cast(subjects: list[str], actions: list[str], windows: list[int]) -> Cast:
+    ids = np.arange(1, len(subjects) + 1) * 2
+    return Cast(ids, np.array(subjects), np.array(actions), np.array(windows))
+
+
+def _table(split: Split, own: list[int], found: list[list[int]]) -> Table:
+    ids = np.array(found)
+    distances = np.where(ids < 0, np.inf, np.arange(ids.size).reshape(ids.shape)).astype(np.float32)
+    neighbours = np.where(ids < 0, -1, ids << START_BITS | 3)
+    return Table(split, np.array(own) << START_BITS, neighbours, distances)
+
+
+def test_shares_of_the_same_action() -> None:
+    train = _cast(["A", "A", "B", "C"], ["run", "sit", "run", "lie"], [10, 10, 30, 50])
+    # A runs, A sits (nobody else does), B runs, C lies (nobody else does).
+    table = _table("train", [2, 4, 6, 8], [[6, 6, 8], [8, -1, -1], [2, 4, 8], [2, 6, -1]])
+    first, second, third = rank_stats(table, train, train, True)
+    assert (first.windows, second.windows, third.windows) == (4, 3, 2)
+    assert (first.comparable, first.same_action) == (2, 1.0)
+    assert (second.comparable, second.same_action) == (2, 0.5)
+    # A may find 80 windows, of which 30 are of running; B 70, of which 10.
+    assert first.by_chance == pytest.approx((30 / 80 + 10 / 70) / 2)
+    assert first.same_sequence == 1.0
+    assert second.same_sequence == pytest.approx(1 / 3)
+    assert first.mean == pytest.approx(np.mean([0, 3, 6, 9]))
+
+
+def test_test_subjects_may_find_everybody() -> None:
+    train = _cast(["A", "B"], ["run", "sit"], [30, 10])
+    own = _cast(["Z", "Z"], ["sit", "fly"], [1, 1])
+    (only, *_) = rank_stats(_table("test", [2, 4], [[4, -1, -1], [2, -1, -1]]), own, train, False)
+    assert (only.comparable, only.same_action, only.by_chance) == (1, 1.0, 0.25)
+
+
+def test_without_actions_there_is_no_share() -> None:
+    train = _cast(["A", "B"], ["", ""], [30, 10])
+    stats = rank_stats(_table("train", [2, 4], [[4, -1, -1], [2, -1, -1]]), train, train, True)
+    assert [one.same_action for one in stats] == [None]
+    assert in_words(stats).splitlines()[-1].split()[-3:] == ["-", "-", "100.0%"]
+
+
+@pytest.mark.parametrize("found", [[[-1, -1, -1]], [[2, 1, -1], [1, 2, 2]]])
+def test_histograms_of_any_table(found: list[list[int]]) -> None:
+    png = distances_plot([_table("train", [2] * len(found), found)], "a track")
+    assert Image.open(io.BytesIO(png)).width > 500

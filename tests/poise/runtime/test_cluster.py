@@ -1,0 +1,54 @@
+"""Starting Ray: a start that takes too long is tried again, and leaves nothing behind."""
+
+import subprocess
+import sys
+from typing import Any
+
+import psutil
+import pytest
+import ray
+
+from poise.runtime.cluster import start
+
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
+
+
+class Starts:
+    """Stands in for ``ray.init``: leaves a process behind and gives up, some times in a row."""
+
+    def __init__(self, failures: int, message: str) -> None:
+        self.failures = failures
+        self.message = message
+        self.left_behind: list[psutil.Process] = []
+
+    def __call__(self, **_: Any) -> None:
+        if len(self.left_behind) < self.failures:
+            self.left_behind.append(psutil.Process(subprocess.Popen(SLEEP).pid))
+            raise Exception(self.message)  # as Ray does
+
+    def survivors(self) -> list[psutil.Process]:
+        return [process for process in self.left_behind if process.is_running()]
+
+
+def test_a_start_out_of_time_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(2, "The current node timed out during startup.")
+    monkeypatch.setattr(ray, "init", starts)
+    start(num_cpus=2)
+    assert len(starts.left_behind) == 2
+    assert starts.survivors() == []
+
+
+def test_the_third_failure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(3, "The current node timed out during startup.")
+    monkeypatch.setattr(ray, "init", starts)
+    with pytest.raises(Exception, match="timed out"):
+        start()
+    assert starts.survivors() == []
+
+
+def test_any_other_failure_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    starts = Starts(1, "no space left")
+    monkeypatch.setattr(ray, "init", starts)
+    with pytest.raises(Exception, match="no space"):
+        start()
+    assert starts.survivors() == []

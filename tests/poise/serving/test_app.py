@@ -1,0 +1,227 @@
+"""The service over HTTP: a real Serve with a real checkpoint, lake and Milvus."""
+
+import json
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from tests.support.serving import clip, publish, save_untrained, small_ray
+from tests.support.tiny_lake import TRACK, write_tiny_lake
+
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.pvd.retriever import Retriever
+from poise.serving.app import ServiceArgs
+from poise.serving.running import running_service
+from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
+from poise_models.base.refiner import Clip, Refiner
+from poise_retrieval.milvus.server import EmbeddedMilvus
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Served:
+    url: str
+    refiner: Refiner
+    retriever: Retriever
+    milvus: EmbeddedMilvus
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    home = tmp_path_factory.mktemp("home")
+    checkpoint = save_untrained(home / "untrained")
+    write_tiny_lake(home / "lake")
+    with small_ray(), EmbeddedMilvus(home / "pvd") as milvus:
+        publish(home / "lake", milvus.uri)
+        args = ServiceArgs(model=checkpoint, home=str(home), milvus_uri=milvus.uri)
+        retriever = Retriever(str(home / "lake"), TRACK, milvus.uri)
+        with running_service(args, port=0) as url:
+            yield Served(url, load_checkpoint(checkpoint)[0], retriever, milvus)
+
+
+def refine(url: str, body: dict[str, Any]) -> httpx.Response:
+    return httpx.post(f"{url}/v1/refine", json=body, timeout=120)
+
+
+def poses(response: httpx.Response) -> NDArray[np.float64]:
+    assert response.status_code == 200, response.text
+    return np.asarray(response.json()["poses"])
+
+
+def offline(served: Served, detected: NDArray[np.float32]) -> tuple[Any, Any]:
+    detected_FC = torch.from_numpy(detected)
+    clip = Clip(detected_FC).near(*served.retriever.find(detected_FC))
+    [refined] = served.refiner.refine([clip])
+    assert refined.quality_F is not None
+    return refined.poses_FC.numpy(), refined.quality_F.numpy()
+
+
+@pytest.mark.parametrize("frames", [1, 7, 8, 9, 100])
+def test_served_equals_offline(served: Served, frames: int) -> None:
+    detected_FC = clip(frames, seed=frames)
+    response = refine(served.url, {"poses": detected_FC.tolist(), "name": "take 1", "fps": 30})
+    expected_FC, quality_F = offline(served, detected_FC)
+    np.testing.assert_allclose(poses(response), expected_FC, atol=1e-5)
+    answer = response.json()
+    np.testing.assert_allclose(answer["quality"], quality_F, atol=1e-5)
+    assert answer["retrieval"] == "used"
+    assert answer["distances"]["min"] <= answer["distances"]["median"] <= answer["distances"]["max"]
+    assert answer["model"] == {"name": "untrained", "version": None, "track": str(TRACK)}
+    assert (answer["frames"], answer["name"], answer["fps"]) == (frames, "take 1", 30)
+    assert answer["warnings"] == []
+
+
+def test_nested_poses_come_back_nested(served: Served) -> None:
+    detected_FC = clip(12)
+    nested = refine(served.url, {"poses": detected_FC.reshape(12, 17, 3).tolist()})
+    flat = refine(served.url, {"poses": detected_FC.tolist()})
+    np.testing.assert_allclose(poses(nested), poses(flat).reshape(12, 17, 3), atol=1e-5)
+
+
+def test_concurrent_requests_do_not_change_each_other(served: Served) -> None:
+    clips = [clip(frames, seed=frames) for frames in (3, 8, 20, 45, 80, 5, 31, 64, 12, 27)]
+    alone = [poses(refine(served.url, {"poses": one.tolist()})) for one in clips]
+    bodies: list[Any] = [{"poses": one.tolist()} for one in clips]
+    bad = {"poses": np.zeros((10, 50)).tolist()}
+    with ThreadPoolExecutor(16) as pool:
+        mixed = list(pool.map(lambda body: refine(served.url, body), [*bodies, bad, bad]))
+    for response, expected in zip(mixed[: len(clips)], alone, strict=True):
+        np.testing.assert_allclose(poses(response), expected, atol=1e-5)
+    assert [response.status_code for response in mixed[len(clips) :]] == [422, 422]
+
+
+def test_a_body_that_stands_still_at_one_point_gives_finite_poses(served: Served) -> None:
+    response = refine(served.url, {"poses": np.zeros((20, 51)).tolist()})
+    assert np.isfinite(poses(response)).all()
+
+
+FLAT = clip(4).tolist()
+NESTED = clip(4).reshape(4, 17, 3).tolist()
+
+
+def wrong(change: Any) -> str:
+    """Nested poses with one number replaced, as JSON text."""
+    changed = json.loads(json.dumps(NESTED))
+    changed[3][5][2] = change
+    return json.dumps({"poses": changed})
+
+
+BAD = {
+    "not a number": (wrong(float("nan")), 422, "poses[3][5][2]"),
+    "infinite": (wrong(0).replace(", 0]", ", 1e999]", 1), 422, "poses[3][5][2]"),
+    "beyond float32": (wrong(1e39), 422, "poses[3][5][2]"),
+    "null": (wrong(None), 422, "poses[3][5][2]"),
+    "text": (wrong("1.0"), 422, "poses[3][5][2]"),
+    "boolean": (wrong(True), 422, "poses[3][5][2]"),
+    "no poses": ("{}", 422, "poses"),
+    "null poses": ('{"poses": null}', 422, "poses"),
+    "no frames": ('{"poses": []}', 422, "poses"),
+    "an empty frame": ('{"poses": [[]]}', 422, "poses[0]"),
+    "text for poses": ('{"poses": "standing"}', 422, "poses"),
+    "ragged frames": (json.dumps({"poses": [FLAT[0], FLAT[1][:5]]}), 422, "poses"),
+    "ragged joints": (json.dumps({"poses": [NESTED[0], [[0, 0]] * 17]}), 422, "poses"),
+    "other joints": (json.dumps({"poses": [frame[:16] for frame in NESTED]}), 422, "poses"),
+    "millimetres": (json.dumps({"poses": (1000 * clip(4)).tolist()}), 422, "poses"),
+    "too many frames": (json.dumps({"poses": [[0] * 51] * (MAX_FRAMES + 1)}), 422, "poses"),
+    "a frame rate of zero": (json.dumps({"poses": FLAT, "fps": 0}), 422, "fps"),
+    "another track": (json.dumps({"poses": FLAT, "track": "h36m/fcn/3D"}), 422, "track"),
+    "a misspelt key": (json.dumps({"poses": FLAT, "modle": "x"}), 422, "modle"),
+    "a list": ("[]", 422, "body"),
+    "nothing": ("", 422, "body"),
+    "half a body": ('{"poses": [[', 422, "body"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_requests_are_refused_and_the_field_is_named(served: Served, case: str) -> None:
+    body, status, field = BAD[case]
+    headers = {"Content-Type": "application/json"}
+    start = time.perf_counter()
+    response = httpx.post(f"{served.url}/v1/refine", content=body, headers=headers)
+    assert time.perf_counter() - start < 2
+    assert response.status_code == status, response.text
+    assert [problem["field"] for problem in response.json()["detail"]] == [field]
+
+
+def test_what_is_not_json_is_a_4xx(served: Served) -> None:
+    url, headers = f"{served.url}/v1/refine", {"Content-Type": "application/json"}
+    for content in (b"\x1f\x8b\xff", b'{"poses": ' + b"[" * 100_000):
+        assert httpx.post(url, content=content, headers=headers).status_code == 400
+    response = httpx.post(url, content=json.dumps({"poses": FLAT}))
+    assert response.status_code == 422
+    assert "Content-Type" in response.json()["detail"][0]["msg"]
+
+
+def test_another_model_is_404(served: Served) -> None:
+    response = refine(served.url, {"poses": FLAT, "model": "poise-h36m-fcn-3D"})
+    assert response.status_code == 404
+    assert "untrained" in response.json()["detail"]
+
+
+def test_large_bodies_are_413_announced_or_not(served: Served) -> None:
+    url, chunk = f"{served.url}/v1/refine", b" " * 2**20
+    announced = httpx.post(url, content=b" " * (MAX_BODY_BYTES + 1), timeout=60)
+    streamed = httpx.post(
+        url, content=(chunk for _ in range(MAX_BODY_BYTES // len(chunk) + 1)), timeout=60
+    )
+    assert (announced.status_code, streamed.status_code) == (413, 413)
+    assert "split" in announced.json()["detail"]
+
+
+def test_the_documented_example_works_as_it_is(served: Served) -> None:
+    description = httpx.get(f"{served.url}/openapi.json").json()
+    content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
+    example = content["application/json"]["example"]
+    assert example == httpx.get(f"{served.url}/v1/example").json()
+    response = refine(served.url, example)
+    assert poses(response).shape == np.asarray(example["poses"]).shape
+    assert "swagger" in httpx.get(served.url, follow_redirects=True).text
+
+
+def test_the_service_says_what_it_serves(served: Served) -> None:
+    [model] = httpx.get(f"{served.url}/v1/models").json()["models"]
+    assert (model["name"], model["track"], model["refiner"]) == ("untrained", str(TRACK), "synspp")
+    assert (model["joints"], model["dims"], model["unit"]) == (17, 3, "m")
+    assert httpx.get(f"{served.url}/healthz").json() == {
+        "status": "ok",
+        "model": "untrained",
+        "retrieval": "ready",
+    }
+
+
+def test_another_frame_rate_is_warned_about(served: Served) -> None:
+    answer = refine(served.url, {"poses": FLAT, "fps": 60}).json()
+    assert answer["warnings"] == ["60 fps: the model was trained at 30 fps"]
+
+
+def test_health_answers_while_a_long_sequence_is_refined(served: Served) -> None:
+    body = {"poses": clip(5000).tolist()}
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(refine, served.url, body)
+        waits = []
+        while not long.done():
+            start = time.perf_counter()
+            assert httpx.get(f"{served.url}/healthz", timeout=30).status_code == 200
+            waits.append(time.perf_counter() - start)
+        answer = long.result().json()
+    assert answer["frames"] == 5000
+    assert np.median(waits) < answer["seconds"] / 2
+
+
+def test_retrieval_outlives_milvus(served: Served) -> None:
+    detected_FC = clip(30, seed=5)
+    before = poses(refine(served.url, {"poses": detected_FC.tolist()}))
+    served.milvus.__exit__(None, None, None)
+    start = time.perf_counter()
+    after = refine(served.url, {"poses": detected_FC.tolist()})
+    assert time.perf_counter() - start < 10
+    assert after.json()["retrieval"] == "used"
+    np.testing.assert_allclose(poses(after), before, atol=1e-5)

@@ -1,0 +1,121 @@
+"""A split in memory: what is gathered is what the lake holds."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.support.tiny_lake import TRACK, write_tiny_lake
+
+from poise.lake.ids import START_BITS, WINDOW
+from poise.pvd.pose_bank import PoseBank
+from poise.runtime.errors import LakeError
+from poise.training_data.split import TrackSplit, TrainingWindows, load_split
+from poise_models.base.windows import unfold
+from poise_retrieval.geometry.align import align
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    write_tiny_lake(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def train(lake: Path) -> TrackSplit:
+    return load_split(lake, TRACK, "train")
+
+
+def test_bank_returns_the_truth_window_of_an_id(train: TrackSplit) -> None:
+    bank = PoseBank(train)
+    for row, truth in enumerate(train.truths()):
+        ids = (train.sequence_ids_S[row] << START_BITS) + torch.arange(len(truth) - WINDOW + 1)
+        assert torch.equal(bank.windows(ids), unfold(truth, WINDOW))
+
+
+def test_bank_refuses_a_window_it_does_not_have(train: TrackSplit) -> None:
+    with pytest.raises(LakeError, match="different ingests"):
+        PoseBank(train).windows(torch.tensor([5 << START_BITS]))
+
+
+def test_neighbours_come_in_the_windows_frame(train: TrackSplit) -> None:
+    bank = PoseBank(train)
+    detected = unfold(train.detected()[0], WINDOW)
+    assert train.neighbour_ids_NK is not None
+    ids = train.neighbour_ids_NK[: len(detected), 0]
+    found, _ = bank.neighbours(detected, ids, torch.zeros(len(ids)))
+    expected = align(bank.windows(ids).reshape(-1, 136, 3), detected.reshape(-1, 136, 3))
+    torch.testing.assert_close(found, expected.reshape(found.shape))
+
+
+def test_no_neighbour_means_the_window_itself_at_distance_one(train: TrackSplit) -> None:
+    detected = unfold(train.detected()[0], WINDOW)[:4]
+    nothing = torch.full((4,), -1)
+    found, distance = PoseBank(train).neighbours(detected, nothing, torch.full((4,), torch.inf))
+    assert torch.equal(found, detected)
+    assert distance.tolist() == [1.0] * 4
+
+
+def test_subsets_keep_frames_and_neighbours_together(train: TrackSplit) -> None:
+    subject = sorted(set(train.subjects))[1]
+    part, rest = train.only([subject]), train.without([subject])
+    assert set(part.subjects) == {subject}
+    assert subject not in rest.subjects
+    assert len(part.names) + len(rest.names) == len(train.names)
+    bank = PoseBank(train)
+    for whole_row, name in enumerate(train.names):
+        if name in part.names:
+            row = part.names.index(name)
+            assert torch.equal(part.truths()[row], train.truths()[whole_row])
+            a, b = part.clips(bank)[row], train.clips(bank)[whole_row]
+            assert a.neighbours_NTC is not None
+            assert b.neighbours_NTC is not None
+            assert torch.equal(a.neighbours_NTC, b.neighbours_NTC)
+
+
+@pytest.mark.parametrize("length", [8, 16])
+def test_training_windows_are_every_window_of_every_sequence(
+    train: TrackSplit, length: int
+) -> None:
+    windows = TrainingWindows(train, length, PoseBank(train) if length == WINDOW else None)
+    generator = torch.Generator().manual_seed(0)
+    batch = windows.batch(torch.arange(len(windows)), generator)
+    assert torch.equal(batch.detected_BTC, torch.cat([unfold(d, length) for d in train.detected()]))
+    assert torch.equal(batch.truth_BTC, torch.cat([unfold(t, length) for t in train.truths()]))
+
+
+def test_half_of_the_draws_take_the_nearest_neighbour(train: TrackSplit) -> None:
+    windows = TrainingWindows(train, WINDOW, PoseBank(train))
+    generator = torch.Generator().manual_seed(0)
+    index = torch.zeros(4000, dtype=torch.long)
+    drawn = windows.batch(index, generator).distance_B
+    assert windows.neighbours is not None
+    nearest = windows.neighbours.distances_NK[0, 0]
+    assert (drawn == nearest).float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert len(drawn.unique()) == 3
+
+
+def test_a_training_draw_never_comes_from_the_querys_own_subject(train: TrackSplit) -> None:
+    assert train.neighbour_ids_NK is not None
+    owner = dict(zip(train.sequence_ids_S.tolist(), train.subjects, strict=True))
+    row = 0
+    for subject, frames in zip(train.subjects, train.lengths_S.tolist(), strict=True):
+        for ids in train.neighbour_ids_NK[row : row + frames - WINDOW + 1].tolist():
+            assert subject not in {owner[i >> START_BITS] for i in ids}
+        row += frames - WINDOW + 1
+
+
+def test_a_track_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(LakeError, match=r"jobs/ingest\.py"):
+        load_split(tmp_path, TRACK, "train")
+
+
+def test_several_neighbours_come_together(train: TrackSplit) -> None:
+    bank = PoseBank(train)
+    many, one = train.clips(bank, 2)[0], train.clips(bank)[0]
+    assert one.neighbours_NKTC is not None
+    assert one.neighbours_NKTC.shape[1] == 1
+    assert many.neighbours_NKTC is not None
+    assert one.neighbours_NTC is not None
+    assert many.neighbours_NKTC.shape[1] == 2
+    torch.testing.assert_close(many.neighbours_NKTC[:, 0], one.neighbours_NTC)

@@ -1,0 +1,210 @@
+"""The training loop: deterministic, resumable, and honest about what is not finite."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from poise_models import catalogue
+from poise_models.base.budget import Budget, Schedule
+from poise_models.base.refiner import Batch, Mirror, PoseSpec, WindowRefiner
+from poise_models.base.training import Trainer
+from poise_models.errors import ConfigError, NonFiniteLossError
+
+SPEC = PoseSpec(3, 3, mirror=Mirror((0, 2, 1), 1))
+SETTINGS = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
+
+
+class Windows:
+    """100 windows of a random walk, detected with an offset and noise drawn anew."""
+
+    def __init__(self) -> None:
+        self.truth = torch.randn(100, 8, 9, generator=torch.Generator().manual_seed(1)).cumsum(1)
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(len(self), generator=generator)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        truth = self.truth[index_B]
+        detected = truth + 0.2 + 0.05 * torch.randn(truth.shape, generator=generator)
+        return Batch(detected, truth, detected, torch.ones(len(index_B)))
+
+
+def trainer(budget: Budget, seed: int = 0) -> Trainer:
+    torch.manual_seed(seed)
+    network = catalogue.build("synspp", SPEC, SETTINGS)
+    assert isinstance(network, WindowRefiner)
+    return Trainer(network, Windows(), budget, seed)
+
+
+BUDGET = Budget(epochs=4, batch=20, learning_rate=1e-3)
+
+
+def test_loss_falls_and_budget_ends() -> None:
+    run = trainer(Budget(epochs=20, batch=20))
+    losses = [run.epoch() for _ in range(20)]
+    assert run.done
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_same_seed_gives_the_same_losses_and_another_seed_others() -> None:
+    first, second, third = trainer(BUDGET), trainer(BUDGET), trainer(BUDGET, seed=1)
+    losses = [[run.epoch() for _ in range(3)] for run in (first, second, third)]
+    assert losses[0] == losses[1]
+    assert losses[0] != losses[2]
+
+
+@pytest.mark.parametrize("schedule", ["step", "cosine"])
+def test_a_resumed_training_ends_in_the_very_same_weights(schedule: Schedule) -> None:
+    budget = Budget(epochs=4, batch=20, schedule=schedule, scale=0.1, mirror=True)
+    whole = trainer(budget)
+    for _ in range(4):
+        whole.epoch()
+    cut = trainer(budget)
+    cut.epoch()
+    cut.epoch()
+    resumed = trainer(budget, seed=0)
+    resumed.load_state({name: value.clone() for name, value in cut.state().items()})
+    while not resumed.done:
+        resumed.epoch()
+    for name, weight in whole.network.state_dict().items():
+        assert torch.equal(weight, resumed.network.state_dict()[name]), name
+
+
+def test_a_training_cut_after_any_step_ends_in_the_very_same_weights() -> None:
+    budget = Budget(epochs=3, batch=20, clip=0.5, ema=0.9, optimiser="amsgrad", scale=0.1)
+    whole = trainer(budget)
+    losses = [whole.epoch() for _ in range(3)]
+    run, resumed_losses = trainer(budget), []
+    while not run.done:
+        loss = run.advance(seconds=0.0)
+        resumed_losses += [] if loss is None else [loss]
+        state = {name: value.clone() for name, value in run.state().items()}
+        torch.rand(7)  # someone else draws in between
+        run = trainer(budget)
+        run.load_state(state)
+    assert resumed_losses == losses
+    for name, weight in whole.network.state_dict().items():
+        assert torch.equal(weight, run.network.state_dict()[name]), name
+
+
+def test_the_averaged_weights_are_the_mean_over_the_last_steps() -> None:
+    """With decay 0.5 the average is half the newest weights, a quarter of those before, ..."""
+    run = trainer(Budget(epochs=1, batch=20, ema=0.5))
+    name, weight = next(iter(run.network.named_parameters()))
+    expected, seen = weight.detach().clone(), []
+    while run.advance(seconds=0.0) is None:
+        seen.append(weight.detach().clone())
+    last = run.state()["other.0"]
+    for trained in (*seen, last):
+        expected = 0.5 * expected + 0.5 * trained
+    torch.testing.assert_close(run.network.state_dict()[name], expected)
+    assert not torch.equal(last, expected)
+
+
+@pytest.mark.parametrize("change", [{"bf16": True}, {"optimiser": "adamw"}, {"clip": 0.1}])
+def test_every_way_to_train_learns(change: dict[str, Any]) -> None:
+    run = trainer(Budget(epochs=15, batch=20, **change))
+    losses = [run.epoch() for _ in range(15)]
+    assert losses[-1] < 0.8 * losses[0]
+    assert all(p.dtype == torch.float32 for p in run.network.parameters())
+
+
+def test_clipping_bounds_what_a_wild_batch_does() -> None:
+    moved = []
+    for clip in (None, 1e-6):
+        run = trainer(Budget(epochs=1, batch=100, clip=clip))
+        run.optimiser = torch.optim.SGD(run.network.parameters(), lr=1.0)
+        before = [p.detach().clone() for p in run.network.parameters()]
+        run.epoch()
+        steps = zip(run.network.parameters(), before, strict=True)
+        moved.append(sum(float((p - old).detach().square().sum()) for p, old in steps) ** 0.5)
+    assert moved[0] > 1e-4
+    assert moved[1] < 1.01e-9
+
+
+def test_a_learning_rate_rises_and_falls_as_the_budget_says() -> None:
+    run = trainer(Budget(epochs=10, batch=20, schedule="cosine", warm_up=0.2, floor=0.1))
+    rates = []
+    while not run.done:
+        run.advance(seconds=0.0)
+        rates.append(run.optimiser.param_groups[0]["lr"])
+    assert rates[0] < 0.05e-3
+    assert max(rates) == max(rates[8:12])
+    assert 0.1e-3 < rates[-1] < 0.11e-3
+
+
+@pytest.mark.slow
+def test_a_compiled_loss_is_the_same_loss() -> None:
+    losses = []
+    for fused in (False, True):
+        torch.manual_seed(0)
+        settings = {"window": 8, "hidden": 16, "residual": 8, "blocks": 1, "dropout": 0.0}
+        network = catalogue.build("smoothnet", SPEC, settings)
+        assert isinstance(network, WindowRefiner)
+        budget = Budget(epochs=2, batch=20, compile=fused)
+        run = Trainer(network, Windows(), budget, 0)
+        losses.append([run.epoch(), run.epoch()])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training() -> None:
+    run = trainer(Budget(epochs=50, batch=20, learning_rate=1e30))
+    with pytest.raises(NonFiniteLossError, match="learning_rate"):
+        _all_epochs(run)
+
+
+def _all_epochs(run: Trainer) -> None:
+    while not run.done:
+        run.epoch()
+
+
+def test_budgets_that_make_no_sense_are_refused() -> None:
+    for bad in ({"epochs": 0}, {"batch": 0}, {"decay": 0.0}, {"schedule": "x"}, {"scale": 1.0}):
+        with pytest.raises(ConfigError):
+            Budget(**bad)
+
+
+def test_mirrored_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, seen = trainer(Budget(epochs=1, batch=100, mirror=True)), list[Batch]()
+    loss = run.network.loss
+
+    def watched(batch: Batch) -> Tensor:
+        seen.append(batch)
+        return loss(batch)
+
+    monkeypatch.setattr(run.network, "loss", watched)
+    run.epoch()
+    (shown,) = seen
+    generator = torch.Generator().manual_seed(0)
+    plain = run.source.batch(run.source.order(generator), generator)
+    mirror = SPEC.mirror
+    assert mirror is not None
+    swapped_B = (shown.truth_BTC == mirror(plain.truth_BTC)).all(-1).all(-1)
+    assert 30 < int(swapped_B.sum()) < 70
+    for now, before in (
+        (shown.detected_BTC, plain.detected_BTC),
+        (shown.truth_BTC, plain.truth_BTC),
+        (shown.neighbour_BTC, plain.neighbour_BTC),
+    ):
+        assert torch.equal(now, torch.where(swapped_B[:, None, None], mirror(before), before))
+
+
+def test_a_mirror_undoes_itself_and_keeps_every_distance() -> None:
+    poses = torch.randn(5, 8, 9, generator=torch.Generator().manual_seed(0))
+    assert SPEC.mirror is not None
+    mirrored = SPEC.mirror(poses)
+    assert torch.equal(SPEC.mirror(mirrored), poses)
+    joints, other = poses.unflatten(-1, (3, 3)), mirrored.unflatten(-1, (3, 3))[..., [0, 2, 1], :]
+    torch.testing.assert_close(torch.cdist(joints, joints), torch.cdist(other, other))
+
+
+def test_a_mirror_needs_a_lateral_axis() -> None:
+    network = catalogue.build("synspp", PoseSpec(3, 3), SETTINGS)
+    assert isinstance(network, WindowRefiner)
+    with pytest.raises(ConfigError, match="lateral"):
+        Trainer(network, Windows(), Budget(mirror=True), 0)

@@ -1,0 +1,185 @@
+"""Filters where frames are missing or come at uneven times, Butterworth, and unseen joints."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import savgol_filter
+
+from poise_models.base.refiner import Clip, PoseSpec, SequenceRefiner
+from poise_models.errors import ConfigError, ShapeError
+from poise_models.filters.butterworth import Butterworth, ButterworthConfig
+from poise_models.filters.classical import (
+    Gaussian1d,
+    Gaussian1dConfig,
+    OneEuro,
+    OneEuroConfig,
+    SavitzkyGolay,
+    SavitzkyGolayConfig,
+)
+from poise_models.filters.gaps import filled
+from poise_models.filters.irregular import gaussian_at, savgol_at
+from poise_models.filters.offset import OffsetGaussian, OffsetGaussianConfig
+
+SPEC = PoseSpec(joints=2, dims=3)
+FILTERS: dict[str, SequenceRefiner] = {
+    "oneeuro": OneEuro(SPEC, OneEuroConfig()),
+    "gaussian blocks": Gaussian1d(SPEC, Gaussian1dConfig(block=7)),
+    "gaussian": Gaussian1d(SPEC, Gaussian1dConfig(block=0)),
+    "offset-gaussian": OffsetGaussian(SPEC, OffsetGaussianConfig()),
+    "savgol": SavitzkyGolay(SPEC, SavitzkyGolayConfig()),
+    "butterworth": Butterworth(SPEC, ButterworthConfig()),
+}
+every_filter = pytest.mark.parametrize("name", FILTERS)
+
+
+@st.composite
+def uneven_times(draw: st.DrawFn, smallest: int = 1) -> torch.Tensor:
+    whole = draw(st.booleans())
+    step = st.integers(1, 40) if whole else st.floats(0.05, 40)
+    steps = draw(st.lists(step, min_size=smallest - 1, max_size=60))
+    return torch.tensor([0.0, *steps], dtype=torch.float64).cumsum(0)
+
+
+def noise(frames: int) -> torch.Tensor:
+    return torch.randn(frames, SPEC.channels, generator=torch.Generator().manual_seed(frames))
+
+
+@every_filter
+@given(times=uneven_times(), value=st.floats(-1e3, 1e3, width=32))
+@settings(max_examples=15, deadline=None)
+def test_constants_pass_at_any_times(name: str, times: torch.Tensor, value: float) -> None:
+    constant = torch.full((len(times), SPEC.channels), value)
+    out = FILTERS[name].filter(constant, times)
+    torch.testing.assert_close(out, constant, rtol=1e-5, atol=1e-5)
+
+
+@given(times=uneven_times(), order=st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_savgol_passes_linear_motion_at_any_times(times: torch.Tensor, order: int) -> None:
+    refiner = SavitzkyGolay(SPEC, SavitzkyGolayConfig(order=order))
+    line = (times[:, None] * torch.tensor([0.0, 1, -1, 2, 0.1, 0]) * 0.1 + 3).float()
+    torch.testing.assert_close(refiner.filter(line, times), line, rtol=1e-4, atol=1e-4)
+
+
+@every_filter
+@given(times=uneven_times(), start=st.floats(-1e4, 1e4))
+@settings(max_examples=15, deadline=None)
+def test_only_differences_of_times_count(name: str, times: torch.Tensor, start: float) -> None:
+    raw = noise(len(times))
+    here, there = (FILTERS[name].filter(raw, t) for t in (times, times + start))
+    torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-4)
+
+
+@every_filter
+@pytest.mark.parametrize("frames", [1, 2, 5, 30, 31, 70])
+def test_even_times_change_nothing(name: str, frames: int) -> None:
+    raw = noise(frames)
+    times = torch.arange(frames, dtype=torch.float64) + 1000.3
+    refiner = FILTERS[name]
+    assert torch.equal(refiner.filter(raw, times), refiner.filter(raw))
+
+
+@pytest.mark.parametrize("frames", [1, 3, 9, 30, 31, 32, 80])
+def test_the_uneven_road_ends_at_scipy_for_even_times(frames: int) -> None:
+    raw = noise(frames).double().numpy()
+    times = np.arange(frames, dtype=np.float64)
+    smooth = gaussian_at(times[None], raw[None], 3.0)[0]
+    np.testing.assert_allclose(smooth, gaussian_filter1d(raw, 3, axis=0), atol=1e-9)
+    window = min(31, frames - 1 + frames % 2)
+    expected = savgol_filter(raw, window, 2, axis=0) if window > 2 else raw
+    np.testing.assert_allclose(savgol_at(times, raw, 31, 2), expected, atol=1e-9)
+
+
+@every_filter
+def test_missing_frames_are_better_told_than_closed_up(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    times = torch.arange(300, dtype=torch.float64)
+    truth = torch.sin(times[:, None] / 12 + torch.arange(SPEC.channels)).float()
+    raw = truth + 0.1 * torch.randn(truth.shape, generator=generator)
+    seen = (torch.rand(300, generator=generator) > 0.3) & ((times % 60) > 8)
+
+    def error(times_F: torch.Tensor | None) -> float:
+        return float((FILTERS[name].filter(raw[seen], times_F) - truth[seen]).abs().mean())
+
+    assert error(times[seen]) < error(None)
+
+
+@pytest.mark.parametrize("frequency", [0.01, 0.03, 0.2, 0.3])
+def test_butterworth_keeps_slow_and_stops_fast_motion_without_lag(frequency: float) -> None:
+    wave = torch.sin(2 * torch.pi * frequency * torch.arange(400.0))[:, None].expand(-1, 6)
+    out = FILTERS["butterworth"].filter(wave)[100:-100]
+    kept = wave[100:-100] if frequency < 0.12 else torch.zeros(())
+    assert (out - kept).abs().max() < 0.03
+
+
+def test_butterworth_halves_its_cutoff_and_looks_both_ways() -> None:
+    wave = torch.sin(2 * torch.pi * 0.12 * torch.arange(500.0))[:, None].expand(-1, 6)
+    out = FILTERS["butterworth"].filter(wave)[100:-100]
+    torch.testing.assert_close(out, wave[100:-100] / 2, atol=0.01, rtol=0)
+    raw = noise(80)
+    turned = FILTERS["butterworth"].filter(raw.flip(0)).flip(0)
+    middle = slice(35, 45)
+    torch.testing.assert_close(
+        FILTERS["butterworth"].filter(raw)[middle], turned[middle], atol=0.02, rtol=0
+    )
+
+
+@every_filter
+def test_gaps_of_a_million_frames_cost_nothing(name: str) -> None:
+    times = torch.cat([torch.arange(40.0), 1e6 + torch.arange(40.0)]).double()
+    raw = noise(80)
+    out = FILTERS[name].filter(raw, times)
+    assert torch.isfinite(out).all()
+    alone = FILTERS[name].filter(raw[:40])
+    torch.testing.assert_close(out[:15], alone[:15], atol=1e-4, rtol=0)
+
+
+def test_butterworth_parts_a_sequence_at_a_long_gap() -> None:
+    times = torch.cat([torch.arange(40.0), 1e6 + torch.arange(40.0)]).double()
+    raw, refiner = noise(80), FILTERS["butterworth"]
+    parts = torch.cat([refiner.filter(raw[:40]), refiner.filter(raw[40:])])
+    torch.testing.assert_close(refiner.filter(raw, times), parts, atol=1e-5, rtol=0)
+
+
+@every_filter
+def test_unseen_joints_are_interpolated_in_time_first(name: str) -> None:
+    raw, times = noise(40), torch.arange(40, dtype=torch.float64) * 1.5
+    broken = raw.clone()
+    broken[10:13, 2] = torch.nan
+    broken[:2, 4] = torch.nan
+    broken[38:, 4] = torch.nan
+    patched = filled(broken, times)
+    torch.testing.assert_close(
+        patched[10:13, 2], torch.lerp(raw[9, 2], raw[13, 2], torch.tensor([0.25, 0.5, 0.75]))
+    )
+    assert (patched[:2, 4] == raw[2, 4]).all()
+    assert (patched[38:, 4] == raw[37, 4]).all()
+    out = FILTERS[name].filter(broken, times)
+    assert torch.isfinite(out).all()
+    assert torch.equal(out, FILTERS[name].filter(patched, times))
+
+
+@pytest.mark.parametrize(
+    "times", [[0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 2.0, 1.0], [0.0, 1.0, float("nan")]]
+)
+def test_times_that_are_none_are_refused(times: list[float]) -> None:
+    clip = Clip(torch.zeros(3, SPEC.channels), times_F=torch.tensor(times))
+    with pytest.raises(ShapeError, match="3 frame numbers"):
+        FILTERS["oneeuro"].refine([clip])
+
+
+def test_times_reach_the_filter_through_refine() -> None:
+    raw, times = noise(50), torch.arange(50, dtype=torch.float64) * 3
+    refiner = FILTERS["savgol"]
+    (refined,) = refiner.refine([Clip(raw, times_F=times)])
+    assert torch.equal(refined.poses_FC, refiner.filter(raw, times))
+    assert not torch.allclose(refined.poses_FC, refiner.filter(raw), atol=0.1)
+
+
+@pytest.mark.parametrize("setting", [{"cutoff": 0.0}, {"cutoff": 0.5}, {"order": 0}])
+def test_butterworth_refuses_settings_without_sense(setting: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="cutoff must lie"):
+        ButterworthConfig(**setting)  # type: ignore[arg-type]

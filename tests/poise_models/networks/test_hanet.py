@@ -1,0 +1,157 @@
+"""HANet: published sizes, what it looks at, its loss, and that it learns."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from poise_models.base.refiner import Batch, Clip, PoseSpec
+from poise_models.errors import ConfigError
+from poise_models.networks.hanet import HANet, HANetConfig
+
+SPECS = {
+    "3D": PoseSpec(17, 3, (0,)),
+    "2D": PoseSpec(15, 2, (), centre=False),
+    "smpl": PoseSpec(24, 6, (), centre=False),
+}
+TINY: dict[str, Any] = {"window": 21, "width": 8, "layers": 2, "dropout": 0.0}
+PUBLISHED = [
+    (SPECS["3D"], {}, 17_996_440, 20.1),
+    (PoseSpec(14, 3), {"width": 128}, 71_808_080, 80.2),
+    (PoseSpec(14, 3), {"width": 32}, 4_515_344, 5.0),
+    (SPECS["2D"], {"width": 256, "window": 11, "stride": 1}, 286_899_952, 320.0),
+]
+
+
+def network(representation: str = "3D", **settings: Any) -> HANet:
+    torch.manual_seed(0)
+    return HANet(SPECS[representation], HANetConfig(**settings)).eval()
+
+
+def run(built: HANet, detected_BTC: Tensor) -> Tensor:
+    with torch.no_grad():
+        return built.branches(detected_BTC)[0]
+
+
+def never_applied(config: HANetConfig) -> int:
+    """Weights of the published figure that no input reaches.
+
+    A projection from the widest level to one twice as wide, and a LayerNorm per level.
+    """
+    widths = [config.width << level for level in range(config.layers)]
+    return 2 * widths[-1] * (widths[-1] + 1) + 2 * sum(widths)
+
+
+@pytest.mark.parametrize(("spec", "settings", "weights", "millions"), PUBLISHED)
+def test_published_sizes(
+    spec: PoseSpec, settings: dict[str, Any], weights: int, millions: float
+) -> None:
+    config = HANetConfig(**settings)
+    with torch.device("meta"):
+        assert HANet(spec, config).parameter_count() == weights
+    assert (weights + never_applied(config)) / 1e6 == pytest.approx(millions, rel=0.01)
+
+
+@pytest.mark.parametrize("representation", SPECS)
+def test_looks_at_sampled_frames_and_those_beside_them(representation: str) -> None:
+    built = network(representation, **TINY)
+    sampled = set(range(0, 21, 5))
+    looked_at = {near for frame in sampled for near in (frame - 1, frame, frame + 1)}
+    window = torch.randn(2, 21, SPECS[representation].channels)
+    before = run(built, window)
+    for frame in range(21):
+        changed = window.clone()
+        changed[:, frame] += torch.randn_like(changed[:, frame])
+        assert torch.equal(run(built, changed), before) == (frame not in looked_at), frame
+
+
+def test_loss_counts_the_worst_half_of_the_channels_twice() -> None:
+    class Fixed(HANet):
+        def branches(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor]:
+            return detected_BTC, self.sampled(detected_BTC) + 1.0
+
+    built = Fixed(SPECS["2D"], HANetConfig(recovered=3.0, refined=0.5, **TINY))
+    truth = torch.zeros(2, 21, 30)
+    detected = torch.zeros(2, 21, 30)
+    detected[:, :, 0] = 2.0
+    # A channel: 3 x |final| + 0.5 x |refined| + 0.5 x |refined - final|.
+    easy, hard = 0.5 * 1 + 0.5 * 1, 3 * 2 + 0.5 * 3 + 0.5 * 1
+    worst = (hard + 14 * easy) / 15
+    loss = built.loss(Batch(detected, truth, detected, torch.ones(2)))
+    assert loss.item() == pytest.approx(hard + 29 * easy + worst)
+
+
+@pytest.mark.parametrize("representation", SPECS)
+def test_refines_any_sequence_by_itself(representation: str) -> None:
+    spec = SPECS[representation]
+    built = network(representation, **TINY)
+    clips = [Clip(torch.randn(frames, spec.channels)) for frames in (1, 2, 7, 21, 22, 60)]
+    together = built.refine(clips)
+    for clip, refined in zip(clips, together, strict=True):
+        assert refined.poses_FC.shape == clip.detected_FC.shape
+        (alone,) = built.refine([clip])
+        torch.testing.assert_close(alone.poses_FC, refined.poses_FC, atol=1e-5, rtol=1e-5)
+    for value in (0.0, 1.0, 1e6):
+        (still,) = built.refine([Clip(torch.full((30, spec.channels), value))])
+        assert torch.isfinite(still.poses_FC).all()
+
+
+def test_world_translation_passes_through_3d() -> None:
+    built = network(**TINY)
+    here = torch.randn(40, 51)
+    shift = torch.tensor([5.0, -3.0, 100.0]).repeat(17)
+    (before,), (after,) = built.refine([Clip(here)]), built.refine([Clip(here + shift)])
+    torch.testing.assert_close(after.poses_FC - shift, before.poses_FC, atol=1e-3, rtol=0)
+
+
+def test_learns_smooth_motion() -> None:
+    spec = SPECS["3D"]
+    built = network(**TINY | {"width": 16}).train()
+    optimiser = torch.optim.AdamW(built.parameters(), lr=2e-3, amsgrad=True)
+
+    def noisy() -> tuple[Tensor, Tensor]:
+        phase, speed = torch.rand(2, 32, 1, spec.channels)
+        truth = torch.sin(6.3 * phase + (0.05 + 0.15 * speed) * torch.arange(21)[:, None])
+        return truth, truth + 0.3 * torch.randn_like(truth)
+
+    for _ in range(80):
+        truth, detected = noisy()
+        loss = built.loss(Batch(detected, truth, detected, torch.ones(32)))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert all(p.grad is not None for p in built.parameters())
+    truth, detected = noisy()
+    refined = run(built.eval(), detected)
+    assert (refined - truth).abs().mean() < 0.9 * (detected - truth).abs().mean()
+
+
+def test_exports_with_any_batch() -> None:
+    class Poses(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.built = network(**TINY)
+
+        def forward(self, detected_BTC: Tensor) -> Tensor:
+            return self.built.branches(detected_BTC)[0]
+
+    poses = Poses().eval()
+    shapes = ({0: torch.export.Dim("batch")},)
+    window = torch.randn(3, 21, 51)
+    exported = torch.export.export(poses, (window,), dynamic_shapes=shapes, strict=False)
+    five = torch.randn(5, 21, 51)
+    torch.testing.assert_close(exported.module()(five), poses(five))
+
+
+def test_weights_survive_a_round_trip() -> None:
+    one, other = network(**TINY), HANet(SPECS["3D"], HANetConfig(**TINY)).eval()
+    other.load_state_dict(one.state_dict())
+    window = torch.randn(2, 21, 51)
+    assert torch.equal(run(one, window), run(other, window))
+
+
+@pytest.mark.parametrize("settings", [{"recovered": 0.0}, {"refined": -1.0}, {"window": 100}])
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        HANetConfig(**settings)

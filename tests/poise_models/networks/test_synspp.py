@@ -1,0 +1,151 @@
+"""SynSP++: sizes of the published network, its encodings, and its switches."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from poise_models import catalogue
+from poise_models.base.losses import refinement_loss
+from poise_models.base.refiner import Batch, PoseSpec
+from poise_models.networks.layers import dct_matrix, low_pass_matrix
+from poise_models.networks.synspp import SynSPP, SynSPPConfig, pose_quality
+
+SPEC = PoseSpec(17, 3)
+SMALL: dict[str, Any] = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 2, "dropout": 0.0}
+
+
+def network(**settings: Any) -> SynSPP:
+    torch.manual_seed(0)
+    return SynSPP(SPEC, SynSPPConfig(**settings))
+
+
+def batch(seed: int = 0) -> Batch:
+    torch.manual_seed(seed)
+    detected, truth, neighbour = torch.randn(3, 4, 8, 51)
+    return Batch(detected, truth, neighbour, torch.rand(4))
+
+
+@pytest.mark.parametrize(("joints", "dims", "weights"), [(17, 3, 6_106_011), (14, 3, 6_096_768)])
+def test_official_sharing_has_the_official_number_of_weights(
+    joints: int, dims: int, weights: int
+) -> None:
+    spec = PoseSpec(joints, dims)
+    assert SynSPP(spec, SynSPPConfig(branches="shared")).parameter_count() == weights
+
+
+def test_separate_branches_have_as_many_layers_as_shared_ones() -> None:
+    # Three layers in common and one each, against five in common: the same five layers' weights.
+    assert network().parameter_count() == network(branches="shared").parameter_count()
+
+
+def test_published_smoothnet_sizes() -> None:
+    for window, weights in ((8, 667_272), (16, 675_472), (32, 691_872), (64, 724_672)):
+        built = catalogue.build("smoothnet", SPEC, {"window": window})
+        assert built.parameter_count() == weights
+
+
+def test_dct_of_a_constant_is_its_gain_alone() -> None:
+    transformed = dct_matrix(8) @ torch.ones(8)
+    torch.testing.assert_close(transformed, torch.tensor([16.0] + [0.0] * 7), atol=1e-5, rtol=0)
+
+
+def test_low_pass_projects() -> None:
+    matrix = low_pass_matrix(8, 3)
+    torch.testing.assert_close(matrix @ matrix, matrix, atol=1e-6, rtol=0)
+    torch.testing.assert_close(matrix @ torch.ones(8), torch.ones(8))
+    torch.testing.assert_close(low_pass_matrix(8, 8), torch.eye(8), atol=1e-6, rtol=0)
+
+
+def test_quality_is_highest_where_the_branches_agree() -> None:
+    position = torch.zeros(1, 8, 51)
+    smooth = torch.zeros(1, 8, 51)
+    smooth[0, 3] = 1.0
+    quality = pose_quality(position, smooth, SPEC, "frames")[0]
+    assert quality[3] == pytest.approx(torch.e**-1, abs=1e-4)
+    assert quality[0] == pytest.approx(1.0, abs=1e-4)
+    assert quality.argmin() == 3
+
+
+def test_quality_of_branches_that_coincide() -> None:
+    same = torch.randn(1, 8, 51)
+    quality = pose_quality(same, same, SPEC, "frames")
+    torch.testing.assert_close(quality, torch.full((1, 8), 0.9048), atol=1e-4, rtol=0)
+
+
+def test_shared_branches_coincide_before_the_heads() -> None:
+    net = network(**SMALL, branches="shared").eval()
+    decoder = net.branch_decoder
+    decoder.acceleration_head.load_state_dict(decoder.position_head.state_dict())
+    b = batch()
+    position, smooth, _, _ = net.outputs(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    assert position is not None
+    assert smooth is not None
+    torch.testing.assert_close(position, smooth)
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        {"input": "pose"},
+        {"branches": "shared"},
+        {"self_attention": True},
+        {"pqe_max": "joints"},
+        {"sde": "distance"},
+        {"skip": "low", "skip_coefficients": 2},
+        {"skip": "input"},
+    ],
+    ids=str,
+)
+def test_every_switch_changes_the_output_and_trains(switch: dict[str, Any]) -> None:
+    b = batch()
+    plain, switched = network(**SMALL), network(**SMALL, **switch)
+    for net in (plain, switched):
+        loss = net.loss(b)
+        loss.backward()
+        assert torch.isfinite(loss)
+    arguments = (b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    assert not torch.allclose(plain(*arguments).poses_BTC, switched(*arguments).poses_BTC)
+
+
+def test_a_fresh_network_with_a_skip_is_the_skip() -> None:
+    net = network(**SMALL, skip="low", skip_coefficients=2).eval()
+    b = batch()
+    smooth = low_pass_matrix(8, 2) @ b.detected_BTC
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    torch.testing.assert_close(out, smooth, atol=1e-5, rtol=0)
+    net.start_from(torch.full((51,), 0.1))
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    torch.testing.assert_close(out, smooth - 0.1, atol=1e-5, rtol=0)
+
+
+def test_neighbour_and_distance_reach_the_output() -> None:
+    net = network(**SMALL).eval()
+    b = batch()
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    other = net(b.detected_BTC, b.neighbour_BTC + 1, b.distance_B).poses_BTC
+    farther = net(b.detected_BTC, b.neighbour_BTC, b.distance_B + 5).poses_BTC
+    assert not torch.allclose(out, other)
+    assert not torch.allclose(out, farther)
+
+
+def test_without_retrieval_neighbours_are_not_looked_at() -> None:
+    net = network(**SMALL, retrieval=False, distance_encoding=False).eval()
+    assert not net.uses_neighbours
+    b = batch()
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    other = net(b.detected_BTC, b.neighbour_BTC + 1, b.distance_B + 1)
+    assert torch.equal(out.poses_BTC, other.poses_BTC)
+    assert out.quality_BT is not None
+
+
+def test_the_baseline_is_an_encoder_and_a_decoder() -> None:
+    off = ("retrieval", "distance_encoding", "refine_decoder", "quality_encoding")
+    net = network(**SMALL, **dict.fromkeys(off, False)).eval()
+    parts = {name.split(".")[0] for name, _ in net.named_parameters()}
+    assert parts == {"detected_encoder", "global_decoder", "head"}
+    b = batch()
+    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    assert out.quality_BT is None
+    expected = refinement_loss(out.poses_BTC, b.truth_BTC, 0.5)
+    torch.testing.assert_close(net.loss(b), expected)

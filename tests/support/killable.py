@@ -1,0 +1,28 @@
+"""An ingest in one process of its own, without Ray and without a PVD, for tests that kill it."""
+
+from collections.abc import Iterable
+from contextlib import nullcontext
+from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest.mock import patch
+
+from poise.catalog.tracks import Track
+from poise.ingest.split_writer import Intake, take_split
+from poise.ingest.track import ingest
+from poise.lake.ids import Split
+
+
+def run(data: Path, lake: Path, said: Connection) -> None:
+    """Say ``begin`` when all is imported, and ``end`` when the track is in the lake."""
+    with (
+        patch("poise.ingest.split_writer.PART_BYTES", 1_000_000),
+        patch("poise.ingest.stages.take_in", _here),
+        patch("poise.ingest.track.connect", nullcontext),
+    ):
+        said.send("begin")
+        ingest(Track.parse("uiprmd/kinect/3D"), data=data, lake=lake, pvd=False)
+        said.send("end")
+
+
+def _here(data: Path | None, track: Track, lake: str, splits: Iterable[Split]) -> list[Intake]:
+    return [take_split(data, track, lake, split) for split in splits]

@@ -1,0 +1,75 @@
+"""A Milvus for tests: Lite or the real server, which can be killed and started again."""
+
+import importlib.util
+import platform
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from poise_retrieval.milvus.server import EmbeddedMilvus, MilvusServer
+from poise_retrieval.milvus.standalone import StandaloneMilvus
+
+#: For `parametrize`: the real server takes seconds to start and to index.
+KINDS: list[Any] = ["lite", pytest.param("server", marks=pytest.mark.slow)]
+
+
+class RunningMilvus:
+    """A Milvus at a fixed address; skips the test where the kind cannot be had."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        if kind == "server":
+            needs_package()
+        self.kind = kind
+        self._folder = folder
+        self._port = _free_port()
+        self.start()
+
+    @property
+    def uri(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def writers(self) -> int:
+        """How many may write at once."""
+        return 1 if self.kind == "lite" else 3
+
+    @property
+    def process(self) -> psutil.Process:
+        """The process that listens."""
+        for child in psutil.Process().children(recursive=True):
+            listening = (c.laddr.port for c in child.net_connections() if c.status == "LISTEN")
+            if self._port in listening:
+                return child
+        raise AssertionError(f"nobody listens on {self._port}")
+
+    def kill(self) -> None:
+        process = self.process
+        process.kill()
+        process.wait(10)
+        self.stop()
+
+    def start(self) -> None:
+        kind = EmbeddedMilvus if self.kind == "lite" else StandaloneMilvus
+        self._server: MilvusServer = kind(self._folder, port=self._port)
+        self._server.__enter__()
+        assert self._server.uri == self.uri
+
+    def stop(self) -> None:
+        self._server.__exit__(None, None, None)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def needs_package() -> None:
+    """Skip where the standalone server cannot be had."""
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("the standalone Milvus is made for Linux on x86_64")
+    if importlib.util.find_spec("milvus") is None:
+        pytest.skip("the standalone Milvus is not installed: pip install 'poise[milvus]'")

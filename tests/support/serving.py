@@ -1,0 +1,76 @@
+"""What the service's tests share: an untrained SynSP++, made-up clips, a published tiny PVD."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import ray
+import torch
+from numpy.typing import NDArray
+from tests.support.tiny_lake import TRACK
+
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.lake.manifest import read_manifest
+from poise.lake.tables import read_windows
+from poise.pvd.pose_bank import PoseBank
+from poise.runtime.cluster import start
+from poise.training_data.split import load_split
+from poise_models import catalogue
+from poise_retrieval.geometry.embedding import embed
+from poise_retrieval.milvus.store import PoseStore
+
+ROOTS = [Path(__file__).parents[2] / root for root in ("platform", "models", "retrieval", ".")]
+
+
+def save_untrained(folder: Path, refiner: str = "synspp") -> str:
+    """Save a small refiner with random weights as a checkpoint of the tiny lake's track."""
+    torch.manual_seed(0)
+    settings = {"width": 16, "feed_forward": 16, "heads": 2} if refiner == "synspp" else {}
+    built = catalogue.build(refiner, pose_spec(TRACK), settings)
+    save_checkpoint(built, ModelCard(str(TRACK), refiner, built.settings()), str(folder))
+    return str(folder)
+
+
+def clip(frames: int, seed: int = 0) -> NDArray[np.float32]:
+    """Make a sequence (F, 51) in metres that drifts and jitters."""
+    rng = np.random.default_rng(seed)
+    walk_FC = rng.normal(scale=0.02, size=(frames, 51)).cumsum(0)
+    clip_FC: NDArray[np.float32] = (rng.normal(scale=0.3, size=51) + walk_FC).astype(np.float32)
+    return clip_FC
+
+
+def publish(lake: Path, uri: str) -> None:
+    """Put the tiny lake's training windows into Milvus, under the alias readers use."""
+    manifest = read_manifest(str(lake), TRACK)
+    windows = read_windows(str(lake), TRACK, "train")
+    ids = windows["window_id"].to_numpy().copy()
+    truth_NTC = PoseBank(load_split(str(lake), TRACK, "train")).windows(torch.from_numpy(ids))
+    vectors = embed(truth_NTC, TRACK.info.skeleton, TRACK.representation).numpy()
+    assert manifest.pvd is not None
+    store = PoseStore(uri)
+    store.create(manifest.pvd.collection, vectors.shape[1])
+    store.upsert(
+        manifest.pvd.collection, ids, vectors, [str(s) for s in windows["subject"].to_pylist()]
+    )
+    store.seal(manifest.pvd.collection)
+    store.publish(manifest.pvd.alias, manifest.pvd.collection)
+
+
+@contextmanager
+def small_ray() -> Iterator[None]:
+    """Run a local Ray whose workers find the packages and the tests."""
+    path = os.pathsep.join(str(root.resolve()) for root in ROOTS)
+    start(
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        logging_level=logging.WARNING,
+        runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()

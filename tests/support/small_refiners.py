@@ -1,0 +1,69 @@
+"""Every refiner of the catalogue at a size that tests can afford."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise_models import catalogue
+from poise_models.base.refiner import Clip, PoseSpec, Refiner, WindowRefiner
+from poise_models.base.windows import window_count
+from poise_models.filters.offset import Offset
+
+SPECS = {
+    "3D": PoseSpec(17, 3, (0,)),
+    "2D": PoseSpec(16, 2, (), centre=False),
+    "smpl": PoseSpec(24, 6, (), centre=False),
+}
+_SYNERGY = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
+_SAMPLED = {"window": 21, "interval": 5, "stride": 5, "width": 16, "layers": 1}
+#: Settings by name; whatever is not here is small as it is.
+SMALL: dict[str, dict[str, Any]] = {
+    "smoothnet": {"window": 16, "hidden": 32, "residual": 16, "blocks": 1},
+    "deciwatch": {**_SAMPLED, "feed_forward": 16},
+    "hanet": _SAMPLED,
+    "gfpose": {"hidden": 64, "embedding": 16, "blocks": 1, "steps": 3},
+    "synsp": _SYNERGY,
+    "synspp": _SYNERGY,
+}
+NETWORKS = [name for name in catalogue.names() if catalogue.trains(name)]
+
+
+def build(name: str, spec: PoseSpec, **settings: Any) -> Refiner:
+    """The refiner, ready to refine; an offset has seen detections that are off by 0.1 and more."""
+    torch.manual_seed(0)
+    refiner = catalogue.build(name, spec, {**SMALL.get(name, {}), **settings})
+    if isinstance(refiner, Offset):
+        truth_FC = torch.randn(30, spec.channels)
+        refiner.fit(truth_FC + torch.linspace(0.1, 1.0, spec.channels), truth_FC)
+    return refiner.eval()
+
+
+def network(name: str, spec: PoseSpec, **settings: Any) -> WindowRefiner:
+    """The same, of a refiner that is one."""
+    built = build(name, spec, **settings)
+    assert isinstance(built, WindowRefiner)
+    return built
+
+
+def found(refiner: Refiner, detected_FC: Tensor, seed: int = 0) -> Clip:
+    """A clip of a sequence, with neighbours where the refiner reads any."""
+    if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
+        return Clip(detected_FC)
+    generator = torch.Generator().manual_seed(seed)
+    windows = window_count(len(detected_FC), refiner.window)
+    size = (windows, refiner.neighbours, refiner.window, refiner.spec.channels)
+    near_NKTC = torch.randn(size, generator=generator)
+    far_NK = torch.rand(size[:2], generator=generator)
+    return Clip(
+        detected_FC,
+        neighbours_NTC=near_NKTC[:, 0],
+        distances_N=far_NK[:, 0],
+        neighbours_NKTC=near_NKTC,
+        distances_NK=far_NK,
+    )
+
+
+def sequence(frames: int, spec: PoseSpec, seed: int = 0) -> Tensor:
+    """Noise, (F, C), the same for the same seed."""
+    return torch.randn(frames, spec.channels, generator=torch.Generator().manual_seed(seed))

@@ -1,0 +1,116 @@
+"""A tiny track in a lake, written in a second and without Milvus; neighbours are made up."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from poise.catalog.tracks import Track
+from poise.lake.ids import SPLITS, START_BITS, WINDOW, Split, sequence_ids
+from poise.lake.manifest import (
+    SCHEMA_VERSION,
+    Manifest,
+    Pvd,
+    SplitSummary,
+    pvd_alias,
+    write_manifest,
+)
+from poise.lake.parts import write_part
+from poise.lake.tables import NEIGHBOURS, part_folder, sequence_table, window_schema
+from poise.readers.sequence import PoseSequence
+from poise.readers.synthetic.sequences import Size, sequences
+
+#: Not the synthetic track, which a job would make anew; the poses are synthetic all the same.
+TRACK = Track("uiprmd", "kinect", "3D")
+
+
+def write_tiny_lake(lake: Path, subjects: int = 3, per_subject: int = 3, frames: int = 40) -> None:
+    """Write the track, by default with three training subjects; the test split has one."""
+    sizes: dict[Split, Size] = {
+        "train": Size(subjects, per_subject, frames), "test": Size(1, per_subject, frames)
+    }  # fmt: skip
+    made = {split: list(sequences(split, sizes[split])) for split in SPLITS}
+    bank = _windows("train", made["train"])
+    summaries = {}
+    for split in SPLITS:
+        own = _windows(split, made[split])
+        parts = {}
+        for kind, table in (
+            ("sequences", _sequence_table(split, made[split])),
+            ("windows", _with_neighbours(own, bank)),
+        ):
+            assert kind in ("sequences", "windows")
+            folder = part_folder(str(lake), TRACK, kind, split)  # type: ignore[arg-type]
+            parts[kind] = [write_part(folder, 0, table)]
+        summaries[split] = SplitSummary(
+            read=len(made[split]),
+            sequences=len(made[split]),
+            quarantined=0,
+            frames=sum(len(s.detected_FC) for s in made[split]),
+            windows=len(own),
+            truth=True,
+            subjects=sorted({s.subject for s in made[split]}),
+            sequences_parts=parts["sequences"],
+            windows_parts=parts["windows"],
+        )
+    alias = pvd_alias(TRACK)
+    info = TRACK.info
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        poise_version="test",
+        track=str(TRACK),
+        representation="3D",
+        joints=info.joints,
+        dims=info.dims,
+        window=WINDOW,
+        fps=30.0,
+        splits={str(split): summary for split, summary in summaries.items()},
+        sources=[],
+        quarantined=[],
+        pvd=Pvd(f"{alias}_test", alias, 84, len(bank), "L2", 1.0),
+    )
+    write_manifest(str(lake), manifest)
+
+
+def _sequence_table(split: Split, made: list[PoseSequence]) -> pa.Table:
+    ids = sequence_ids(TRACK, split, [s.name for s in made])
+    return sequence_table([ids[s.name] for s in made], made)
+
+
+def _windows(split: Split, made: list[PoseSequence]) -> pa.Table:
+    ids = sequence_ids(TRACK, split, [s.name for s in made])
+    rows = [
+        (ids[s.name], start, s.subject)
+        for s in made
+        for start in range(len(s.detected_FC) - WINDOW + 1)
+    ]
+    return pa.table(
+        {
+            "window_id": pa.array([(s << START_BITS) | t for s, t, _ in rows], pa.int64()),
+            "sequence_id": pa.array([s for s, _, _ in rows], pa.int64()),
+            "start": pa.array([t for _, t, _ in rows], pa.int32()),
+            "subject": pa.array([name for _, _, name in rows], pa.string()),
+        }
+    )
+
+
+def _with_neighbours(own: pa.Table, bank: pa.Table) -> pa.Table:
+    random = np.random.default_rng(0)
+    bank_ids, bank_subjects = np.array(bank["window_id"]), np.array(bank["subject"])
+    ids = np.empty((len(own), NEIGHBOURS), np.int64)
+    subjects = np.array(own["subject"])
+    for subject in np.unique(subjects):
+        mine = subjects == subject
+        others = bank_ids[bank_subjects != subject]
+        ids[mine] = random.choice(others, (int(mine.sum()), NEIGHBOURS))
+    distances = np.sort(random.random(ids.shape, np.float32), axis=1)
+    schema = window_schema()
+    columns: dict[str, Any] = {
+        **{name: own[name] for name in own.column_names},
+        "neighbour_ids": pa.FixedSizeListArray.from_arrays(pa.array(ids.ravel()), NEIGHBOURS),
+        "neighbour_distances": pa.FixedSizeListArray.from_arrays(
+            pa.array(distances.ravel()), NEIGHBOURS
+        ),
+    }
+    return pa.table(columns).select(schema.names).cast(schema)
