@@ -5,11 +5,9 @@ embedding, so the rows in it are those it should have, and only the missing ones
 """
 
 import logging
-import random
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from poise.lake.manifest import Pvd
 from poise.pvd.vectors import vectors_of
 from poise.runtime.errors import LakeError
+from poise.runtime.retry import retry
 from poise.runtime.workspace import Workspace
 from poise_retrieval.errors import CollectionError, StoreUnavailableError
 from poise_retrieval.milvus.server import EmbeddedMilvus
@@ -29,10 +28,6 @@ log = logging.getLogger(__name__)
 METRIC = "L2"
 #: How long to wait for a Milvus that does not answer, where nobody says otherwise.
 PATIENCE_S = 60.0
-#: Waits between tries while Milvus is away.
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -43,23 +38,6 @@ def pvd_store(milvus_uri: str | None, workspace: Workspace) -> Iterator[str]:
         return
     with EmbeddedMilvus(workspace.pvd) as server:
         yield server.uri
-
-
-def patiently(call: Callable[[], T], patience_s: float) -> T:
-    """Call until Milvus answers; raise its `StoreUnavailableError` when patience is at its end."""
-    give_up = time.monotonic() + patience_s
-    wait_s = _FIRST_WAIT_S
-    while True:
-        try:
-            return call()
-        except StoreUnavailableError as error:
-            left_s = give_up - time.monotonic()
-            if left_s <= 0:
-                raise
-            log.warning("Milvus is away (%s); trying for %.0f s more", error, left_s)
-            # Not all at once: many writers lose the same Milvus at the same moment.
-            time.sleep(min(wait_s * random.uniform(0.5, 1.0), left_s))  # noqa: S311
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
 
 def build(
@@ -90,8 +68,8 @@ def build(
         StoreUnavailableError: Milvus stayed away.
     """
     with closing(PoseStore(uri)) as store:
-        tasks = _writers(patiently(lambda: store.one_writer, patience_s), writers)
-        there = patiently(lambda: _start(store, collection, width), patience_s)
+        tasks = _writers(retry(lambda: store.one_writer, patience_s), writers)
+        there = retry(lambda: _start(store, collection, width), patience_s)
     receipts = vectors.map_batches(
         _upsert,
         batch_size=None,
@@ -120,10 +98,10 @@ def check_and_seal(store: PoseStore, collection: str, rows: int, patience_s: flo
     Raises:
         LakeError: it does.
     """
-    patiently(lambda: store.seal(collection), patience_s)
-    found = patiently(lambda: store.count(collection), patience_s)
+    retry(lambda: store.seal(collection), patience_s)
+    found = retry(lambda: store.count(collection), patience_s)
     if found != rows:
-        patiently(lambda: store.drop(collection), patience_s)
+        retry(lambda: store.drop(collection), patience_s)
         raise LakeError(
             f"collection {collection} at {store.uri} held {found} rows, expected {rows}, and was "
             "dropped; run the ingest again, and let nothing else write to this collection"
@@ -171,7 +149,7 @@ def _upsert(
         # Made in the task, as a Milvus client cannot travel, and closed: an idle one keeps pinging.
         with closing(PoseStore(uri)) as store:
             try:
-                patiently(
+                retry(
                     lambda: store.upsert(collection, ids, vectors_of(block), subjects), patience_s
                 )
             except StoreUnavailableError as reason:
@@ -182,10 +160,10 @@ def _upsert(
 def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:
     """Point the alias at a collection, then drop the one it pointed at."""
     with closing(PoseStore(uri)) as store:
-        before = patiently(lambda: store.resolve(alias), patience_s)
-        patiently(lambda: store.publish(alias, collection), patience_s)
+        before = retry(lambda: store.resolve(alias), patience_s)
+        retry(lambda: store.publish(alias, collection), patience_s)
         if before is not None and before != collection:
-            patiently(lambda: store.drop(before), patience_s)
+            retry(lambda: store.drop(before), patience_s)
 
 
 def next_name(
@@ -197,7 +175,7 @@ def next_name(
     so nobody may take up its work with `build`.
     """
     with closing(PoseStore(uri)) as store:
-        published = patiently(lambda: store.resolve(alias), patience_s)
+        published = retry(lambda: store.resolve(alias), patience_s)
     name = f"{alias}_{fingerprint}" + "_bulk" * bulk
     return f"{name}_again" if published == name else name
 
@@ -205,6 +183,6 @@ def next_name(
 def is_published(uri: str, pvd: Pvd, patience_s: float) -> bool:
     """Say whether the alias points at this collection and all its rows are there."""
     with closing(PoseStore(uri)) as store:
-        if patiently(lambda: store.resolve(pvd.alias), patience_s) != pvd.collection:
+        if retry(lambda: store.resolve(pvd.alias), patience_s) != pvd.collection:
             return False
-        return patiently(lambda: store.count(pvd.collection), patience_s) == pvd.rows
+        return retry(lambda: store.count(pvd.collection), patience_s) == pvd.rows

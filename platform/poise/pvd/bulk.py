@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import ray
 from numpy.typing import NDArray
 
-from poise.pvd.build import check_and_seal, patiently, writing_tasks
+from poise.pvd.build import check_and_seal, writing_tasks
 from poise.pvd.vectors import vectors_of
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
+from poise.runtime.retry import retry
 from poise_retrieval.errors import ImportFailedError, StoreUnavailableError
 from poise_retrieval.milvus.bulk import BulkImport, check_once, import_table, rows_of_a_file
 from poise_retrieval.milvus.store import PoseStore
@@ -95,12 +96,12 @@ def build_in_bulk(
             for file, ids_B in _files(vectors, folder, width, writing_tasks(writers)):
                 imports.start(bulk.to_server(collection, file))
                 ids.append(ids_B)
-                patiently(imports.look, patience_s)
+                retry(imports.look, patience_s)
                 progress(imports.rows)
             check_once(np.concatenate([np.empty(0, np.int64), *ids]))
             while not imports.done:
                 time.sleep(_LOOK_S)
-                patiently(imports.look, patience_s)
+                retry(imports.look, patience_s)
                 progress(imports.rows)
         check_and_seal(store, collection, rows, patience_s)
 
@@ -108,15 +109,15 @@ def build_in_bulk(
 @contextmanager
 def _new(store: PoseStore, collection: str, width: int, patience_s: float) -> Iterator[None]:
     """Make the collection; drop it where the block fails."""
-    if patiently(lambda: store.one_writer, patience_s):
+    if retry(lambda: store.one_writer, patience_s):
         raise ImportFailedError(
             f"{store.uri} is a Milvus Lite, which cannot import files: fill the collection without "
             "bulk import, or use a full-size Milvus"
         )
-    if collection in patiently(store.list, patience_s):
+    if collection in retry(store.list, patience_s):
         log.warning("%s: left by a bulk import that ended early; made anew", collection)
-        patiently(lambda: store.drop(collection), patience_s)
-    patiently(lambda: store.create(collection, width), patience_s)
+        retry(lambda: store.drop(collection), patience_s)
+    retry(lambda: store.create(collection, width), patience_s)
     try:
         yield
     except BaseException:

@@ -19,9 +19,9 @@ from poise.catalog.tracks import Track
 from poise.lake.ids import START_BITS, WINDOW, Split, window_ids
 from poise.lake.parts import GROUP_ROWS, read_part, write_groups
 from poise.lake.tables import NEIGHBOURS, part_folder, window_schema
-from poise.pvd.build import patiently
 from poise.pvd.vectors import vectors_of
 from poise.runtime.errors import LakeError
+from poise.runtime.retry import retry
 from poise_retrieval.index.neighbour_index import NeighbourIndex
 from poise_retrieval.milvus.store import PoseStore
 
@@ -132,7 +132,7 @@ def load_index(
         StoreUnavailableError: Milvus stayed away.
     """
     with closing(PoseStore(uri)) as store:
-        ids, vectors, subjects = patiently(lambda: _read(store, collection), patience_s)
+        ids, vectors, subjects = retry(lambda: _read(store, collection), patience_s)
     return NeighbourIndex.build(ids, vectors, subjects if takes is None else takes(ids))
 
 

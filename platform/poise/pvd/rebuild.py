@@ -11,12 +11,13 @@ from poise.ingest.stages import Report, add_pvd_and_windows, why_no_pvd
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import Manifest, pvd_alias, read_manifest, track_folder, write_manifest
 from poise.lake.tables import part_paths
-from poise.pvd.build import PATIENCE_S, patiently, pvd_store
+from poise.pvd.build import PATIENCE_S, pvd_store
 from poise.pvd.bulk import BulkFolder
 from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
+from poise.runtime.retry import retry
 from poise.runtime.workspace import Workspace
 from poise_retrieval.milvus.store import PoseStore
 
@@ -83,11 +84,11 @@ def _drop_leftovers(uri: str, alias: str, patience_s: float) -> None:
     """Drop what nobody reads: a build would go on with its rows, which may be the damaged ones."""
     ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_bulk)?(_again)?")
     with closing(PoseStore(uri)) as store:
-        published = patiently(lambda: store.resolve(alias), patience_s)
-        for name in patiently(store.list, patience_s):
+        published = retry(lambda: store.resolve(alias), patience_s)
+        for name in retry(store.list, patience_s):
             if ours.fullmatch(name) and name != published:
                 log.info("dropping %s, which is not published", name)
-                patiently(partial(store.drop, name), patience_s)
+                retry(partial(store.drop, name), patience_s)
 
 
 def _drop_old_windows(lake: str, before: Manifest, after: Manifest) -> bool:

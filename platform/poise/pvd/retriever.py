@@ -21,10 +21,10 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
 from poise.lake.manifest import read_manifest
-from poise.pvd.build import patiently
 from poise.pvd.neighbour_table import load_index
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
+from poise.runtime.retry import retry
 from poise.runtime.storage import Location
 from poise.training_data.split import load_split
 from poise_models.base.windows import unfold
@@ -99,7 +99,7 @@ class Retriever:
         self._budget_s, self._neighbours = budget_s, neighbours
         self._store = PoseStore(milvus_uri)
         # Before the rows are read: what is published meanwhile then counts as a change.
-        self._collection = patiently(lambda: self._store.resolve(self._alias), PATIENCE_S)
+        self._collection = retry(lambda: self._store.resolve(self._alias), PATIENCE_S)
         rows, width = manifest.pvd.rows, manifest.pvd.width
         free = psutil.virtual_memory().available
         self.road = road or choose_road(rows, width, self._store.one_writer, free)
@@ -107,7 +107,7 @@ class Retriever:
             # A Milvus that was started again loads the collection at the first search, which may
             # take minutes: no request waits for that.
             first = np.zeros((1, width), np.float32)
-            patiently(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
+            retry(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
         self.bank = PoseBank(load_split(lake, track, "train"))
         self.index: NeighbourIndex | None = None
         if self.road == "index":
