@@ -10,9 +10,9 @@ from pathlib import Path
 import _paths  # noqa: F401  (finds the source roots)
 import torch
 
-from poise.analysis import latency, neighbours, quality, ratio
-from poise.analysis.findings import Findings
+from poise.analysis import latency, loss_ratio, neighbour_distance, quality_correlation
 from poise.analysis.inputs import load_material
+from poise.analysis.result import Findings
 from poise.runtime.errors import PoiseError
 from poise.runtime.workspace import Workspace
 from poise_models.errors import RefinerError
@@ -37,19 +37,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="ANALYSIS")
     qualities, near, curve, late = (
         kinds.add_parser(
-            module.__name__.rsplit(".", 1)[-1],
+            name,
             help=(module.__doc__ or "").splitlines()[0],
             description=module.__doc__,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        for module in (quality, neighbours, ratio, latency)
+        for name, module in (
+            ("quality", quality_correlation),
+            ("neighbours", neighbour_distance),
+            ("ratio", loss_ratio),
+            ("latency", latency),
+        )
     )
     near.add_argument(
         "--from",
         dest="floors",
         type=float,
         nargs="+",
-        default=list(neighbours.FLOORS),
+        default=list(neighbour_distance.FLOORS),
         metavar="D",
         help="least squared L2 distances of embeddings (default: 0 1 2)",
     )
@@ -91,14 +96,14 @@ def main(arguments: list[str]) -> int:
 def look(options: argparse.Namespace) -> Findings:
     """Do what was asked for."""
     if options.kind == "ratio":
-        return ratio.findings(options.sweep)
+        return loss_ratio.findings(options.sweep)
     if options.kind == "latency" and options.threads is not None:
         torch.set_num_threads(options.threads)
     material = load_material(options.model, Workspace.use(options.home), options.lake)
     if options.kind == "quality":
-        return quality.findings(material)
+        return quality_correlation.findings(material)
     if options.kind == "neighbours":
-        return neighbours.findings(material, options.floors, options.seed)
+        return neighbour_distance.findings(material, options.floors, options.seed)
     return latency.findings(material, options.fps, options.turns)
 
 

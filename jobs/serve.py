@@ -25,7 +25,7 @@ from poise.pvd.build import pvd_store
 from poise.runtime.errors import PoiseError
 from poise.runtime.workspace import Workspace
 from poise.serving.app import ServiceArgs
-from poise.serving.running import running_service
+from poise.serving.running_service import running_service
 from poise_retrieval.errors import RetrievalError
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from poise.analysis.findings import Findings, aligned, machine
 from poise.analysis.inputs import Material, embedded, query_windows
+from poise.analysis.result import Findings, aligned, machine
 from poise.runtime.errors import DataError
 from poise_models.base.windows import overlap_add
 from poise_retrieval.index.neighbour_index import NeighbourIndex

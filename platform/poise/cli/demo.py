@@ -25,7 +25,7 @@ from poise.runtime.cluster import connect
 from poise.runtime.errors import PoiseError
 from poise.runtime.workspace import Workspace
 from poise.serving.app import ServiceArgs
-from poise.serving.running import running_service
+from poise.serving.running_service import running_service
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.refiner import Refined
 

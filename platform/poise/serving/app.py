@@ -21,11 +21,11 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.workspace import Workspace
-from poise.serving import rendering, schema
+from poise.serving import responses, schema
 from poise.serving.limits import BodyLimit
-from poise.serving.lookup import look_up
 from poise.serving.metrics import Meters
 from poise.serving.model import Answer, ServedModel, Source
+from poise.serving.model_lookup import look_up
 
 logger = logging.getLogger(__name__)
 
@@ -106,25 +106,25 @@ class RefineService:
     async def refine(self, body: schema.RefineRequest) -> Response:
         """Refine one sequence."""
         start = time.perf_counter()
-        frames_FC = rendering.accept(self._model, body)
+        frames_FC = responses.accept(self._model, body)
         answer = await self._batched(frames_FC)
         if isinstance(answer, Exception):
             logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=answer)
             raise HTTPException(500, f"the model failed on this sequence: {answer}")
         seconds = time.perf_counter() - start
         self._meters.count(len(frames_FC), answer.retrieval, self._model.road, seconds)
-        response = rendering.response(self._model, body, answer, seconds)
+        response = responses.response(self._model, body, answer, seconds)
         return Response(response.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")
     async def models(self) -> schema.ModelList:
         """List what is served, and what it takes."""
-        return schema.ModelList(models=[rendering.describe(self._model)])
+        return schema.ModelList(models=[responses.describe(self._model)])
 
     @app.get("/v1/example")
     async def example(self) -> dict[str, Any]:
         """Give a body that `POST /v1/refine` takes as it is."""
-        return rendering.example(self._model)
+        return responses.example(self._model)
 
     @app.get("/healthz")
     async def healthz(self) -> schema.Health:
@@ -148,7 +148,7 @@ class RefineService:
         """Describe the API, with an example that fits the served model."""
         description: dict[str, Any] = request.app.openapi()
         content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
-        content["application/json"]["example"] = rendering.example(self._model)
+        content["application/json"]["example"] = responses.example(self._model)
         return description
 
     def check_health(self) -> None:

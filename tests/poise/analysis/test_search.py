@@ -10,8 +10,13 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.analysis.inputs import Material, Rows, load_material
 from poise.analysis.latency import PARTS, latencies, latency_table
-from poise.analysis.neighbours import irrelevant, nearest_from, neighbour_rows, neighbours_table
-from poise.analysis.ratio import ratio_plot, ratio_points, ratio_table
+from poise.analysis.loss_ratio import ratio_plot, ratio_points, ratio_table
+from poise.analysis.neighbour_distance import (
+    irrelevant,
+    nearest_from,
+    neighbour_rows,
+    neighbours_table,
+)
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.evaluate import Row, evaluate
 from poise.experiments.plan import grid, load_plan

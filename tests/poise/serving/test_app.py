@@ -18,7 +18,7 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.pvd.retriever import Retriever
 from poise.serving.app import ServiceArgs
-from poise.serving.running import running_service
+from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
 from poise_models.base.refiner import Clip, Refiner
 from poise_retrieval.milvus.server import EmbeddedMilvus

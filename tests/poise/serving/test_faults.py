@@ -18,7 +18,7 @@ from tests.support.tiny_lake import write_tiny_lake
 from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving.app import ServiceArgs
 from poise.serving.errors import ServiceError
-from poise.serving.running import running_service
+from poise.serving.running_service import running_service
 from poise_retrieval.milvus.server import EmbeddedMilvus
 
 pytestmark = pytest.mark.slow

@@ -25,8 +25,8 @@ from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving import model as model_module
 from poise.serving import retrieval as retrieval_module
 from poise.serving.limits import BodyLimit
-from poise.serving.lookup import look_up
 from poise.serving.model import RETRIEVAL_BUDGET_S, Answer, ServedModel, Source
+from poise.serving.model_lookup import look_up
 from poise.serving.retrieval import Retrieval
 from poise.serving.schema import MAX_FRAMES, RefineRequest, as_frames, problems
 from poise_models.base.windows import unfold

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from torch import Tensor
 
-from poise.analysis.findings import INK, Findings, aligned, canvas, png
 from poise.analysis.inputs import Material
+from poise.analysis.result import INK, Findings, aligned, canvas, png
 from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices

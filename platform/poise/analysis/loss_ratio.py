@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.findings import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
+from poise.analysis.result import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
 from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.storage import Location

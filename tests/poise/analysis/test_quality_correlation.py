@@ -8,7 +8,7 @@ import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.analysis.inputs import load_material
-from poise.analysis.quality import (
+from poise.analysis.quality_correlation import (
     Frames,
     branches,
     correlations,

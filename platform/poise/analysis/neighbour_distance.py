@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poise.analysis.findings import Findings, aligned
 from poise.analysis.inputs import Material, Rows, clips_with, embedded, query_windows
+from poise.analysis.result import Findings, aligned
 from poise.evaluation.evaluate import Row, evaluate
 from poise_retrieval.errors import SubjectRuleError
 
