@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import gather_windows
-from poise.readers.raw_track import open_split
+from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise_retrieval import NeighbourIndex, PoseStore, align, embed
 from poise_retrieval.geometry import skeletons

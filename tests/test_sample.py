@@ -9,7 +9,7 @@ import torch
 from poise.catalog.datasets import FILES_VARIABLE
 from poise.catalog.tracks import Track
 from poise.evaluation.metrics import score
-from poise.readers.raw_track import open_split, split_exists
+from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence
 
 SAMPLE = Path(__file__).resolve().parent.parent / "sample"

@@ -26,7 +26,7 @@ from scipy.signal import butter, sosfiltfilt
 
 from poise.catalog.datasets import FILES_VARIABLE
 from poise.catalog.tracks import Track
-from poise.readers.layout import write_smoothnet
+from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 
 ROOT = Path(__file__).resolve().parent.parent

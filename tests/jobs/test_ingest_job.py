@@ -15,7 +15,7 @@ from poise.catalog.tracks import Track
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import has_track
 from poise.lake.tables import read_sequences, read_windows
-from poise.readers.layout import write_smoothnet
+from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import PoiseError
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from poise.catalog import datasets
 from poise.catalog.tracks import Track, catalogue
 from poise.lake.ids import SPLITS, Split
-from poise.mocap.body_model import Bodies
-from poise.mocap.c3d import read_marker_map
 from poise.mocap.clip import JOINTS, MotionClip
+from poise.mocap.formats.body_model import Bodies
+from poise.mocap.formats.c3d import read_marker_map
 from poise.mocap.recordings import (
     Recording,
     Settings,
@@ -20,7 +20,7 @@ from poise.mocap.recordings import (
     find_skeletons,
     read_recording,
 )
-from poise.readers import layout
+from poise.readers import layouts
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import DataError
 
@@ -168,8 +168,8 @@ def _subject(text: str) -> str:
 
 
 def _existing(out: Path, track: Track, overwrite: bool) -> list[Path]:
-    splits = [split for split in SPLITS if layout.split_exists(out, track, split)]
-    files = [path for split in splits for path in layout.locate(out, track, split).present]
+    splits = [split for split in SPLITS if layouts.split_exists(out, track, split)]
+    files = [path for split in splits for path in layouts.locate(out, track, split).present]
     if files and not overwrite:
         raise DataError(f"{files[0]} exists; choose another --out, or replace it with --overwrite")
     return files
@@ -201,7 +201,7 @@ def _write(out: Path, track: Track, split: Split, clips: Sequence[MotionClip]) -
         name = f"{clip.subject}/{clip.name}"
         rows.append(PoseSequence(name, clip.subject, None, None, clip.fps, joints_FC, joints_FC))
     try:
-        (path,) = layout.write_smoothnet(out, track, split, rows)
+        (path,) = layouts.write_smoothnet(out, track, split, rows)
     except OSError as error:
         raise DataError(f"{out}: cannot be written to ({error.strerror})") from None
     subjects = sorted({clip.subject for clip in clips})

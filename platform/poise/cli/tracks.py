@@ -12,7 +12,7 @@ from poise.catalog.dataset_file import ANY, Pixels
 from poise.catalog.tracks import Track, TrackInfo, catalogue
 from poise.ingest.sources import tracks_in, unknown_folders
 from poise.lake.ids import SPLITS, Split
-from poise.readers import raw_track as raw
+from poise.readers import raw_split as raw
 
 EXAMPLES = """columns:
   joints      joints of a frame, 17>14 where the files hold more than are used

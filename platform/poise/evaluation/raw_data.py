@@ -22,7 +22,7 @@ from poise.lake.ids import WINDOW
 from poise.pvd.build import pvd_store
 from poise.pvd.retriever import Retriever
 from poise.readers.noise import cut_clips, noise_seed, per_window
-from poise.readers.raw_track import open_split, split_exists
+from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime.errors import CheckpointError, DataError, LakeError
 from poise.runtime.workspace import Workspace

@@ -1,7 +1,7 @@
 """Joints of SMPL poses, where the user has the licensed body model.
 
 Linear blend skinning is `smplx`'s (the extra ``smpl``); the file is read by
-`poise.readers.body_file`.
+`poise.readers.smpl_file`.
 Shape letters: F frames, V vertices, J joints, P numbers of the pose that bend vertices.
 """
 
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from poise.evaluation.rotations import matrices
-from poise.readers.body_file import Floats, read_body_file
+from poise.readers.smpl_file import Floats, read_body_file
 from poise.runtime.errors import DataError
 
 #: Folder of the body model, or the file itself.

@@ -9,8 +9,8 @@ from poise.catalog import datasets
 from poise.catalog.tracks import Track
 from poise.lake.ids import SPLITS, Split
 from poise.lake.manifest import Source
-from poise.readers import layout
-from poise.readers import raw_track as raw
+from poise.readers import layouts
+from poise.readers import raw_split as raw
 from poise.runtime.errors import DataError
 
 
@@ -25,7 +25,7 @@ def tracks_in(data: Path) -> list[Track]:
     Raises:
         DataError: there is none.
     """
-    found = layout.tracks_under(data)
+    found = layouts.tracks_under(data)
     if not found:
         held = ", ".join(unknown_folders(data, [])[:20])
         raise DataError(

@@ -16,7 +16,7 @@ from poise.lake.ids import SPLITS, START_BITS, Split, sequence_ids, windows_in
 from poise.lake.manifest import Quarantined
 from poise.lake.parts import GROUP_FRAMES, write_groups
 from poise.lake.tables import part_folder, sequence_schema, sequence_table
-from poise.readers import raw_track as raw
+from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime import storage
 from poise.runtime.errors import DataError

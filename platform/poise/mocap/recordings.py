@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from poise.mocap import amass, cgspeed
-from poise.mocap.amc import read_amc
-from poise.mocap.asf import Skeleton, read_asf
-from poise.mocap.body_model import Bodies
-from poise.mocap.bvh import read_bvh
-from poise.mocap.c3d import MarkerMap, read_c3d
 from poise.mocap.clip import MotionClip, checked_clip
+from poise.mocap.formats import amass, cgspeed
+from poise.mocap.formats.amc import read_amc
+from poise.mocap.formats.asf import Skeleton, read_asf
+from poise.mocap.formats.body_model import Bodies
+from poise.mocap.formats.bvh import read_bvh
+from poise.mocap.formats.c3d import MarkerMap, read_c3d
 from poise.mocap.joints import ACCLAIM, pick
 from poise.runtime.errors import DataError
 

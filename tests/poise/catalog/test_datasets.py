@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from poise.catalog import datasets
 from poise.catalog.datasets import FILES_VARIABLE, TEXTS_VARIABLE, read_dataset, worker_env
 from poise.catalog.tracks import Track, catalogue
-from poise.readers.stored import stored_widths
+from poise.readers.units import stored_widths
 from poise.runtime.errors import CatalogueError, TrackError
 from poise_retrieval import embed, embedding_width
 

@@ -13,7 +13,7 @@ from tests.support.takes import real_takes, write_amc, write_asf
 
 from poise.catalog.tracks import Track
 from poise.cli.main import main
-from poise.readers import raw_track as raw
+from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence
 
 TRACK = Track.parse("cmu/gaussian-10/3D")

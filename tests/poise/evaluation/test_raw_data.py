@@ -10,8 +10,8 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.catalog.tracks import Track
 from poise.evaluation.raw_data import evaluate_raw
 from poise.pvd.build import pvd_store
-from poise.readers.layout import write_smoothnet
-from poise.readers.raw_track import open_split
+from poise.readers.layouts import write_smoothnet
+from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime.errors import CheckpointError, DataError

@@ -27,8 +27,8 @@ from poise.evaluation.rotations import acceleration_errors, angle_errors, matric
 from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
 from poise.evaluation.tables import Entry, markdown, terminal
 from poise.experiments.fit import EpochReport, fit
-from poise.readers.body_file import read_body_file
 from poise.readers.sequence import PoseSequence
+from poise.readers.smpl_file import read_body_file
 from poise.runtime.errors import DataError
 from poise.runtime.workspace import Workspace
 from poise.training_data.split import load_split

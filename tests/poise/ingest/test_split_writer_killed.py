@@ -13,7 +13,7 @@ from tests.support import killable
 
 from poise.catalog.tracks import Track
 from poise.lake.manifest import has_track
-from poise.readers.layout import write_smoothnet
+from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 
 TRACK = Track.parse("uiprmd/kinect/3D")

@@ -28,7 +28,7 @@ from poise.lake.manifest import (
 )
 from poise.lake.tables import neighbour_arrays, pose_frames, read_sequences, read_windows
 from poise.pvd.build import pvd_store
-from poise.readers.layout import write_smoothnet
+from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage

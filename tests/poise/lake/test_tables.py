@@ -40,7 +40,7 @@ from poise.lake.tables import (
     sequence_schema,
     sequence_table,
 )
-from poise.readers.layout import write_smoothnet
+from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from poise.catalog.tracks import Track
-from poise.readers.raw_track import open_split, split_exists
+from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.readers.raw_track import open_split, sources, split_exists
+from poise.readers.raw_split import open_split, sources, split_exists
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import body, motion
 from poise.readers.synthetic import estimator as simulator

@@ -16,7 +16,7 @@ from poise.catalog.datasets import FILES_VARIABLE
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import evaluate
 from poise.experiments.fit import EpochReport, fit
-from poise.readers.raw_track import open_split
+from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import LakeError

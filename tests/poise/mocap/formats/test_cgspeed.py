@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.takes import real_takes, write_amc, write_asf
 
-from poise.mocap import cgspeed
-from poise.mocap.asf import read_asf
-from poise.mocap.bvh import read_bvh
 from poise.mocap.clip import JOINTS, MotionClip, checked_clip
+from poise.mocap.formats import cgspeed
+from poise.mocap.formats.asf import read_asf
+from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.recordings import (
     Recording,
     Settings,

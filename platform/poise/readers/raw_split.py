@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from poise.catalog.tracks import Track
-from poise.readers import layout, smoothnet
+from poise.readers import layouts, npz_split
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime.errors import DataError
@@ -18,7 +18,7 @@ def open_split(
     """Read or make a split of a track, sequence by sequence.
 
     Args:
-        data: see `smoothnet.read_split`; not looked at for synthetic tracks.
+        data: see `npz_split.read_split`; not looked at for synthetic tracks.
         track: what to open.
         split: ``train`` or ``test``.
         size: how much of a synthetic track to make; its default sizes where None.
@@ -31,7 +31,7 @@ def open_split(
         return synthetic.sequences(split, size, track.estimator)
     if size is not None:
         raise DataError(f"{track} is read from files: a size is for synthetic tracks only")
-    return smoothnet.read_split(_needed(data, track), track, split)
+    return npz_split.read_split(_needed(data, track), track, split)
 
 
 def sources(data: Path | None, track: Track, split: str) -> list[Path]:
@@ -40,14 +40,14 @@ def sources(data: Path | None, track: Track, split: str) -> list[Path]:
     Raises:
         DataError: as `open_split`.
     """
-    return [] if _is_made(track) else layout.source_files(_needed(data, track), track, split)
+    return [] if _is_made(track) else layouts.source_files(_needed(data, track), track, split)
 
 
 def split_exists(data: Path | None, track: Track, split: str) -> bool:
     """Tell whether `open_split` would find the split."""
     if _is_made(track):
         return split in synthetic.DEFAULT_SIZES
-    return data is not None and layout.split_exists(data, track, split)
+    return data is not None and layouts.split_exists(data, track, split)
 
 
 def _is_made(track: Track) -> bool:

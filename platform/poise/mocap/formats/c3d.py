@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.mocap.amass import z_up_to_y_up
 from poise.mocap.clip import JOINTS
+from poise.mocap.formats.amass import z_up_to_y_up
 from poise.mocap.joints import JointMap, pick
 from poise.runtime.errors import DataError
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from tests.support.bodies import FRAMES, write_amass, write_body
 
-from poise.mocap import amass
-from poise.mocap.body_model import Bodies, Body
 from poise.mocap.clip import JOINTS
+from poise.mocap.formats import amass
+from poise.mocap.formats.body_model import Bodies, Body
 from poise.runtime.errors import DataError
 
 

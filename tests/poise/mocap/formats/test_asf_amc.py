@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.takes import real_takes, write_amc, write_asf
 
-from poise.mocap.amc import read_amc
-from poise.mocap.asf import read_asf
+from poise.mocap.formats.amc import read_amc
+from poise.mocap.formats.asf import read_asf
 from poise.mocap.joints import ACCLAIM, pick
 from poise.runtime.errors import DataError
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.support.takes import real_takes
 
-from poise.mocap.bvh import Bvh, read_bvh
+from poise.mocap.formats.bvh import Bvh, read_bvh
 from poise.runtime.errors import DataError
 
 REAL = ["daz_02_01", "daz_07_01", "max_131_01", "mb_12_01", "mb_14_08"]

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.mocap import joints
-from poise.mocap.asf import Skeleton
-from poise.mocap.bvh import Bvh, Joint
+from poise.mocap.formats.asf import Skeleton
+from poise.mocap.formats.bvh import Bvh, Joint
 from poise.runtime.errors import DataError
 
 #: Native conversions keep the unit of CMU's skeletons, whose length unit is 0.45 (of an inch).

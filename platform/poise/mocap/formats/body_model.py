@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from poise.mocap.formats.kinematics import chain_positions, chain_rotations
 from poise.mocap.joints import SMPL_NAMES
-from poise.mocap.kinematics import chain_positions, chain_rotations
-from poise.readers.body_file import read_body_file
+from poise.readers.smpl_file import read_body_file
 from poise.runtime.errors import DataError
 
 Floats = NDArray[np.float64]

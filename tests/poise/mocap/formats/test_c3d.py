@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.support.markers import LABELS, markers, write_c3d
 
-from poise.mocap.c3d import MarkerMap, read_c3d, read_marker_map
 from poise.mocap.clip import JOINTS
+from poise.mocap.formats.c3d import MarkerMap, read_c3d, read_marker_map
 from poise.runtime.errors import DataError
 
 ONE_MARKER_EACH = MarkerMap("y", 3, {joint: (f"M{joint}",) for joint in JOINTS})

@@ -8,9 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.takes import write_amc, write_asf, write_bvh
 
-from poise.mocap.amc import read_amc
-from poise.mocap.asf import read_asf
-from poise.mocap.bvh import read_bvh
+from poise.mocap.formats.amc import read_amc
+from poise.mocap.formats.asf import read_asf
+from poise.mocap.formats.bvh import read_bvh
 from poise.runtime.errors import DataError
 
 FRAMES = 6

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.mocap.body_model import Body
+from poise.mocap.formats.body_model import Body
 from poise.mocap.joints import SMPL, SMPL_NAMES, pick
 from poise.runtime.errors import DataError
 

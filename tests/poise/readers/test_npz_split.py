@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from poise.catalog.tracks import Track
-from poise.readers.layout import write_smoothnet
-from poise.readers.raw_track import open_split, sources, split_exists
+from poise.readers.layouts import write_smoothnet
+from poise.readers.npz_split import read_split
+from poise.readers.raw_split import open_split, sources, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
-from poise.readers.smoothnet import read_split
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import DataError
 

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from poise.mocap.kinematics import Floats
-from poise.mocap.text_file import number, read_lines
+from poise.mocap.formats.kinematics import Floats
+from poise.mocap.formats.text_file import number, read_lines
 from poise.runtime.errors import DataError
 
 _INCH: Final = 0.0254

@@ -6,8 +6,8 @@ from typing import Final, NoReturn, Self
 
 import numpy as np
 
-from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.text_file import number, numbers, read_lines
+from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
+from poise.mocap.formats.text_file import number, numbers, read_lines
 from poise.runtime.errors import DataError
 
 _POSITIONS: Final = ("xposition", "yposition", "zposition")

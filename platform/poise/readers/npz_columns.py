@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
 from poise.readers.object_npz import ObjectColumn, npz_keys
-from poise.readers.stored import POSE_KEYS, needs_image_shape
+from poise.readers.units import POSE_KEYS, needs_image_shape
 from poise.runtime.errors import DataError
 
 log = logging.getLogger(__name__)

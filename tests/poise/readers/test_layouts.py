@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from poise.catalog.datasets import TEXTS_VARIABLE
 from poise.catalog.tracks import Track
 from poise.ingest.sources import checksums, tracks_in, unknown_folders
-from poise.readers.layout import SplitFiles, locate, write_smoothnet
-from poise.readers.raw_track import open_split, sources, split_exists
+from poise.readers.layouts import SplitFiles, locate, write_smoothnet
+from poise.readers.raw_split import open_split, sources, split_exists
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import DataError
 

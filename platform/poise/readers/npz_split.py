@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track, TrackInfo
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
-from poise.readers.layout import locate
+from poise.readers.layouts import locate
 from poise.readers.noise import noise_seed, per_frame
-from poise.readers.pose_file import Column, EntryError, Stored
+from poise.readers.npz_columns import Column, EntryError, Stored
 from poise.readers.sequence import PoseSequence, Rejected
-from poise.readers.stored import needs_image_shape, stored_widths, to_poise
+from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
 
 log = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from typing import NoReturn
 
 import numpy as np
 
-from poise.mocap.asf import Bone, Skeleton
-from poise.mocap.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.text_file import number, numbers, read_lines
+from poise.mocap.formats.asf import Bone, Skeleton
+from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
+from poise.mocap.formats.text_file import number, numbers, read_lines
 from poise.runtime.errors import DataError
 
 

@@ -23,7 +23,7 @@ from poise.catalog.dataset_file import ANY, DataSet, Split, TrackPart
 from poise.catalog.tracks import Track
 from poise.readers.object_npz import npz_keys
 from poise.readers.sequence import PoseSequence
-from poise.readers.stored import POSE_KEYS
+from poise.readers.units import POSE_KEYS
 from poise.runtime.errors import DataError
 
 

@@ -1,0 +1,1 @@
+"""One module for each motion capture format, and what they share."""
