@@ -5,6 +5,10 @@ class PoiseError(Exception):
     """Base of every error this package raises on purpose; jobs print it without a traceback."""
 
 
+class SettingsError(PoiseError):
+    """An environment variable or a shared option cannot be used; the message names it."""
+
+
 class TrackError(PoiseError):
     """A track is unknown, or its name is not ``dataset/estimator/representation``."""
 
