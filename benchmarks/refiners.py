@@ -27,9 +27,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import START_BITS, WINDOW
+from poise.lake.ids import WINDOW, encode, window_count
 from poise.lake.tables import NEIGHBOURS
-from poise.pvd.pose_bank import PoseBank, lake_windows, offsets, ranges
+from poise.pvd.pose_bank import PoseBank, offsets, ranges
 from poise.training_data.split import TrackSplit
 from poise_models import catalogue
 from poise_models.base.budget import Budget
@@ -249,9 +249,9 @@ def made_up(windows: int) -> TrackSplit:
     draw = torch.Generator().manual_seed(0)
     truth_FC = 0.3 * torch.randn(sequences * FRAMES, SPEC.channels, generator=draw)
     ids_S = torch.arange(sequences)
-    window_S = lake_windows(frames_S)
+    window_S = window_count(frames_S)
     start_N = ranges(torch.zeros_like(window_S), window_S)
-    id_N = (ids_S.repeat_interleave(window_S) << START_BITS) + start_N
+    id_N = encode(ids_S.repeat_interleave(window_S), start_N)
     near_NK = id_N[torch.randint(len(id_N), (len(id_N), NEIGHBOURS), generator=draw)]
     return TrackSplit(
         track=track,

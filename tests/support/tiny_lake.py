@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS, START_BITS, WINDOW, Split, sequence_ids
+from poise.lake.ids import SPLITS, WINDOW, Split, encode, sequence_ids
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
@@ -87,7 +87,7 @@ def _windows(split: Split, made: list[PoseSequence]) -> pa.Table:
     ]
     return pa.table(
         {
-            "window_id": pa.array([(s << START_BITS) | t for s, t, _ in rows], pa.int64()),
+            "window_id": pa.array([encode(s, t) for s, t, _ in rows], pa.int64()),
             "sequence_id": pa.array([s for s, _, _ in rows], pa.int64()),
             "start": pa.array([t for _, t, _ in rows], pa.int32()),
             "subject": pa.array([name for _, _, name in rows], pa.string()),

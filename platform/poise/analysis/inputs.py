@@ -15,8 +15,8 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import resolve
-from poise.lake.ids import START_BITS, WINDOW
-from poise.pvd.pose_bank import PoseBank, lake_windows, ranges
+from poise.lake.ids import WINDOW, encode, window_count
+from poise.pvd.pose_bank import PoseBank, ranges
 from poise.runtime.errors import CheckpointError
 from poise.runtime.storage import Location
 from poise.runtime.workspace import Workspace
@@ -81,9 +81,9 @@ def load_material(model: str, workspace: Workspace, lake: Location | None = None
 
 def pvd_rows(train: TrackSplit, bank: PoseBank) -> Rows:
     """Embed the truth of every training window, as ingest does for the PVD."""
-    count_S = lake_windows(train.lengths_S)
+    count_S = window_count(train.lengths_S)
     sequence_N = train.sequence_ids_S.repeat_interleave(count_S)
-    ids_N = sequence_N << START_BITS | ranges(torch.zeros_like(count_S), count_S)
+    ids_N = encode(sequence_N, ranges(torch.zeros_like(count_S), count_S))
     vectors = [embedded(bank.windows(ids_B), train.track) for ids_B in ids_N.split(_CHUNK)]
     return Rows(ids_N, torch.cat(vectors), _repeated(train.subjects, count_S))
 
@@ -97,7 +97,7 @@ def embedded(windows_NTC: Tensor, track: Track) -> Tensor:
 def query_windows(test: TrackSplit) -> tuple[Tensor, list[str]]:
     """All detected windows of a split, (N, T, C), and the subject of each."""
     windows = [unfold(detected_FC, WINDOW) for detected_FC in test.detected()]
-    return torch.cat(windows), _repeated(test.subjects, lake_windows(test.lengths_S))
+    return torch.cat(windows), _repeated(test.subjects, window_count(test.lengths_S))
 
 
 def clips_with(
@@ -105,7 +105,7 @@ def clips_with(
 ) -> list[Clip]:
     """The clips of a split, each window with one given neighbour, brought into its frame."""
     found_NKTC, distances_NK = bank.several(windows_NTC, ids_N[:, None], distances_N[:, None])
-    counts = lake_windows(test.lengths_S).tolist()
+    counts = window_count(test.lengths_S).tolist()
     rows = zip(test.detected(), found_NKTC.split(counts), distances_NK.split(counts), strict=True)
     return [Clip(detected_FC).near(found, distances) for detected_FC, found, distances in rows]
 

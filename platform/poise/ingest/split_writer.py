@@ -12,7 +12,7 @@ import ray
 
 from poise.catalog.tracks import Track
 from poise.ingest.spool import Spool
-from poise.lake.ids import SPLITS, START_BITS, Split, sequence_ids, windows_in
+from poise.lake.ids import LONGEST, SPLITS, Split, sequence_ids, window_count
 from poise.lake.manifest import Quarantined
 from poise.lake.parts import GROUP_FRAMES, write_groups
 from poise.lake.tables import part_folder, sequence_schema, sequence_table
@@ -103,7 +103,7 @@ def take_split(data: Path | None, track: Track, lake: str, split: Split) -> Inta
         read=len(names) + len(left_out),
         sequences=len(names),
         frames=sum(kept.frames),
-        windows=sum(map(windows_in, kept.frames)),
+        windows=sum(map(window_count, kept.frames)),
         truth=bool(names) and all(one.truth_FC is not None for one in kept.sequences),
         subjects=sorted({sequence.subject for sequence in kept.sequences}),
         parts=parts,
@@ -117,8 +117,8 @@ def _checked(item: PoseSequence | Rejected, track: Track, expected: int) -> Pose
     frames, width = item.detected_FC.shape
     if width != expected:
         reason = f"{width} values a frame, expected {expected}"
-    elif not 0 < frames < 1 << START_BITS:
-        reason = f"{frames} frames; a sequence has 1 to {(1 << START_BITS) - 1}: cut it"
+    elif not 0 < frames <= LONGEST:
+        reason = f"{frames} frames; a sequence has 1 to {LONGEST}: cut it"
     else:
         return item
     return Rejected(str(track), item.name, "detected", reason)

@@ -1,15 +1,17 @@
-"""How the lake names sequences and windows, and where the windows of a sequence begin.
+"""How the lake names sequences and windows, and which windows a sequence has.
 
-Shape letters: S sequences, N windows of all of them, B windows at a time, T frames of a window,
-F frames of all sequences, C values of a frame.
+Whatever depends on the length of a window or on the bits of an id is here and nowhere else.
+
+Shape letters: S sequences, N windows of all of them.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterable
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from poise.catalog.tracks import Track
 
@@ -18,11 +20,14 @@ SPLITS: tuple[Split, ...] = ("train", "test")
 
 #: Frames of a window.
 WINDOW = 8
-#: A window id is ``sequence_id << START_BITS | start``: 39 + 24 bits, so never negative.
-START_BITS = 24
+#: A window id is ``sequence_id << 24 | start``: 39 + 24 bits, so never negative.
+_START_BITS = 24
 _HASH_BITS = 38
-#: Windows gathered at once: 8192 x 8 frames x 51 values are 13 MB.
-_CHUNK = 8192
+#: Frames of the longest sequence.
+LONGEST = (1 << _START_BITS) - 1
+
+Ints = NDArray[np.int64]
+Whole = TypeVar("Whole", int, Ints, Tensor)
 
 
 def sequence_ids(track: Track, split: Split, names: Iterable[str]) -> dict[str, int]:
@@ -42,48 +47,30 @@ def sequence_ids(track: Track, split: Split, names: Iterable[str]) -> dict[str, 
     return ids
 
 
-def sequence_id(track: Track, split: Split, name: str) -> int:
-    """Return the id of one sequence, as it is where no other name shares its hash."""
-    return sequence_ids(track, split, [name])[name]
+def encode(sequence_id: Whole, start: Whole) -> Whole:
+    """Return the ids of windows, from the ids of their sequences and their first frames."""
+    return sequence_id << _START_BITS | start
 
 
-def window_ids(sequence_N: NDArray[np.int64], start_N: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the ids of windows from their sequence's id and first frame, (N,)."""
-    return sequence_N << START_BITS | start_N
+def decode(window_id: Whole) -> tuple[Whole, Whole]:
+    """Return the sequence id and the first frame of windows; the inverse of `encode`."""
+    return window_id >> _START_BITS, window_id & LONGEST
 
 
-def windows_in(frames: int) -> int:
-    """Return how many windows a sequence has: stride 1, and one where it is shorter."""
-    return max(frames - WINDOW, 0) + 1
+def window_count(frames: Whole) -> Whole:
+    """Return how many windows sequences have: stride 1, and one where it is shorter than a window.
 
-
-def window_index(frames_S: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return row and first frame of every window of S sequences, stride 1: both (N,).
-
-    A sequence shorter than a window has one, padded at its end when it is loaded.
+    The one window of a short sequence is padded with its last frame.
     """
-    counts_S = np.maximum(frames_S - WINDOW, 0) + 1
-    first_S = np.cumsum(counts_S) - counts_S
-    row_N = np.repeat(np.arange(len(frames_S)), counts_S)
-    return row_N, (np.arange(len(row_N)) - first_S[row_N]).astype(np.int32)
+    return (frames - WINDOW) * (frames > WINDOW) + 1
 
 
-def gather_windows(
-    frames_FC: NDArray[np.float32], frames_S: NDArray[np.int64]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield all windows of S sequences in the order of `window_index`, (B, T, C) at a time.
-
-    Args:
-        frames_FC: the sequences' frames one after the other.
-        frames_S: frames of each.
-    """
-    end_S = np.cumsum(frames_S)
-    row_N, start_N = window_index(frames_S)
-    for at in range(0, len(row_N), _CHUNK):
-        row_B = row_N[at : at + _CHUNK]
-        first_B = (end_S - frames_S)[row_B] + start_N[at : at + _CHUNK]
-        frame_BT = first_B[:, None] + np.arange(WINDOW)
-        yield frames_FC[np.minimum(frame_BT, end_S[row_B, None] - 1)]
+def window_index(frames_S: Ints) -> tuple[Ints, Ints]:
+    """Return row and first frame of every window of S sequences, in order: both (N,)."""
+    count_S = window_count(frames_S)
+    first_S = np.cumsum(count_S) - count_S
+    row_N = np.repeat(np.arange(len(frames_S)), count_S)
+    return row_N, np.arange(len(row_N)) - first_S[row_N]
 
 
 def _hash(track: Track, split: Split, name: str) -> int:

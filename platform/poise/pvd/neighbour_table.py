@@ -16,7 +16,7 @@ import ray.data
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import START_BITS, WINDOW, Split, window_ids
+from poise.lake.ids import Split, decode, encode, window_count
 from poise.lake.parts import GROUP_ROWS, read_part, write_groups
 from poise.lake.tables import NEIGHBOURS, part_folder, window_schema
 from poise.pvd.vectors import vectors_of
@@ -53,7 +53,7 @@ class Windows:
     @property
     def ends_S(self) -> NDArray[np.int64]:
         """Where the windows of each sequence end, among those of the split."""
-        return np.cumsum(np.maximum(self.frames_S - WINDOW, 0) + 1)
+        return np.cumsum(window_count(self.frames_S))
 
     def __len__(self) -> int:
         return int(self.ends_S[-1]) if len(self.frames_S) else 0
@@ -64,14 +64,14 @@ class Windows:
         number_B = np.arange(begin, min(end, len(self)))
         row_B = np.searchsorted(ends_S, number_B, side="right")
         firsts_S = np.concatenate([np.zeros(1, np.int64), ends_S[:-1]])
-        start_B = (number_B - firsts_S[row_B]).astype(np.int32)
+        start_B = number_B - firsts_S[row_B]
         sequence_B = self.sequence_S[row_B]
         if found is None:
             found, number_B = Found.nothing(len(number_B)), np.arange(len(number_B))
         columns = [
-            pa.array(window_ids(sequence_B, start_B)),
+            pa.array(encode(sequence_B, start_B)),
             pa.array(sequence_B),
-            pa.array(start_B),
+            pa.array(start_B.astype(np.int32)),
             self.subject_S.take(pa.array(row_B, pa.int64())),
             _lists(found.ids_NK[number_B]),
             _lists(found.distances_NK[number_B]),
@@ -113,7 +113,7 @@ class Takes:
 
     def __call__(self, window_ids_B: NDArray[np.int64]) -> list[str]:
         """Take of each window."""
-        return [self.take_of[sequence] for sequence in (window_ids_B >> START_BITS).tolist()]
+        return [self.take_of[sequence] for sequence in decode(window_ids_B)[0].tolist()]
 
 
 def load_index(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import START_BITS, WINDOW
+from poise.lake.ids import WINDOW, decode, encode, window_count
 from poise.lake.split_index import Listing
 from poise.runtime.errors import LakeError
 from poise_models.base.refiner import Batch
@@ -44,14 +44,15 @@ class PoseBank:
 
     def windows(self, ids_B: Tensor) -> Tensor:
         """Truth windows (B, T, C) by window id, as they were captured."""
-        row_B = torch.searchsorted(self.ids_S, ids_B >> START_BITS).clamp(max=len(self.ids_S) - 1)
-        if not torch.equal(self.ids_S[row_B], ids_B >> START_BITS):
+        sequence_B, start_B = decode(ids_B)
+        row_B = torch.searchsorted(self.ids_S, sequence_B).clamp(max=len(self.ids_S) - 1)
+        if not torch.equal(self.ids_S[row_B], sequence_B):
             raise LakeError(
                 f"{self.track}: a neighbour's window is not in the lake's train split; "
                 "PVD and lake are from different ingests: run jobs/ingest.py --force"
             )
-        start_B = self.first_S[row_B] + (ids_B & ((1 << START_BITS) - 1))
-        frame_BT = start_B[:, None] + torch.arange(WINDOW, device=ids_B.device)
+        first_B = self.first_S[row_B] + start_B
+        frame_BT = first_B[:, None] + torch.arange(WINDOW, device=ids_B.device)
         return self.truth_FC[torch.minimum(frame_BT, self.last_S[row_B, None])]
 
     def neighbours(
@@ -71,7 +72,8 @@ class PoseBank:
             (B, T, C) and (B,).
         """
         found_B = ids_B >= 0
-        windows_BTC = self.windows(torch.where(found_B, ids_B, self.ids_S[0] << START_BITS))
+        first = encode(self.ids_S[0], torch.zeros_like(self.ids_S[0]))
+        windows_BTC = self.windows(torch.where(found_B, ids_B, first))
         windows_BTC = bring_into_frame(windows_BTC, detected_BTC, self.track.representation)
         windows_BTC = torch.where(found_B[:, None, None], windows_BTC, detected_BTC)
         return windows_BTC, torch.where(found_B, distances_B, 1.0)
@@ -106,7 +108,7 @@ class Neighbours:
 
         Sequences shorter than a window have one row in the table, and no training window.
         """
-        windows_S = lake_windows(frames_S)
+        windows_S = window_count(frames_S)
         row_N = ranges(windows_S.cumsum(0) - windows_S, count_S)
         return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
 
@@ -140,11 +142,6 @@ def accompany(
     ids_B, distance_B = neighbours.draw(index_B, generator)
     found_BTC, distance_B = bank.neighbours(detected_BTC, ids_B, distance_B)
     return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
-
-
-def lake_windows(lengths_S: Tensor) -> Tensor:
-    """Rows a sequence has in the lake's windows table: one at least."""
-    return (lengths_S - WINDOW).clamp(min=0) + 1
 
 
 def _draw_rank(ids_BK: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import window_ids, window_index
+from poise.lake.ids import Ints, encode, window_index
 from poise.lake.split_index import POSES, Listing
 from poise.lake.tables import NEIGHBOURS
-from poise.lake.window_poses import Ints, poses_of
+from poise.lake.window_poses import poses_of
 from poise_retrieval.geometry.embedding import embed
 
 Floats = NDArray[np.float32]
@@ -103,4 +103,4 @@ def distance_to_own_truth(listing: Listing, track: Track, count: int, seed: int)
 def every_window(listing: Listing) -> tuple[Ints, Ints]:
     """Return the sequence (its row) and the id of every window of a split, both (N,)."""
     sequence_N, start_N = window_index(listing.frames_S)
-    return sequence_N, window_ids(listing.ids_S[sequence_N], start_N)
+    return sequence_N, encode(listing.ids_S[sequence_N], start_N)

@@ -10,9 +10,10 @@ import ray
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import gather_windows, window_ids, window_index
+from poise.lake.ids import encode, window_count, window_index
 from poise.lake.parts import read_part, row_group_sizes
 from poise.lake.tables import pose_frames as frames
+from poise.lake.window_poses import gather_windows
 from poise_retrieval.geometry.embedding import embed
 
 Column = Literal["detected", "truth"]
@@ -39,7 +40,7 @@ def row_group_windows(path: str) -> list[int]:
     """Return how many windows each row group of a sequence part holds."""
     counts_S = read_part(path, ["frames"]).column("frames").to_numpy().astype(np.int64)
     rows = np.cumsum([0, *row_group_sizes(path)])
-    return [len(window_index(counts_S[a:b])[0]) for a, b in itertools.pairwise(rows)]
+    return [int(window_count(counts_S[a:b]).sum()) for a, b in itertools.pairwise(rows)]
 
 
 def vectors_of(table: pa.Table) -> NDArray[np.float32]:
@@ -58,7 +59,7 @@ def _embed_group(batch: dict[str, NDArray[Any]], column: Column, track: str) -> 
             raise ValueError(f"{path}: sequences without {column}")
         frames_S = table.column("frames").to_numpy().astype(np.int64)
         row_N, start_N = window_index(frames_S)
-        ids_N = window_ids(table.column("sequence_id").to_numpy()[row_N], start_N)
+        ids_N = encode(table.column("sequence_id").to_numpy()[row_N], start_N)
         subjects_N = table.column("subject").combine_chunks().take(row_N)
         done = 0
         for windows_BTC in gather_windows(frames_FC, frames_S):

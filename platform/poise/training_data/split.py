@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.tracks import Noise, Track
-from poise.lake.ids import WINDOW, Split
+from poise.lake.ids import WINDOW, Split, window_count
 from poise.lake.manifest import Manifest, read_manifest
 from poise.lake.parts import read_part, row_group_sizes
 from poise.lake.split_index import Listing
 from poise.lake.tables import NEIGHBOURS, neighbour_arrays, part_paths
-from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, lake_windows, offsets, ranges
+from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, offsets, ranges
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise_models.base.refiner import Batch, Clip, Refiner, WindowRefiner
@@ -87,7 +87,7 @@ class TrackSplit:
         row_S = torch.tensor(rows, dtype=torch.long)
         length_S = self.lengths_S[row_S]
         frame_F = ranges(self.offsets_S[row_S], length_S)
-        windows_S = lake_windows(self.lengths_S)
+        windows_S = window_count(self.lengths_S)
         window_N = ranges((windows_S.cumsum(0) - windows_S)[row_S], windows_S[row_S])
         ids, distances = self.neighbour_ids_NK, self.neighbour_distances_NK
         return type(self)(
@@ -117,7 +117,7 @@ class TrackSplit:
         detected = self.detected()
         if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
             return [Clip(one) for one in detected]
-        counts = lake_windows(self.lengths_S).tolist()
+        counts = window_count(self.lengths_S).tolist()
         nearest = Neighbours(self.neighbour_ids_NK, self.neighbour_distances_NK).best(neighbours)
         rows = zip(
             detected, nearest.ids_NK.split(counts), nearest.distances_NK.split(counts), strict=True
@@ -228,7 +228,7 @@ def read_neighbours(
     wanted_S: NDArray[np.bool_],
 ) -> Neighbours:
     """Read the neighbours of the windows of some sequences, row by row of the windows table."""
-    count_S = lake_windows(torch.from_numpy(listing.frames_S)).numpy()
+    count_S = window_count(listing.frames_S)
     wanted_N = np.repeat(wanted_S, count_S)
     ids_NK = np.empty((int(wanted_N.sum()), NEIGHBOURS), np.int64)
     distances_NK = np.empty(ids_NK.shape, np.float32)

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.tracks import Track
+from poise.lake.ids import window_count
 from poise.lake.manifest import read_manifest
 from poise.lake.split_index import Group, Listing
 from poise.lake.tables import NEIGHBOURS
-from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, lake_windows
+from poise.pvd.pose_bank import Neighbours, PoseBank, accompany
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.split import detect, read_neighbours
@@ -59,7 +60,7 @@ class StreamedSplit:
         if read_manifest(self.lake, self.track).pvd is None:
             return None
         listing, _ = self.listing()
-        windows = int(lake_windows(torch.from_numpy(listing.frames_S)).sum())
+        windows = int(window_count(listing.frames_S).sum())
         self.check_neighbours_fit(
             4 * listing.width * int(listing.frames_S.sum()) + 12 * NEIGHBOURS * windows
         )

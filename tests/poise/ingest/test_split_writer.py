@@ -190,7 +190,7 @@ def test_a_split_without_one_good_sequence(tmp_path: Path, monkeypatch: pytest.M
 SMALL_FILES = """
 import json, resource, sys
 from pathlib import Path
-from poise.intake import _take_split
+from poise.ingest.split_writer import _take_split
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 data, lake = sys.argv[1:]
 print(json.dumps(_take_split({"split": "train"}, data, "h36m/fcn/3D", lake)))

@@ -17,7 +17,7 @@ from poise.catalog.tracks import Track
 from poise.ingest import track as ingesting
 from poise.ingest.track import ensure_ingested, ingest
 from poise.lake.checks.track import check_track
-from poise.lake.ids import SPLITS, START_BITS, Split, gather_windows, sequence_id
+from poise.lake.ids import SPLITS, Split, decode, sequence_ids
 from poise.lake.manifest import (
     Manifest,
     has_track,
@@ -27,6 +27,7 @@ from poise.lake.manifest import (
     track_folder,
 )
 from poise.lake.tables import neighbour_arrays, pose_frames, read_sequences, read_windows
+from poise.lake.window_poses import gather_windows
 from poise.pvd.build import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
@@ -126,7 +127,8 @@ def test_every_row_is_right(data: Path, tmp_path: Path, milvus: str) -> None:
         sequence = by_name[row["sequence"]]
         np.testing.assert_array_equal(row["detected"], sequence.detected_FC)
         np.testing.assert_array_equal(row["truth"], sequence.truth_FC)
-        assert row["sequence_id"] == sequence_id(TRACK, "train", row["sequence"])
+        name = row["sequence"]
+        assert row["sequence_id"] == sequence_ids(TRACK, "train", [name])[name]
         assert row["subject"] == sequence.subject
     assert manifest.pvd is not None
     with pvd_store(milvus, Workspace(tmp_path)) as uri:
@@ -153,7 +155,7 @@ def test_takes_may_be_left_out_instead_of_subjects(data: Path, tmp_path: Path, m
         zip(*(windows.column(n).to_pylist() for n in ("sequence_id", "subject")), strict=True)
     )
     own = [
-        [subject_of[found >> START_BITS] == subject for found in row]
+        [subject_of[decode(found)[0]] == subject for found in row]
         for row, subject in zip(ids.tolist(), windows.column("subject").to_pylist(), strict=True)
     ]
     assert np.any(own), "the weaker rule made no difference"

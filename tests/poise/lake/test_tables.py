@@ -1,4 +1,4 @@
-"""Schemas, ids, manifest and reading of the lake, without Ray."""
+"""Schemas, parts, manifest and reading of the lake, without Ray."""
 
 import dataclasses
 import json
@@ -9,13 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
 from poise.ingest.split_writer import take_split
-from poise.lake import ids as rows
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
@@ -47,8 +44,6 @@ from poise.runtime import storage
 from poise.runtime.errors import LakeError
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-GOLDEN = {"S1/m01": 473938620018, "S2/m01": 299053100668}
-NAMES = st.lists(st.text(min_size=1, max_size=12), unique=True, min_size=1, max_size=40)
 
 
 def a_sequence(name: str, frames: int, truth: bool = True, width: int = 51) -> PoseSequence:
@@ -74,61 +69,6 @@ def a_manifest(**changes: object) -> Manifest:
         pvd=Pvd("pvd_x_1", "pvd_x", 84, 16, "L2", 1.0),
     )
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
-
-
-@given(NAMES, st.randoms())
-def test_ids_do_not_depend_on_order(names: list[str], chance: object) -> None:
-    ids = rows.sequence_ids(TRACK, "train", names)
-    shuffled = list(names)
-    chance.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert rows.sequence_ids(TRACK, "train", shuffled) == ids
-    assert len(set(ids.values())) == len(names)
-
-
-@given(st.text(min_size=1), st.integers(0, 2**24 - 1))
-def test_window_ids_are_positive_and_can_be_read_back(name: str, start: int) -> None:
-    for split in rows.SPLITS:
-        sequence = rows.sequence_id(TRACK, split, name)
-        assert 0 <= sequence < 2**39
-        window = rows.window_ids(np.array([sequence]), np.array([start], np.int32))[0]
-        assert (window >> rows.START_BITS, window & (2**24 - 1)) == (sequence, start)
-        assert 0 <= window < 2**63
-
-
-def test_ids_are_these_for_ever() -> None:
-    assert rows.sequence_ids(TRACK, "train", ["S1/m01", "S2/m01"]) == GOLDEN
-    assert rows.sequence_id(TRACK, "test", "S1/m01") != GOLDEN["S1/m01"]
-    assert rows.sequence_id(Track.parse("h36m/fcn/3D"), "train", "S1/m01") != GOLDEN["S1/m01"]
-
-
-def test_a_clash_goes_to_the_later_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "_hash", lambda track, split, name: 2**38 - 1)
-    ids = rows.sequence_ids(TRACK, "test", ["c", "a", "b"])
-    assert ids == {"a": 2**39 - 1, "b": 1, "c": 3}
-
-
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=6))
-def test_windows_against_a_loop(lengths: list[int]) -> None:
-    frames_S = np.array(lengths)
-    frames_FC = np.arange(frames_S.sum(), dtype=np.float32)[:, None]
-    expected: list[tuple[int, int, list[float]]] = []
-    begin = 0
-    for row, length in enumerate(lengths):
-        for start in range(max(length - 7, 1)):
-            inside = [min(start + step, length - 1) for step in range(8)]
-            expected.append((row, start, [float(begin + place) for place in inside]))
-        begin += length
-    row_N, start_N = rows.window_index(frames_S)
-    windows_NTC = np.concatenate(list(rows.gather_windows(frames_FC, frames_S)))
-    assert len(row_N) == sum(map(rows.windows_in, lengths))
-    got = zip(row_N.tolist(), start_N.tolist(), windows_NTC[:, :, 0].tolist(), strict=True)
-    assert list(got) == expected
-
-
-def test_windows_come_in_bounded_chunks() -> None:
-    chunks = list(rows.gather_windows(np.zeros((20_000, 3), np.float32), np.array([20_000])))
-    assert sum(map(len, chunks)) == 19_993
-    assert max(map(len, chunks)) <= 8192
 
 
 def test_poses_survive_the_table_and_the_file(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poise.lake.ids import START_BITS, Split
+from poise.lake.ids import Split, encode
 from poise.pvd.show.examples import Example, Shown
 from poise.pvd.show.plots import distances_plot, gallery
 from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
@@ -99,8 +99,8 @@ def _cast(subjects: list[str], actions: list[str], windows: list[int]) -> Cast:
 def _table(split: Split, own: list[int], found: list[list[int]]) -> Table:
     ids = np.array(found)
     distances = np.where(ids < 0, np.inf, np.arange(ids.size).reshape(ids.shape)).astype(np.float32)
-    neighbours = np.where(ids < 0, -1, ids << START_BITS | 3)
-    return Table(split, np.array(own) << START_BITS, neighbours, distances)
+    neighbours = np.where(ids < 0, -1, encode(ids, np.full_like(ids, 3)))
+    return Table(split, encode(np.array(own), np.zeros(len(own), np.int64)), neighbours, distances)
 
 
 def test_shares_of_the_same_action() -> None:

@@ -13,7 +13,7 @@ from tests.support.serving import publish
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.lake.checks.report import Report
-from poise.lake.ids import START_BITS
+from poise.lake.ids import decode
 from poise.lake.manifest import read_manifest, write_manifest
 from poise.lake.split_index import Listing
 from poise.lake.tables import read_windows
@@ -185,7 +185,7 @@ def test_windows_by_id_are_those_of_the_loaded_split(lake: Path, pose: str) -> N
 
 def _rows_of(listing: Listing, sample: Sample) -> list[int]:
     order = {int(one): row for row, one in enumerate(listing.ids_S)}
-    return [order[int(one) >> START_BITS] for one in sample.ids_N]
+    return [order[decode(int(one))[0]] for one in sample.ids_N]
 
 
 def _tensor(ids: Any) -> Any:

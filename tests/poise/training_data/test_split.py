@@ -6,7 +6,7 @@ import pytest
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise.lake.ids import START_BITS, WINDOW
+from poise.lake.ids import WINDOW, decode, encode
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, TrainingWindows, load_split
@@ -29,13 +29,13 @@ def train(lake: Path) -> TrackSplit:
 def test_bank_returns_the_truth_window_of_an_id(train: TrackSplit) -> None:
     bank = PoseBank(train)
     for row, truth in enumerate(train.truths()):
-        ids = (train.sequence_ids_S[row] << START_BITS) + torch.arange(len(truth) - WINDOW + 1)
+        ids = encode(train.sequence_ids_S[row], torch.arange(len(truth) - WINDOW + 1))
         assert torch.equal(bank.windows(ids), unfold(truth, WINDOW))
 
 
 def test_bank_refuses_a_window_it_does_not_have(train: TrackSplit) -> None:
     with pytest.raises(LakeError, match="different ingests"):
-        PoseBank(train).windows(torch.tensor([5 << START_BITS]))
+        PoseBank(train).windows(torch.tensor([encode(5, 0)]))
 
 
 def test_neighbours_come_in_the_windows_frame(train: TrackSplit) -> None:
@@ -101,7 +101,7 @@ def test_a_training_draw_never_comes_from_the_querys_own_subject(train: TrackSpl
     row = 0
     for subject, frames in zip(train.subjects, train.lengths_S.tolist(), strict=True):
         for ids in train.neighbour_ids_NK[row : row + frames - WINDOW + 1].tolist():
-            assert subject not in {owner[i >> START_BITS] for i in ids}
+            assert subject not in {owner[decode(i)[0]] for i in ids}
         row += frames - WINDOW + 1
 
 

@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from poise.lake.checks.report import Report
 from poise.lake.checks.sequences import Sequences
-from poise.lake.ids import START_BITS, WINDOW, Split, window_ids
+from poise.lake.ids import Ints, Split, decode, encode, window_count
 from poise.lake.manifest import Exclude
 from poise.lake.tables import neighbour_arrays
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class Expected:
     @classmethod
     def of(cls, found: Sequences, people: "pa.Array[pa.StringScalar]") -> Self:
         """Derive it from the split's sequences; ``people`` numbers the subjects."""
-        count_S = _windows_in(found.frames_S)
+        count_S = window_count(found.frames_S)
         subject_S = _numbers(pa.array(found.subjects, pa.string()), people)
         return cls(found.ids_S, np.cumsum(count_S) - count_S, subject_S, int(count_S.sum()))
 
@@ -53,14 +51,14 @@ class Bank:
         names = np.array(train.subjects if rule == "subject" else train.takes, np.str_)
         group_S = np.unique(names, return_inverse=True)[1]
         return cls(
-            rule, train.ids_S[order_S], _windows_in(train.frames_S)[order_S], group_S[order_S]
+            rule, train.ids_S[order_S], window_count(train.frames_S)[order_S], group_S[order_S]
         )
 
     def find(self, ids_BK: Ints) -> tuple[NDArray[np.bool_], Ints]:
         """Say which windows there are, and of which subject or take, as the rule has it."""
         if not len(self.ids_S):
             return np.zeros(ids_BK.shape, np.bool_), np.full(ids_BK.shape, -1)
-        sequence_BK, start_BK = ids_BK >> START_BITS, ids_BK & ((1 << START_BITS) - 1)
+        sequence_BK, start_BK = decode(ids_BK)
         row_BK = np.searchsorted(self.ids_S, sequence_BK).clip(max=len(self.ids_S) - 1)
         there_BK = (self.ids_S[row_BK] == sequence_BK) & (start_BK < self.windows_S[row_BK])
         return there_BK, self.group_S[row_BK]
@@ -81,7 +79,7 @@ class WindowCheck:
         """Check one row group, whose first row is the split's row number ``row``."""
         id_B = table.column("window_id").to_numpy()
         sequence_B, start_B = (table.column(name).to_numpy() for name in ("sequence_id", "start"))
-        wrong_B = id_B != window_ids(sequence_B, start_B)
+        wrong_B = id_B != encode(sequence_B, start_B)
         self._flag(
             "window-ids", where, id_B, wrong_B, "window ids that are not sequence_id << 24 | start"
         )
@@ -138,10 +136,6 @@ class WindowCheck:
         if count:
             text = f"{count:,} {problem}; first: window {id_B[bad_B.argmax()]}"
             self.report.add("error", check, where, text, self.advice)
-
-
-def _windows_in(frames_S: Ints) -> Ints:
-    return np.maximum(frames_S - WINDOW, 0) + 1
 
 
 def _numbers(names: "pa.Array[pa.StringScalar]", people: "pa.Array[pa.StringScalar]") -> Ints:

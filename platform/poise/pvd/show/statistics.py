@@ -11,11 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from poise.lake.ids import START_BITS, WINDOW, Split
+from poise.lake.ids import Ints, Split, decode, window_count
 from poise.lake.manifest import Manifest
 from poise.lake.parts import read_part
 from poise.lake.tables import neighbour_arrays, part_paths
-from poise.lake.window_poses import Ints
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 
@@ -62,12 +61,12 @@ class Cast:
             table["sequence_id"].to_numpy(),
             np.array(table["subject"].to_pylist(), np.str_),
             np.array([_action(text or "", pattern) for text in texts], np.str_),
-            np.maximum(frames_S - WINDOW, 0) + 1,
+            window_count(frames_S),
         )
 
     def rows(self, window_ids: Ints) -> NDArray[np.intp]:
         """Return the rows of the sequences that windows are of, in the shape of the ids."""
-        row = np.searchsorted(self.ids_S, window_ids >> START_BITS)
+        row = np.searchsorted(self.ids_S, decode(window_ids)[0])
         return row.clip(max=len(self.ids_S) - 1)
 
 
@@ -145,8 +144,8 @@ def rank_stats(table: Table, own: Cast, train: Cast, others_only: bool) -> list[
             continue
         distances = table.distances_NK[there_N, rank]
         row, hit = row_N[there_N], train.rows(table.neighbour_ids_NK[there_N, rank])
-        first = table.neighbour_ids_NK[there_N, 0] >> START_BITS
-        together = table.neighbour_ids_NK[there_N, rank] >> START_BITS == first
+        first, _ = decode(table.neighbour_ids_NK[there_N, 0])
+        together = decode(table.neighbour_ids_NK[there_N, rank])[0] == first
         comparable = chance_S[row] > 0
         same = (own_S[row] == train_S[hit])[comparable]
         found.append(
