@@ -13,7 +13,7 @@ import _paths  # noqa: F401  (finds the source roots)
 from poise.catalog.tracks import Track
 from poise.evaluation.tables import terminal
 from poise.experiments.plan import Plan, load_plan
-from poise.experiments.sweep import Outcome, republish, run_sweep
+from poise.experiments.sweep import SweepResult, republish, run_sweep
 from poise.ingest.track import ensure_ingested
 from poise.runtime.errors import PoiseError
 from poise.runtime.workspace import Workspace
@@ -60,7 +60,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run(plan: Plan, options: argparse.Namespace) -> Outcome:
+def run(plan: Plan, options: argparse.Namespace) -> SweepResult:
     """Ingest what is missing, then run or publish the plan."""
     workspace = Workspace.find(options.home)
     storage = options.storage or str(workspace.sweeps)

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from poise.experiments.mlflow_mirror import connect
+from poise.checkpoints.mlflow_client import mlflow_client
 
 
 def free_port() -> int:
@@ -27,7 +27,7 @@ def free_port() -> int:
 @functools.cache
 def _empty_store() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        connect(f"sqlite:///{folder}/mlflow.db").search_experiments()
+        mlflow_client(f"sqlite:///{folder}/mlflow.db").search_experiments()
         return Path(folder, "mlflow.db").read_bytes()
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from tests.support.mlflow_server import fresh_store
 from tests.support.tiny_lake import write_tiny_lake
 
-from poise.experiments.mlflow_mirror import TRIAL_KEY, connect
+from poise.checkpoints.mlflow_client import mlflow_client
+from poise.experiments.mlflow_mirror import TRIAL_KEY
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ROOT / "jobs" / "sweep.py"
@@ -56,7 +57,7 @@ def statuses(home: Path) -> dict[str, str]:
 
 def run_statuses(uri: str) -> dict[str, str]:
     """The status of each MLflow run by trial key; no key twice."""
-    client = connect(uri)
+    client = mlflow_client(uri)
     experiment = client.get_experiment_by_name("tiny")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])

@@ -1,68 +1,30 @@
-"""The model registry: the best checkpoint of a track, and the names that lead to it."""
+"""The model registry: names that lead to checkpoints, and how a checkpoint gets one."""
 
-import logging
 import re
 import tempfile
-from importlib.metadata import version
+from collections.abc import Mapping
 from pathlib import Path
 
-import mlflow.pyfunc
-import numpy as np
 from mlflow import MlflowClient, artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models.signature import infer_signature
 
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import CARD, load_checkpoint
-from poise.checkpoints.pyfunc import PoseModel
-from poise.experiments.mlflow_mirror import TRIAL_KEY, connect
-from poise.experiments.plan import TrialSpec
-from poise.experiments.records import Result, TrialFolder
+from poise.checkpoints.checkpoint import CARD
+from poise.checkpoints.mlflow_client import mlflow_client
+from poise.checkpoints.pyfunc import INSIDE, LOADER, pack
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
-log = logging.getLogger(__name__)
-
 CHAMPION = "champion"
-_MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"
 _ARTIFACT = "model"
-#: MLflow keeps a pyfunc's data under ``data/<name of the folder it came from>``.
-_INSIDE = ("data", "checkpoint")
+_LOADER_TAG = "poise.loader"
 _NAME = re.compile(r"(?P<name>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))?")
-_EXAMPLE_FRAMES = 16
 
 
 def model_name(track: Track) -> str:
     """The registered model of a track: ``poise-uiprmd-kinect-3D``."""
     return f"poise-{track.slug}"
-
-
-def crown(
-    client: MlflowClient, run_id: str, folder: TrialFolder, spec: TrialSpec, result: Result
-) -> str:
-    """Make a finished trial the champion of its track, unless the present one is better.
-
-    Two trials compare only if both were validated on the same subjects of the same data; a
-    champion of other data gives way. Returns one sentence about what happened.
-    """
-    name = model_name(Track.parse(spec.track))
-    present = _champion(client, name)
-    score = (result.validation or {})["score"]
-    if present is not None and present.tags.get(TRIAL_KEY) == spec.key:
-        return f"{name} version {present.version} stays champion (the same {spec.title})"
-    marks = {_MANIFEST: spec.manifest, _HELD_OUT: ", ".join(result.held_out)}
-    if present is not None and all(present.tags.get(k) == v for k, v in marks.items()):
-        before = float(present.tags[_SCORE])
-        if before <= score:
-            return (
-                f"{name} version {present.version} stays champion: "
-                f"validation score {before:.3f}, {spec.title} here has {score:.3f}"
-            )
-    tags = {**marks, TRIAL_KEY: spec.key, _SCORE: repr(score), "poise.refiner": spec.refiner}
-    new = _version_of(client, name, spec.key) or _register(client, name, run_id, folder, tags)
-    client.set_registered_model_alias(name, CHAMPION, new.version)
-    return f"{name} version {new.version} is champion: {spec.title}, validation score {score:.3f}"
 
 
 def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
@@ -84,8 +46,8 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
             raise ModelError(f"{model} is neither a checkpoint folder nor a model's name")
         return model
     try:
-        client = connect(tracking_uri)
-        found = _find(client, match["name"], match["alias"], match["version"])
+        client = mlflow_client(tracking_uri)
+        found = find_version(client, match["name"], match["alias"], match["version"])
         if found is None:
             raise ModelError(
                 f"no model {model} in the registry {tracking_uri}; "
@@ -96,13 +58,15 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
         raise ModelError(f"the registry {tracking_uri} does not give {model}: {error}") from error
 
 
-def _champion(client: MlflowClient, name: str) -> ModelVersion | None:
-    return _find(client, name, CHAMPION, None)
-
-
-def _find(
-    client: MlflowClient, name: str, alias: str | None, number: str | None
+def find_version(
+    client: MlflowClient, name: str, alias: str | None = None, number: str | None = None
 ) -> ModelVersion | None:
+    """Return a version of a registered model by number, else by alias, else its champion.
+
+    Raises:
+        MlflowException: the registry does not answer. Where there is no such version the result
+            is None.
+    """
     try:
         if number is not None:
             return client.get_model_version(name, number)
@@ -113,45 +77,52 @@ def _find(
         raise
 
 
-def _version_of(client: MlflowClient, name: str, key: str) -> ModelVersion | None:
-    versions = client.search_model_versions(f"name='{name}'")
-    return next((v for v in versions if v.tags.get(TRIAL_KEY) == key), None)
-
-
-def _register(
-    client: MlflowClient, name: str, run_id: str, folder: TrialFolder, tags: dict[str, str]
+def register(
+    client: MlflowClient, name: str, run_id: str, checkpoint: str, tags: Mapping[str, str]
 ) -> ModelVersion:
-    with tempfile.TemporaryDirectory() as scratch:
-        checkpoint, packed = Path(scratch, _INSIDE[-1]), Path(scratch, _ARTIFACT)
-        checkpoint.mkdir()
-        for file in storage.list_dir(folder.checkpoint):
-            content = storage.read_bytes(storage.join(folder.checkpoint, file))
-            (checkpoint / file).write_bytes(content)
-        _pack(checkpoint, packed)
-        client.log_artifacts(run_id, str(packed), _ARTIFACT)
+    """Make a checkpoint a new version of a registered model; the model is made if need be.
+
+    Args:
+        client: of the registry.
+        name: of the model.
+        run_id: of the run that trained it, which keeps the package among its artifacts.
+        checkpoint: folder or URI.
+        tags: of the version.
+    """
+    _upload(client, run_id, checkpoint)
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    return client.create_model_version(name, f"runs:/{run_id}/{_ARTIFACT}", run_id, tags=tags)
+    source = f"runs:/{run_id}/{_ARTIFACT}"
+    tags = {**tags, _LOADER_TAG: LOADER}
+    return client.create_model_version(name, source, run_id, tags=tags)
 
 
-def _pack(checkpoint: Path, into: Path) -> None:
-    refiner, _ = load_checkpoint(str(checkpoint))
-    random = np.random.default_rng(0)
-    shape = (_EXAMPLE_FRAMES, refiner.spec.channels)
-    example = random.standard_normal(shape).astype(np.float32)
-    logging.getLogger("mlflow.pyfunc").setLevel(logging.WARNING)
-    mlflow.pyfunc.save_model(
-        into,
-        loader_module="poise.checkpoints.pyfunc",
-        data_path=str(checkpoint),
-        signature=infer_signature(example, PoseModel(refiner).predict(example)),
-        input_example=example,
-        # Given, because MLflow would otherwise load the model in a new process to find out.
-        pip_requirements=[f"{name}=={version(name)}" for name in ("torch", "numpy", "scipy")],
-    )
+def renew_package(client: MlflowClient, found: ModelVersion, tracking_uri: str) -> bool:
+    """Pack a version again where an earlier Poise packed it for a module that is gone.
+
+    Only `mlflow.pyfunc.load_model` reads that module's name; `resolve` finds the checkpoint in any
+    package. Returns whether there was anything to do.
+    """
+    if found.tags.get(_LOADER_TAG) == LOADER:
+        return False
+    with tempfile.TemporaryDirectory() as scratch:
+        checkpoint = _local_folder(client, found, tracking_uri, Path(scratch))
+        _upload(client, found.run_id, checkpoint)
+    client.set_model_version_tag(found.name, found.version, _LOADER_TAG, LOADER)
+    return True
+
+
+def _upload(client: MlflowClient, run_id: str, checkpoint: str) -> None:
+    with tempfile.TemporaryDirectory() as scratch:
+        local, packed = Path(scratch, INSIDE[-1]), Path(scratch, _ARTIFACT)
+        local.mkdir()
+        for file in storage.list_dir(checkpoint):
+            (local / file).write_bytes(storage.read_bytes(storage.join(checkpoint, file)))
+        pack(local, packed)
+        client.log_artifacts(run_id, str(packed), _ARTIFACT)
 
 
 def _local_folder(
@@ -159,12 +130,12 @@ def _local_folder(
 ) -> str:
     home = client.get_run(found.run_id).info.artifact_uri
     if ":/" not in home or home.startswith("file://"):
-        return storage.join(home, _ARTIFACT, *_INSIDE)
+        return storage.join(home, _ARTIFACT, *INSIDE)
     kept = (cache or Path.home() / ".cache" / "poise") / "models" / found.run_id
     if not (kept / CARD).exists():
         kept.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-            uri = storage.join(f"runs:/{found.run_id}", _ARTIFACT, *_INSIDE)
+            uri = storage.join(f"runs:/{found.run_id}", _ARTIFACT, *INSIDE)
             local = artifacts.download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri)
             Path(local).rename(kept)
     return str(kept)

@@ -17,7 +17,7 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import CHAMPION, model_name, resolve
 from poise.evaluation.metrics import Scores, pool, score
 from poise.experiments.plan import Plan
-from poise.experiments.sweep import Outcome, run_sweep
+from poise.experiments.sweep import SweepResult, run_sweep
 from poise.ingest.track import ensure_ingested
 from poise.pvd.build import pvd_store
 from poise.pvd.pose_bank import PoseBank
@@ -56,7 +56,7 @@ class Served:
 
 def run_demo(
     plan: Plan, workspace: Workspace, data: Path | None, say: Say
-) -> tuple[Outcome, Served]:
+) -> tuple[SweepResult, Served]:
     """Run every stage; what an earlier run finished is reused.
 
     Args:

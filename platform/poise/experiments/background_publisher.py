@@ -7,7 +7,7 @@ from collections.abc import Callable
 log = logging.getLogger(__name__)
 
 
-class Publisher:
+class BackgroundPublisher:
     """Calls ``publish(running=True)`` every few seconds, and once more at the end.
 
     ``publish`` runs in one thread of its own. Whatever it raises is remembered, said once in the

@@ -1,13 +1,11 @@
 """MLflow as a mirror of a sweep's folder.
 
-Nothing here is load-bearing: the folder holds every number, `Mirror.publish` writes to the
+Nothing here is load-bearing: the folder holds every number, `MlflowMirror.publish` writes to the
 tracking server whatever it lacks, and may be called any number of times. Experiment = plan,
 parent run = sweep, one child run a trial, found again by the trial's key.
 """
 
 import json
-import logging
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,11 +15,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.experiments.plan import TrialSpec
 from poise.experiments.records import Epoch, Result, SweepFolder, TrialFolder, now_ms
 from poise.runtime import storage
-
-log = logging.getLogger(__name__)
 
 TRIAL_KEY = "poise.trial_key"
 SWEEP = "poise.sweep"
@@ -29,26 +26,9 @@ SWEEP = "poise.sweep"
 _EPOCHS, _DONE = "poise.epochs", "poise.done"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
 _METRICS_PER_CALL = 900
-_IMPATIENCE = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
-}
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """A client that gives up within seconds where the server does not answer."""
-    for name, value in _IMPATIENCE.items():
-        os.environ.setdefault(name, value)
-    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
-
-
-class Mirror:
+class MlflowMirror:
     """One sweep's runs on a tracking server; for one thread at a time."""
 
     def __init__(self, sweep: SweepFolder, tracking_uri: str, artifacts: str | None) -> None:
@@ -71,7 +51,7 @@ class Mirror:
     def client(self) -> MlflowClient:
         """The connection, made on first use."""
         if self._client is None:
-            self._client = connect(self.tracking_uri)
+            self._client = mlflow_client(self.tracking_uri)
         return self._client
 
     def publish(self, running: bool) -> None:

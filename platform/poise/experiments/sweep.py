@@ -10,7 +10,6 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,13 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from poise.catalog.tracks import Track
-from poise.checkpoints.registry import crown
 from poise.evaluation.plots import precision_plot
 from poise.evaluation.tables import Entry, csv_text, markdown
-from poise.experiments.mlflow_mirror import Mirror
+from poise.experiments.background_publisher import BackgroundPublisher
+from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.plan import Plan, ResourcesPart, TrialSpec, grid
 from poise.experiments.progress import Progress
-from poise.experiments.publisher import Publisher
+from poise.experiments.promote import promote_best
 from poise.experiments.records import SweepFolder
 from poise.experiments.trial import held_out, train_and_score
 from poise.lake.manifest import Manifest, manifest_hash, read_manifest
@@ -41,7 +40,7 @@ _PATIENCE_S, _PATIENCE_INTERRUPTED_S = 180.0, 30.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SweepResult:
     """What a submission ended with.
 
     Attributes:
@@ -62,7 +61,7 @@ def run_sweep(
     tracking_uri: str,
     artifacts: str | None = None,
     publish_every: float = 10.0,
-) -> Outcome:
+) -> SweepResult:
     """Run the trials of a plan that have not finished yet, and publish all of them.
 
     Finished trials are reused, interrupted ones go on from their last
@@ -98,7 +97,7 @@ def run_sweep(
                 with connect():
                     _run(plan, pending, sweep, lake)
             _write_tables(sweep)
-        return _outcome(sweep, specs, notes)
+        return _result(sweep, specs, notes)
 
 
 def _check_held_out(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
@@ -111,7 +110,9 @@ def _check_held_out(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
             held_out(plan.validation.subjects, Track.parse(track), subjects)
 
 
-def republish(plan: Plan, sweeps: str, tracking_uri: str, artifacts: str | None = None) -> Outcome:
+def republish(
+    plan: Plan, sweeps: str, tracking_uri: str, artifacts: str | None = None
+) -> SweepResult:
     """Send to MLflow what the plan's sweep holds, without training anything.
 
     Raises:
@@ -125,7 +126,7 @@ def republish(plan: Plan, sweeps: str, tracking_uri: str, artifacts: str | None 
         specs = [spec for key in sweep.header()["trials"] if (spec := sweep.trial(key).spec())]
         with _published(sweep, specs, tracking_uri, artifacts, 3600.0) as notes:
             pass
-        return _outcome(sweep, specs, notes)
+        return _result(sweep, specs, notes)
 
 
 def _open(sweep: SweepFolder, spec: TrialSpec) -> bool:
@@ -147,16 +148,16 @@ def _published(
     artifacts: str | None,
     every: float,
 ) -> Iterator[list[str]]:
-    mirror = Mirror(sweep, tracking_uri, artifacts)
-    crowned: list[str] = []
+    mirror = MlflowMirror(sweep, tracking_uri, artifacts)
+    promoted: list[str] = []
     whole = False
 
     def publish(running: bool) -> None:
         mirror.publish(running)
         if whole and not running:
-            crowned.extend(_crown_best(mirror, specs))
+            promoted.extend(promote_best(mirror, specs))
 
-    publisher = Publisher(publish, every, tracking_uri)
+    publisher = BackgroundPublisher(publish, every, tracking_uri)
     publisher.start()
     notes: list[str] = []
     try:
@@ -169,29 +170,7 @@ def _published(
                 f"MLflow is not up to date ({problem}). Every number is in {sweep.uri}; "
                 "the next submission of this plan sends it, or now: jobs/sweep.py --publish-only"
             )
-        notes.extend(crowned)
-
-
-def _crown_best(mirror: Mirror, specs: Sequence[TrialSpec]) -> Iterator[str]:
-    """Crown the best network of each track; other refiners are yardsticks, but may be better."""
-    for track in dict.fromkeys(spec.track for spec in specs):
-        scores = {}
-        for spec in specs:
-            result = mirror.sweep.trial(spec.key).result()
-            if spec.track == track and result is not None and result.validation is not None:
-                scores[spec.key] = (result.validation["score"], spec, result)
-        networks = [key for key, (_, spec, _) in scores.items() if spec.budget is not None]
-        if not networks:
-            continue
-        champion, spec, result = min((scores[key] for key in networks), key=itemgetter(0))
-        folder = mirror.sweep.trial(spec.key)
-        yield crown(mirror.client, mirror.run_id(spec.key), folder, spec, result)
-        best, rival, _ = min(scores.values(), key=itemgetter(0))
-        if best < champion:
-            yield (
-                f"careful: on the validation subjects {', '.join(result.held_out)} "
-                f"{rival.title} scores better than {spec.title} ({best:.3f} against {champion:.3f})"
-            )
+        notes.extend(promoted)
 
 
 def _run(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str) -> None:
@@ -304,14 +283,14 @@ def _write_tables(sweep: SweepFolder) -> None:
     sweep.write_table("plot.png", precision_plot(entries))
 
 
-def _outcome(sweep: SweepFolder, specs: Sequence[TrialSpec], notes: list[str]) -> Outcome:
+def _result(sweep: SweepFolder, specs: Sequence[TrialSpec], notes: list[str]) -> SweepResult:
     failures = []
     for spec in specs:
         result = sweep.trial(spec.key).result()
         if result is not None and result.status != "finished":
             name = f"{spec.title} on {spec.track}, seed {spec.seed}"
             failures.append((name, f"{result.status}: {result.reason}"))
-    return Outcome(sweep.entries(), failures, notes)
+    return SweepResult(sweep.entries(), failures, notes)
 
 
 def _absolute(uri: str) -> str:

@@ -7,8 +7,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from poise.checkpoints.checkpoint import CARD
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import CHAMPION, resolve
-from poise.experiments.mlflow_mirror import connect
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -39,7 +39,7 @@ def look_up(model: str | None, tracking_uri: str) -> Found:
         folder = model if "://" in model else str(Path(model).absolute())
         return Found(folder.rstrip("/").rsplit("/", 1)[-1], None, folder)
     try:
-        client = connect(tracking_uri)
+        client = mlflow_client(tracking_uri)
         name, version = _exact(client, model or _only_champion(client, tracking_uri))
     except MlflowException as error:
         raise ModelError(

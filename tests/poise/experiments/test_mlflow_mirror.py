@@ -5,46 +5,34 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow.pyfunc
-import numpy as np
 import pytest
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from tests.support.mlflow_server import MlflowServer, fresh_store
-
-from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec, save_checkpoint
-from poise.checkpoints.registry import crown, model_name, resolve
-from poise.evaluation.evaluate import Row
-from poise.experiments.mlflow_mirror import TRIAL_KEY, Mirror, connect
-from poise.experiments.plan import Plan, TrialSpec, grid
-from poise.experiments.publisher import Publisher
-from poise.experiments.records import Epoch, Result, SweepFolder
-from poise.runtime.errors import ModelError
-from poise_models import catalogue
-from poise_models.base.refiner import Clip
-
-TRACK = Track("synthetic", "simulated", "3D")
-PLAN = Plan.model_validate(
-    {
-        "name": "mirrored",
-        "tracks": [str(TRACK)],
-        "refiners": ["input", "offset", {"name": "smoothnet", "settings": {"hidden": 8}}],
-        "budget": {"epochs": 3},
-    }
+from tests.support.written_sweep import (
+    INPUT,
+    NETWORK,
+    PLAN,
+    SPECS,
+    TRACK,
+    begun_sweep,
+    finish,
+    train,
 )
-SPECS = grid(PLAN, {str(TRACK): "cafe"})
-INPUT, OFFSET, NETWORK = SPECS
+
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.mlflow_client import mlflow_client
+from poise.checkpoints.registry import model_name, resolve
+from poise.experiments.background_publisher import BackgroundPublisher
+from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
+from poise.experiments.promote import Candidate, promote
+from poise.experiments.records import Result, SweepFolder
+from poise.runtime.errors import ModelError
 
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> SweepFolder:
-    folder = SweepFolder(str(tmp_path / "sweeps" / PLAN.name))
-    folder.begin(PLAN, [spec.key for spec in SPECS], "0123abcd")
-    for spec in SPECS:
-        folder.trial(spec.key).begin(spec)
-    return folder
+    return begun_sweep(tmp_path)
 
 
 @pytest.fixture
@@ -52,28 +40,9 @@ def store(tmp_path: Path) -> str:
     return fresh_store(tmp_path)
 
 
-def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
-    history = [
-        Epoch(n, 1_700_000_000_000 + n, 0.5, {"loss": 1 / n, "score": 2 / n})
-        for n in range(1, epochs + 1)
-    ]
-    sweep.trial(spec.key).save_epoch(history, b"state")
-
-
-def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> Result:
-    folder = sweep.trial(spec.key)
-    refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
-    save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
-    Path(folder.sequences).write_text("sequence,mpjpe\na,1.0\n")
-    row = Row(spec.track, spec.refiner, spec.seed, 50.0, 40.0, 0.9, 0.9, 120, 7, 1.5)
-    result = Result("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
-    folder.finish(result)
-    return result
-
-
 def runs(uri: str) -> dict[str, Run]:
     """Runs of the experiment by trial key; the parent under its sweep's name."""
-    client = connect(uri)
+    client = mlflow_client(uri)
     experiment = client.get_experiment_by_name(PLAN.name)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
@@ -91,7 +60,7 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
         train(sweep, spec, 3)
         finish(sweep, spec)
     sweep.write_table("table.md", b"| a table |")
-    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     found = runs(store)
     assert set(found) == {PLAN.name, *(spec.key for spec in SPECS)}
     assert {run.info.status for run in found.values()} == {"FINISHED"}
@@ -105,7 +74,7 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
     assert network.data.metrics["validation_score"] == 0.5
     assert (network.info.start_time, network.info.end_time) == (1000, 2000)
     assert network.inputs.dataset_inputs[0].dataset.digest == "cafe"
-    client = connect(store)
+    client = mlflow_client(store)
     assert [m.step for m in client.get_metric_history(network.info.run_id, "loss")] == [1, 2, 3]
     assert paths(client, network) == {"checkpoint", "sequences.csv"}
     assert paths(client, parent) == {"plan.json", "table.md"}
@@ -115,7 +84,7 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
 
 def test_publishing_again_changes_nothing(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
     train(sweep, NETWORK, 2)
-    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
+    mirror = MlflowMirror(sweep, store, str(tmp_path / "artifacts"))
     mirror.publish(running=True)
     train(sweep, NETWORK, 3)
     mirror.publish(running=True)
@@ -123,7 +92,7 @@ def test_publishing_again_changes_nothing(sweep: SweepFolder, store: str, tmp_pa
         finish(sweep, spec)
 
     def everything() -> str:
-        client = connect(store)
+        client = mlflow_client(store)
         found = runs(store)
         history = [
             [(m.key, m.step, m.timestamp, m.value) for m in client.get_metric_history(id_, key)]
@@ -135,7 +104,7 @@ def test_publishing_again_changes_nothing(sweep: SweepFolder, store: str, tmp_pa
 
     mirror.publish(running=False)
     once = everything()
-    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     assert everything() == once
 
 
@@ -143,7 +112,7 @@ def test_an_interrupted_trial_is_killed_and_the_same_run_goes_on(
     sweep: SweepFolder, store: str, tmp_path: Path
 ) -> None:
     def publish(running: bool) -> Run:
-        Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running)
+        MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running)
         return runs(store)[NETWORK.key]
 
     train(sweep, NETWORK, 1)
@@ -164,10 +133,10 @@ def test_a_run_that_no_plan_names_any_more_is_closed(
     sweep: SweepFolder, store: str, tmp_path: Path
 ) -> None:
     train(sweep, NETWORK, 1)
-    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=True)
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=True)
     sweep.begin(PLAN, [INPUT.key], "0123abcd")
     finish(sweep, INPUT)
-    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     found = runs(store)
     assert found[NETWORK.key].info.status == "KILLED"
     assert found[PLAN.name].info.status == "FINISHED"
@@ -176,7 +145,7 @@ def test_a_run_that_no_plan_names_any_more_is_closed(
 def test_a_failed_trial_says_why(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
     sweep.begin(PLAN, [NETWORK.key], "0123abcd")
     sweep.trial(NETWORK.key).finish(Result("failed", 1, 2, "loss is nan in epoch 1"))
-    Mirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     run = runs(store)[NETWORK.key]
     assert run.info.status == "FAILED"
     assert run.data.tags["poise.reason"] == "loss is nan in epoch 1"
@@ -196,7 +165,9 @@ def test_a_silent_server_costs_the_patience_and_no_more(
     sweep: SweepFolder, silent_server: str
 ) -> None:
     train(sweep, NETWORK, 1)
-    publisher = Publisher(Mirror(sweep, silent_server, None).publish, 0.01, silent_server)
+    publisher = BackgroundPublisher(
+        MlflowMirror(sweep, silent_server, None).publish, 0.01, silent_server
+    )
     publisher.start()
     time.sleep(0.2)
     start = time.monotonic()
@@ -216,7 +187,7 @@ def test_a_publisher_survives_failures_and_tries_again() -> None:
         if len(seen) < 3:
             raise OSError("no route to host\nand a long trace")
 
-    publisher = Publisher(publish, 0.01, "somewhere")
+    publisher = BackgroundPublisher(publish, 0.01, "somewhere")
     publisher.start()
     assert twice.wait(10)
     while len(seen) < 3:
@@ -230,7 +201,7 @@ def test_the_last_failure_is_told_in_one_line() -> None:
     def publish(_: bool) -> None:
         raise OSError("no route to host\nand a long trace")
 
-    publisher = Publisher(publish, 60.0, "somewhere")
+    publisher = BackgroundPublisher(publish, 60.0, "somewhere")
     publisher.start()
     assert publisher.finish(patience=10) == "OSError: no route to host"
 
@@ -242,29 +213,29 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
 ) -> None:
     server = MlflowServer(tmp_path / "server")
     with server:
-        mirror = Mirror(sweep, server.uri, None)
+        mirror = MlflowMirror(sweep, server.uri, None)
         train(sweep, NETWORK, 1)
         mirror.publish(running=True)
         server.kill()
         for spec in SPECS:
             train(sweep, spec, 3)
             finish(sweep, spec)
-        publisher = Publisher(mirror.publish, 60.0, server.uri)
+        publisher = BackgroundPublisher(mirror.publish, 60.0, server.uri)
         publisher.start()
         start = time.monotonic()
         assert "Exception" in publisher.finish(60)
         assert time.monotonic() - start < 30
         server.start()
-        again = Mirror(sweep, server.uri, None)
+        again = MlflowMirror(sweep, server.uri, None)
         again.publish(running=False)
         found = runs(server.uri)
         assert len(found) == len(SPECS) + 1
         assert {run.info.status for run in found.values()} == {"FINISHED"}
         steps = [m.step for m in again.client.get_metric_history(again.run_id(NETWORK.key), "loss")]
         assert steps == [1, 2, 3]
-        folder, result = sweep.trial(NETWORK.key), sweep.trial(NETWORK.key).result()
+        result = sweep.trial(NETWORK.key).result()
         assert result is not None
-        crown(again.client, again.run_id(NETWORK.key), folder, NETWORK, result)
+        assert "is champion" in "".join(promote(again, Candidate(NETWORK, result)))
         cache = tmp_path / "cache"
         local = resolve(model_name(TRACK), server.uri, cache)
         assert Path(local).is_relative_to(cache)
@@ -273,71 +244,3 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
         load_checkpoint(local)
         with pytest.raises(ModelError, match="does not give"):
             resolve(model_name(TRACK), server.uri, cache)
-
-
-def crowned(mirror: Mirror, spec: TrialSpec, score: float) -> str:
-    train(mirror.sweep, spec, 1)
-    result = finish(mirror.sweep, spec, score)
-    mirror.publish(running=True)
-    folder = mirror.sweep.trial(spec.key)
-    return crown(mirror.client, mirror.run_id(spec.key), folder, spec, result)
-
-
-def champion(uri: str) -> tuple[str, str]:
-    version = connect(uri).get_model_version_by_alias(model_name(TRACK), "champion")
-    return str(version.version), version.tags[TRIAL_KEY]
-
-
-def test_only_a_better_trial_takes_the_crown(
-    sweep: SweepFolder, store: str, tmp_path: Path
-) -> None:
-    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
-    assert "version 1 is champion: Offset" in crowned(mirror, OFFSET, 0.5)
-    assert champion(store) == ("1", OFFSET.key)
-    assert "stays champion (the same Offset)" in crowned(mirror, OFFSET, 0.5)
-    assert "version 1 stays champion" in crowned(mirror, NETWORK, 0.6)
-    assert champion(store) == ("1", OFFSET.key)
-    assert "version 2 is champion: SmoothNet" in crowned(mirror, NETWORK, 0.4)
-    assert champion(store) == ("2", NETWORK.key)
-    assert "version 1 is champion" in crowned(mirror, OFFSET, 0.3)
-    assert len(mirror.client.search_model_versions(f"name='{model_name(TRACK)}'")) == 2
-
-
-def test_a_registered_model_is_a_checkpoint_without_pickle(
-    sweep: SweepFolder, store: str, tmp_path: Path
-) -> None:
-    mirror = Mirror(sweep, store, str(tmp_path / "artifacts"))
-    crowned(mirror, NETWORK, 0.5)
-    name = model_name(TRACK)
-    folder = resolve(name, store)
-    assert folder == resolve(f"{name}@champion", store) == resolve(f"{name}/1", store)
-    assert resolve(folder, "sqlite:////nowhere/mlflow.db") == folder
-    kinds = {file.suffix for file in Path(folder).parents[1].rglob("*") if file.is_file()}
-    assert kinds <= {"", ".json", ".yaml", ".txt", ".safetensors"}
-    refiner, _ = load_checkpoint(folder)
-    model = mlflow.pyfunc.load_model(str(Path(folder).parents[1]))
-    detected_FC = np.random.default_rng(0).standard_normal((40, 51)).astype(np.float32)
-    expected = refiner.refine([Clip(torch.from_numpy(detected_FC))])[0].poses_FC.numpy()
-    np.testing.assert_array_equal(model.predict(detected_FC), expected)
-    with pytest.raises(mlflow.MlflowException):
-        model.predict(detected_FC[:, :50])
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["poise-other@champion", "poise-synthetic-simulated-3D@winner",
-     "poise-synthetic-simulated-3D/7", "poise-nothing"],
-)  # fmt: skip
-def test_a_name_that_leads_nowhere_lists_what_exists(
-    sweep: SweepFolder, store: str, tmp_path: Path, name: str
-) -> None:
-    crowned(Mirror(sweep, store, str(tmp_path / "artifacts")), OFFSET, 0.5)
-    with pytest.raises(ModelError, match=r"poise-synthetic-simulated-3D@champion \(version 1\)"):
-        resolve(name, store)
-
-
-def test_an_empty_registry_and_a_missing_folder_say_what_to_do(store: str) -> None:
-    with pytest.raises(ModelError, match=r"run jobs/sweep\.py"):
-        resolve("poise-uiprmd-kinect-3D", store)
-    with pytest.raises(ModelError, match="neither a checkpoint folder"):
-        resolve("/no/such/folder", store)

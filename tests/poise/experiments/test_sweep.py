@@ -16,10 +16,11 @@ from tests.support.sweep_job import run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.evaluation.metrics import Scores
 from poise.evaluation.tables import Entry
 from poise.experiments.fit import EpochReport
-from poise.experiments.mlflow_mirror import TRIAL_KEY, connect
+from poise.experiments.mlflow_mirror import TRIAL_KEY
 from poise.experiments.plan import Plan, TrialSpec, grid
 from poise.experiments.records import Result, SweepFolder, TrialFolder
 from poise.experiments.sweep import republish, run_sweep
@@ -292,7 +293,7 @@ def test_a_sweep_ends_in_a_table_and_its_resubmission_in_the_same(
     better = min(scores.values()) < scores["synspp"]
     assert any(note.startswith("careful") for note in first.notes) == better
     (network,) = (spec for spec in _specs(folder) if spec.refiner == "synspp")
-    version = connect(uri).get_model_version_by_alias("poise-uiprmd-kinect-3D", "champion")
+    version = mlflow_client(uri).get_model_version_by_alias("poise-uiprmd-kinect-3D", "champion")
     assert version.tags[TRIAL_KEY] == network.key
 
     files = {f: f.stat().st_mtime_ns for f in (tmp_path / "sweeps/tiny/trials").rglob("*.*")}

@@ -19,7 +19,7 @@ from tests.support.running_milvus import RunningMilvus
 from tests.support.serving import clip, publish, save_untrained
 from torch import Tensor
 
-from poise.experiments.mlflow_mirror import connect
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.pvd.retriever import Retriever
 from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving import model as model_module
@@ -324,7 +324,7 @@ def test_an_empty_registry_says_what_to_run(tmp_path: Path) -> None:
 
 def _register(uri: str, artifacts: Path, name: str) -> None:
     """Register an untrained checkpoint as version 1 of a model, and make it the champion."""
-    client = connect(uri)
+    client = mlflow_client(uri)
     experiment = client.create_experiment(name, artifact_location=str(artifacts / name))
     run = client.create_run(experiment)
     save_untrained(Path(run.info.artifact_uri) / "model" / "data" / "checkpoint")

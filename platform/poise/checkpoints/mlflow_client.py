@@ -1,0 +1,30 @@
+"""The connection to an MLflow server or store, for tracking and registry alike."""
+
+import logging
+import os
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+#: MLflow's own patience is minutes; a server that is down must not hold anybody up that long.
+_IMPATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
+}
+
+
+def mlflow_client(tracking_uri: str) -> MlflowClient:
+    """Return a client that gives up within seconds where the server does not answer.
+
+    Args:
+        tracking_uri: of a server, or ``sqlite:///FILE``, whose folder is made if need be.
+    """
+    for name, value in _IMPATIENCE.items():
+        os.environ.setdefault(name, value)
+    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    if tracking_uri.startswith("sqlite:///"):
+        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)

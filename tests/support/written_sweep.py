@@ -1,0 +1,52 @@
+"""A sweep's folder written by hand, for the tests of what is made from it in MLflow."""
+
+from pathlib import Path
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.evaluation.evaluate import Row
+from poise.experiments.plan import Plan, TrialSpec, grid
+from poise.experiments.records import Epoch, Result, SweepFolder
+from poise_models import catalogue
+
+TRACK = Track("synthetic", "simulated", "3D")
+PLAN = Plan.model_validate(
+    {
+        "name": "mirrored",
+        "tracks": [str(TRACK)],
+        "refiners": ["input", "offset", {"name": "smoothnet", "settings": {"hidden": 8}}],
+        "budget": {"epochs": 3},
+    }
+)
+SPECS = grid(PLAN, {str(TRACK): "cafe"})
+INPUT, OFFSET, NETWORK = SPECS
+
+
+def begun_sweep(home: Path) -> SweepFolder:
+    """Begin the sweep in a home: every trial has its folder, none has run."""
+    folder = SweepFolder(str(home / "sweeps" / PLAN.name))
+    folder.begin(PLAN, [spec.key for spec in SPECS], "0123abcd")
+    for spec in SPECS:
+        folder.trial(spec.key).begin(spec)
+    return folder
+
+
+def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
+    """Write down so many epochs of a trial, with metrics that fall."""
+    history = [
+        Epoch(n, 1_700_000_000_000 + n, 0.5, {"loss": 1 / n, "score": 2 / n})
+        for n in range(1, epochs + 1)
+    ]
+    sweep.trial(spec.key).save_epoch(history, b"state")
+
+
+def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> Result:
+    """Write down that a trial finished, with a checkpoint of random weights."""
+    folder = sweep.trial(spec.key)
+    refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
+    save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
+    Path(folder.sequences).write_text("sequence,mpjpe\na,1.0\n")
+    row = Row(spec.track, spec.refiner, spec.seed, 50.0, 40.0, 0.9, 0.9, 120, 7, 1.5)
+    result = Result("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
+    folder.finish(result)
+    return result
