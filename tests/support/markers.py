@@ -35,5 +35,5 @@ def write_c3d(
 def markers() -> NDArray[np.float64]:
     rng = np.random.default_rng(2)
     start_M3 = rng.uniform(100, 1500, (len(JOINTS), 3))
-    start_M3[JOINTS.index("rknee")] = start_M3[JOINTS.index("rhip")] - [0, 400, 0]
+    start_M3[JOINTS.index("right_knee")] = start_M3[JOINTS.index("right_hip")] - [0, 400, 0]
     return start_M3 + np.arange(30)[:, None, None] * [1.0, 2.0, 3.0]

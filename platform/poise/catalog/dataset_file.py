@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from pydantic import model_validator as check
 
-from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS
+from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS, SMPL_JOINTS
 
 Representation = Literal["2D", "3D", "smpl"]
 REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
@@ -18,12 +18,6 @@ Split = Literal["train", "test"]
 ANY = "*"
 NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)")
 ESTIMATOR_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
-SMPL_JOINTS = (
-    *("pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2"),
-    *("left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck"),
-    *("left_collar", "right_collar", "head", "left_shoulder", "right_shoulder"),
-    *("left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hand", "right_hand"),
-)
 IMAGE_GROUPS = ("subject", "camera", "action", "take")
 _SIDE = re.compile("^(left|right)(?=_)")
 _OTHER = {"left": "right", "right": "left"}

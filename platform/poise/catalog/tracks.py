@@ -18,11 +18,10 @@ from poise.catalog.dataset_file import (
 )
 from poise.runtime.errors import TrackError
 from poise_models.base.refiner import Mirror
-from poise_retrieval.geometry.skeletons import SKELETONS, Skeleton
+from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
 NOISE_PIXELS_PER_METRE = 115.0
-_DIMS: dict[Representation, int] = {"2D": 2, "3D": 3, "smpl": 6}
 _METRES = {"m": 1.0, "mm": 0.001}
 
 
@@ -148,7 +147,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
     to_metric, unit = _reported(part)
     return TrackInfo(
         joints=len(names),
-        dims=_DIMS[track.representation],
+        dims=DIMS[track.representation],
         joint_names=names,
         roots=tuple(names.index(root) for root in part.roots),
         skeleton=_skeleton(dataset, part),

@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.runtime.errors import DataError
+from poise_retrieval.geometry.skeletons import SKELETONS
 
-#: Order of Human3.6M, as in the published layouts.
-JOINTS: Final = (
-    "hip", "rhip", "rknee", "rankle", "lhip", "lknee", "lankle", "spine", "thorax", "neck",
-    "head", "lshoulder", "lelbow", "lwrist", "rshoulder", "relbow", "rwrist",
-)  # fmt: skip
+#: The 17 joints of Human3.6M, in the order of the published layouts.
+JOINTS: Final = SKELETONS["h36m17"].joints
 
 #: Adult thigh bones are 0.35 to 0.55 m; wrong units are off by a factor of 2 and more.
 _THIGH_METRES: Final = (0.2, 0.75)
@@ -42,7 +40,7 @@ class MotionClip:
         return len(self.joints_FJ3)
 
     def bone(self, start: str, end: str) -> float:
-        """Return the median distance of two joints, in metres."""
+        """Return the median distance between two joints, in metres."""
         ends = self.joints_FJ3[:, [JOINTS.index(start), JOINTS.index(end)]].astype(np.float64)
         return float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)))
 
@@ -84,7 +82,7 @@ def checked_clip(
     if len(bad):
         raise DataError(f"{file}: {len(bad)} frames are not finite, the first is {bad[0]}")
     clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32))
-    thigh = clip.bone("rhip", "rknee")
+    thigh = clip.bone("right_hip", "right_knee")
     low, high = _THIGH_METRES
     if not low <= thigh <= high:
         raise DataError(

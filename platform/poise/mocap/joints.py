@@ -16,10 +16,10 @@ JointMap = Mapping[str, tuple[str, ...]]
 def _paired(left: str, right: str, **middle: tuple[str, ...]) -> JointMap:
     """Give both sides' joints, in the order hip, knee, ankle, shoulder, elbow, wrist."""
     parts = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-    sides = {f"l{part}": (name,) for part, name in zip(parts, left.split(), strict=True)}
-    sides |= {f"r{part}": (name,) for part, name in zip(parts, right.split(), strict=True)}
-    # A body's hip lies between its hip joints; roots of mocap skeletons lie above and behind.
-    return {"hip": sides["lhip"] + sides["rhip"], **sides, **middle}
+    sides = {f"left_{part}": (name,) for part, name in zip(parts, left.split(), strict=True)}
+    sides |= {f"right_{part}": (name,) for part, name in zip(parts, right.split(), strict=True)}
+    # The pelvis lies between the hip joints; roots of mocap skeletons lie above and behind.
+    return {"pelvis": sides["left_hip"] + sides["right_hip"], **sides, **middle}
 
 
 #: Ends of the bones of a CMU skeleton.
@@ -55,12 +55,6 @@ DAZ: Final = _paired(
     neck=("head",),
     head=("headTop",),
 )
-SMPL_NAMES: Final = (
-    "pelvis", "left_hip", "right_hip", "spine1", "left_knee", "right_knee", "spine2",
-    "left_ankle", "right_ankle", "spine3", "left_foot", "right_foot", "neck", "left_collar",
-    "right_collar", "head", "left_shoulder", "right_shoulder", "left_elbow", "right_elbow",
-    "left_wrist", "right_wrist", "left_hand", "right_hand",
-)  # fmt: skip
 SMPL: Final = _paired(
     "left_hip left_knee left_ankle left_shoulder left_elbow left_wrist",
     "right_hip right_knee right_ankle right_shoulder right_elbow right_wrist",

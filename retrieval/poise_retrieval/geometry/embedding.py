@@ -12,7 +12,9 @@ from torch import Tensor
 from poise_retrieval.errors import SkeletonError, VectorError
 from poise_retrieval.geometry.align import Points, align
 from poise_retrieval.geometry.skeletons import (
+    DIMS,
     PVD_JOINTS,
+    SMPL_JOINTS,
     TEMPLATE_2D,
     TEMPLATE_3D,
     Skeleton,
@@ -25,9 +27,8 @@ JointOrder = Skeleton | str | None
 #: templates, alignment, order): stored vectors and new queries are then no longer compared.
 EMBEDDING_VERSION: Final = 1
 
-_SMPL_WIDTH: Final = 24 * 6
+_SMPL_WIDTH: Final = len(SMPL_JOINTS) * DIMS["smpl"]
 _TEMPLATES: Final = {2: TEMPLATE_2D, 3: TEMPLATE_3D}
-_DIMS: Final = {"2D": 2, "3D": 3, "smpl": 6}
 #: The temporaries of one step stay in a core's own cache.
 _CHUNK: Final = 4096
 
@@ -108,9 +109,9 @@ def _template_joints(keys_BKC: Tensor, joint_order: Skeleton | str, dims: int) -
 
 def _dims(representation: str) -> int:
     try:
-        return _DIMS[representation]
+        return DIMS[representation]
     except KeyError:
-        known = ", ".join(_DIMS)
+        known = ", ".join(DIMS)
         raise VectorError(f"representation {representation!r} is none of {known}") from None
 
 

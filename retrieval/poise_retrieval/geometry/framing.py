@@ -3,15 +3,12 @@
 Shape letters: B windows, T frames of a window, C = J * D values of a frame.
 """
 
-from typing import Final
-
 import torch
 from torch import Tensor
 
 from poise_retrieval.errors import VectorError
 from poise_retrieval.geometry.align import Points, align
-
-_DIMS: Final = {"2D": 2, "3D": 3}
+from poise_retrieval.geometry.skeletons import DIMS
 
 
 def bring_into_frame(windows_BTC: Points, queries_BTC: Points, representation: str) -> Tensor:
@@ -37,7 +34,7 @@ def bring_into_frame(windows_BTC: Points, queries_BTC: Points, representation: s
         raise VectorError(f"windows {shape} and queries {tuple(queries_BTC.shape)} must be alike")
     if representation == "smpl":
         return windows_BTC
-    dims = _DIMS.get(representation)
+    dims = DIMS.get(representation)
     if dims is None or shape[-1] % dims:
         raise VectorError(f"windows {shape} are not of representation {representation!r}")
     points = (shape[0], shape[1] * shape[2] // dims, dims)

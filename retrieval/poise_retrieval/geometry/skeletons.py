@@ -1,11 +1,13 @@
 """Joint orders, and how each maps onto the 14 joints of the pose template.
 
-The template is a flat stick figure that faces the viewer, 1.6 units tall. It is symmetric, so it
-does not matter which side of the body a joint order names first, as long as legs and arms agree.
+The template is a flat stick figure that faces the viewer, 1.6 units tall: a leg from ankle to hip,
+the other from hip to ankle, an arm from wrist to shoulder, the other from shoulder to wrist, neck,
+head. It is symmetric, so either side may come first, as long as legs and arms agree.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
@@ -14,7 +16,10 @@ from numpy.typing import NDArray
 
 from poise_retrieval.errors import SkeletonError
 
+#: Joints of the pose template.
 PVD_JOINTS: Final = 14
+#: Numbers of a joint by representation: image coordinates, space, and a rotation in 6D.
+DIMS: Final[Mapping[str, int]] = MappingProxyType({"2D": 2, "3D": 3, "smpl": 6})
 
 
 @dataclass(frozen=True)
@@ -22,10 +27,10 @@ class Skeleton:
     """A joint order.
 
     Attributes:
-        name: key in `SKELETONS`; of a user's own order, whatever she calls it.
+        name: its key in `SKELETONS`, or any name for a user's own joint order.
         joints: joint names in storage order.
-        pvd_joints: for each of the 14 template joints, its index in this order.
-        edges: bones as pairs of joint indices; empty where nobody has told them.
+        pvd_joints: for each of the 14 template joints, its index in ``joints``.
+        edges: bones as pairs of indices in ``joints``; empty where they are unknown.
     """
 
     name: str
@@ -44,91 +49,109 @@ class Skeleton:
             raise SkeletonError(f"skeleton {self.name}: its map names joints it does not have")
 
 
-_H36M17 = Skeleton(
-    name="h36m17",
-    joints=(
-        *("pelvis", "right_hip", "right_knee", "right_ankle"),
-        *("left_hip", "left_knee", "left_ankle"),
-        *("spine", "thorax", "neck", "head"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_shoulder", "right_elbow", "right_wrist"),
-    ),
-    pvd_joints=(6, 5, 4, 1, 2, 3, 13, 12, 11, 14, 15, 16, 8, 10),
-    edges=(
-        *((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6)),
-        *((0, 7), (7, 8), (8, 9), (9, 10)),
-        *((8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)),
-    ),
+_SMPL: Final = (
+    "pelvis left_hip right_hip spine1 left_knee right_knee spine2 left_ankle right_ankle spine3 "
+    "left_foot right_foot neck left_collar right_collar head left_shoulder right_shoulder "
+    "left_elbow right_elbow left_wrist right_wrist left_hand right_hand"
 )
-_J14 = Skeleton(
-    name="j14",
-    joints=(
-        *("right_ankle", "right_knee", "right_hip"),
-        *("left_hip", "left_knee", "left_ankle"),
-        *("right_wrist", "right_elbow", "right_shoulder"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("neck", "head"),
-    ),
-    pvd_joints=tuple(range(PVD_JOINTS)),
-    edges=(
-        *((0, 1), (1, 2), (2, 3), (3, 4), (4, 5)),
-        *((6, 7), (7, 8), (8, 12), (12, 9), (9, 10), (10, 11)),
-        *((2, 8), (3, 9), (12, 13)),
-    ),
-)
+#: SMPL's joints, whose poses are rotations and need no skeleton to be compared.
+SMPL_JOINTS: Final = tuple(_SMPL.split())
 
+
+def _skeleton(name: str, joints: str, template: str, bones: tuple[str, ...]) -> Skeleton:
+    """Build a skeleton from joint names: in storage order, in template order, along the bones."""
+    names = tuple(joints.split())
+    place = {joint: number for number, joint in enumerate(names)}
+    chains = [[place[joint] for joint in chain.split()] for chain in bones]
+    edges = tuple(edge for chain in chains for edge in pairwise(chain))
+    return Skeleton(name, names, tuple(place[joint] for joint in template.split()), edges)
+
+
+_LIMBS: Final = (
+    "left_ankle left_knee left_hip right_hip right_knee right_ankle "
+    "left_wrist left_elbow left_shoulder right_shoulder right_elbow right_wrist "
+)
+_H36M17: Final = _skeleton(
+    "h36m17",
+    joints="pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle "
+    "spine thorax neck head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist",
+    template=_LIMBS + "thorax head",
+    bones=(
+        "pelvis right_hip right_knee right_ankle",
+        "pelvis left_hip left_knee left_ankle",
+        "pelvis spine thorax neck head",
+        "thorax left_shoulder left_elbow left_wrist",
+        "thorax right_shoulder right_elbow right_wrist",
+    ),
+)
 #: The 2D detectors of Human3.6M: h36m17 without the joint between thorax and head.
-_H36M16 = Skeleton(
-    name="h36m16",
-    joints=tuple(joint for joint in _H36M17.joints if joint != "neck"),
-    pvd_joints=(6, 5, 4, 1, 2, 3, 12, 11, 10, 13, 14, 15, 8, 9),
-    edges=(
-        *((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6)),
-        *((0, 7), (7, 8), (8, 9)),
-        *((8, 10), (10, 11), (11, 12), (8, 13), (13, 14), (14, 15)),
+_H36M16: Final = _skeleton(
+    "h36m16",
+    joints="pelvis right_hip right_knee right_ankle left_hip left_knee left_ankle "
+    "spine thorax head "
+    "left_shoulder left_elbow left_wrist right_shoulder right_elbow right_wrist",
+    template=_LIMBS + "thorax head",
+    bones=(
+        "pelvis right_hip right_knee right_ankle",
+        "pelvis left_hip left_knee left_ankle",
+        "pelvis spine thorax head",
+        "thorax left_shoulder left_elbow left_wrist",
+        "thorax right_shoulder right_elbow right_wrist",
+    ),
+)
+_J14_JOINTS: Final = (
+    "right_ankle right_knee right_hip left_hip left_knee left_ankle "
+    "right_wrist right_elbow right_shoulder left_shoulder left_elbow left_wrist neck head"
+)
+_J14: Final = _skeleton(
+    "j14",
+    joints=_J14_JOINTS,
+    template=_J14_JOINTS,
+    bones=(
+        "right_ankle right_knee right_hip left_hip left_knee left_ankle",
+        "right_wrist right_elbow right_shoulder neck left_shoulder left_elbow left_wrist",
+        "right_hip right_shoulder",
+        "left_hip left_shoulder",
+        "neck head",
     ),
 )
 #: MPI-INF-3DHP (its test order) and MuPoTS.
-_MPI17 = Skeleton(
-    name="mpi17",
-    joints=(
-        *("head_top", "neck"),
-        *("right_shoulder", "right_elbow", "right_wrist"),
-        *("left_shoulder", "left_elbow", "left_wrist"),
-        *("right_hip", "right_knee", "right_ankle"),
-        *("left_hip", "left_knee", "left_ankle"),
-        *("pelvis", "spine", "head"),
-    ),
-    pvd_joints=(13, 12, 11, 8, 9, 10, 7, 6, 5, 2, 3, 4, 1, 0),
-    edges=(
-        *((0, 16), (16, 1), (1, 15), (15, 14)),
-        *((1, 2), (2, 3), (3, 4), (1, 5), (5, 6), (6, 7)),
-        *((14, 8), (8, 9), (9, 10), (14, 11), (11, 12), (12, 13)),
+_MPI17: Final = _skeleton(
+    "mpi17",
+    joints="head_top neck right_shoulder right_elbow right_wrist left_shoulder left_elbow "
+    "left_wrist right_hip right_knee right_ankle left_hip left_knee left_ankle pelvis spine head",
+    template=_LIMBS + "neck head_top",
+    bones=(
+        "head_top head neck spine pelvis",
+        "neck right_shoulder right_elbow right_wrist",
+        "neck left_shoulder left_elbow left_wrist",
+        "pelvis right_hip right_knee right_ankle",
+        "pelvis left_hip left_knee left_ankle",
     ),
 )
 #: JHMDB has no top of the head: the middle of the face takes its place on the template.
-_JHMDB15 = Skeleton(
-    name="jhmdb15",
-    joints=(
-        *("neck", "belly", "face"),
-        *("right_shoulder", "left_shoulder", "right_hip", "left_hip"),
-        *("right_elbow", "left_elbow", "right_knee", "left_knee"),
-        *("right_wrist", "left_wrist", "right_ankle", "left_ankle"),
-    ),
-    pvd_joints=(14, 10, 6, 5, 9, 13, 12, 8, 4, 3, 7, 11, 0, 2),
-    edges=(
-        *((0, 1), (0, 2), (0, 3), (0, 4), (1, 5), (1, 6)),
-        *((3, 7), (7, 11), (4, 8), (8, 12), (5, 9), (9, 13), (6, 10), (10, 14)),
+_JHMDB15: Final = _skeleton(
+    "jhmdb15",
+    joints="neck belly face right_shoulder left_shoulder right_hip left_hip right_elbow "
+    "left_elbow right_knee left_knee right_wrist left_wrist right_ankle left_ankle",
+    template=_LIMBS + "neck face",
+    bones=(
+        "belly neck face",
+        "neck right_shoulder right_elbow right_wrist",
+        "neck left_shoulder left_elbow left_wrist",
+        "belly right_hip right_knee right_ankle",
+        "belly left_hip left_knee left_ankle",
     ),
 )
 
 SKELETONS: Final[Mapping[str, Skeleton]] = MappingProxyType(
-    {s.name: s for s in (_H36M17, _H36M16, _J14, _MPI17, _JHMDB15)}
+    {body.name: body for body in (_H36M17, _H36M16, _J14, _MPI17, _JHMDB15)}
 )
 
 
 def skeleton(given: Skeleton | str) -> Skeleton:
-    """Look a skeleton up by name; one that is given as such is returned.
+    """Return the skeleton of a name; a `Skeleton` is returned as it is.
 
     Raises:
         SkeletonError: no skeleton has that name.
@@ -143,20 +166,10 @@ def skeleton(given: Skeleton | str) -> Skeleton:
 
 
 def _template(dims: int) -> NDArray[np.float32]:
-    ankle, knee, hip = (0.1, -0.8), (0.1, -0.35), (0.1, 0.05)
-    wrist, elbow, shoulder = (0.2, 0.0), (0.15, 0.275), (0.1, 0.55)
-    first = (ankle, knee, hip, wrist, elbow, shoulder)
-    second_leg, second_arm = (hip, knee, ankle), (shoulder, elbow, wrist)
-    flat = [
-        *first[:3],
-        *((-x, y) for x, y in second_leg),
-        *first[3:],
-        *((-x, y) for x, y in second_arm),
-        (0.0, 0.6),
-        (0.0, 0.8),
-    ]
+    leg, arm = [(0.1, -0.8), (0.1, -0.35), (0.1, 0.05)], [(0.2, 0.0), (0.15, 0.275), (0.1, 0.55)]
+    other_leg, other_arm = ([(-x, y) for x, y in reversed(limb)] for limb in (leg, arm))
     template = np.zeros((PVD_JOINTS, dims), np.float32)
-    template[:, :2] = flat
+    template[:, :2] = leg + other_leg + arm + other_arm + [(0.0, 0.6), (0.0, 0.8)]
     if dims == 2:
         template[:, 1] *= -1.0  # image coordinates: y points down
     template.setflags(write=False)

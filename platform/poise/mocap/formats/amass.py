@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.mocap.formats.body_model import Body
-from poise.mocap.joints import SMPL, SMPL_NAMES, pick
+from poise.mocap.joints import SMPL, pick
 from poise.runtime.errors import DataError
+from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 
 Floats = NDArray[np.float64]
-_JOINTS: Final = len(SMPL_NAMES)
+_JOINTS: Final = len(SMPL_JOINTS)
 #: Values a frame: SMPL's 24 joints; SMPL+H's and SMPL-X's 22 body joints, then face and fingers.
 _WIDTHS: Final = {72: 24, 156: 22, 165: 22}
 _RATES: Final = ("mocap_framerate", "mocap_frame_rate")
@@ -73,7 +74,7 @@ def read_amass(path: Path) -> SmplTake:
 
 def joints_of(take: SmplTake, body: Body) -> Floats:
     """Return the 17 joints in metres, y up, (F, 17, 3)."""
-    joints_FJ3 = pick(body.joints(take.pose_FJ3, take.betas, take.trans_F3), SMPL_NAMES, SMPL)
+    joints_FJ3 = pick(body.joints(take.pose_FJ3, take.betas, take.trans_F3), SMPL_JOINTS, SMPL)
     return z_up_to_y_up(joints_FJ3)
 
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from poise.mocap.formats.kinematics import chain_positions, chain_rotations
-from poise.mocap.joints import SMPL_NAMES
 from poise.readers.smpl_file import read_body_file
 from poise.runtime.errors import DataError
+from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 
 Floats = NDArray[np.float64]
 
@@ -64,7 +64,7 @@ class Body:
         ):
             shapes = ", ".join(f"{key} {found[key].shape}" for key in _KEYS)
             raise DataError(f"{path}: {shapes}: not a body model of the SMPL family")
-        count = joints if joints == len(SMPL_NAMES) else _BODY_JOINTS
+        count = joints if joints == len(SMPL_JOINTS) else _BODY_JOINTS
         parents = (-1, *(int(parent) for parent in tree[0, 1:count]))
         if any(not 0 <= parent < place for place, parent in enumerate(parents) if place):
             raise DataError(f"{path}: kintree_table is no tree whose parents come first")
@@ -93,8 +93,8 @@ class Body:
             for place, parent in enumerate(self.parents)
         ]
         places_FJ3 = chain_positions(self.parents, trans_F3, steps)
-        wrists = [SMPL_NAMES.index(name) for name in ("left_wrist", "right_wrist")]
-        missing = wrists[: len(SMPL_NAMES) - joints]
+        wrists = [SMPL_JOINTS.index(name) for name in ("left_wrist", "right_wrist")]
+        missing = wrists[: len(SMPL_JOINTS) - joints]
         return np.concatenate([places_FJ3, places_FJ3[:, missing]], axis=1)
 
 

@@ -57,14 +57,24 @@ def read_marker_map(path: Path) -> MarkerMap:
             + (f"; {unknown[0]} is not known" if unknown else "")
         )
     joints = given.get("joints")
-    joints = joints if isinstance(joints, dict) else {}
+    joints = (
+        {_full(joint): names for joint, names in joints.items()} if isinstance(joints, dict) else {}
+    )
     wrong = [joint for joint in joints if joint not in JOINTS]
     wrong += [joint for joint in JOINTS if not _are_markers(joints.get(joint))]
     if wrong:
         raise DataError(
-            f"{path}: joint {wrong[0]} is unknown or lacks markers; the 17 are {JOINTS}"
+            f"{path}: joint {wrong[0]} is unknown or lacks markers; the 17 are {', '.join(JOINTS)}"
         )
     return MarkerMap(given["up"], gap, {joint: tuple(names) for joint, names in joints.items()})
+
+
+def _full(joint: str) -> str:
+    """Return a joint's full name; Human3.6M's own short ones (hip, rhip, lwrist) are read, too."""
+    side = {"l": "left_", "r": "right_"}.get(joint[:1], "")
+    if side and side + joint[1:] in JOINTS:
+        return side + joint[1:]
+    return "pelvis" if joint == "hip" else joint
 
 
 def _are_markers(given: Any) -> bool:

@@ -8,36 +8,42 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-JOINTS: Final = (
-    "hip", "rhip", "rknee", "rankle", "lhip", "lknee", "lankle", "spine", "thorax", "neck",
-    "head", "lshoulder", "lelbow", "lwrist", "rshoulder", "relbow", "rwrist",
-)  # fmt: skip
+from poise_retrieval.geometry.skeletons import SKELETONS
+
+JOINTS: Final = SKELETONS["h36m17"].joints
 PARENTS: Final = (-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15)
 
 _REST: Final = np.array(
     [
-        [0.00, 0.00, 0.00],  # hip
-        [-0.13, 0.00, 0.00],  # rhip
-        [0.00, -0.44, 0.01],  # rknee
-        [0.00, -0.43, -0.02],  # rankle
-        [0.13, 0.00, 0.00],  # lhip
-        [0.00, -0.44, 0.01],  # lknee
-        [0.00, -0.43, -0.02],  # lankle
+        [0.00, 0.00, 0.00],  # pelvis
+        [-0.13, 0.00, 0.00],  # right_hip
+        [0.00, -0.44, 0.01],  # right_knee
+        [0.00, -0.43, -0.02],  # right_ankle
+        [0.13, 0.00, 0.00],  # left_hip
+        [0.00, -0.44, 0.01],  # left_knee
+        [0.00, -0.43, -0.02],  # left_ankle
         [0.00, 0.24, -0.01],  # spine
         [0.00, 0.25, -0.01],  # thorax
         [0.00, 0.11, 0.04],  # neck
         [0.00, 0.12, 0.01],  # head
-        [0.15, -0.03, 0.00],  # lshoulder
-        [0.02, -0.28, 0.00],  # lelbow
-        [0.00, -0.25, 0.01],  # lwrist
-        [-0.15, -0.03, 0.00],  # rshoulder
-        [-0.02, -0.28, 0.00],  # relbow
-        [0.00, -0.25, 0.01],  # rwrist
+        [0.15, -0.03, 0.00],  # left_shoulder
+        [0.02, -0.28, 0.00],  # left_elbow
+        [0.00, -0.25, 0.01],  # left_wrist
+        [-0.15, -0.03, 0.00],  # right_shoulder
+        [-0.02, -0.28, 0.00],  # right_elbow
+        [0.00, -0.25, 0.01],  # right_wrist
     ]
 )
-_SEGMENTS: Final = {"pelvis": (1, 4), "thigh": (2, 5), "shank": (3, 6), "trunk": (7, 8),
-                    "head": (9, 10), "shoulder": (11, 14), "arm": (12, 15),
-                    "forearm": (13, 16)}  # fmt: skip
+_SEGMENTS: Final = {
+    "pelvis": (1, 4),
+    "thigh": (2, 5),
+    "shank": (3, 6),
+    "trunk": (7, 8),
+    "head": (9, 10),
+    "shoulder": (11, 14),
+    "arm": (12, 15),
+    "forearm": (13, 16),
+}
 
 
 def proportions(draw: np.random.Generator) -> NDArray[np.float64]:

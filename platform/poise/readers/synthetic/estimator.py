@@ -13,8 +13,8 @@ _R_LEG, _L_LEG, _L_ARM, _R_ARM = (1, 2, 3), (4, 5, 6), (11, 12, 13), (14, 15, 16
 _LIMBS: Final = (_R_LEG, _L_LEG, _L_ARM, _R_ARM)
 _PAIRS: Final = ((_R_LEG, _L_LEG), (_R_ARM, _L_ARM))
 #: Errors grow from the trunk outwards; the root is the origin and has none.
-_REACH_J: Final = np.array([0, 0.4, 0.9, 1.3, 0.4, 0.9, 1.3, 0.5, 0.5, 0.7, 0.8,
-                            0.6, 1.1, 1.6, 0.6, 1.1, 1.6])  # fmt: skip
+_LEG_REACH, _TRUNK_REACH, _ARM_REACH = [0.4, 0.9, 1.3], [0.5, 0.5, 0.7, 0.8], [0.6, 1.1, 1.6]
+_REACH_J: Final = np.array([0.0] + 2 * _LEG_REACH + _TRUNK_REACH + 2 * _ARM_REACH)
 _DEPTH_D: Final = np.array([1.0, 1.0, 1.7])
 
 _BIAS_M: Final = 0.024

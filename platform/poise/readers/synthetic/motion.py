@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 from poise.readers.synthetic.body import JOINTS
 
 _ID: Final = {name: place for place, name in enumerate(JOINTS)}
-_SIDES: Final = (("l", 1.0, 0.0), ("r", -1.0, np.pi))
+_SIDES: Final = (("left", 1.0, 0.0), ("right", -1.0, np.pi))
 Angles = NDArray[np.float64]
 
 
@@ -32,10 +32,10 @@ def rotations(kind: str, frames: int, fps: float, draw: np.random.Generator) -> 
     """
     seconds_F = np.arange(frames) / fps
     angles_FJ3 = 0.05 * _wander(seconds_F, (len(JOINTS), 3), 0.8, draw)
-    angles_FJ3[:, _ID["hip"], 1] += draw.normal(0.0, 0.4)
+    angles_FJ3[:, _ID["pelvis"], 1] += draw.normal(0.0, 0.4)
     for side, sign, _ in _SIDES:
-        angles_FJ3[:, _ID[f"{side}elbow"], 0] -= 0.25
-        angles_FJ3[:, _ID[f"{side}shoulder"], 2] += 0.12 * sign
+        angles_FJ3[:, _ID[f"{side}_elbow"], 0] -= 0.25
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 2] += 0.12 * sign
     _MOVEMENTS[kind](angles_FJ3, seconds_F, draw)
     # The angle of a joint acts on what hangs below it, so wrist, ankle and head rows do nothing.
     flat = Rotation.from_rotvec(angles_FJ3.reshape(-1, 3)).as_matrix()
@@ -73,10 +73,10 @@ def _gait(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> N
     phase_F = _beat(seconds_F, draw.uniform(0.7, 1.1), draw)
     stride, swing, knee = draw.uniform((0.35, 0.3, 0.8), (0.55, 0.6, 1.1))
     for side, _, lag in _SIDES:
-        angles_FJ3[:, _ID[f"{side}hip"], 0] -= stride * np.sin(phase_F + lag)
-        angles_FJ3[:, _ID[f"{side}knee"], 0] += knee * _lift(phase_F + lag + 0.9) ** 2
-        angles_FJ3[:, _ID[f"{side}shoulder"], 0] += swing * np.sin(phase_F + lag)
-        angles_FJ3[:, _ID[f"{side}elbow"], 0] -= 0.3 * _lift(phase_F + lag)
+        angles_FJ3[:, _ID[f"{side}_hip"], 0] -= stride * np.sin(phase_F + lag)
+        angles_FJ3[:, _ID[f"{side}_knee"], 0] += knee * _lift(phase_F + lag + 0.9) ** 2
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 0] += swing * np.sin(phase_F + lag)
+        angles_FJ3[:, _ID[f"{side}_elbow"], 0] -= 0.3 * _lift(phase_F + lag)
     angles_FJ3[:, _ID["spine"], 1] += 0.12 * np.sin(phase_F)
 
 
@@ -85,26 +85,26 @@ def _reach(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> 
     chosen = (_SIDES[:1], _SIDES[1:], _SIDES)[draw.integers(3)]
     forward, outward = draw.uniform((0.6, 0.0), (2.4, 1.2))
     for side, sign, _ in chosen:
-        angles_FJ3[:, _ID[f"{side}shoulder"], 0] -= forward * lift_F
-        angles_FJ3[:, _ID[f"{side}shoulder"], 2] += outward * sign * lift_F
-        angles_FJ3[:, _ID[f"{side}elbow"], 0] -= 0.8 * lift_F * (1.0 - lift_F)
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 0] -= forward * lift_F
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 2] += outward * sign * lift_F
+        angles_FJ3[:, _ID[f"{side}_elbow"], 0] -= 0.8 * lift_F * (1.0 - lift_F)
     angles_FJ3[:, _ID["spine"], 0] += 0.3 * lift_F
 
 
 def _squat(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> None:
     depth_F = draw.uniform(0.5, 1.0) * _lift(_beat(seconds_F, draw.uniform(0.25, 0.45), draw))
     for side, sign, _ in _SIDES:
-        angles_FJ3[:, _ID[f"{side}hip"], 0] -= 1.5 * depth_F
-        angles_FJ3[:, _ID[f"{side}hip"], 2] += 0.15 * sign * depth_F
-        angles_FJ3[:, _ID[f"{side}knee"], 0] += 1.9 * depth_F
-        angles_FJ3[:, _ID[f"{side}shoulder"], 0] -= 1.3 * depth_F
-    angles_FJ3[:, _ID["hip"], 0] += 0.4 * depth_F
+        angles_FJ3[:, _ID[f"{side}_hip"], 0] -= 1.5 * depth_F
+        angles_FJ3[:, _ID[f"{side}_hip"], 2] += 0.15 * sign * depth_F
+        angles_FJ3[:, _ID[f"{side}_knee"], 0] += 1.9 * depth_F
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 0] -= 1.3 * depth_F
+    angles_FJ3[:, _ID["pelvis"], 0] += 0.4 * depth_F
     angles_FJ3[:, _ID["spine"], 0] += 0.3 * depth_F
 
 
 def _turn(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> None:
     _gait(angles_FJ3, seconds_F, draw)
-    angles_FJ3[:, _ID["hip"], 1] += 1.2 * _wander(seconds_F, (), 0.25, draw)
+    angles_FJ3[:, _ID["pelvis"], 1] += 1.2 * _wander(seconds_F, (), 0.25, draw)
 
 
 def _dance(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> None:
@@ -112,10 +112,10 @@ def _dance(angles_FJ3: Angles, seconds_F: Angles, draw: np.random.Generator) -> 
     angles_FJ3 += size * _wander(seconds_F, (len(JOINTS), 3), 1.1, draw)
     phase_F = _beat(seconds_F, draw.uniform(0.6, 1.1), draw)
     for side, sign, lag in _SIDES:
-        angles_FJ3[:, _ID[f"{side}shoulder"], 2] += sign * (0.6 + 0.6 * np.sin(phase_F + lag))
-        angles_FJ3[:, _ID[f"{side}knee"], 0] += 0.5 * _lift(phase_F + lag)
-        angles_FJ3[:, _ID[f"{side}elbow"], 0] -= 0.7 * _lift(phase_F)
-    angles_FJ3[:, _ID["hip"], 1] += 0.4 * np.sin(phase_F / 2)
+        angles_FJ3[:, _ID[f"{side}_shoulder"], 2] += sign * (0.6 + 0.6 * np.sin(phase_F + lag))
+        angles_FJ3[:, _ID[f"{side}_knee"], 0] += 0.5 * _lift(phase_F + lag)
+        angles_FJ3[:, _ID[f"{side}_elbow"], 0] -= 0.7 * _lift(phase_F)
+    angles_FJ3[:, _ID["pelvis"], 1] += 0.4 * np.sin(phase_F / 2)
 
 
 _MOVEMENTS: Final[dict[str, Callable[[Angles, Angles, np.random.Generator], None]]] = {

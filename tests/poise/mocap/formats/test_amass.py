@@ -57,7 +57,14 @@ def test_amass_joints_stand_up(tmp_path: Path) -> None:
     file = write_amass(tmp_path / "take.npz", poses=poses, trans=trans, betas=np.zeros(16))
     joints = amass.joints_of(amass.read_amass(file), body)[0]
     assert joints.shape == (17, 3)
-    expected = {"hip": 1.5, "rknee": 5, "lankle": 7, "spine": 3, "head": 15, "lwrist": 20}
+    expected = {
+        "pelvis": 1.5,
+        "right_knee": 5,
+        "left_ankle": 7,
+        "spine": 3,
+        "head": 15,
+        "left_wrist": 20,
+    }
     for name, height in expected.items():
         np.testing.assert_allclose(joints[JOINTS.index(name)], [5, height, -7], atol=1e-12)
 

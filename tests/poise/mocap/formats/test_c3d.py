@@ -1,5 +1,6 @@
 """C3D takes: markers, gaps, and the map that makes them joints."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +28,9 @@ def test_c3d_markers_become_joints(tmp_path: Path, prefix: str, unit: str, metre
 def test_c3d_joint_is_the_mean_of_its_markers_and_z_turns_up(tmp_path: Path) -> None:
     points = markers()
     file = write_c3d(tmp_path / "take.c3d", points, LABELS)
-    joints = dict(ONE_MARKER_EACH.joints) | {"hip": ("Mrhip", "Mlhip")}
+    joints = dict(ONE_MARKER_EACH.joints) | {"pelvis": ("Mright_hip", "Mleft_hip")}
     _, joints_FJ3 = read_c3d(file, MarkerMap("z", 3, joints))
-    x, y, z = points[:, [JOINTS.index("rhip"), JOINTS.index("lhip")]].mean(1).T / 1000
+    x, y, z = points[:, [JOINTS.index("right_hip"), JOINTS.index("left_hip")]].mean(1).T / 1000
     np.testing.assert_allclose(joints_FJ3[:, 0], np.stack([x, z, -y], 1), rtol=1e-6)
 
 
@@ -56,15 +57,15 @@ def test_c3d_that_never_shows_all_markers_is_refused(tmp_path: Path) -> None:
     points = markers()
     points[:, 3] = np.nan
     file = write_c3d(tmp_path / "take.c3d", points, LABELS)
-    with pytest.raises(DataError, match="Mrankle is missing most often"):
+    with pytest.raises(DataError, match="Mright_ankle is missing most often"):
         read_c3d(file, ONE_MARKER_EACH)
 
 
 @pytest.mark.parametrize(
     ("labels", "says"),
     [
-        ([*LABELS[:-1], "other"], "0 markers are called Mrwrist; there are Mhip"),
-        ([*(f"A:{name}" for name in LABELS[:-1]), "B:Mhip"], "2 markers are called Mhip"),
+        ([*LABELS[:-1], "other"], "0 markers are called Mright_wrist; there are Mpelvis"),
+        ([*(f"A:{name}" for name in LABELS[:-1]), "B:Mpelvis"], "2 markers are called Mpelvis"),
     ],
 )
 def test_c3d_without_needed_markers_is_refused(
@@ -100,6 +101,16 @@ def test_marker_map(tmp_path: Path) -> None:
     assert (found.up, found.longest_gap) == ("z", 5)
     assert found.joints["neck"] == ("neck1", "neck2")
     assert len(found.markers) == 34
+
+
+def test_marker_map_with_short_names(tmp_path: Path) -> None:
+    file = tmp_path / "map.toml"
+    file.write_text(TOML)
+    full = read_marker_map(file)
+    short = re.sub(r"(?m)^(l|r)(?:eft|ight)_", r"\1", TOML).replace("pelvis =", "hip =")
+    file.write_text(short)
+    assert short != TOML
+    assert read_marker_map(file) == full
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,14 @@ def test_same_take_as_converted_by_others(
 def test_every_body_is_an_adult_upright_and_right_handed(clips: dict[str, MotionClip]) -> None:
     assert len(clips) == 13
     for clip in clips.values():
-        assert 0.33 < clip.bone("lhip", "lknee") < 0.5
-        assert 0.33 < clip.bone("lknee", "lankle") < 0.5
+        assert 0.33 < clip.bone("left_hip", "left_knee") < 0.5
+        assert 0.33 < clip.bone("left_knee", "left_ankle") < 0.5
         joint = {name: clip.joints_FJ3[:, place] for place, name in enumerate(JOINTS)}
-        tall = np.median(joint["head"][:, 1] - joint["lankle"][:, 1])
+        tall = np.median(joint["head"][:, 1] - joint["left_ankle"][:, 1])
         assert 1.2 < tall < 1.75
-        across = joint["lhip"] - joint["rhip"]
-        ahead = np.cross(across, joint["spine"] - joint["hip"])
-        feet = joint["rknee"] - (joint["rhip"] + joint["rankle"]) / 2
+        across = joint["left_hip"] - joint["right_hip"]
+        ahead = np.cross(across, joint["spine"] - joint["pelvis"])
+        feet = joint["right_knee"] - (joint["right_hip"] + joint["right_ankle"]) / 2
         assert np.median((ahead * feet).sum(-1)) > 0  # knees bend forwards
 
 
@@ -186,7 +186,7 @@ def test_wrong_unit_is_noticed(tmp_path: Path) -> None:
 
 def test_rates_are_cut_by_whole_strides() -> None:
     joints = np.zeros((10, 17, 3))
-    joints[:, JOINTS.index("rknee"), 1] = -0.4
+    joints[:, JOINTS.index("right_knee"), 1] = -0.4
     joints[:, 0, 0] = np.arange(10)
     clip = checked_clip(Path("take"), "walk", "S01", 120.0, joints)
     assert clip.resampled(40).joints_FJ3[:, 0, 0].tolist() == [0, 3, 6, 9]
