@@ -17,6 +17,8 @@ from poise.lake.manifest import read_manifest
 from poise.lake.tables import read_windows
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.cluster import start
+from poise.serving.model import ReplicaConfig
+from poise.serving.model_lookup import ModelLocation
 from poise.training_data.split import load_split
 from poise_models import catalogue
 from poise_retrieval.geometry.embedding import embed
@@ -32,6 +34,11 @@ def save_untrained(folder: Path, refiner: str = "synspp") -> str:
     built = catalogue.build(refiner, pose_spec(TRACK), settings)
     save_checkpoint(built, ModelCard(str(TRACK), refiner, built.settings()), str(folder))
     return str(folder)
+
+
+def replica(checkpoint: str, lake: str = "no-lake", milvus_uri: str | None = None) -> ReplicaConfig:
+    """Configure a replica of a checkpoint folder; by default without retrieval."""
+    return ReplicaConfig(ModelLocation("m", None, checkpoint), lake, milvus_uri)
 
 
 def clip(frames: int, seed: int = 0) -> NDArray[np.float32]:

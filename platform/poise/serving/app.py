@@ -1,4 +1,4 @@
-"""The HTTP face of a served model: a FastAPI ingress and its replica in one Serve deployment."""
+"""The HTTP application: FastAPI routes and the replica behind them, as one Serve deployment."""
 
 import asyncio
 import logging
@@ -21,11 +21,11 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.workspace import Workspace
-from poise.serving import responses, schema
+from poise.serving import responses, schema, validation
 from poise.serving.limits import BodyLimit
-from poise.serving.metrics import Meters
-from poise.serving.model import Answer, ServedModel, Source
-from poise.serving.model_lookup import look_up
+from poise.serving.metrics import ServiceMetrics
+from poise.serving.model import RefinedSequence, ReplicaConfig, ServedModel
+from poise.serving.model_lookup import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
 
 
 @app.exception_handler(RequestValidationError)
-async def _refuse(_: Request, error: RequestValidationError) -> JSONResponse:
-    return JSONResponse(schema.problems(error.errors()).model_dump(), status_code=422)
+async def _answer_problems(_: Request, error: RequestValidationError) -> JSONResponse:
+    return JSONResponse(validation.problems(error.errors()).model_dump(), status_code=422)
 
 
 class ServiceArgs(BaseModel):
@@ -86,12 +86,12 @@ class ServiceArgs(BaseModel):
 class RefineService:
     """One replica: parses and validates requests, batches them, refines them off the loop."""
 
-    def __init__(self, source: Source, cpus: float) -> None:
+    def __init__(self, config: ReplicaConfig, cpus: float) -> None:
         torch.set_num_threads(max(1, int(cpus)))
-        self._model = ServedModel(source)
+        self._model = ServedModel(config)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")
         self._busy_since: float | None = None
-        self._meters = Meters(source.name)
+        self._metrics = ServiceMetrics(self._model.name)
 
     @app.post(
         "/v1/refine",
@@ -106,32 +106,30 @@ class RefineService:
     async def refine(self, body: schema.RefineRequest) -> Response:
         """Refine one sequence."""
         start = time.perf_counter()
-        frames_FC = responses.accept(self._model, body)
-        answer = await self._batched(frames_FC)
-        if isinstance(answer, Exception):
-            logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=answer)
-            raise HTTPException(500, f"the model failed on this sequence: {answer}")
+        frames_FC = validation.checked_frames(self._model, body)
+        refined = await self._batched(frames_FC)
+        if isinstance(refined, Exception):
+            logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=refined)
+            raise HTTPException(500, f"the model failed on this sequence: {refined}")
         seconds = time.perf_counter() - start
-        self._meters.count(len(frames_FC), answer.retrieval, self._model.road, seconds)
-        response = responses.response(self._model, body, answer, seconds)
+        self._metrics.count(len(frames_FC), refined.retrieval, self._model.road, seconds)
+        response = responses.refine_response(self._model, body, refined, seconds)
         return Response(response.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")
     async def models(self) -> schema.ModelList:
         """List what is served, and what it takes."""
-        return schema.ModelList(models=[responses.describe(self._model)])
+        return schema.ModelList(models=[responses.model_info(self._model)])
 
     @app.get("/v1/example")
     async def example(self) -> dict[str, Any]:
         """Give a body that `POST /v1/refine` takes as it is."""
-        return responses.example(self._model)
+        return responses.example_request(self._model)
 
     @app.get("/healthz")
     async def healthz(self) -> schema.Health:
         """Say that the service answers, and whether it can retrieve."""
-        return schema.Health(
-            status="ok", model=self._model.source.name, retrieval=self._model.retrieval
-        )
+        return schema.Health(status="ok", model=self._model.name, retrieval=self._model.retrieval)
 
     @app.get("/", include_in_schema=False)
     async def root(self) -> RedirectResponse:
@@ -148,7 +146,7 @@ class RefineService:
         """Describe the API, with an example that fits the served model."""
         description: dict[str, Any] = request.app.openapi()
         content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
-        content["application/json"]["example"] = responses.example(self._model)
+        content["application/json"]["example"] = responses.example_request(self._model)
         return description
 
     def check_health(self) -> None:
@@ -158,7 +156,9 @@ class RefineService:
             raise RuntimeError(f"a batch has been running for more than {BATCH_LONGEST_S:.0f} s")
 
     @serve.batch(max_batch_size=BATCH_SEQUENCES, batch_wait_timeout_s=BATCH_WAIT_S)
-    async def _batched(self, sequences: list[NDArray[np.float32]]) -> list[Answer | Exception]:
+    async def _batched(
+        self, sequences: list[NDArray[np.float32]]
+    ) -> list[RefinedSequence | Exception]:
         loop = asyncio.get_running_loop()
         self._busy_since = time.monotonic()
         try:
@@ -178,13 +178,11 @@ def build(args: ServiceArgs) -> Application:
         CheckpointError: its checkpoint cannot be loaded, or cannot run as asked.
     """
     workspace = Workspace.find(args.home)
-    found = look_up(args.model, args.tracking_uri or workspace.tracking_uri)
+    model = find_model(args.model, args.tracking_uri or workspace.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
-    check(load_checkpoint(found.checkpoint)[0], args.stride, args.compiled)
-    source = Source(
-        name=found.name,
-        version=found.version,
-        checkpoint=found.checkpoint,
+    check(load_checkpoint(model.checkpoint)[0], args.stride, args.compiled)
+    config = ReplicaConfig(
+        model=model,
         lake=args.lake or str(workspace.lake),
         milvus_uri=args.milvus_uri,
         stride=args.stride,
@@ -208,5 +206,5 @@ def build(args: ServiceArgs) -> Application:
         health_check_timeout_s=30,
         ray_actor_options={"num_cpus": args.cpus},
     )(RefineService)
-    application: Application = deployment.bind(source, args.cpus)
+    application: Application = deployment.bind(config, args.cpus)
     return application

@@ -1,10 +1,14 @@
-"""What a replica counts for Prometheus, beside Ray Serve's own request metrics."""
+"""Prometheus metrics of one replica, beside the request metrics that Ray Serve has itself."""
 
 from ray.util import metrics
 
 
-class Meters:
-    """Frames refined, answers by what retrieval did, and seconds per sequence, of one model."""
+class ServiceMetrics:
+    """Frames refined, sequences answered by what retrieval did, and seconds a sequence takes.
+
+    Args:
+        model: name of the served model; a tag of every metric.
+    """
 
     def __init__(self, model: str) -> None:
         self._frames = metrics.Counter(
@@ -25,7 +29,14 @@ class Meters:
             metric.set_default_tags({"model": model})
 
     def count(self, frames: int, retrieval: str, road: str, seconds: float) -> None:
-        """Count one answered request."""
+        """Count one answered request.
+
+        Args:
+            frames: of its sequence.
+            retrieval: whether neighbours took part, as the response says it.
+            road: who searches for neighbours.
+            seconds: from the parsed request to the refined poses.
+        """
         self._frames.inc(frames)
         self._answers.inc(tags={"retrieval": retrieval, "road": road})
         self._seconds.observe(seconds)

@@ -16,7 +16,8 @@ from poise.checkpoints.inference import prepare
 from poise.pvd.retriever import Retriever
 from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
-from poise.serving.retrieval import Retrieval
+from poise.serving.model_lookup import ModelLocation
+from poise.serving.retrieval import ReconnectingRetriever
 from poise.training_data.split import retrieves
 from poise_models.base.refiner import Clip, Refined, Refiner, WindowRefiner
 
@@ -24,62 +25,82 @@ logger = logging.getLogger(__name__)
 
 #: How long a starting replica waits for retrieval before it answers without.
 RETRIEVAL_START_S = 30.0
-#: What a Milvus that has gone or hangs may cost a request, once: the next ones do not ask it.
+#: How long one request waits for a Milvus that is gone or hangs; later requests do not ask it.
 RETRIEVAL_BUDGET_S = 2.0
 
-Outcome = Literal["used", "unavailable", "none"]
+#: What retrieval did for one sequence.
+RetrievalUse = Literal["used", "unavailable", "none"]
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a served model comes from: all that a replica has to know."""
+class ReplicaConfig:
+    """All that a replica has to know in order to serve a model.
 
-    name: str
-    version: str | None
-    checkpoint: str
+    Attributes:
+        model: which model, and where its checkpoint is.
+        lake: where the track's training poses are, folder or URI.
+        milvus_uri: the Milvus that holds the PVD; None serves without retrieval.
+        stride: frames between a network's windows; None for its own.
+        compiled: whether to compile the network.
+    """
+
+    model: ModelLocation
     lake: str
-    milvus_uri: str | None
+    milvus_uri: str | None = None
     stride: int | None = None
     compiled: bool = False
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One refined sequence: poses (F, C), quality (F,), squared distances (N,)."""
+class RefinedSequence:
+    """One refined sequence, as arrays.
+
+    Attributes:
+        poses_FC: refined poses (F, C), in the unit of the input.
+        quality_F: quality of each frame (F,), in (0, 1]; None where the refiner has none.
+        distances_N: squared L2 distances (N,) of the windows to their neighbours; None without.
+        retrieval: whether neighbours took part.
+    """
 
     poses_FC: NDArray[np.float32]
     quality_F: NDArray[np.float32] | None
     distances_N: NDArray[np.float32] | None
-    retrieval: Outcome
+    retrieval: RetrievalUse
 
 
 class ServedModel:
     """Refines batches of sequences exactly as offline evaluation does.
 
     Raises:
-        CheckpointError: the source's checkpoint cannot be loaded, or cannot run as asked.
+        CheckpointError: the checkpoint cannot be loaded, or cannot run as the configuration asks.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
+    def __init__(self, config: ReplicaConfig) -> None:
+        self.config = config
         self.refiner: Refiner
-        self.refiner, self.card = load_checkpoint(source.checkpoint)
+        self.refiner, self.card = load_checkpoint(config.model.checkpoint)
         self.refiner.eval()
         if isinstance(self.refiner, WindowRefiner) and self.refiner.views > 1:
             raise CheckpointError(
-                f"{source.checkpoint} refines {self.refiner.views} cameras' views of a moment "
-                "together; the service takes one sequence at a time: serve a model of one view"
+                f"{config.model.checkpoint} refines {self.refiner.views} cameras' views of a "
+                "moment together; the service takes one sequence at a time: serve a model of one "
+                "view"
             )
-        prepare(self.refiner, source.stride, source.compiled)
+        prepare(self.refiner, config.stride, config.compiled)
         self.track = Track.parse(self.card.track)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
-        self._retrieval = self._open_retrieval()
-        if self._retrieval is not None:
-            self._retrieval.wait(RETRIEVAL_START_S)
+        self._retriever = self._open_retriever()
+        if self._retriever is not None:
+            self._retriever.wait(RETRIEVAL_START_S)
+
+    @property
+    def name(self) -> str:
+        """Name of the model in the registry, or of its checkpoint folder."""
+        return self.config.model.name
 
     @property
     def info(self) -> TrackInfo:
-        """What the poses of this model are."""
+        """Joints, dimensions and frame rate of the poses that the model takes."""
         return self.track.info
 
     @property
@@ -93,72 +114,76 @@ class ServedModel:
 
     @property
     def retrieval(self) -> Literal["ready", "unavailable", "none"]:
-        """Whether the next request can expect neighbours."""
-        if self._retrieval is not None:
-            return self._retrieval.state
+        """Whether the next request can expect neighbours; ``none``: the model uses none."""
+        if self._retriever is not None:
+            return self._retriever.state
         return "unavailable" if self._retrieves else "none"
 
     @property
     def road(self) -> Literal["index", "milvus", "none"]:
         """Who searches for neighbours."""
-        return "none" if self._retrieval is None else self._retrieval.road
+        return "none" if self._retriever is None else self._retriever.road
 
-    def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[Answer | Exception]:
-        """Refine sequences (F, C) together; where one fails, the others still get an answer."""
+    def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[RefinedSequence | Exception]:
+        """Refine sequences (F, C) together.
+
+        Returns:
+            One entry a sequence, in order; where one sequence fails, its error, while the others
+            are refined all the same.
+        """
         clips = [self._clip(sequence) for sequence in sequences]
-        good = [clip for clip in clips if isinstance(clip, Clip)]
-        refined = iter(self._through(good))
+        refined = iter(self._refine_clips([clip for clip in clips if isinstance(clip, Clip)]))
         return [
-            self._answer(clip, next(refined)) if isinstance(clip, Clip) else clip for clip in clips
+            self._result(clip, next(refined)) if isinstance(clip, Clip) else clip for clip in clips
         ]
 
     def close(self) -> None:
         """Stop what runs in the background."""
-        if self._retrieval is not None:
-            self._retrieval.close()
+        if self._retriever is not None:
+            self._retriever.close()
 
-    def _open_retrieval(self) -> Retrieval | None:
-        lake, track, uri = self.source.lake, self.track, self.source.milvus_uri
+    def _open_retriever(self) -> ReconnectingRetriever | None:
+        lake, track, uri = self.config.lake, self.track, self.config.milvus_uri
         if not self._retrieves:
             return None
         if uri is None:
-            logger.warning("No Milvus was named: %s goes without retrieval.", self.source.name)
+            logger.warning("No Milvus was named: %s goes without retrieval.", self.name)
             return None
         many = self.refiner.neighbours if isinstance(self.refiner, WindowRefiner) else 1
-        return Retrieval(
+        return ReconnectingRetriever(
             lambda: Retriever(lake, track, uri, budget_s=RETRIEVAL_BUDGET_S, neighbours=many)
         )
 
     def _clip(self, sequence: NDArray[np.float32]) -> Clip | Exception:
         detected_FC = torch.from_numpy(sequence)
         try:
-            found = self._retrieval.find(detected_FC) if self._retrieval else None
+            found = self._retriever.find(detected_FC) if self._retriever else None
         except Exception as error:  # goes to the one request it belongs to
             return error
         return Clip(detected_FC) if found is None else Clip(detected_FC).near(*found)
 
-    def _through(self, clips: list[Clip]) -> list[Refined | Exception]:
+    def _refine_clips(self, clips: list[Clip]) -> list[Refined | Exception]:
         try:
             return list(self.refiner.refine(clips))
         except Exception as error:
             if len(clips) == 1:
                 return [error]
             logger.exception("A batch of %d failed; refining one by one.", len(clips))
-            return [self._through([clip])[0] for clip in clips]
+            return [self._refine_clips([clip])[0] for clip in clips]
 
-    def _answer(self, clip: Clip, refined: Refined | Exception) -> Answer | Exception:
+    def _result(self, clip: Clip, refined: Refined | Exception) -> RefinedSequence | Exception:
         if isinstance(refined, Exception):
             return refined
         if not bool(torch.isfinite(refined.poses_FC).all()):
-            return NotFiniteError(f"{self.source.name} gave NaN or infinity for finite poses")
-        outcome: Outcome = "used"
+            return NotFiniteError(f"{self.name} gave NaN or infinity for finite poses")
+        use: RetrievalUse = "used"
         if clip.distances_N is None:
-            outcome = "unavailable" if self._retrieves else "none"
-        return Answer(
-            refined.poses_FC.numpy(),
-            _numpy(refined.quality_F),
-            _numpy(clip.distances_N),
-            outcome,
+            use = "unavailable" if self._retrieves else "none"
+        return RefinedSequence(
+            poses_FC=refined.poses_FC.numpy(),
+            quality_F=_numpy(refined.quality_F),
+            distances_N=_numpy(clip.distances_N),
+            retrieval=use,
         )
 
 

@@ -1,4 +1,4 @@
-"""Which model to serve: from a name, an alias, a folder, or nothing at all."""
+"""Find the model to serve, given its registered name, an alias, a folder, or nothing at all."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,40 +14,46 @@ from poise.runtime.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Found:
-    """A model: its name and version in the registry, and its checkpoint folder."""
+class ModelLocation:
+    """A model and where its checkpoint is.
+
+    Attributes:
+        name: its name in the registry, or the last part of the checkpoint folder.
+        version: its version in the registry; None for a checkpoint that is not registered.
+        checkpoint: the checkpoint's folder, an absolute path or a URI.
+    """
 
     name: str
     version: str | None
     checkpoint: str
 
 
-def look_up(model: str | None, tracking_uri: str) -> Found:
-    """Find the model to serve.
+def find_model(model: str | None, tracking_uri: str) -> ModelLocation:
+    """Find a model's checkpoint, and pin an alias to the version it stands for now.
 
     Args:
         model: a registered name, ``name@alias``, ``name/version`` or a checkpoint folder; None
-            means the registry's only champion.
-        tracking_uri: of the registry.
+            takes the registry's only champion.
+        tracking_uri: the MLflow registry.
 
     Raises:
-        ModelError: it leads nowhere, there are several champions to choose from, or the registry
-            does not answer.
+        ModelError: there is no such model, several champions to choose from, or no answer from the
+            registry.
     """
     if model is not None and storage.exists(storage.join(model, CARD)):
         # Replicas do not stand where this process stands.
         folder = model if "://" in model else str(Path(model).absolute())
-        return Found(folder.rstrip("/").rsplit("/", 1)[-1], None, folder)
+        return ModelLocation(folder.rstrip("/").rsplit("/", 1)[-1], None, folder)
     try:
         client = mlflow_client(tracking_uri)
-        name, version = _exact(client, model or _only_champion(client, tracking_uri))
+        name, version = _pinned(client, model or _only_champion(client, tracking_uri))
     except MlflowException as error:
         raise ModelError(
             f"the registry {tracking_uri} does not give {model or 'its champion'}: {error}"
         ) from error
     # Where nothing has that name, `resolve` raises and says what there is.
     checkpoint = resolve(f"{name}/{version}" if version else str(model), tracking_uri)
-    return Found(name, version, checkpoint)
+    return ModelLocation(name, version, checkpoint)
 
 
 def _only_champion(client: MlflowClient, tracking_uri: str) -> str:
@@ -60,8 +66,8 @@ def _only_champion(client: MlflowClient, tracking_uri: str) -> str:
     raise ModelError(f"no model has a champion in {tracking_uri}: run jobs/sweep.py first")
 
 
-def _exact(client: MlflowClient, model: str) -> tuple[str, str | None]:
-    """Pin an alias to the version it has now, so that all replicas serve the same one."""
+def _pinned(client: MlflowClient, model: str) -> tuple[str, str | None]:
+    """Name and version that ``model`` stands for now; the version is None where there is none."""
     name, _, version = model.partition("/")
     if version:
         return name, version

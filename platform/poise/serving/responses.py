@@ -1,51 +1,40 @@
-"""From a validated body to frames, and from refined frames to the response."""
+"""What the service answers: a refined sequence, the model it serves, an example of a request."""
 
 from typing import Any
 
 import numpy as np
-from fastapi import HTTPException
 from numpy.typing import NDArray
 
 from poise.serving import schema
-from poise.serving.model import Answer, ServedModel
+from poise.serving.model import RefinedSequence, ServedModel
 
 #: Printed decimals: micrometres, far below the 1e-5 at which results are compared.
 DECIMALS = 6
 
 
-def accept(model: ServedModel, body: schema.RefineRequest) -> NDArray[np.float32]:
-    """Take a body's poses as (F, C) in the model's unit.
-
-    Raises:
-        HTTPException: 404, the body asks for a model that is not served.
-        RequestValidationError: the poses or their track are not the model's.
-    """
-    if body.model not in (None, model.source.name):
-        raise HTTPException(404, f"no model {body.model!r} here; there is {model.source.name}")
-    if body.track not in (None, str(model.track)):
-        raise schema.refused(
-            "track", "wrong_track", f"{model.source.name} was trained on {model.track}"
-        )
-    spec = model.refiner.spec
-    return schema.as_frames(body.poses, spec.joints, spec.dims, model.unit)
-
-
-def response(
-    model: ServedModel, body: schema.RefineRequest, answer: Answer, seconds: float
+def refine_response(
+    model: ServedModel, body: schema.RefineRequest, refined: RefinedSequence, seconds: float
 ) -> schema.RefineResponse:
-    """Render an answer, its poses nested as the request's were."""
+    """The response to a request, its poses nested as the request's were.
+
+    Args:
+        model: what refined the sequence.
+        body: the request.
+        refined: its sequence, refined.
+        seconds: from the parsed request to the refined poses.
+    """
     spec = model.refiner.spec
-    frames = len(answer.poses_FC)
+    frames = len(refined.poses_FC)
     nested = isinstance(body.poses[0][0], list)
     shape = (frames, spec.joints, spec.dims) if nested else (frames, spec.channels)
     # Already of our making: validating a million numbers again would only cost time.
     return schema.RefineResponse.model_construct(
-        poses=_rounded(answer.poses_FC.reshape(shape)),
-        quality=None if answer.quality_F is None else _rounded(answer.quality_F),
-        retrieval=answer.retrieval,
-        distances=_summary(answer.distances_N),
+        poses=_rounded(refined.poses_FC.reshape(shape)),
+        quality=None if refined.quality_F is None else _rounded(refined.quality_F),
+        retrieval=refined.retrieval,
+        distances=_summary(refined.distances_N),
         model=schema.ModelRef(
-            name=model.source.name, version=model.source.version, track=str(model.track)
+            name=model.name, version=model.config.model.version, track=str(model.track)
         ),
         name=body.name,
         fps=body.fps,
@@ -55,12 +44,12 @@ def response(
     )
 
 
-def describe(model: ServedModel) -> schema.ServedModelInfo:
-    """Say what a model is and what it takes."""
+def model_info(model: ServedModel) -> schema.ServedModelInfo:
+    """What a model is, and what poses it takes."""
     spec = model.refiner.spec
     return schema.ServedModelInfo(
-        name=model.source.name,
-        version=model.source.version,
+        name=model.name,
+        version=model.config.model.version,
         track=str(model.track),
         refiner=model.refiner.name,
         joints=spec.joints,
@@ -71,8 +60,8 @@ def describe(model: ServedModel) -> schema.ServedModelInfo:
     )
 
 
-def example(model: ServedModel) -> dict[str, Any]:
-    """Make a body that the model takes: ten frames of a body that stands and jitters."""
+def example_request(model: ServedModel) -> dict[str, Any]:
+    """A request that the model takes: ten frames of a made-up body that stands and jitters."""
     spec = model.refiner.spec
     rng = np.random.default_rng(0)
     pose_JD = rng.normal(scale=0.3, size=(spec.joints, spec.dims))

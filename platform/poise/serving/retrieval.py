@@ -1,4 +1,4 @@
-"""Retrieval that may be away: no request waits for it, and it is taken back when it is up."""
+"""Retrieval that may fail at any time: no request waits for it, and it comes back by itself."""
 
 import logging
 import threading
@@ -12,67 +12,73 @@ from poise_retrieval.errors import RetrievalError, VectorError
 
 logger = logging.getLogger(__name__)
 
-#: Seconds between attempts: the first, and the longest.
+#: Seconds between attempts to open a retriever: after the first failure, and at most.
 RETRY_FIRST_S = 1.0
 RETRY_LONGEST_S = 30.0
-#: Seconds between two looks at whether another PVD was published.
+#: Seconds between two checks whether another PVD was published.
 WATCH_S = 30.0
 
-State = Literal["ready", "unavailable"]
+RetrievalState = Literal["ready", "unavailable"]
 
 
-class Finder(Protocol):
-    """What a replica needs of a retriever."""
+class NeighbourFinder(Protocol):
+    """What a replica asks of a retriever; `poise.pvd.retriever.Retriever` is the real one."""
 
     road: Literal["index", "milvus"]
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
-        """Neighbours (N, T, C) in the windows' own frames, squared L2 distances (N,)."""
+        """Neighbours (N, K, T, C) in the windows' own frames, squared L2 distances (N, K)."""
 
     def stale(self) -> bool:
-        """Whether something else is published now."""
+        """Whether another PVD has been published since this one was opened."""
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Close connections."""
 
 
-class Retrieval:
-    """Hold a retriever while there is one, and try for a new one in the background while not.
+class ReconnectingRetriever:
+    """A retriever that a background thread opens, and opens again after a failure.
 
-    Where another PVD was published, a new retriever is made while the old one goes on answering.
+    Where another PVD is published, a new retriever is opened while the old one goes on answering.
 
     Args:
-        opened: makes a retriever, or raises `RetrievalError` or `PoiseError`; may take long.
+        open_finder: opens a retriever, which may take long; where it raises, it is called again
+            later.
     """
 
-    def __init__(self, opened: Callable[[], Finder]) -> None:
-        self._open = opened
-        self._finder: Finder | None = None
+    def __init__(self, open_finder: Callable[[], NeighbourFinder]) -> None:
+        self._open_finder = open_finder
+        self._finder: NeighbourFinder | None = None
         self._wanted = threading.Event()
         self._wanted.set()
         self._tried = threading.Event()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="retrieval", daemon=True)
+        self._thread = threading.Thread(target=self._keep_open, name="retrieval", daemon=True)
         self._thread.start()
 
     @property
-    def state(self) -> State:
+    def state(self) -> RetrievalState:
         """Whether the next request can expect neighbours."""
         return "unavailable" if self._finder is None else "ready"
 
     @property
     def road(self) -> Literal["index", "milvus", "none"]:
-        """Who searches."""
+        """Who searches for neighbours now."""
         finder = self._finder
         return "none" if finder is None else finder.road
 
-    def wait(self, seconds: float) -> State:
-        """Wait until the first attempt has ended, well or badly, but not longer than that."""
+    def wait(self, seconds: float) -> RetrievalState:
+        """Wait for the end of the first attempt, successful or not, for so many seconds at most."""
         self._tried.wait(seconds)
         return self.state
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Neighbours and squared distances of a sequence's windows; None while unavailable."""
+        """Find neighbours of the windows of a sequence (F, C).
+
+        Returns:
+            Neighbours (N, K, T, C) in the windows' own frames and squared L2 distances (N, K); None
+            while retrieval is unavailable, or where the sequence has no embedding.
+        """
         finder = self._finder
         if finder is None:
             return None
@@ -89,11 +95,11 @@ class Retrieval:
             return None
 
     def close(self) -> None:
-        """Stop trying."""
+        """Stop the background thread."""
         self._closed.set()
         self._wanted.set()
 
-    def _keep(self) -> None:
+    def _keep_open(self) -> None:
         pause = RETRY_FIRST_S
         while True:
             while not self._wanted.wait(WATCH_S) and not self._outdated():
@@ -101,12 +107,13 @@ class Retrieval:
             if self._closed.is_set():
                 return
             try:
-                self._renew()
+                self._replace_finder()
             except Exception as error:  # whatever it is, the next attempt may succeed
                 known = isinstance(error, RetrievalError | PoiseError)
                 logger.warning(
                     "No new retrieval yet, next try in %.0f s: %s",
-                    *(pause, error),
+                    pause,
+                    error,
                     exc_info=not known,
                 )
                 self._tried.set()
@@ -120,12 +127,12 @@ class Retrieval:
         finder = self._finder
         if finder is None or not finder.stale():
             return False
-        logger.info("Another PVD was published: taking it in.")
+        logger.info("Another PVD was published: opening it.")
         return True
 
-    def _renew(self) -> None:
+    def _replace_finder(self) -> None:
         # A function of its own: a name in the endless loop would keep an old one's poses.
-        before, finder = self._finder, self._open()
+        before, finder = self._finder, self._open_finder()
         self._wanted.clear()
         self._finder = finder
         if before is not None:

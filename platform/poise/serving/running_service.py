@@ -42,15 +42,15 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
             application does not come up.
         PoiseError: the model cannot be found or loaded.
     """
-    port = _free(host, port)
+    port = _free_port(host, port)
     with connect():
         application = build(args)
-        if _serve_runs():
+        if _serve_is_running():
             raise ServiceError(
                 "Ray Serve already runs in this cluster: add Poise to it with "
                 "`serve deploy deploy/serve.yaml`, or stop it with `serve shutdown`"
             )
-        url = f"http://{_reachable(host)}:{port}"
+        url = f"http://{_reachable_host(host)}:{port}"
         try:
             serve.start(
                 proxy_location="HeadOnly",
@@ -62,7 +62,7 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
                 logging_config=QUIET,
             )
             _deploy(application)
-            _await(url)
+            _wait_until_healthy(url)
             yield url
         finally:
             if ray.is_initialized():
@@ -79,7 +79,7 @@ def _deploy(application: serve.Application) -> None:
         raise ServiceError(f"the service did not come up: {detail or error}") from error
 
 
-def _await(url: str) -> None:
+def _wait_until_healthy(url: str) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
     while True:
         try:
@@ -92,7 +92,7 @@ def _await(url: str) -> None:
             time.sleep(0.2)
 
 
-def _free(host: str, port: int) -> int:
+def _free_port(host: str, port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -105,9 +105,9 @@ def _free(host: str, port: int) -> int:
         return chosen
 
 
-def _reachable(host: str) -> str:
+def _reachable_host(host: str) -> str:
     return "127.0.0.1" if host in ("0.0.0.0", "") else host  # noqa: S104
 
 
-def _serve_runs() -> bool:
+def _serve_is_running() -> bool:
     return bool(serve.status().proxies)

@@ -1,15 +1,10 @@
-"""HTTP bodies of the service, and what makes a sequence acceptable.
+"""HTTP bodies of the service: what a request holds, and what a response holds.
 
-Everything that can be wrong with one request is found here, before it meets another request in a
-batch. Errors stop at the first offending number: a body of a million bad ones costs no more.
+Validation stops at the first offending number: a body of a million bad ones costs no more.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from fastapi.exceptions import RequestValidationError
-from numpy.typing import NDArray
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,9 +21,7 @@ MAX_FRAMES = 10_000
 MAX_BODY_BYTES = 16 * 1024 * 1024
 #: Beyond it float32 arithmetic on squares and products starts to lose pose-sized differences.
 LARGEST = 1e6
-#: No person is this tall in metres, so such poses are in millimetres or pixels.
-TALLEST_METRES = 20.0
-
+#: Frames of joints of coordinates, or frames of numbers.
 LAYOUTS = ("nested", "flat")
 
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
@@ -193,61 +186,3 @@ class Problems(BaseModel):
     """Why a request was refused."""
 
     detail: list[Problem]
-
-
-def refused(field: str, kind: str, message: str) -> RequestValidationError:
-    """The error FastAPI itself would raise for a field of the body."""
-    return RequestValidationError([{"loc": ("body", field), "type": kind, "msg": message}])
-
-
-def problems(errors: Sequence[Any]) -> Problems:
-    """Name the fields, and leave out the offending values: they may be NaN, or megabytes."""
-    return Problems(detail=[_problem(error) for error in errors])
-
-
-def _problem(error: dict[str, Any]) -> Problem:
-    loc = [
-        part
-        for before, part in zip((None, *error["loc"]), error["loc"], strict=False)
-        if not (before == "poses" and part in LAYOUTS)
-    ]
-    if error["type"] == "model_attributes_type":
-        message = "the body must be a JSON object, sent with Content-Type: application/json"
-        return Problem(field="body", loc=loc, msg=message, type="json_type")
-    if error["type"] == "json_invalid":
-        reason = error.get("ctx", {}).get("error", "")
-        return Problem(
-            field="body", loc=loc, msg=f"not JSON: {reason} at byte {loc[-1]}", type="json_invalid"
-        )
-    path = loc[1:] if loc[:1] == ["body"] else loc
-    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return Problem(field=field.lstrip(".") or "body", loc=loc, msg=error["msg"], type=error["type"])
-
-
-def as_frames(poses: list[Any], joints: int, dims: int, unit: str) -> NDArray[np.float32]:
-    """Validated poses as (F, C) float32.
-
-    Raises:
-        RequestValidationError: they are not poses of ``joints`` x ``dims`` in ``unit``.
-    """
-    array = np.asarray(poses, dtype=np.float32)
-    if array.shape[1:] not in ((joints, dims), (joints * dims,)):
-        got = " x ".join(str(size) for size in array.shape[1:])
-        raise refused(
-            "poses",
-            "wrong_shape",
-            f"frames are {got}; this model takes {joints} joints x {dims} coordinates "
-            f"(or {joints * dims} numbers) a frame",
-        )
-    frames_FC = array.reshape(len(array), joints * dims)
-    if unit == "m":
-        points_FJD = frames_FC.reshape(-1, joints, dims)
-        extent = float(np.median(np.ptp(points_FJD, axis=1).max(axis=1)))
-        if extent > TALLEST_METRES:
-            raise refused(
-                "poses",
-                "wrong_unit",
-                f"a person {extent:.0f} m in size: this model takes metres (divide millimetres "
-                "by 1000)",
-            )
-    return frames_FC
