@@ -71,13 +71,12 @@ class Work:
     def of(cls, name: str, device: str) -> "Work":
         """Build a network at its published size, with windows of noise."""
         network = build(name, device)
-        several = (network.neighbours,) if network.neighbours > 1 else ()
         frames = (network.window, SPEC.channels)
         truth_BTC = 0.3 * torch.randn(LARGE, *frames, device=device)
-        near_BTC = 0.3 * torch.randn(LARGE, *several, *frames, device=device)
+        near_BKTC = 0.3 * torch.randn(LARGE, network.neighbours, *frames, device=device)
         detected_BTC = truth_BTC + 0.03 * torch.randn_like(truth_BTC)
-        distance_B = torch.rand(LARGE, *several, device=device)
-        batch = Batch(detected_BTC, truth_BTC, near_BTC, distance_B)
+        far_BK = torch.rand(LARGE, network.neighbours, device=device)
+        batch = Batch(detected_BTC, truth_BTC, near_BKTC, far_BK)
         ours = macs(network, batch, _forward)
         with mock.patch.object(Attention, "forward", textbook):
             published, learning = macs(network, batch, _forward), macs(network, batch, _loss)
@@ -90,7 +89,7 @@ class Work:
             compile_refine(network)
         with torch.inference_mode():  # a network is compiled for tensors made there
             (seen,) = _parts(self.batch, windows, windows)
-            given = (seen.detected_BTC, seen.neighbour_BTC, seen.distance_B)
+            given = (seen.detected_BTC, seen.neighbours_BKTC, seen.distances_BK)
             columns = [column.clone() for column in given]
 
         @torch.inference_mode()
@@ -161,7 +160,7 @@ def _forward(network: WindowRefiner, part: Batch) -> None:
         pose_BC = part.detected_BTC.flatten(0, 1)
         network.score(pose_BC, network.times_S[:1], torch.zeros_like(pose_BC[:1]))
     else:
-        network(part.detected_BTC, part.neighbour_BTC, part.distance_B)
+        network(part.detected_BTC, part.neighbours_BKTC, part.distances_BK)
 
 
 def _loss(network: WindowRefiner, part: Batch) -> Tensor:
@@ -174,8 +173,8 @@ def _parts(batch: Batch, windows: int, size: int) -> Iterator[Batch]:
         yield Batch(
             batch.detected_BTC[here],
             batch.truth_BTC[here],
-            batch.neighbour_BTC[here],
-            batch.distance_B[here],
+            batch.neighbours_BKTC[here],
+            batch.distances_BK[here],
         )
 
 

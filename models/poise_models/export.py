@@ -52,6 +52,8 @@ class _Tensors(nn.Module):
     ) -> tuple[Tensor, ...]:
         if neighbour is None or distance is None:
             neighbour, distance = detected, detected.new_ones(detected.shape[0])
+        if distance.dim() == 1:  # a file of one neighbour has no axis for several
+            neighbour, distance = neighbour.unsqueeze(1), distance.unsqueeze(1)
         prediction: Prediction = self.network(detected, neighbour, distance)
         if prediction.quality_BT is None:
             return (prediction.poses_BTC,)

@@ -67,7 +67,7 @@ class Windows:
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         truth = self.truth_NTC[index_B]
         detected = truth + NOISE * torch.randn(truth.shape, generator=generator)
-        return Batch(detected, truth, detected, torch.ones(len(index_B)))
+        return Batch.without_neighbours(detected, truth)
 
 
 def train(name: str, epochs: int, seed: int = 0) -> tuple[Refiner, list[float]]:
@@ -119,7 +119,7 @@ def test_every_weight_is_trained(name: str, representation: str) -> None:
     spec = SPECS[representation]
     built = network(name, spec).train()
     truth = torch.randn(8, built.window, spec.channels)
-    loss = built.loss(Batch(truth + 0.1, truth, truth, torch.ones(8)))
+    loss = built.loss(Batch(truth + 0.1, truth, truth[:, None], torch.ones(8, 1)))
     assert loss.dim() == 0
     loss.backward()
     assert all(p.grad is not None for p in built.parameters() if p.requires_grad)

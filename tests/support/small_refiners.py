@@ -55,13 +55,7 @@ def found(refiner: Refiner, detected_FC: Tensor, seed: int = 0) -> Clip:
     size = (windows, refiner.neighbours, refiner.window, refiner.spec.channels)
     near_NKTC = torch.randn(size, generator=generator)
     far_NK = torch.rand(size[:2], generator=generator)
-    return Clip(
-        detected_FC,
-        neighbours_NTC=near_NKTC[:, 0],
-        distances_N=far_NK[:, 0],
-        neighbours_NKTC=near_NKTC,
-        distances_NK=far_NK,
-    )
+    return Clip(detected_FC).with_neighbours(near_NKTC, far_NK)
 
 
 def sequence(frames: int, spec: PoseSpec, seed: int = 0) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from poise_models.base.budget import Budget
-from poise_models.base.windows import overlap_add, unfold, window_count, window_starts
+from poise_models.base.windows import overlap_add, unfold, window_starts
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.fast.side_by_side import in_chunks
 
@@ -74,33 +74,22 @@ class Clip:
             is for smoothing filters alone, which fill it (`poise_models.filters.gaps.filled`).
         windows_NTC: overlapping windows whose frames disagree (the paper's per-window noise);
             None means the windows of ``detected_FC``.
-        neighbours_NTC: per window the pose found in the PVD, already in the window's frame;
-            None means retrieval was unavailable.
-        distances_N: its squared L2 distance in embedding space.
+        neighbours_NKTC: per window the K nearest poses of the PVD, nearest first, already in the
+            window's frame; None means retrieval was unavailable.
+        distances_NK: their squared L2 distances in embedding space.
         times_F: frame numbers, increasing, fractions allowed, best float64; None where no frame is
             missing. Filters go by them; networks know frames in order only.
-        neighbours_NKTC: per window several poses found in the PVD, best first, for refiners that
-            read more than one; None as above.
-        distances_NK: their squared L2 distances.
     """
 
     detected_FC: Tensor
     windows_NTC: Tensor | None = None
-    neighbours_NTC: Tensor | None = None
-    distances_N: Tensor | None = None
-    times_F: Tensor | None = None
     neighbours_NKTC: Tensor | None = None
     distances_NK: Tensor | None = None
+    times_F: Tensor | None = None
 
-    def near(self, neighbours_NKTC: Tensor, distances_NK: Tensor) -> "Clip":
-        """The same clip with what retrieval found: (N, K, T, C), best first, and (N, K)."""
-        return replace(
-            self,
-            neighbours_NTC=neighbours_NKTC[:, 0],
-            distances_N=distances_NK[:, 0],
-            neighbours_NKTC=neighbours_NKTC,
-            distances_NK=distances_NK,
-        )
+    def with_neighbours(self, neighbours_NKTC: Tensor, distances_NK: Tensor) -> "Clip":
+        """The same clip with what retrieval found: (N, K, T, C), nearest first, and (N, K)."""
+        return replace(self, neighbours_NKTC=neighbours_NKTC, distances_NK=distances_NK)
 
 
 @dataclass(frozen=True)
@@ -113,15 +102,21 @@ class Refined:
 
 @dataclass(frozen=True)
 class Batch:
-    """Training windows: detected, truth and neighbour (B, T, C), squared distance (B,).
+    """Training windows: detected and truth (B, T, C), neighbours (B, K, T, C) at (B, K).
 
-    Several views of a moment are (B, V, T, C).
+    Distances are squared. Where a batch holds V views of a moment, windows are (B, V, T, C).
     """
 
     detected_BTC: Tensor
     truth_BTC: Tensor
-    neighbour_BTC: Tensor
-    distance_B: Tensor
+    neighbours_BKTC: Tensor
+    distances_BK: Tensor
+
+    @classmethod
+    def without_neighbours(cls, detected_BTC: Tensor, truth_BTC: Tensor) -> Self:
+        """Windows that stand in for their own neighbours, at distance 1."""
+        alone_B1 = detected_BTC.new_ones(len(detected_BTC), 1)
+        return cls(detected_BTC, truth_BTC, detected_BTC.unsqueeze(1), alone_B1)
 
 
 @dataclass(frozen=True)
@@ -196,9 +191,9 @@ class WindowRefiner(Refiner):
     """A network on windows of ``window`` frames, averaged back to sequences by SWAA."""
 
     learns = True
-    #: Whether `forward` looks at the neighbour; retrieval is skipped where it does not.
+    #: Whether `forward` looks at neighbours; retrieval is skipped where it does not.
     uses_neighbours: bool = False
-    #: How many of them it reads at once: `Clip.neighbours_NKTC` where more than one.
+    #: How many neighbours of a window it reads, K.
     neighbours: int = 1
     #: Clips that it refines together: `refine` wants the views of one take after another.
     views: int = 1
@@ -238,9 +233,12 @@ class WindowRefiner(Refiner):
 
     @abstractmethod
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
-        """Refine windows, all (B, T, C) in one frame of reference; distance (B,) squared L2."""
+        """Refine windows (B, T, C); their neighbours are in the same frame of reference.
+
+        Distances (B, K) are squared L2, in embedding space.
+        """
 
     @abstractmethod
     def loss(self, batch: Batch) -> Tensor:
@@ -261,32 +259,17 @@ class WindowRefiner(Refiner):
         windows = clip.windows_NTC
         if windows is None:
             windows = unfold(clip.detected_FC, self.window)
-        if self.neighbours > 1:
-            return windows, *self._several(clip, windows)
-        if clip.neighbours_NTC is None or clip.distances_N is None:
-            return windows, windows, windows.new_ones(len(windows))
-        if len(clip.neighbours_NTC) != window_count(len(clip.detected_FC), self.window):
-            raise ShapeError(
-                f"{len(clip.neighbours_NTC)} neighbours for {len(windows)} windows of a clip"
-            )
-        return windows, clip.neighbours_NTC, clip.distances_N
-
-    def _several(self, clip: Clip, windows_NTC: Tensor) -> tuple[Tensor, Tensor]:
-        shape = (len(windows_NTC), self.neighbours)
+        count, neighbours = len(windows), self.neighbours
         if clip.neighbours_NKTC is None or clip.distances_NK is None:
-            if clip.neighbours_NTC is not None:
-                raise ShapeError(
-                    f"{self.name} reads {self.neighbours} neighbours a window, and the clip has "
-                    "the nearest only (neighbours_NKTC is None)"
-                )
-            copies = windows_NTC[:, None].expand(-1, self.neighbours, -1, -1)
-            return copies, windows_NTC.new_ones(shape)
-        if clip.neighbours_NKTC.shape[:2] != shape:
+            itself_NKTC = windows[:, None].expand(-1, neighbours, -1, -1)
+            return windows, itself_NKTC, windows.new_ones(count, neighbours)
+        rows, found = clip.neighbours_NKTC.shape[:2]
+        if rows != count or found < neighbours:
             raise ShapeError(
-                f"{self.name} reads {self.neighbours} neighbours of each of {shape[0]} windows, "
-                f"and the clip has {tuple(clip.neighbours_NKTC.shape[:2])}"
+                f"{self.name} reads {neighbours} neighbours of each of {count} windows, "
+                f"and the clip has {found} of {rows}"
             )
-        return clip.neighbours_NKTC, clip.distances_NK
+        return windows, clip.neighbours_NKTC[:, :neighbours], clip.distances_NK[:, :neighbours]
 
     @torch.inference_mode()
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:

@@ -219,11 +219,11 @@ class Trainer:
             batch,
             detected_BTC=changed(batch.detected_BTC),
             truth_BTC=changed(batch.truth_BTC),
-            neighbour_BTC=changed(batch.neighbour_BTC),
+            neighbours_BKTC=changed(batch.neighbours_BKTC),
         )
 
     def _draw(self, batch: Batch) -> Tensor:
-        size = len(batch.distance_B)
+        size = len(batch.distances_BK)
         return torch.rand(size, generator=self._generator, device=self.device)
 
     def _set_learning_rate(self) -> None:

@@ -176,7 +176,7 @@ class GFPose(WindowRefiner):
         self.times_S: Tensor
 
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Lead poses (B, 1, C) back along the flow; neighbours are not looked at."""
         centre_BTC = self._centre(detected_BTC)

@@ -198,7 +198,7 @@ class SampledRefiner(WindowRefiner):
         return self.recovery(refined_BSC, memory_BSE) + centre, refined_BSC + centre
 
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Refine windows (B, T, C); neighbours are not looked at."""
         return Prediction(self.branches(detected_BTC)[0])

@@ -66,7 +66,7 @@ class SmoothNet(WindowRefiner):
         )
 
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Smooth windows (B, T, C); neighbours are not looked at."""
         centre = self.centre_of(detected_BTC) if self.spec.centre else 0.0
@@ -75,5 +75,5 @@ class SmoothNet(WindowRefiner):
 
     def loss(self, batch: Batch) -> Tensor:
         """L1 position + 0.1 x L1 acceleration."""
-        poses = self(batch.detected_BTC, batch.neighbour_BTC, batch.distance_B).poses_BTC
+        poses = self(batch.detected_BTC, batch.neighbours_BKTC, batch.distances_BK).poses_BTC
         return refinement_loss(poses, batch.truth_BTC, SMOOTHNESS)

@@ -160,11 +160,11 @@ class SynSP(WindowRefiner):
         return position, smooth, final, quality_BVT
 
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Refine windows (B, T, C), or all views of moments, (B, V, T, C), which come out alike.
 
-        Neighbours (B, T, C), or (B, V - 1, T, C) where V > 2, are read by ``similar`` only.
+        Neighbours (B, V - 1, T, C) are read by ``similar`` only.
         """
         if detected_BTC.dim() == 4:
             _, _, final, quality = self.outputs(detected_BTC)
@@ -173,8 +173,7 @@ class SynSP(WindowRefiner):
         if self.config.partners == "random":
             own = own.expand(-1, self.config.views, -1, -1)
         elif self.config.partners == "similar":
-            others = neighbour_BTC if neighbour_BTC.dim() == 4 else neighbour_BTC.unsqueeze(1)
-            own = torch.cat([own, others], dim=1)
+            own = torch.cat([own, neighbours_BKTC], dim=1)
         _, _, final, quality = self.outputs(own)
         return Prediction(final[:, 0], quality[:, 0])
 

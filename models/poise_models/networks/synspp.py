@@ -126,11 +126,11 @@ class SynSPP(WindowRefiner):
                 head.narrow.bias.data.copy_(-offset_C)
 
     def outputs(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor | None]:
         """Position branch, acceleration branch, final (B, T, C), and the quality (B, T).
 
-        What a switch leaves out is None.
+        Of the neighbours the nearest is read. What a switch leaves out is None.
         """
         centre = detected_BTC.new_zeros(1, 1, 1)
         if self.spec.centre:
@@ -140,7 +140,7 @@ class SynSPP(WindowRefiner):
         tokens, local = self.detected_encoder(self._transformed(x_BTC))
         memory = []
         if self.config.retrieval:
-            memory.append(self._searched(neighbour_BTC, distance_B, centre))
+            memory.append(self._searched(neighbours_BKTC[:, 0], distances_BK[:, 0], centre))
         if not self.config.refine_decoder:
             decoded = self.global_decoder(tokens, torch.cat([*memory, local], dim=1))
             return None, None, self.head(decoded) + base, None
@@ -159,10 +159,10 @@ class SynSPP(WindowRefiner):
         return position + base, smooth + base, final + base, quality_BT
 
     def forward(
-        self, detected_BTC: Tensor, neighbour_BTC: Tensor, distance_B: Tensor
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """The final output and the pose quality encoding of every frame."""
-        _, _, final, quality = self.outputs(detected_BTC, neighbour_BTC, distance_B)
+        _, _, final, quality = self.outputs(detected_BTC, neighbours_BKTC, distances_BK)
         return Prediction(final, quality)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -171,7 +171,7 @@ class SynSPP(WindowRefiner):
         The weights of their accelerations are 0, 1 and 0.5, times ``smoothness``.
         """
         position, smooth, final, _ = self.outputs(
-            batch.detected_BTC, batch.neighbour_BTC, batch.distance_B
+            batch.detected_BTC, batch.neighbours_BKTC, batch.distances_BK
         )
         factor = self.config.smoothness
         loss = refinement_loss(final, batch.truth_BTC, factor * SMOOTHNESS_FINAL)

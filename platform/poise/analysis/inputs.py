@@ -104,10 +104,11 @@ def clips_with(
     test: TrackSplit, windows_NTC: Tensor, bank: PoseBank, ids_N: Tensor, distances_N: Tensor
 ) -> list[Clip]:
     """The clips of a split, each window with one given neighbour, brought into its frame."""
-    found_NKTC, distances_NK = bank.several(windows_NTC, ids_N[:, None], distances_N[:, None])
+    found_NKTC, distances_NK = bank.neighbours(windows_NTC, ids_N[:, None], distances_N[:, None])
     counts = window_count(test.lengths_S).tolist()
-    rows = zip(test.detected(), found_NKTC.split(counts), distances_NK.split(counts), strict=True)
-    return [Clip(detected_FC).near(found, distances) for detected_FC, found, distances in rows]
+    found = zip(found_NKTC.split(counts), distances_NK.split(counts), strict=True)
+    clips = [Clip(detected_FC) for detected_FC in test.detected()]
+    return [clip.with_neighbours(*one) for clip, one in zip(clips, found, strict=True)]
 
 
 def _repeated(names: list[str], count_S: Tensor) -> list[str]:

@@ -106,17 +106,17 @@ def _parts(
     refiner, bank, track = material.refiner.eval(), material.bank, material.track
     vectors_NE = embedded(windows_NTC, track)
     near = index.search(vectors_NE.numpy(), k=1)
-    ids_N = torch.from_numpy(near.ids_BK[:, 0])
-    distances_N = torch.from_numpy(near.distances_BK[:, 0])
-    found_NTC, distance_N = bank.neighbours(windows_NTC, ids_N, distances_N)
+    ids_NK = torch.from_numpy(near.ids_BK)
+    distances_NK = torch.from_numpy(near.distances_BK)
+    found_NKTC, far_NK = bank.neighbours(windows_NTC, ids_NK, distances_NK)
     frames = len(windows_NTC) + refiner.window - 1
 
     steps: dict[str, Callable[[], object]] = {
-        "model": lambda: refiner.predict(windows_NTC, found_NTC, distance_N),
+        "model": lambda: refiner.predict(windows_NTC, found_NKTC, far_NK),
         "SWAA": lambda: overlap_add(windows_NTC, frames),
         "PVD embedding": lambda: embedded(windows_NTC, track),
         "PVD search": lambda: index.search(vectors_NE.numpy(), k=1),
-        "PVD into frame": lambda: bank.neighbours(windows_NTC, ids_N, distances_N),
+        "PVD into frame": lambda: bank.neighbours(windows_NTC, ids_NK, distances_NK),
     }
     return {part: _median_ms(step, turns) for part, step in steps.items()}
 

@@ -117,10 +117,11 @@ def quality_frames(material: Material) -> Frames:
 def branches(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Position branch, acceleration branch, final (F, C), and quality (F,), as sequences."""
     windows_NTC = unfold(clip.detected_FC, refiner.window)
-    neighbour_NTC, distance_N = clip.neighbours_NTC, clip.distances_N
-    if neighbour_NTC is None or distance_N is None:
-        neighbour_NTC, distance_N = windows_NTC, windows_NTC.new_ones(len(windows_NTC))
-    found = refiner.eval().outputs(windows_NTC, neighbour_NTC, distance_N)
+    neighbours_NKTC, distances_NK = clip.neighbours_NKTC, clip.distances_NK
+    if neighbours_NKTC is None or distances_NK is None:
+        neighbours_NKTC = windows_NTC[:, None]
+        distances_NK = windows_NTC.new_ones(len(windows_NTC), 1)
+    found = refiner.eval().outputs(windows_NTC, neighbours_NKTC, distances_NK)
     frames = len(clip.detected_FC)
     kept = [overlap_add(part, frames) for part in found if part is not None]
     if len(kept) != len(found):

@@ -241,4 +241,4 @@ def _found(clips: Sequence[Clip], retriever: Retriever) -> list[Clip]:
     counts = [len(of_clip) for of_clip in windows]
     near_NKTC, far_NK = retriever.find_windows(torch.cat(windows))
     found = zip(clips, near_NKTC.split(counts), far_NK.split(counts), strict=True)
-    return [clip.near(near, far) for clip, near, far in found]
+    return [clip.with_neighbours(near, far) for clip, near, far in found]

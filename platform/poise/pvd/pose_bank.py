@@ -56,7 +56,7 @@ class PoseBank:
         return self.truth_FC[torch.minimum(frame_BT, self.last_S[row_B, None])]
 
     def neighbours(
-        self, detected_BTC: Tensor, ids_B: Tensor, distances_B: Tensor
+        self, detected_BTC: Tensor, ids_BK: Tensor, distances_BK: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Neighbours brought into the detected windows' frame, and their distances.
 
@@ -65,28 +65,20 @@ class PoseBank:
 
         Args:
             detected_BTC: (B, T, C).
-            ids_B: window ids, -1 where there is none.
-            distances_B: squared L2 distances.
+            ids_BK: window ids, -1 where there is none.
+            distances_BK: squared L2 distances.
 
         Returns:
-            (B, T, C) and (B,).
+            (B, K, T, C) and (B, K).
         """
-        found_B = ids_B >= 0
+        ids_N = ids_BK.flatten()  # N = B x K
+        found_N = ids_N >= 0
+        target_NTC = detected_BTC[:, None].expand(-1, ids_BK.shape[1], -1, -1).flatten(0, 1)
         first = encode(self.ids_S[0], torch.zeros_like(self.ids_S[0]))
-        windows_BTC = self.windows(torch.where(found_B, ids_B, first))
-        windows_BTC = bring_into_frame(windows_BTC, detected_BTC, self.track.representation)
-        windows_BTC = torch.where(found_B[:, None, None], windows_BTC, detected_BTC)
-        return windows_BTC, torch.where(found_B, distances_B, 1.0)
-
-    def several(
-        self, detected_BTC: Tensor, ids_BK: Tensor, distances_BK: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The same as `neighbours` for K neighbours of each window: (B, K, T, C) and (B, K)."""
-        many = ids_BK.shape[1]
-        found_NTC, distance_N = self.neighbours(
-            detected_BTC.repeat_interleave(many, 0), ids_BK.flatten(), distances_BK.flatten()
-        )
-        return found_NTC.unflatten(0, (-1, many)), distance_N.unflatten(0, (-1, many))
+        poses_NTC = self.windows(torch.where(found_N, ids_N, first))
+        poses_NTC = bring_into_frame(poses_NTC, target_NTC, self.track.representation)
+        poses_NTC = torch.where(found_N[:, None, None], poses_NTC, target_NTC)
+        return poses_NTC.unflatten(0, ids_BK.shape), torch.where(ids_BK >= 0, distances_BK, 1.0)
 
     def to(self, device: str) -> Self:
         """The same bank on a device."""
@@ -112,18 +104,11 @@ class Neighbours:
         row_N = ranges(windows_S.cumsum(0) - windows_S, count_S)
         return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
 
-    def best(self, count: int) -> Self:
-        """Only the nearest ``count``."""
-        return type(self)(self.ids_NK[:, :count], self.distances_NK[:, :count])
-
     def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Take one neighbour a window: the nearest with probability 1/2, else another."""
+        """Take one neighbour a window, the nearest with probability 1/2, else another: (B, 1)."""
         ids_BK = self.ids_NK[index_B]
-        rank_B = _draw_rank(ids_BK, generator)
-        return (
-            ids_BK.gather(1, rank_B).squeeze(1),
-            self.distances_NK[index_B].gather(1, rank_B).squeeze(1),
-        )
+        rank_B1 = _draw_rank(ids_BK, generator)
+        return ids_BK.gather(1, rank_B1), self.distances_NK[index_B].gather(1, rank_B1)
 
     def to(self, device: str) -> Self:
         """The same on a device."""
@@ -139,9 +124,9 @@ def accompany(
     generator: torch.Generator,
 ) -> Batch:
     """Windows with a neighbour each, drawn anew."""
-    ids_B, distance_B = neighbours.draw(index_B, generator)
-    found_BTC, distance_B = bank.neighbours(detected_BTC, ids_B, distance_B)
-    return Batch(detected_BTC, truth_BTC, found_BTC, distance_B)
+    ids_B1, distances_B1 = neighbours.draw(index_B, generator)
+    found_B1TC, distances_B1 = bank.neighbours(detected_BTC, ids_B1, distances_B1)
+    return Batch(detected_BTC, truth_BTC, found_B1TC, distances_B1)
 
 
 def _draw_rank(ids_BK: Tensor, generator: torch.Generator) -> Tensor:

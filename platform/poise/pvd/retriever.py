@@ -153,7 +153,7 @@ class Retriever:
         else:
             found = self._ask(query.numpy())
         ids_NK, distances_NK = torch.from_numpy(found.ids_BK), torch.from_numpy(found.distances_BK)
-        return self.bank.several(detected_NTC, ids_NK, distances_NK)
+        return self.bank.neighbours(detected_NTC, ids_NK, distances_NK)
 
     def _ask(self, queries_BE: NDArray[np.float32]) -> Neighbours:
         search = partial(self._store.search, self._alias, k=self._neighbours)

@@ -160,7 +160,7 @@ class ServedModel:
             found = self._retriever.find(detected_FC) if self._retriever else None
         except Exception as error:  # goes to the one request it belongs to
             return error
-        return Clip(detected_FC) if found is None else Clip(detected_FC).near(*found)
+        return Clip(detected_FC) if found is None else Clip(detected_FC).with_neighbours(*found)
 
     def _refine_clips(self, clips: list[Clip]) -> list[Refined | Exception]:
         try:
@@ -177,12 +177,13 @@ class ServedModel:
         if not bool(torch.isfinite(refined.poses_FC).all()):
             return NotFiniteError(f"{self.name} gave NaN or infinity for finite poses")
         use: RetrievalUse = "used"
-        if clip.distances_N is None:
+        distances_NK = clip.distances_NK
+        if distances_NK is None:
             use = "unavailable" if self._retrieves else "none"
         return RefinedSequence(
             poses_FC=refined.poses_FC.numpy(),
             quality_F=_numpy(refined.quality_F),
-            distances_N=_numpy(clip.distances_N),
+            distances_N=_numpy(None if distances_NK is None else distances_NK[:, 0]),
             retrieval=use,
         )
 

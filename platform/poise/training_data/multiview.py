@@ -189,8 +189,7 @@ class MultiViewTraining:
         views = self.moments.batch(index_B)
         assert views.truth_BNTC is not None  # noqa: S101  (looked at when it was built)
         detected_BVTC = detect(views.detected_BNTC, views.truth_BNTC, self.track, generator)
-        alone_B = detected_BVTC.new_ones(len(index_B))
-        return Batch(detected_BVTC, views.truth_BNTC, detected_BVTC, alone_B)
+        return Batch.without_neighbours(detected_BVTC, views.truth_BNTC)
 
 
 def _by_take(split: TrackSplit) -> dict[str, dict[str, int]]:

@@ -118,10 +118,9 @@ class TrackSplit:
         if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
             return [Clip(one) for one in detected]
         counts = window_count(self.lengths_S).tolist()
-        nearest = Neighbours(self.neighbour_ids_NK, self.neighbour_distances_NK).best(neighbours)
-        rows = zip(
-            detected, nearest.ids_NK.split(counts), nearest.distances_NK.split(counts), strict=True
-        )
+        ids = self.neighbour_ids_NK[:, :neighbours].split(counts)
+        distances = self.neighbour_distances_NK[:, :neighbours].split(counts)
+        rows = zip(detected, ids, distances, strict=True)
         return [_clip(one, bank, ids_NK, distances_NK) for one, ids_NK, distances_NK in rows]
 
 
@@ -166,7 +165,7 @@ class TrainingWindows:
         truth_BTC = self.truth_FC[frame_BT]
         detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
         if self.bank is None or self.neighbours is None:
-            return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
+            return Batch.without_neighbours(detected_BTC, truth_BTC)
         return accompany(detected_BTC, truth_BTC, self.bank, self.neighbours, index_B, generator)
 
 
@@ -262,4 +261,4 @@ def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:
     windows_NTC = unfold(detected_FC, WINDOW)
-    return Clip(detected_FC).near(*bank.several(windows_NTC, ids_NK, distances_NK))
+    return Clip(detected_FC).with_neighbours(*bank.neighbours(windows_NTC, ids_NK, distances_NK))

@@ -161,7 +161,7 @@ class StreamedWindows:
             truth_BTC[here_B] = pool.truth_FC[frame_BT]
         detected_BTC = detect(detected_BTC, truth_BTC, self.track, generator)
         if self.bank is None or self._neighbours is None:
-            return Batch(detected_BTC, truth_BTC, detected_BTC, detected_BTC.new_ones(len(index_B)))
+            return Batch.without_neighbours(detected_BTC, truth_BTC)
         here_B, near = index_B.to(self.device), self._neighbours
         return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator)
 

@@ -58,7 +58,7 @@ def poses(response: httpx.Response) -> NDArray[np.float64]:
 
 def offline(served: Served, detected: NDArray[np.float32]) -> tuple[Any, Any]:
     detected_FC = torch.from_numpy(detected)
-    clip = Clip(detected_FC).near(*served.retriever.find(detected_FC))
+    clip = Clip(detected_FC).with_neighbours(*served.retriever.find(detected_FC))
     [refined] = served.refiner.refine([clip])
     assert refined.quality_F is not None
     return refined.poses_FC.numpy(), refined.quality_F.numpy()

@@ -42,18 +42,18 @@ def test_neighbours_come_in_the_windows_frame(train: TrackSplit) -> None:
     bank = PoseBank(train)
     detected = unfold(train.detected()[0], WINDOW)
     assert train.neighbour_ids_NK is not None
-    ids = train.neighbour_ids_NK[: len(detected), 0]
-    found, _ = bank.neighbours(detected, ids, torch.zeros(len(ids)))
-    expected = align(bank.windows(ids).reshape(-1, 136, 3), detected.reshape(-1, 136, 3))
+    ids = train.neighbour_ids_NK[: len(detected), :1]
+    found, _ = bank.neighbours(detected, ids, torch.zeros(ids.shape))
+    expected = align(bank.windows(ids[:, 0]).reshape(-1, 136, 3), detected.reshape(-1, 136, 3))
     torch.testing.assert_close(found, expected.reshape(found.shape))
 
 
 def test_no_neighbour_means_the_window_itself_at_distance_one(train: TrackSplit) -> None:
     detected = unfold(train.detected()[0], WINDOW)[:4]
-    nothing = torch.full((4,), -1)
-    found, distance = PoseBank(train).neighbours(detected, nothing, torch.full((4,), torch.inf))
-    assert torch.equal(found, detected)
-    assert distance.tolist() == [1.0] * 4
+    nothing = torch.full((4, 2), -1)
+    found, distance = PoseBank(train).neighbours(detected, nothing, torch.full((4, 2), torch.inf))
+    assert torch.equal(found, detected[:, None].expand_as(found))
+    assert distance.tolist() == [[1.0, 1.0]] * 4
 
 
 def test_subsets_keep_frames_and_neighbours_together(train: TrackSplit) -> None:
@@ -68,9 +68,9 @@ def test_subsets_keep_frames_and_neighbours_together(train: TrackSplit) -> None:
             row = part.names.index(name)
             assert torch.equal(part.truths()[row], train.truths()[whole_row])
             a, b = part.clips(bank)[row], train.clips(bank)[whole_row]
-            assert a.neighbours_NTC is not None
-            assert b.neighbours_NTC is not None
-            assert torch.equal(a.neighbours_NTC, b.neighbours_NTC)
+            assert a.neighbours_NKTC is not None
+            assert b.neighbours_NKTC is not None
+            assert torch.equal(a.neighbours_NKTC, b.neighbours_NKTC)
 
 
 @pytest.mark.parametrize("length", [8, 16])
@@ -88,7 +88,7 @@ def test_half_of_the_draws_take_the_nearest_neighbour(train: TrackSplit) -> None
     windows = TrainingWindows(train, WINDOW, PoseBank(train))
     generator = torch.Generator().manual_seed(0)
     index = torch.zeros(4000, dtype=torch.long)
-    drawn = windows.batch(index, generator).distance_B
+    drawn = windows.batch(index, generator).distances_BK
     assert windows.neighbours is not None
     nearest = windows.neighbours.distances_NK[0, 0]
     assert (drawn == nearest).float().mean().item() == pytest.approx(0.5, abs=0.05)
@@ -116,6 +116,5 @@ def test_several_neighbours_come_together(train: TrackSplit) -> None:
     assert one.neighbours_NKTC is not None
     assert one.neighbours_NKTC.shape[1] == 1
     assert many.neighbours_NKTC is not None
-    assert one.neighbours_NTC is not None
     assert many.neighbours_NKTC.shape[1] == 2
-    torch.testing.assert_close(many.neighbours_NKTC[:, 0], one.neighbours_NTC)
+    torch.testing.assert_close(many.neighbours_NKTC[:, :1], one.neighbours_NKTC)

@@ -131,8 +131,8 @@ def test_neighbours_come_along_or_are_refused(lake: Path, train: TrackSplit) -> 
     windows = StreamedWindows(streamed(lake, 20 * POSES), 8, bank)
     index_B = torch.arange(0, len(resident), 7)
     one, other = resident.batch(index_B, chance(3)), windows.batch(index_B, chance(3))
-    assert torch.equal(one.neighbour_BTC, other.neighbour_BTC)
-    assert torch.equal(one.distance_B, other.distance_B)
+    assert torch.equal(one.neighbours_BKTC, other.neighbours_BKTC)
+    assert torch.equal(one.distances_BK, other.distances_BK)
     with pytest.raises(LakeError, match=r"allow at least .* or train a refiner without neighbours"):
         StreamedWindows(streamed(lake, POSES // 2), 8, bank)
 

@@ -31,7 +31,7 @@ class Windows:
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         truth = self.truth[index_B]
         detected = truth + 0.2 + 0.05 * torch.randn(truth.shape, generator=generator)
-        return Batch(detected, truth, detected, torch.ones(len(index_B)))
+        return Batch.without_neighbours(detected, truth)
 
 
 def trainer(budget: Budget, seed: int = 0) -> Trainer:
@@ -189,7 +189,7 @@ def test_mirrored_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPat
     for now, before in (
         (shown.detected_BTC, plain.detected_BTC),
         (shown.truth_BTC, plain.truth_BTC),
-        (shown.neighbour_BTC, plain.neighbour_BTC),
+        (shown.neighbours_BKTC[:, 0], plain.neighbours_BKTC[:, 0]),
     ):
         assert torch.equal(now, torch.where(swapped_B[:, None, None], mirror(before), before))
 

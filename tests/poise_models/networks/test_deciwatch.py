@@ -135,7 +135,7 @@ def test_learns_smooth_motion(pre_norm: bool) -> None:
     for _ in range(80):
         truth = motion(32, 21, spec)
         detected = truth + 0.3 * torch.randn_like(truth)
-        loss = built.loss(Batch(detected, truth, detected, torch.ones(32)))
+        loss = built.loss(Batch.without_neighbours(detected, truth))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -28,7 +28,7 @@ def small(spec: PoseSpec, **changes: object) -> GFPose:
 
 def windows(truth_FC: torch.Tensor) -> Batch:
     truth = truth_FC[:, None]
-    return Batch(truth, truth, truth, torch.ones(len(truth)))
+    return Batch.without_neighbours(truth, truth)
 
 
 def manifold(poses: int) -> torch.Tensor:
@@ -153,7 +153,7 @@ def test_condition_is_the_detection_only_where_asked_for() -> None:
         losses = []
         for detected in (poses, other):
             torch.manual_seed(0)
-            losses.append(network.loss(Batch(detected, poses, poses, torch.ones(6))).item())
+            losses.append(network.loss(Batch.without_neighbours(detected, poses)).item())
         assert (losses[0] != losses[1]) is conditional
         assert torch.isfinite(network(poses, poses, torch.ones(6)).poses_BTC).all()
 

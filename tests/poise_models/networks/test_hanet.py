@@ -78,7 +78,7 @@ def test_loss_counts_the_worst_half_of_the_channels_twice() -> None:
     # A channel: 3 x |final| + 0.5 x |refined| + 0.5 x |refined - final|.
     easy, hard = 0.5 * 1 + 0.5 * 1, 3 * 2 + 0.5 * 3 + 0.5 * 1
     worst = (hard + 14 * easy) / 15
-    loss = built.loss(Batch(detected, truth, detected, torch.ones(2)))
+    loss = built.loss(Batch.without_neighbours(detected, truth))
     assert loss.item() == pytest.approx(hard + 29 * easy + worst)
 
 
@@ -117,7 +117,7 @@ def test_learns_smooth_motion() -> None:
 
     for _ in range(80):
         truth, detected = noisy()
-        loss = built.loss(Batch(detected, truth, detected, torch.ones(32)))
+        loss = built.loss(Batch.without_neighbours(detected, truth))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

@@ -63,7 +63,7 @@ def trained(network: WindowRefiner) -> int:
     detected, truth = torch.randn(2, 4, views, network.window, network.spec.channels)
     if views == 1:
         detected, truth = detected[:, 0], truth[:, 0]
-    network.loss(Batch(detected, truth, detected, torch.rand(4))).backward()
+    network.loss(Batch(detected, truth, detected[:, None], torch.rand(4, 1))).backward()
     return sum(p.numel() for p in network.parameters() if p.grad is not None)
 
 

@@ -37,7 +37,7 @@ def poses(*shape: int, seed: int = 0) -> Tensor:
 
 
 def batch(detected: Tensor, truth: Tensor) -> Batch:
-    return Batch(detected, truth, detected, torch.ones(len(detected)))
+    return Batch.without_neighbours(detected, truth)
 
 
 @pytest.mark.parametrize("representation", SPECS)
@@ -140,22 +140,16 @@ def test_similar_people_reach_the_output_and_missing_ones_are_the_window() -> No
     net = network(views=4, partners="similar")
     detected = poses(20, 51)
     near, far = poses(13, 3, 8, 51, seed=1), torch.rand(13, 3)
-    found = Clip(
-        detected,
-        neighbours_NTC=near[:, 0],
-        distances_N=far[:, 0],
-        neighbours_NKTC=near,
-        distances_NK=far,
-    )
     without = Clip(detected)
+    found = without.with_neighbours(near, far)
     (helped,), (lonely,) = net.refine([found]), net.refine([without])
     assert not torch.allclose(helped.poses_FC, lonely.poses_FC)
     both = net.refine([without, found])
     torch.testing.assert_close(both[1].poses_FC, helped.poses_FC, atol=1e-5, rtol=1e-5)
     random = network(views=4, partners="random")
     assert torch.equal(random.refine([without])[0].poses_FC, lonely.poses_FC)
-    with pytest.raises(ShapeError, match="reads 3 neighbours a window, and the clip has the near"):
-        net.refine([Clip(detected, neighbours_NTC=near[:, 0], distances_N=far[:, 0])])
+    with pytest.raises(ShapeError, match="reads 3 neighbours of each of 13 windows"):
+        net.refine([without.with_neighbours(near[:, :1], far[:, :1])])
 
 
 @pytest.mark.parametrize("kind", ["one", "random", "views"])

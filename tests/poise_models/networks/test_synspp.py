@@ -23,7 +23,7 @@ def network(**settings: Any) -> SynSPP:
 def batch(seed: int = 0) -> Batch:
     torch.manual_seed(seed)
     detected, truth, neighbour = torch.randn(3, 4, 8, 51)
-    return Batch(detected, truth, neighbour, torch.rand(4))
+    return Batch(detected, truth, neighbour[:, None], torch.rand(4, 1))
 
 
 @pytest.mark.parametrize(("joints", "dims", "weights"), [(17, 3, 6_106_011), (14, 3, 6_096_768)])
@@ -78,7 +78,7 @@ def test_shared_branches_coincide_before_the_heads() -> None:
     decoder = net.branch_decoder
     decoder.acceleration_head.load_state_dict(decoder.position_head.state_dict())
     b = batch()
-    position, smooth, _, _ = net.outputs(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    position, smooth, _, _ = net.outputs(b.detected_BTC, b.neighbours_BKTC, b.distances_BK)
     assert position is not None
     assert smooth is not None
     torch.testing.assert_close(position, smooth)
@@ -104,7 +104,7 @@ def test_every_switch_changes_the_output_and_trains(switch: dict[str, Any]) -> N
         loss = net.loss(b)
         loss.backward()
         assert torch.isfinite(loss)
-    arguments = (b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    arguments = (b.detected_BTC, b.neighbours_BKTC, b.distances_BK)
     assert not torch.allclose(plain(*arguments).poses_BTC, switched(*arguments).poses_BTC)
 
 
@@ -112,19 +112,19 @@ def test_a_fresh_network_with_a_skip_is_the_skip() -> None:
     net = network(**SMALL, skip="low", skip_coefficients=2).eval()
     b = batch()
     smooth = low_pass_matrix(8, 2) @ b.detected_BTC
-    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    out = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK).poses_BTC
     torch.testing.assert_close(out, smooth, atol=1e-5, rtol=0)
     net.start_from(torch.full((51,), 0.1))
-    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
+    out = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK).poses_BTC
     torch.testing.assert_close(out, smooth - 0.1, atol=1e-5, rtol=0)
 
 
 def test_neighbour_and_distance_reach_the_output() -> None:
     net = network(**SMALL).eval()
     b = batch()
-    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B).poses_BTC
-    other = net(b.detected_BTC, b.neighbour_BTC + 1, b.distance_B).poses_BTC
-    farther = net(b.detected_BTC, b.neighbour_BTC, b.distance_B + 5).poses_BTC
+    out = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK).poses_BTC
+    other = net(b.detected_BTC, b.neighbours_BKTC + 1, b.distances_BK).poses_BTC
+    farther = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK + 5).poses_BTC
     assert not torch.allclose(out, other)
     assert not torch.allclose(out, farther)
 
@@ -133,8 +133,8 @@ def test_without_retrieval_neighbours_are_not_looked_at() -> None:
     net = network(**SMALL, retrieval=False, distance_encoding=False).eval()
     assert not net.uses_neighbours
     b = batch()
-    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
-    other = net(b.detected_BTC, b.neighbour_BTC + 1, b.distance_B + 1)
+    out = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK)
+    other = net(b.detected_BTC, b.neighbours_BKTC + 1, b.distances_BK + 1)
     assert torch.equal(out.poses_BTC, other.poses_BTC)
     assert out.quality_BT is not None
 
@@ -145,7 +145,7 @@ def test_the_baseline_is_an_encoder_and_a_decoder() -> None:
     parts = {name.split(".")[0] for name, _ in net.named_parameters()}
     assert parts == {"detected_encoder", "global_decoder", "head"}
     b = batch()
-    out = net(b.detected_BTC, b.neighbour_BTC, b.distance_B)
+    out = net(b.detected_BTC, b.neighbours_BKTC, b.distances_BK)
     assert out.quality_BT is None
     expected = refinement_loss(out.poses_BTC, b.truth_BTC, 0.5)
     torch.testing.assert_close(net.loss(b), expected)
