@@ -24,7 +24,7 @@ _GPU_CHUNKS = 64
 
 
 @dataclass(frozen=True)
-class Mirror:
+class LeftRightFlip:
     """The reflection that swaps people's left and right.
 
     Attributes:
@@ -40,8 +40,8 @@ class Mirror:
         poses_BTJD = poses_BTC.unflatten(-1, (len(self.joints), -1))[..., self.joints, :]
         sign_D = poses_BTC.new_ones(poses_BTJD.shape[-1])
         sign_D[self.axis] = -1.0
-        mirrored: Tensor = (poses_BTJD * sign_D).flatten(-2)
-        return mirrored
+        flipped: Tensor = (poses_BTJD * sign_D).flatten(-2)
+        return flipped
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class PoseSpec:
     """What one frame is: J joints of D numbers, and which joints are the root.
 
     ``centre`` says whether a network sees a window relative to its mean detected root (3D), or as
-    it stands (2D in its track's normalisation, SMPL rotations). ``mirror`` is known where the
+    it stands (2D in its track's normalisation, SMPL rotations). ``flip`` is known where the
     track says which axis runs from right to left.
     """
 
@@ -57,7 +57,7 @@ class PoseSpec:
     dims: int
     roots: tuple[int, ...] = (0,)
     centre: bool = True
-    mirror: Mirror | None = None
+    flip: LeftRightFlip | None = None
 
     @property
     def channels(self) -> int:

@@ -42,7 +42,7 @@ class Trainer:
     def __init__(
         self, network: WindowRefiner, source: WindowSource, budget: Budget, seed: int
     ) -> None:
-        if budget.mirror and network.spec.mirror is None:
+        if budget.mirror and network.spec.flip is None:
             raise ConfigError(
                 "mirror: nobody has said which axis of these poses runs from right to left; say "
                 "`lateral` in the data set's file, or leave mirror out of the budget"
@@ -203,16 +203,16 @@ class Trainer:
                 other.copy_(held)
 
     def _augmented(self, batch: Batch) -> Batch:
-        budget, mirror = self.budget, self.network.spec.mirror
+        budget, flip = self.budget, self.network.spec.flip
         factor_B = 1 + budget.scale * (2 * self._draw(batch) - 1) if budget.scale else None
-        swapped_B = self._draw(batch) < 0.5 if budget.mirror else None
+        flipped_B = self._draw(batch) < 0.5 if budget.mirror else None
 
         def changed(poses: Tensor) -> Tensor:
             every = (-1, *[1] * (poses.dim() - 1))
             if factor_B is not None:
                 poses = poses * factor_B.view(every)
-            if swapped_B is not None and mirror is not None:
-                poses = torch.where(swapped_B.view(every), mirror(poses), poses)
+            if flipped_B is not None and flip is not None:
+                poses = torch.where(flipped_B.view(every), flip(poses), poses)
             return poses
 
         return replace(

@@ -17,7 +17,7 @@ from poise.catalog.dataset_file import (
     TrackPart,
 )
 from poise.runtime.errors import TrackError
-from poise_models.base.refiner import Mirror
+from poise_models.base.refiner import LeftRightFlip
 from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
@@ -53,7 +53,7 @@ class TrackInfo:
         metres: the files' length unit (3D).
         pixels: how the files' pixels are normalised (2D).
         published: what the literature says of the raw poses. Other splits are read as well.
-        mirror: swaps left and right, where the catalogue tells which axis is lateral.
+        flip: swaps left and right, where the catalogue tells which axis is lateral.
     """
 
     joints: int
@@ -71,7 +71,7 @@ class TrackInfo:
     metres: float
     pixels: Pixels | Literal["image"] | None
     published: Published
-    mirror: Mirror | None
+    flip: LeftRightFlip | None
 
 
 @dataclass(frozen=True, order=True)
@@ -161,7 +161,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
         metres=_METRES.get(part.unit or "", 1.0),
         pixels=part.pixels,
         published=part.published.get(track.estimator, Published()),
-        mirror=_mirror(part),
+        flip=_flip(part),
     )
 
 
@@ -193,11 +193,11 @@ def _folder(track: Track, dataset: DataSet, part: TrackPart) -> str | None:
     return f"{track.dataset}_{'noise' if part.noise else track.estimator}_{track.representation}"
 
 
-def _mirror(part: TrackPart) -> Mirror | None:
+def _flip(part: TrackPart) -> LeftRightFlip | None:
     if part.lateral is None:
         return None
     joints = tuple(part.joint_names.index(name) for name in part.mirrored_names)
-    return Mirror(joints, "xyz".index(part.lateral))
+    return LeftRightFlip(joints, "xyz".index(part.lateral))
 
 
 def _noise(track: Track) -> Noise:

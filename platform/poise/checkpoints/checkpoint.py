@@ -45,7 +45,7 @@ def pose_spec(track: Track) -> PoseSpec:
     """What a frame of the track is, as refiners want to know it."""
     info = track.info
     centre = track.representation == "3D"
-    return PoseSpec(info.joints, info.dims, info.roots, centre, info.mirror)
+    return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip)
 
 
 def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:

@@ -87,6 +87,7 @@ def _open_to_all(only: str | None) -> list[str]:
 
 def _plain(track: Track, data: Path | None) -> dict[str, Any]:
     info = asdict(track.info)
+    info["mirror"] = info.pop("flip")  # as the data set's files and budgets call it
     skeleton, pixels = track.info.skeleton, track.info.pixels
     return {
         "track": str(track),

@@ -112,14 +112,14 @@ def test_a_track_is_as_published(name: str) -> None:
     assert vectors.shape == (2, embedding_width(8, info.skeleton, info.dims))
 
 
-def test_a_mirror_swaps_the_sides_of_the_joints() -> None:
-    mirror = Track.parse("uiprmd/kinect/3D").info.mirror
-    assert mirror is not None
+def test_a_flip_swaps_the_sides_of_the_joints() -> None:
+    flip = Track.parse("uiprmd/kinect/3D").info.flip
+    assert flip is not None
     names = Track.parse("uiprmd/kinect/3D").info.joint_names
-    assert mirror.axis == 1
-    assert names[mirror.joints[names.index("left_wrist")]] == "right_wrist"
-    assert names[mirror.joints[names.index("head")]] == "head"
-    assert Track.parse("h36m/fcn/3D").info.mirror is None
+    assert flip.axis == 1
+    assert names[flip.joints[names.index("left_wrist")]] == "right_wrist"
+    assert names[flip.joints[names.index("head")]] == "head"
+    assert Track.parse("h36m/fcn/3D").info.flip is None
 
 
 def test_what_poses_are_reported_in() -> None:

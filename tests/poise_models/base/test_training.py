@@ -8,11 +8,11 @@ from torch import Tensor
 
 from poise_models import catalogue
 from poise_models.base.budget import Budget, Schedule
-from poise_models.base.refiner import Batch, Mirror, PoseSpec, WindowRefiner
+from poise_models.base.refiner import Batch, LeftRightFlip, PoseSpec, WindowRefiner
 from poise_models.base.training import Trainer
 from poise_models.errors import ConfigError, NonFiniteLossError
 
-SPEC = PoseSpec(3, 3, mirror=Mirror((0, 2, 1), 1))
+SPEC = PoseSpec(3, 3, flip=LeftRightFlip((0, 2, 1), 1))
 SETTINGS = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
 
 
@@ -169,7 +169,7 @@ def test_budgets_that_make_no_sense_are_refused() -> None:
             Budget(**bad)
 
 
-def test_mirrored_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flipped_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     run, seen = trainer(Budget(epochs=1, batch=100, mirror=True)), list[Batch]()
     loss = run.network.loss
 
@@ -182,28 +182,28 @@ def test_mirrored_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPat
     (shown,) = seen
     generator = torch.Generator().manual_seed(0)
     plain = run.source.batch(run.source.order(generator), generator)
-    mirror = SPEC.mirror
-    assert mirror is not None
-    swapped_B = (shown.truth_BTC == mirror(plain.truth_BTC)).all(-1).all(-1)
+    flip = SPEC.flip
+    assert flip is not None
+    swapped_B = (shown.truth_BTC == flip(plain.truth_BTC)).all(-1).all(-1)
     assert 30 < int(swapped_B.sum()) < 70
     for now, before in (
         (shown.detected_BTC, plain.detected_BTC),
         (shown.truth_BTC, plain.truth_BTC),
         (shown.neighbours_BKTC[:, 0], plain.neighbours_BKTC[:, 0]),
     ):
-        assert torch.equal(now, torch.where(swapped_B[:, None, None], mirror(before), before))
+        assert torch.equal(now, torch.where(swapped_B[:, None, None], flip(before), before))
 
 
-def test_a_mirror_undoes_itself_and_keeps_every_distance() -> None:
+def test_a_flip_undoes_itself_and_keeps_every_distance() -> None:
     poses = torch.randn(5, 8, 9, generator=torch.Generator().manual_seed(0))
-    assert SPEC.mirror is not None
-    mirrored = SPEC.mirror(poses)
-    assert torch.equal(SPEC.mirror(mirrored), poses)
-    joints, other = poses.unflatten(-1, (3, 3)), mirrored.unflatten(-1, (3, 3))[..., [0, 2, 1], :]
+    assert SPEC.flip is not None
+    flipped = SPEC.flip(poses)
+    assert torch.equal(SPEC.flip(flipped), poses)
+    joints, other = poses.unflatten(-1, (3, 3)), flipped.unflatten(-1, (3, 3))[..., [0, 2, 1], :]
     torch.testing.assert_close(torch.cdist(joints, joints), torch.cdist(other, other))
 
 
-def test_a_mirror_needs_a_lateral_axis() -> None:
+def test_a_flip_needs_a_lateral_axis() -> None:
     network = catalogue.build("synspp", PoseSpec(3, 3), SETTINGS)
     assert isinstance(network, WindowRefiner)
     with pytest.raises(ConfigError, match="lateral"):
