@@ -11,7 +11,7 @@ from pathlib import Path
 
 from poise.catalog.tracks import Track
 from poise.evaluation.raw_data import evaluate_raw
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 
 
 def main() -> None:
@@ -24,12 +24,12 @@ def main() -> None:
     add("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     add("--strides", type=int, nargs="+", default=[1, 2, 4])
     given = parser.parse_args()
-    workspace, track = Workspace.use(given.home), Track.parse(given.track)
+    settings, track = Settings.use(home=given.home), Track.parse(given.track)
     print("| stride | MPJPE | PA-MPJPE | Accel | s | share of stride 1's | load |")
     print("|" + "---:|" * 7)
     first = None
     for stride in given.strides:
-        found = evaluate_raw(track, workspace, given.data, model=given.model, stride=stride)
+        found = evaluate_raw(track, settings, given.data, model=given.model, stride=stride)
         row = found.row
         first = first or row.seconds
         print(

@@ -14,7 +14,7 @@ from poise.analysis import latency, loss_ratio, neighbour_distance, quality_corr
 from poise.analysis.inputs import load_material
 from poise.analysis.result import Findings
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_models.errors import RefinerError
 from poise_retrieval.errors import RetrievalError
 
@@ -99,7 +99,7 @@ def look(options: argparse.Namespace) -> Findings:
         return loss_ratio.findings(options.sweep)
     if options.kind == "latency" and options.threads is not None:
         torch.set_num_threads(options.threads)
-    material = load_material(options.model, Workspace.use(options.home), options.lake)
+    material = load_material(options.model, Settings.use(home=options.home, lake=options.lake))
     if options.kind == "quality":
         return quality_correlation.findings(material)
     if options.kind == "neighbours":

@@ -15,7 +15,7 @@ from poise.cli.demo import Served, run_demo
 from poise.evaluation.tables import terminal
 from poise.experiments.plan import load_plan
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """Ingests a track into the lake and its poses into an embedded Milvus, trains and
@@ -52,12 +52,12 @@ def main(arguments: list[str]) -> int:
     def say(line: str) -> None:
         print(f"\n[{time.monotonic() - clock:5.0f} s] {line}", flush=True)
 
-    workspace = Workspace.use(options.home)
+    settings = Settings.use(home=options.home)
     plan = load_plan("demo-full" if options.full else "demo")
     if options.data is None:
         plan = plan.changed(tracks=[SYNTHETIC])
     data = Path(options.data) if options.data else None
-    outcome, served = run_demo(plan, workspace, data, say)
+    outcome, served = run_demo(plan, settings, data, say)
     print("\n" + terminal(outcome.entries, colour=sys.stdout.isatty()) + "\n")
     for note in outcome.notes:
         print(note)
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         f"\nDone in {time.monotonic() - clock:.0f} s; everything this started has stopped. Next:\n"
         "  make ui      the comparison in MLflow\n"
         "  make serve   the champion behind an endpoint\n"
-        f"  table, plot  {workspace.sweeps / plan.name / 'tables'}"
+        f"  table, plot  {settings.sweeps}/{plan.name}/tables"
     )
     return 0
 

@@ -13,7 +13,7 @@ from poise.catalog.tracks import Track
 from poise.evaluation.raw_data import PROTOCOLS, evaluate_raw
 from poise.evaluation.tables import Entry, terminal
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_models import catalogue
 from poise_models.errors import RefinerError
 from poise_retrieval.errors import RetrievalError
@@ -92,8 +92,7 @@ def main(arguments: list[str]) -> int:
         split=options.split,
         protocol=options.protocol,
         clip=options.clip,
-        workspace=Workspace.use(options.home),
-        milvus_uri=options.milvus_uri,
+        settings=Settings.use(home=options.home, milvus_uri=options.milvus_uri),
         body_folder=options.smpl,
         apart=options.apart,
         stride=options.stride,

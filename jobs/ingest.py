@@ -18,7 +18,7 @@ from poise.ingest.sources import tracks_in
 from poise.ingest.track import ingest
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """examples:
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> None:
     def say(line: str) -> None:
         print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True)
 
-    Workspace.use(given.home)
+    Settings.use(home=given.home)
     tracks = chosen(given.track, given.data)
     with ExitStack() as stack:
         if len(tracks) > 1:  # one cluster for all of them

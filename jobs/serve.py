@@ -23,7 +23,7 @@ import _paths  # noqa: F401
 
 from poise.pvd.build import pvd_store
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
 from poise_retrieval.errors import RetrievalError
@@ -34,15 +34,17 @@ def main() -> int:
     args = _arguments()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, _terminate)
-    workspace = Workspace.use(args.home)
+    settings = Settings.use(
+        home=args.home, milvus_uri=args.milvus_uri, tracking_uri=args.tracking_uri
+    )
     try:
         print("Starting; this takes about 20 seconds.", flush=True)
-        with pvd_store(args.milvus_uri, workspace) as milvus_uri:
+        with pvd_store(settings) as milvus_uri:
             service = ServiceArgs(
                 model=args.model,
-                home=str(workspace.home),
+                home=str(settings.home),
                 milvus_uri=milvus_uri,
-                tracking_uri=args.tracking_uri,
+                tracking_uri=settings.tracking_uri,
                 stride=args.stride,
                 compiled=args.compile,
                 replicas_max=args.replicas_max,

@@ -16,7 +16,7 @@ from poise.experiments.plan import Plan, load_plan
 from poise.experiments.sweep import SweepResult, republish, run_sweep
 from poise.ingest.track import ensure_ingested
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.errors import RetrievalError
 
 EXAMPLES = """examples:
@@ -62,14 +62,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(plan: Plan, options: argparse.Namespace) -> SweepResult:
     """Ingest what is missing, then run or publish the plan."""
-    workspace = Workspace.find(options.home)
-    storage = options.storage or str(workspace.sweeps)
-    uri, artifacts = workspace.tracking_uri, None
-    if uri.startswith("sqlite:"):
-        artifacts = str(workspace.artifacts)
+    settings = Settings.load(home=options.home)
+    storage = options.storage or settings.sweeps
+    uri, artifacts = settings.tracking_uri, settings.artifacts
     if options.publish_only:
         return republish(plan, storage, uri, artifacts)
-    lake = options.lake or str(workspace.lake)
+    lake = options.lake or settings.lake
     for track in plan.tracks:
         ensure_ingested(
             Track.parse(track),
@@ -85,7 +83,7 @@ def main(arguments: list[str]) -> int:
     """Run, print the table, write the rows; 1 if no trial finished."""
     options = parse(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
-    Workspace.use(options.home)
+    Settings.use(home=options.home)
     plan = load_plan(options.plan).changed(options.track, options.epochs, options.hold_out)
     outcome = run(plan, options)
     print("\n" + terminal(outcome.entries, colour=sys.stdout.isatty()) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import _paths  # noqa: F401  (finds the source roots)
 
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 
 
 def main() -> None:
@@ -21,11 +21,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     parser.add_argument("--port", type=int, default=5000, help="default: 5000")
     options = parser.parse_args()
-    workspace = Workspace.find(options.home)
-    if not (workspace.home / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
-        sys.exit(f"ui: {workspace.home} holds no results yet; run make demo or jobs/sweep.py first")
-    print(f"MLflow on {workspace.tracking_uri}: http://{options.host}:{options.port}", flush=True)
-    store = ["--backend-store-uri", workspace.tracking_uri]
+    settings = Settings.load(home=options.home)
+    if not (settings.home / "mlflow.db").exists() and "MLFLOW_TRACKING_URI" not in os.environ:
+        sys.exit(f"ui: {settings.home} holds no results yet; run make demo or jobs/sweep.py first")
+    print(f"MLflow on {settings.tracking_uri}: http://{options.host}:{options.port}", flush=True)
+    store = ["--backend-store-uri", settings.tracking_uri]
     place = ["--host", options.host, "--port", str(options.port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *store, *place])  # noqa: S606
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from poise.catalog.datasets import FILES_VARIABLE
 from poise.catalog.tracks import Track
 from poise.evaluation.metrics import score
 from poise.readers.raw_split import open_split, split_exists
@@ -18,7 +17,7 @@ CAMERAS = ["cam01", "cam02", "cam03", "cam04"]
 
 @pytest.fixture
 def track(monkeypatch: pytest.MonkeyPatch) -> Track:
-    monkeypatch.setenv(FILES_VARIABLE, str(SAMPLE / "pose2sim.toml"))
+    monkeypatch.setenv("POISE_DATASETS", str(SAMPLE / "pose2sim.toml"))
     return Track.parse("pose2sim/mediapipe/3D")
 
 

@@ -18,8 +18,7 @@ from poise.checkpoints.registry import resolve
 from poise.lake.ids import WINDOW, encode, window_count
 from poise.pvd.pose_bank import PoseBank, ranges
 from poise.runtime.errors import CheckpointError
-from poise.runtime.storage import Location
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.training_data.split import TrackSplit, load_split, retrieves
 from poise_models.base.refiner import Clip
 from poise_models.base.windows import unfold
@@ -52,27 +51,26 @@ class Rows:
     subjects: list[str]
 
 
-def load_material(model: str, workspace: Workspace, lake: Location | None = None) -> Material:
+def load_material(model: str, settings: Settings) -> Material:
     """Load a model by its registered name or folder, and its track from the lake.
 
     Args:
         model: registered model (``name``, ``name@alias``, ``name/version``) or checkpoint folder.
-        workspace: where the registry is.
-        lake: where the track is; by default the lake the model was trained on.
+        settings: where the registry is, and the lake if it is not the one of the training.
 
     Raises:
         CheckpointError: the model is no SynSP++ that reads one neighbour and has both branches.
         LakeError: the track is not in the lake, or has no PVD.
     """
     keep_freed_memory()
-    refiner, card = load_checkpoint(resolve(model, workspace.tracking_uri))
+    refiner, card = load_checkpoint(resolve(model, settings.tracking_uri))
     if not isinstance(refiner, SynSPP) or not retrieves(refiner) or refiner.neighbours != 1:
         raise CheckpointError(
             f"{model} is {refiner.title}: these analyses are of SynSP++ with retrieval and one "
             "neighbour (the `synspp` of a plan; jobs/sweep.py trains it)"
         )
     track = Track.parse(card.track)
-    where = lake or card.lake or str(workspace.lake)
+    where = settings.lake_of(card.lake)
     train = load_split(where, track, "train")
     test = load_split(where, track, "test")
     bank = PoseBank(train)

@@ -1,12 +1,9 @@
 """The catalogue: what Poise knows about data sets, from its own TOML files and the user's."""
 
-import json
-import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
-from pathlib import Path
 from types import MappingProxyType
 
 from pydantic import BaseModel, ValidationError
@@ -14,12 +11,7 @@ from pydantic_core import ErrorDetails
 
 from poise.catalog.dataset_file import DataSet, Files, Pixels, Published, TrackPart
 from poise.runtime.errors import CatalogueError, TrackError
-from poise.runtime.workspace import Workspace
-
-#: TOML files, or folders of them, of the user's own data sets (separated as in PATH).
-FILES_VARIABLE = "POISE_DATASETS"
-#: Their content as a JSON list: how they travel to machines that do not have the files.
-TEXTS_VARIABLE = "POISE_DATASETS_TOML"
+from poise.runtime.settings import VARIABLES, Settings
 
 
 def known() -> Mapping[str, DataSet]:
@@ -32,9 +24,7 @@ def known() -> Mapping[str, DataSet]:
         CatalogueError: a file is missing, is not TOML, says something unknown or contradictory, or
             takes a name that is taken; the message names file, key and what to do.
     """
-    texts = os.environ.get(TEXTS_VARIABLE)
-    home = "" if texts is not None else str(Workspace.find().home)
-    return _known(texts, os.environ.get(FILES_VARIABLE, ""), home)
+    return _known(Settings.current())
 
 
 def dataset(name: str) -> DataSet:
@@ -44,28 +34,13 @@ def dataset(name: str) -> DataSet:
     except KeyError:
         raise TrackError(
             f"no data set {name!r}: known are {', '.join(known())}. Describe your own in a small "
-            f"TOML file and name it in {FILES_VARIABLE}, see docs/own-data.md"
+            f"TOML file and name it in {VARIABLES['datasets']}, see docs/own-data.md"
         ) from None
 
 
 def is_built_in(name: str) -> bool:
     """Say whether a data set comes with Poise."""
-    return name in _known("[]", "", "")
-
-
-def worker_env() -> dict[str, str]:
-    """Return the environment through which the user's data sets reach Ray workers.
-
-    Raises:
-        CatalogueError: see `known`.
-    """
-    _ = known()
-    texts = os.environ.get(TEXTS_VARIABLE)
-    if texts is None:
-        home = str(Workspace.find().home)
-        found = [text for _, text in _user_files(os.environ.get(FILES_VARIABLE, ""), home)]
-        texts = json.dumps(found) if found else None
-    return {} if texts is None else {TEXTS_VARIABLE: texts}
+    return any(read_dataset(text, source).name == name for source, text in _built_in())
 
 
 def read_dataset(text: str, source: str) -> DataSet:
@@ -90,11 +65,11 @@ def read_dataset(text: str, source: str) -> DataSet:
 
 
 @lru_cache(maxsize=16)
-def _known(texts: str | None, files: str, home: str) -> Mapping[str, DataSet]:
+def _known(settings: Settings) -> Mapping[str, DataSet]:
     found: dict[str, DataSet] = {}
     origin: dict[str, str] = {}
-    user = _sent(texts) if texts is not None else _user_files(files, home)
-    for own, (source, text) in [*((False, s) for s in _built_in()), *((True, s) for s in user)]:
+    built_in = [(False, text) for text in _built_in()]
+    for own, (source, text) in [*built_in, *((True, text) for text in settings.dataset_texts())]:
         one = read_dataset(text, source)
         if one.name in found:
             raise CatalogueError(
@@ -111,35 +86,6 @@ def _built_in() -> list[tuple[str, str]]:
     folder = resources.files("poise.catalog")
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".toml"))
     return [(f"built-in {name}", (folder / name).read_text("utf-8")) for name in names]
-
-
-def _sent(texts: str) -> list[tuple[str, str]]:
-    return [(f"{TEXTS_VARIABLE}[{i}]", text) for i, text in enumerate(json.loads(texts))]
-
-
-def _user_files(files: str, home: str) -> list[tuple[str, str]]:
-    named = [Path(entry).expanduser() for entry in files.split(os.pathsep) if entry]
-    for path in named:
-        if not path.exists():
-            raise CatalogueError(f"{FILES_VARIABLE} names {path}, which is not there")
-    return [(str(path), _text(path)) for path in _toml_files([*named, Path(home) / "datasets"])]
-
-
-def _toml_files(places: Iterable[Path]) -> list[Path]:
-    found = [
-        path.resolve()
-        for place in places
-        for path in (sorted(place.glob("*.toml")) if place.is_dir() else [place])
-        if path.is_file()
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path} cannot be read: {error}") from error
 
 
 _PARTS: dict[str, type[BaseModel]] = {

@@ -23,7 +23,7 @@ from poise.pvd.build import pvd_store
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PoiseError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
 from poise.training_data.split import TrackSplit, load_split
@@ -55,28 +55,27 @@ class Served:
 
 
 def run_demo(
-    plan: Plan, workspace: Workspace, data: Path | None, say: Say
+    plan: Plan, settings: Settings, data: Path | None, say: Say
 ) -> tuple[SweepResult, Served]:
     """Run every stage; what an earlier run finished is reused.
 
     Args:
         plan: with one track at least; the first one's champion is served.
-        workspace: where everything is kept.
+        settings: where everything is kept.
         data: raw data; None for a synthetic track.
         say: told what happens.
     """
-    lake, home = str(workspace.lake), str(workspace.home)
+    lake, home = settings.lake, str(settings.home)
     track = Track.parse(plan.tracks[0])
-    with connect(), pvd_store(None, workspace) as milvus_uri:
+    with connect(), pvd_store(settings) as milvus_uri:
         say(f"1/4 ingest: {', '.join(plan.tracks)} into {lake}")
         for name in plan.tracks:
             ensure_ingested(
-                Track.parse(name), data=data, lake=lake, home=workspace.home, milvus_uri=milvus_uri
+                Track.parse(name), data=data, lake=lake, home=settings.home, milvus_uri=milvus_uri
             )
         say(f"2/4 sweep: plan {plan.name}")
-        uri = workspace.tracking_uri
-        artifacts = str(workspace.artifacts) if uri.startswith("sqlite:") else None
-        outcome = run_sweep(plan, lake, str(workspace.sweeps), uri, artifacts)
+        uri = settings.tracking_uri
+        outcome = run_sweep(plan, lake, settings.sweeps, uri, settings.artifacts)
         if not outcome.entries:
             raise PoiseError(
                 "no trial finished: " + "; ".join(f"{t}: {r}" for t, r in outcome.failures)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from poise.checkpoints.checkpoint import CARD, ModelCard, load_checkpoint
 from poise.runtime.errors import ModelError
+from poise.runtime.settings import Settings
 from poise.runtime.storage import exists, join
-from poise.runtime.workspace import Workspace
 from poise_models import export
 from poise_models.base.refiner import WindowRefiner
 
@@ -101,7 +101,7 @@ def _folder(model: str, home: Path | None) -> str:
         return model
     from poise.checkpoints.registry import resolve
 
-    return resolve(model, Workspace.find(home).tracking_uri)
+    return resolve(model, Settings.load(home=home).tracking_uri)
 
 
 def _write(network: WindowRefiner, card: ModelCard, out: Path) -> float:

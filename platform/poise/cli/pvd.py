@@ -20,7 +20,7 @@ from poise.pvd.show.plots import distances_plot, gallery
 from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
 from poise.pvd.verify import SAMPLE, verify
 from poise.runtime.errors import LakeError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 
 EXAMPLES = """examples:
   poise pvd verify .poise/lake uiprmd/kinect/3D
@@ -89,7 +89,7 @@ def run_verify(args: argparse.Namespace) -> int:
     """Verify, print, and answer with the exit code."""
     track = Track.parse(args.track)
     read_manifest(args.lake, track)  # before a Milvus is started
-    with pvd_store(args.milvus_uri, Workspace.find(args.home)) as uri:
+    with pvd_store(Settings.load(home=args.home, milvus_uri=args.milvus_uri)) as uri:
         report = verify(args.lake, track, uri, sample=args.sample)
     if args.json:
         print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))

@@ -25,7 +25,7 @@ from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime.errors import CheckpointError, DataError, LakeError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.training_data.split import load_split, retrieves
 from poise_models import catalogue
 from poise_models.base.refiner import Clip, Refiner, WindowRefiner
@@ -56,14 +56,13 @@ class RawEvaluation:
 
 def evaluate_raw(
     track: Track,
-    workspace: Workspace,
+    settings: Settings,
     data: Path | None,
     model: str | None = None,
     refiner: str | None = None,
     split: str = "test",
     protocol: Protocol = "per_frame",
     clip: int | None = None,
-    milvus_uri: str | None = None,
     body_folder: Path | None = None,
     apart: Sequence[str] = (),
     stride: int | None = None,
@@ -73,14 +72,13 @@ def evaluate_raw(
 
     Args:
         track: what the data are.
-        workspace: where lake, PVD and registry are looked for.
+        settings: where lake, PVD and registry are looked for.
         data: raw folder; None for synthetic tracks.
         model: registered model or checkpoint folder.
         refiner: name of a refiner instead; the offset is fitted on the train split.
         split: ``train`` or ``test``.
         protocol: of denoise tracks, see `poise.readers.noise`.
         clip: cut sequences into clips of this many frames.
-        milvus_uri: where the PVD is; the workspace's embedded one by default.
         body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
         apart: beginnings of actions' names; the sequences of each have a row of their own too.
         stride: frames between the windows of a network; its own by default, mostly 1.
@@ -90,7 +88,7 @@ def evaluate_raw(
         DataError: nothing to score (of a group, too), or the protocol does not fit the track.
         CheckpointError: the model does not fit the track, or it cannot run as asked.
     """
-    chosen, card = _refiner(track, workspace, data, model, refiner)
+    chosen, card = _refiner(track, settings, data, model, refiner)
     check(chosen, stride, compiled)
     sequences, rejected = _read(data, track, split, clip)
     members = {prefix: _members(sequences, prefix) for prefix in apart}
@@ -101,9 +99,7 @@ def evaluate_raw(
     ]
     retrieval = "not used"
     if isinstance(chosen, WindowRefiner) and retrieves(chosen) and track.has_pvd:
-        clips, retrieval = _with_neighbours(
-            clips, track, card, workspace, milvus_uri, chosen.neighbours
-        )
+        clips, retrieval = _with_neighbours(clips, track, card, settings, chosen.neighbours)
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     names = [sequence.name for sequence in sequences]
     seed = card.seed if card else 0
@@ -114,10 +110,10 @@ def evaluate_raw(
 
 
 def _refiner(
-    track: Track, workspace: Workspace, data: Path | None, model: str | None, name: str | None
+    track: Track, settings: Settings, data: Path | None, model: str | None, name: str | None
 ) -> tuple[Refiner, ModelCard | None]:
     if model is not None:
-        chosen, card = load_checkpoint(resolve(model, workspace.tracking_uri))
+        chosen, card = load_checkpoint(resolve(model, settings.tracking_uri))
         if chosen.spec != pose_spec(track):
             raise CheckpointError(
                 f"{model} was trained on {card.track} with {chosen.spec}; "
@@ -133,7 +129,7 @@ def _refiner(
         raise CheckpointError("name a model or a refiner")
     chosen = catalogue.build(name, pose_spec(track))
     if isinstance(chosen, Offset):
-        chosen.fit(*_training_frames(track, workspace, data))
+        chosen.fit(*_training_frames(track, settings, data))
     elif chosen.learns:
         raise CheckpointError(
             f"{name} has to be trained first: give --model, a name from the registry or a "
@@ -142,9 +138,7 @@ def _refiner(
     return chosen, None
 
 
-def _training_frames(
-    track: Track, workspace: Workspace, data: Path | None
-) -> tuple[Tensor, Tensor]:
+def _training_frames(track: Track, settings: Settings, data: Path | None) -> tuple[Tensor, Tensor]:
     if split_exists(data, track, "train"):
         sequences, _ = _read(data, track, "train", None)
         truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
@@ -153,7 +147,7 @@ def _training_frames(
             torch.cat([torch.from_numpy(truth) for truth in truths]),
         )
     try:
-        train = load_split(workspace.lake, track, "train")
+        train = load_split(settings.lake, track, "train")
     except LakeError as error:
         raise DataError(
             f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
@@ -218,13 +212,12 @@ def _with_neighbours(
     clips: Sequence[Clip],
     track: Track,
     card: ModelCard | None,
-    workspace: Workspace,
-    milvus_uri: str | None,
+    settings: Settings,
     neighbours: int,
 ) -> tuple[list[Clip], str]:
-    lake = card.lake if card and card.lake else str(workspace.lake)
+    lake = settings.lake_of(card.lake if card else None)
     try:
-        with pvd_store(milvus_uri, workspace) as uri:
+        with pvd_store(settings) as uri:
             retriever = Retriever(lake, track, uri, neighbours=neighbours)
     except (LakeError, RetrievalError) as error:
         log.warning("No retrieval, every window stands in for its own neighbour: %s", error)

@@ -6,7 +6,6 @@ Shape letters: F frames, V vertices, J joints, P numbers of the pose that bend v
 """
 
 import importlib.util
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +18,8 @@ from torch import Tensor
 from poise.evaluation.rotations import matrices
 from poise.readers.smpl_file import Floats, read_body_file
 from poise.runtime.errors import DataError
+from poise.runtime.settings import VARIABLES, Settings
 
-#: Folder of the body model, or the file itself.
-FOLDER_VARIABLE = "POISE_SMPL"
 FILES = (
     "SMPL_NEUTRAL.pkl",
     "SMPL_NEUTRAL.npz",
@@ -38,7 +36,7 @@ ROOTS = (2, 3)
 WITHOUT_BODY = (
     "without SMPL's licensed body model there are no joints: MPJPE, PA-MPJPE and Accel in mm are "
     "left out, errors are of rotations. For them, register at https://smpl.is.tue.mpg.de, download "
-    f"SMPL for Python, and name the folder of SMPL_NEUTRAL.pkl with --smpl or {FOLDER_VARIABLE}"
+    f"SMPL for Python, and name the folder of SMPL_NEUTRAL.pkl with --smpl or {VARIABLES['smpl']}"
 )
 MEAN_SHAPE = (
     "joints of the mean body shape; published rows give input and refined poses the estimator's "
@@ -110,14 +108,8 @@ def find_body_model(folder: Path | None = None) -> BodyModel | None:
     Raises:
         DataError: it was named but is not there or not a SMPL body, or `smplx` is missing.
     """
-    named = str(folder) if folder is not None else os.environ.get(FOLDER_VARIABLE, "")
-    return load_body_model(Path(named).expanduser()) if named else None
-
-
-def worker_env() -> dict[str, str]:
-    """Return the environment through which Ray workers find the body model."""
-    named = os.environ.get(FOLDER_VARIABLE, "")
-    return {FOLDER_VARIABLE: str(Path(named).expanduser().absolute())} if named else {}
+    named = Settings.load(smpl=folder).smpl
+    return None if named is None else load_body_model(named)
 
 
 @lru_cache(maxsize=2)

@@ -32,6 +32,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
+from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -299,7 +300,7 @@ def _absolute(uri: str) -> str:
 
 def _commit() -> str:
     """The checkout's commit; inside a Ray job there is no .git, so the submitter may name it."""
-    named = os.environ.get("POISE_COMMIT")
+    named = Settings.current().commit
     if named:
         return named
     root = Path(__file__).parents[3]

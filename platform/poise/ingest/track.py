@@ -24,7 +24,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ def ingest(
         track: what to ingest.
         data: folder of the raw files; None for generated tracks.
         lake: folder or URI; the home's own by default.
-        home: where the embedded Milvus keeps its data; see `Workspace.find`.
+        home: where the embedded Milvus keeps its data; see `Settings`.
         milvus_uri: a Milvus to use; an embedded server for the time of the ingest by default.
         writers: tasks that write to Milvus at once; None for one a CPU with a full-size server.
             Milvus Lite gets one: it can lose rows of concurrent writers in a crash.
@@ -77,9 +77,9 @@ def ingest(
         ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
     """
-    workspace = Workspace.find(home)
+    settings = Settings.load(home=home, lake=lake and str(lake), milvus_uri=milvus_uri)
     # Workers may stand elsewhere: what they are told must not depend on where.
-    place = storage.absolute(lake or workspace.lake)
+    place = settings.lake
     data = data and data.expanduser().absolute()
     try:
         with exclusive(track_folder(place, track)):
@@ -87,7 +87,7 @@ def ingest(
             sources = checksums(data, track, splits)
             found = None if force else _finished(place, track, sources, report)
             if found is not None:
-                wanted = (milvus_uri, workspace, patience_s)
+                wanted = (settings, patience_s)
                 missing = _missing_pvd(found, exclude, *wanted) if pvd else None
                 if missing is None:
                     report(f"{track}: up to date, {in_words(found)}")
@@ -99,7 +99,7 @@ def ingest(
                 if reason:
                     manifest = add_windows(start, place, reason, report)
                 else:
-                    with pvd_store(milvus_uri, workspace) as uri:
+                    with pvd_store(settings) as uri:
                         manifest = add_pvd_and_windows(
                             *(start, place, uri, report),
                             writers=writers,
@@ -130,7 +130,7 @@ def ensure_ingested(
     Raises:
         DataError: neither the lake nor ``data`` has the track.
     """
-    place = lake or Workspace.find(home).lake
+    place = lake or Settings.load(home=home).lake
     if data is None and not is_generated(track) and has_track(place, track):
         report(f"{track}: no raw data given; taken from the lake {place} as it is")
         manifest = read_manifest(place, track)
@@ -170,8 +170,7 @@ def _finished(lake: str, track: Track, sources: list[Source], report: Report) ->
 def _missing_pvd(
     manifest: Manifest,
     exclude: Exclude,
-    milvus_uri: str | None,
-    workspace: Workspace,
+    settings: Settings,
     patience_s: float,
 ) -> str | None:
     """Say what is missing of the PVD, and done about it; None where nothing is."""
@@ -182,7 +181,7 @@ def _missing_pvd(
         return f"but its neighbours exclude the own {before}, not the {exclude}; making them anew"
     if manifest.pvd.embedding != EMBEDDING_VERSION:
         return "but its PVD is of another embedding; making it anew"
-    with pvd_store(milvus_uri, workspace) as uri:
+    with pvd_store(settings) as uri:
         there = is_published(uri, manifest.pvd, patience_s)
     return None if there else "its PVD is not there; making it anew"
 

@@ -18,7 +18,7 @@ from poise.lake.manifest import Pvd
 from poise.pvd.vectors import vectors_of
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.errors import CollectionError, StoreUnavailableError
 from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
@@ -31,12 +31,12 @@ PATIENCE_S = 60.0
 
 
 @contextmanager
-def pvd_store(milvus_uri: str | None, workspace: Workspace) -> Iterator[str]:
-    """Yield the URI of a Milvus: the given one, else an embedded server for the block's length."""
-    if milvus_uri:
-        yield milvus_uri
+def pvd_store(settings: Settings) -> Iterator[str]:
+    """Yield the URI of a Milvus: the settings', else an embedded server for the block's length."""
+    if settings.milvus_uri:
+        yield settings.milvus_uri
         return
-    with EmbeddedMilvus(workspace.pvd) as server:
+    with EmbeddedMilvus(settings.pvd) as server:
         yield server.uri
 
 

@@ -18,7 +18,7 @@ from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.retry import retry
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval.milvus.store import PoseStore
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def rebuild(
     Args:
         lake: where the track is; no raw data are needed.
         track: which.
-        home: where the embedded Milvus keeps its data; see `Workspace.find`.
+        home: where the embedded Milvus keeps its data; see `Settings`.
         milvus_uri: a Milvus to use instead of the embedded one.
         writers: tasks that write to Milvus at once; see `poise.pvd.build.build`.
         bulk: a folder that the Milvus server can read, to have it import files; None to send rows.
@@ -56,7 +56,8 @@ def rebuild(
         ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; lake and alias are as they were.
     """
-    workspace, place = Workspace.find(home), storage.absolute(lake)
+    settings = Settings.load(home=home, milvus_uri=milvus_uri)
+    place = storage.absolute(lake)
     before = read_manifest(place, track)
     reason = why_no_pvd(before)
     if reason:
@@ -64,7 +65,7 @@ def rebuild(
     with exclusive(track_folder(place, track)):
         before = read_manifest(place, track)
         report(f"{track}: its PVD anew from the lake {lake}")
-        with connect(), pvd_store(milvus_uri, workspace) as uri:
+        with connect(), pvd_store(settings) as uri:
             _drop_leftovers(uri, pvd_alias(track), patience_s)
             after = add_pvd_and_windows(
                 *(before, place, uri, report),

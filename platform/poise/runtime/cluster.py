@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,7 @@ import psutil
 import ray
 import ray.data
 
-from poise.catalog import datasets
-from poise.evaluation import smpl
+from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +23,7 @@ _START_TIMEOUT = "timed out during startup"
 
 
 @contextmanager
-def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> Iterator[None]:
+def connect(cpus: int | None = None) -> Iterator[None]:
     """Be connected to Ray inside the block; stop afterwards only what was started here.
 
     Uses a connection this process already has, else the cluster of ``$RAY_ADDRESS`` (which is set
@@ -32,19 +31,19 @@ def connect(cpus: int | None = None, env: Mapping[str, str] | None = None) -> It
 
     Args:
         cpus: size of a cluster started here; all of this machine's by default.
-        env: more environment variables for the workers, for example a tracking URI.
     """
     # gRPC and fork do not mix: neither the driver nor a worker may run its fork handlers.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if ray.is_initialized():
         yield
         return
+    settings = Settings.current()
     options: dict[str, Any] = {
-        "runtime_env": {"env_vars": _worker_env(env or {})},
+        "runtime_env": {"env_vars": _worker_env(settings)},
         "logging_level": logging.WARNING,
         "log_to_driver": True,
     }
-    if not os.environ.get("RAY_ADDRESS"):
+    if settings.ray_address is None:
         options |= {
             "num_cpus": cpus or available_cpus(),
             "include_dashboard": False,
@@ -98,8 +97,8 @@ def resources() -> str:
     return text if not gpus else f"{text}, {gpus} GPU{'' if gpus == 1 else 's'}"
 
 
-def _worker_env(more: Mapping[str, str]) -> dict[str, str]:
-    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **datasets.worker_env(), **smpl.worker_env(), **more}
+def _worker_env(settings: Settings) -> dict[str, str]:
+    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **settings.worker_env()}
     roots = _source_roots()
     if roots:
         env["PYTHONPATH"] = os.pathsep.join(roots)

@@ -20,7 +20,7 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.serving import responses, schema, validation
 from poise.serving.limits import BodyLimit
 from poise.serving.metrics import ServiceMetrics
@@ -67,7 +67,7 @@ class ServiceArgs(BaseModel):
         None, description="Milvus; without it answers are marked `retrieval: unavailable`."
     )
     tracking_uri: str | None = Field(
-        None, description="MLflow, to look the model up; the workspace's own store by default."
+        None, description="MLflow, to look the model up; the home's own store by default."
     )
     stride: int | None = Field(
         None, ge=1, description="Frames between a network's windows; its own by default."
@@ -177,14 +177,19 @@ def build(args: ServiceArgs) -> Application:
         ModelError: the model cannot be found.
         CheckpointError: its checkpoint cannot be loaded, or cannot run as asked.
     """
-    workspace = Workspace.find(args.home)
-    model = find_model(args.model, args.tracking_uri or workspace.tracking_uri)
+    settings = Settings.load(
+        home=args.home,
+        lake=args.lake,
+        milvus_uri=args.milvus_uri,
+        tracking_uri=args.tracking_uri,
+    )
+    model = find_model(args.model, settings.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
     check(load_checkpoint(model.checkpoint)[0], args.stride, args.compiled)
     config = ReplicaConfig(
         model=model,
-        lake=args.lake or str(workspace.lake),
-        milvus_uri=args.milvus_uri,
+        lake=settings.lake,
+        milvus_uri=settings.milvus_uri,
         stride=args.stride,
         compiled=args.compiled,
     )

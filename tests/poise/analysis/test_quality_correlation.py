@@ -22,7 +22,7 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.metrics import score
 from poise.runtime.errors import CheckpointError, DataError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_models import catalogue
 from poise_models.base.refiner import Refiner
 
@@ -96,7 +96,7 @@ def test_the_mean_over_frames_is_mpjpe(name: str) -> None:
 
 
 def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None:
-    material = load_material(saved(tmp_path / "model", lake), Workspace(tmp_path / "home"))
+    material = load_material(saved(tmp_path / "model", lake), Settings.load(home=tmp_path / "home"))
     frames = quality_frames(material)
     clips = material.test.clips(material.bank)
     refined = material.refiner.refine(clips)
@@ -110,10 +110,10 @@ def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None
 
 
 def test_networks_without_quality_or_retrieval_are_refused(tmp_path: Path, lake: Path) -> None:
-    workspace = Workspace(tmp_path / "home")
+    settings = Settings.load(home=tmp_path / "home")
     plain = saved(tmp_path / "plain", lake, quality_encoding=False)
     with pytest.raises(CheckpointError, match="quality_encoding"):
-        quality_frames(load_material(plain, workspace))
+        quality_frames(load_material(plain, settings))
     alone = saved(tmp_path / "alone", lake, retrieval=False, distance_encoding=False)
     with pytest.raises(CheckpointError, match="with retrieval"):
-        load_material(alone, workspace)
+        load_material(alone, settings)

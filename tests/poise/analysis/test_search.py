@@ -22,7 +22,7 @@ from poise.evaluation.evaluate import Row, evaluate
 from poise.experiments.plan import grid, load_plan
 from poise.experiments.records import Result, SweepFolder
 from poise.runtime.errors import DataError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_models import catalogue
 
 
@@ -34,7 +34,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     refiner = catalogue.build("synspp", pose_spec(TRACK), small)
     card = ModelCard(str(TRACK), "synspp", refiner.settings(), lake=str(folder / "lake"))
     save_checkpoint(refiner, card, str(folder / "model"))
-    return load_material(str(folder / "model"), Workspace(folder / "home"))
+    return load_material(str(folder / "model"), Settings.load(home=folder / "home"))
 
 
 def brute_force(

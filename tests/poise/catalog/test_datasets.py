@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poise.catalog import datasets
-from poise.catalog.datasets import FILES_VARIABLE, TEXTS_VARIABLE, read_dataset, worker_env
+from poise.catalog.datasets import read_dataset
 from poise.catalog.tracks import Track, catalogue
 from poise.readers.units import stored_widths
 from poise.runtime.errors import CatalogueError, TrackError
+from poise.runtime.settings import Settings
 from poise_retrieval import embed, embedding_width
 
 LAB = """
@@ -86,8 +87,8 @@ PUBLISHED: dict[str, tuple[str | None, int, tuple[int, ...], set[int], str, obje
 @pytest.fixture(autouse=True)
 def nobodys_datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("POISE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv(FILES_VARIABLE, raising=False)
-    monkeypatch.delenv(TEXTS_VARIABLE, raising=False)
+    monkeypatch.delenv("POISE_DATASETS", raising=False)
+    monkeypatch.delenv("POISE_DATASETS_TOML", raising=False)
 
 
 def test_the_catalogue_is_that_of_the_literature() -> None:
@@ -163,12 +164,12 @@ def test_a_users_data_set_is_found_in_files_folders_and_home(
         (folder / f"{name}.toml").write_text(texts[name])
     # Named twice is there once.
     places = [tmp_path / "one.toml", tmp_path / "many", tmp_path / "one.toml"]
-    monkeypatch.setenv(FILES_VARIABLE, os.pathsep.join(map(str, places)))
+    monkeypatch.setenv("POISE_DATASETS", os.pathsep.join(map(str, places)))
     assert {"one", "two", "three"} <= set(datasets.known())
     info = Track.parse("two/any-net/3D").info
     assert (info.joints, info.fps, info.metres, info.to_metric) == (17, 25, 0.001, 1000)
-    sent = worker_env()
-    assert sorted(json.loads(sent[TEXTS_VARIABLE])) == sorted(texts.values())
+    sent = Settings.current().worker_env()
+    assert sorted(json.loads(sent["POISE_DATASETS_TOML"])) == sorted(texts.values())
 
 
 def test_a_worker_knows_what_its_driver_sent(tmp_path: Path) -> None:
@@ -176,7 +177,11 @@ def test_a_worker_knows_what_its_driver_sent(tmp_path: Path) -> None:
     code = "from poise.catalog.tracks import Track; print(Track.parse('mylab/x/3D').info.fps)"
     base = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
     base["PYTHONPATH"] = os.pathsep.join(sys.path)
-    env = {**base, TEXTS_VARIABLE: json.dumps([LAB]), FILES_VARIABLE: "/not/on/this/machine"}
+    env = {
+        **base,
+        "POISE_DATASETS_TOML": json.dumps([LAB]),
+        "POISE_DATASETS": "/not/on/this/machine",
+    }
     told = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
@@ -184,16 +189,16 @@ def test_a_worker_knows_what_its_driver_sent(tmp_path: Path) -> None:
 
 
 def test_without_own_data_sets_nothing_is_sent() -> None:
-    assert worker_env() == {}
+    assert Settings.current().worker_env() == {}
 
 
 def test_names_are_taken_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(LAB.replace("mylab", "h36m"))
-    monkeypatch.setenv(FILES_VARIABLE, str(file))
+    monkeypatch.setenv("POISE_DATASETS", str(file))
     with pytest.raises(CatalogueError, match=r"mine\.toml: .*h36m already.*choose another"):
         Track.parse("uiprmd/kinect/3D")
-    monkeypatch.setenv(FILES_VARIABLE, str(tmp_path / "gone.toml"))
+    monkeypatch.setenv("POISE_DATASETS", str(tmp_path / "gone.toml"))
     with pytest.raises(CatalogueError, match=r"POISE_DATASETS names .*gone\.toml"):
         datasets.known()
 
@@ -254,7 +259,7 @@ def test_a_wrong_file_is_told_where_and_what(
     assert old in LAB
     file = tmp_path / "lab.toml"
     file.write_text(LAB.replace(old, new))
-    monkeypatch.setenv(FILES_VARIABLE, str(file))
+    monkeypatch.setenv("POISE_DATASETS", str(file))
     with pytest.raises(CatalogueError) as caught:
         datasets.known()
     assert str(file) in str(caught.value)
@@ -283,7 +288,7 @@ roots = {json.dumps(kept[3:5])}
 unit = "m"
 """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(TEXTS_VARIABLE, json.dumps([text]))
+        patch.setenv("POISE_DATASETS_TOML", json.dumps([text]))
         info = Track.parse("lab/x/3D").info
     assert info.picked is not None
     assert info.skeleton is not None

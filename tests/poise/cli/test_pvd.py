@@ -19,7 +19,7 @@ from poise.cli.main import main
 from poise.lake.checks.track import check_lake
 from poise.lake.manifest import read_manifest, write_manifest
 from poise.runtime.cluster import connect
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise_retrieval import EmbeddedMilvus, PoseStore
 
 NAME = str(TRACK)
@@ -41,7 +41,7 @@ def lake(home: Path) -> Path:
 @pytest.fixture
 def milvus(home: Path, lake: Path) -> Iterator[str]:
     """The home's own Milvus, with the lake's rows; commands share it while it runs."""
-    with EmbeddedMilvus(Workspace.find(home).pvd) as server:
+    with EmbeddedMilvus(Settings.load(home=home).pvd) as server:
         publish(lake, server.uri)
         yield server.uri
 
@@ -87,7 +87,7 @@ def test_rebuild_makes_a_sound_pvd_from_the_lake_alone(
     manifest = read_manifest(lake, TRACK)
     write_manifest(lake, replace(manifest, pvd=None))  # as after --no-pvd
     told, damaged = [], np.ones((3, 84), np.float32)
-    with connect(cpus=2), EmbeddedMilvus(Workspace.find(home).pvd) as server:
+    with connect(cpus=2), EmbeddedMilvus(Settings.load(home=home).pvd) as server:
         store = PoseStore(server.uri)
         for _ in range(2):
             assert main(["pvd", "rebuild", str(lake), NAME]) == 0

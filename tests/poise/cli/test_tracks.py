@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from poise.catalog.datasets import FILES_VARIABLE, TEXTS_VARIABLE
 from poise.catalog.tracks import catalogue
 from poise.cli.main import COMMANDS, main
 
@@ -14,8 +13,8 @@ from poise.cli.main import COMMANDS, main
 @pytest.fixture(autouse=True)
 def nobodys_datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("POISE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv(FILES_VARIABLE, raising=False)
-    monkeypatch.delenv(TEXTS_VARIABLE, raising=False)
+    monkeypatch.delenv("POISE_DATASETS", raising=False)
+    monkeypatch.delenv("POISE_DATASETS_TOML", raising=False)
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
@@ -72,7 +71,7 @@ def test_errors_are_one_line_and_code_2(
     assert "no known track" in capsys.readouterr().err
     broken = tmp_path / "broken.toml"
     broken.write_text("name = ")
-    monkeypatch.setenv(FILES_VARIABLE, str(broken))
+    monkeypatch.setenv("POISE_DATASETS", str(broken))
     assert main(["tracks"]) == 2
     assert f"poise: {broken} is not TOML" in capsys.readouterr().err
 

@@ -15,7 +15,7 @@ from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime.errors import CheckpointError, DataError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 
 CMU = Track.parse("cmu/gaussian-10/3D")
 #: Tables IV's noisy input: MPJPE and Accel per estimator of the track.
@@ -28,8 +28,8 @@ PUBLISHED = {
 
 
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(tmp_path / "home")
+def settings(tmp_path: Path) -> Settings:
+    return Settings.load(home=tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
@@ -65,36 +65,32 @@ def detected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("estimator", PUBLISHED)
 def test_published_noise_gives_the_published_input_row(
-    estimator: str, clips: Path, workspace: Workspace
+    estimator: str, clips: Path, settings: Settings
 ) -> None:
     track = Track("cmu", estimator, "3D")
-    row = evaluate_raw(
-        track, workspace, clips, refiner="input", protocol="per_window", clip=120
-    ).row
+    row = evaluate_raw(track, settings, clips, refiner="input", protocol="per_window", clip=120).row
     mpjpe, accel = PUBLISHED[estimator]
     assert row.frames == 80 * 240
     assert row.mpjpe == pytest.approx(mpjpe, rel=5e-3)
     assert row.accel == pytest.approx(accel, rel=5e-3)
 
 
-def test_honest_noise_is_larger_by_the_root_of_the_window(
-    clips: Path, workspace: Workspace
-) -> None:
+def test_honest_noise_is_larger_by_the_root_of_the_window(clips: Path, settings: Settings) -> None:
     rows = [
-        evaluate_raw(CMU, workspace, clips, refiner="input", protocol=protocol, clip=120).row
+        evaluate_raw(CMU, settings, clips, refiner="input", protocol=protocol, clip=120).row
         for protocol in ("per_frame", "per_window")
     ]
     # The ends of a clip are averaged over fewer windows, so the ratio stays below sqrt(8).
     assert 0.9 * 8**0.5 < rows[0].mpjpe / rows[1].mpjpe < 8**0.5
 
 
-def test_groups_of_actions_are_scored_apart(detected: Path, workspace: Workspace) -> None:
+def test_groups_of_actions_are_scored_apart(detected: Path, settings: Settings) -> None:
     """Two groups that share out all sequences have the whole's error as their mean."""
-    whole = evaluate_raw(TRACK, workspace, detected, refiner="input")
+    whole = evaluate_raw(TRACK, settings, detected, refiner="input")
     read = open_split(detected, TRACK, "test")
     actions = sorted({s.action or "" for s in read if isinstance(s, PoseSequence)})
     assert len(actions) > 1
-    found = evaluate_raw(TRACK, workspace, detected, refiner="input", apart=actions)
+    found = evaluate_raw(TRACK, settings, detected, refiner="input", apart=actions)
     rows = found.groups.values()
     assert found.row.mpjpe == whole.row.mpjpe
     assert not whole.groups
@@ -103,58 +99,59 @@ def test_groups_of_actions_are_scored_apart(detected: Path, workspace: Workspace
     assert mean == pytest.approx(whole.row.mpjpe)
     assert len({row.mpjpe for row in rows}) == len(actions)
     with pytest.raises(DataError, match="'nothing'"):
-        evaluate_raw(TRACK, workspace, detected, refiner="input", apart=["nothing"])
+        evaluate_raw(TRACK, settings, detected, refiner="input", apart=["nothing"])
 
 
 def test_a_checkpoint_scores_without_a_lake_and_says_so(
-    tmp_path: Path, workspace: Workspace, detected: Path
+    tmp_path: Path, settings: Settings, detected: Path
 ) -> None:
     model = save_untrained(tmp_path / "model")
-    found = evaluate_raw(TRACK, workspace, detected, model=model)
+    found = evaluate_raw(TRACK, settings, detected, model=model)
     assert found.retrieval == "unavailable"
     assert found.row.params > 0
     assert found.row.frames == 2 * 2 * 60
 
 
-def test_the_offset_is_fitted_on_the_train_split(workspace: Workspace, detected: Path) -> None:
-    raw = evaluate_raw(TRACK, workspace, detected, refiner="input").row
-    offset = evaluate_raw(TRACK, workspace, detected, refiner="offset").row
+def test_the_offset_is_fitted_on_the_train_split(settings: Settings, detected: Path) -> None:
+    raw = evaluate_raw(TRACK, settings, detected, refiner="input").row
+    offset = evaluate_raw(TRACK, settings, detected, refiner="offset").row
     assert offset.mpjpe < raw.mpjpe
     assert offset.accel == pytest.approx(raw.accel, rel=1e-4)
 
 
 def test_without_a_train_split_the_offset_comes_from_the_lake(
-    tmp_path: Path, workspace: Workspace
+    tmp_path: Path, settings: Settings
 ) -> None:
     made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
     write_smoothnet(tmp_path, TRACK, "test", made)
     with pytest.raises(DataError, match="train split"):
-        evaluate_raw(TRACK, workspace, tmp_path, refiner="offset")
-    write_tiny_lake(workspace.lake)
-    assert evaluate_raw(TRACK, workspace, tmp_path, refiner="offset").row.mpjpe > 0
+        evaluate_raw(TRACK, settings, tmp_path, refiner="offset")
+    write_tiny_lake(settings.home / "lake")
+    assert evaluate_raw(TRACK, settings, tmp_path, refiner="offset").row.mpjpe > 0
 
 
 def test_questions_without_an_answer_are_refused(
-    tmp_path: Path, workspace: Workspace, clips: Path, detected: Path
+    tmp_path: Path, settings: Settings, clips: Path, detected: Path
 ) -> None:
     with pytest.raises(CheckpointError, match="trained first"):
-        evaluate_raw(TRACK, workspace, detected, refiner="synspp")
+        evaluate_raw(TRACK, settings, detected, refiner="synspp")
     with pytest.raises(DataError, match="not a denoise track"):
-        evaluate_raw(TRACK, workspace, detected, refiner="input", protocol="per_window")
+        evaluate_raw(TRACK, settings, detected, refiner="input", protocol="per_window")
     with pytest.raises(CheckpointError, match="trained on"):
-        evaluate_raw(CMU, workspace, clips, model=save_untrained(tmp_path / "model"))
+        evaluate_raw(CMU, settings, clips, model=save_untrained(tmp_path / "model"))
     with pytest.raises(DataError, match="POISE_DATA"):
-        evaluate_raw(CMU, workspace, None, refiner="input")
+        evaluate_raw(CMU, settings, None, refiner="input")
 
 
 @pytest.mark.slow
 def test_retrieval_takes_part_where_lake_and_milvus_are(tmp_path: Path, detected: Path) -> None:
-    workspace = Workspace(tmp_path)
-    write_tiny_lake(workspace.lake)
+    settings = Settings.load(home=tmp_path)
+    write_tiny_lake(settings.home / "lake")
     model = save_untrained(tmp_path / "model")
-    with pvd_store(None, workspace) as uri:
-        publish(workspace.lake, uri)
-        found = evaluate_raw(TRACK, workspace, detected, model=model, milvus_uri=uri)
-    without = evaluate_raw(TRACK, Workspace(tmp_path / "empty"), detected, model=model)
+    with pvd_store(settings) as uri:
+        publish(tmp_path / "lake", uri)
+        served = Settings.load(home=tmp_path, milvus_uri=uri)
+        found = evaluate_raw(TRACK, served, detected, model=model)
+    without = evaluate_raw(TRACK, Settings.load(home=tmp_path / "empty"), detected, model=model)
     assert (found.retrieval, without.retrieval) == ("used", "unavailable")
     assert found.row.mpjpe != without.row.mpjpe

@@ -30,7 +30,7 @@ from poise.experiments.fit import EpochReport, fit
 from poise.readers.sequence import PoseSequence
 from poise.readers.smpl_file import read_body_file
 from poise.runtime.errors import DataError
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.training_data.split import load_split
 from poise_models import catalogue
 from poise_models.base.budget import Budget
@@ -41,7 +41,7 @@ KEYS = ("v_template", "posedirs", "J_regressor", "kintree_table", "weights")
 
 @pytest.fixture(autouse=True)
 def _no_body_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(smpl.FOLDER_VARIABLE, raising=False)
+    monkeypatch.delenv("POISE_SMPL", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -187,15 +187,15 @@ def test_without_the_head_there_are_13_joints_and_a_note(tmp_path: Path) -> None
 
 def test_where_the_body_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_body_model() is None
-    assert smpl.worker_env() == {}
+    assert Settings.current().worker_env() == {}
     with pytest.raises(DataError, match=r"SMPL_NEUTRAL\.pkl.*smpl\.is\.tue\.mpg\.de"):
         find_body_model(tmp_path)
     write_body(tmp_path, ".pkl")
-    monkeypatch.setenv(smpl.FOLDER_VARIABLE, str(tmp_path))
+    monkeypatch.setenv("POISE_SMPL", str(tmp_path))
     found = find_body_model()
     assert found is not None
     assert found.path == tmp_path / "SMPL_NEUTRAL.pkl"
-    assert smpl.worker_env() == {smpl.FOLDER_VARIABLE: str(tmp_path)}
+    assert Settings.current().worker_env() == {"POISE_SMPL": str(tmp_path)}
 
 
 def test_without_smplx_it_says_what_to_install(
@@ -317,11 +317,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_smpl_track_is_scored_with_and_without_the_body(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    workspace, folder = Workspace(tmp_path / "home"), write_body(tmp_path / "smpl", ".pkl").parent
+    settings = Settings.load(home=tmp_path / "home")
+    folder = write_body(tmp_path / "smpl", ".pkl").parent
     with caplog.at_level(logging.WARNING):
         rows = {
             (name, with_body): evaluate_raw(
-                AIST, workspace, data, refiner=name, body_folder=folder if with_body else None
+                AIST, settings, data, refiner=name, body_folder=folder if with_body else None
             ).row
             for name in ("input", "gaussian1d")
             for with_body in (False, True)

@@ -12,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from poise.catalog.datasets import TEXTS_VARIABLE
 from poise.catalog.tracks import Track
 from poise.ingest import track as ingesting
 from poise.ingest.track import ensure_ingested, ingest
@@ -36,7 +35,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError, DataError
 from poise.runtime.locks import exclusive
-from poise.runtime.workspace import Workspace
+from poise.runtime.settings import Settings
 from poise.training_data.split import load_split
 from poise_retrieval.errors import StoreUnavailableError
 from poise_retrieval.geometry.embedding import embed
@@ -59,10 +58,10 @@ SIZES = {"train": Size(3, 2, 24), "test": Size(1, 2, 24)}
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    own = {TEXTS_VARIABLE: json.dumps([UNMAPPED])}
-    with pytest.MonkeyPatch.context() as patch, connect(cpus=2, env=own):
-        patch.setenv(TEXTS_VARIABLE, own[TEXTS_VARIABLE])
-        yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POISE_DATASETS_TOML", json.dumps([UNMAPPED]))
+        with connect(cpus=2):
+            yield
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +130,7 @@ def test_every_row_is_right(data: Path, tmp_path: Path, milvus: str) -> None:
         assert row["sequence_id"] == sequence_ids(TRACK, "train", [name])[name]
         assert row["subject"] == sequence.subject
     assert manifest.pvd is not None
-    with pvd_store(milvus, Workspace(tmp_path)) as uri:
+    with pvd_store(Settings.load(home=tmp_path, milvus_uri=milvus)) as uri:
         store = PoseStore(uri)
         assert store.resolve("pvd_uiprmd_kinect_3D") == manifest.pvd.collection
         assert store.count("pvd_uiprmd_kinect_3D") == train.windows == manifest.pvd.rows

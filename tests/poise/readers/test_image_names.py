@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poise.catalog.datasets import TEXTS_VARIABLE
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.runtime.errors import ImageNameError
 
@@ -23,7 +22,7 @@ CAMS = OWN.replace("own", "cams") + r"imgname = ['(?P<action>\w+)/(?P<camera>\w+
 
 @pytest.fixture(autouse=True)
 def own_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TEXTS_VARIABLE, json.dumps([OWN, CAMS]))
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([OWN, CAMS]))
 
 
 @pytest.mark.parametrize(

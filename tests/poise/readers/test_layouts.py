@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from poise.catalog.datasets import TEXTS_VARIABLE
 from poise.catalog.tracks import Track
 from poise.ingest.sources import checksums, tracks_in, unknown_folders
 from poise.readers.layouts import SplitFiles, locate, write_smoothnet
@@ -39,7 +38,7 @@ pixels = { centre = [960, 540], scale = 960 }
 
 @pytest.fixture(autouse=True)
 def my_lab(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(TEXTS_VARIABLE, json.dumps([LAB]))
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([LAB]))
 
 
 def save(path: Path, **columns: list[NDArray[Any]]) -> Path:
@@ -168,7 +167,7 @@ def test_what_a_user_says_of_her_files_is_one_of_their_sources(
     track = Track.parse("mylab/net/3D")
     before = checksums(tmp_path, track, ["test"])
     assert [source.path for source in before] == ["net/test/poses.npz", "data set mylab"]
-    monkeypatch.setenv(TEXTS_VARIABLE, json.dumps([LAB.replace("mm", "m")]))
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([LAB.replace("mm", "m")]))
     after = checksums(tmp_path, track, ["test"])
     assert after[0] == before[0]
     assert after[1] != before[1]

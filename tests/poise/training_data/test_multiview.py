@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from poise.catalog.datasets import FILES_VARIABLE
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import evaluate
 from poise.experiments.fit import EpochReport, fit
@@ -281,7 +280,7 @@ def test_clips_are_cut_to_the_shortest_view() -> None:
 @pytest.mark.parametrize("cameras", [2, 4])
 def test_real_cameras(cameras: int, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = Path(__file__).resolve().parents[3] / "sample"
-    monkeypatch.setenv(FILES_VARIABLE, str(sample / "pose2sim.toml"))
+    monkeypatch.setenv("POISE_DATASETS", str(sample / "pose2sim.toml"))
     track = Track.parse("pose2sim/mediapipe/3D")
     rows = [one for one in open_split(sample, track, "test") if isinstance(one, PoseSequence)]
     names = [f"cam0{number}" for number in range(1, cameras + 1)]
