@@ -61,7 +61,9 @@ class ServiceArgs(BaseModel):
         description="name, name@alias or name/version in the registry, or a checkpoint "
         "folder; by default the only champion there is.",
     )
-    home: str | None = Field(None, description="Workspace; $POISE_HOME or ./.poise by default.")
+    home: str | None = Field(
+        None, description="Poise's folder; $POISE_HOME or ./.poise by default."
+    )
     lake: str | None = Field(None, description="Lake, folder or URI; <home>/lake by default.")
     milvus_uri: str | None = Field(
         None, description="Milvus; without it answers are marked `retrieval: unavailable`."
