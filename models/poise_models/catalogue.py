@@ -9,17 +9,11 @@ from poise_models.base.budget import Budget
 from poise_models.base.refiner import PoseSpec, Refiner, WindowRefiner
 from poise_models.errors import ConfigError, UnknownRefinerError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
-from poise_models.filters.classical import (
-    Gaussian1d,
-    Gaussian1dConfig,
-    Input,
-    InputConfig,
-    OneEuro,
-    OneEuroConfig,
-    SavitzkyGolay,
-    SavitzkyGolayConfig,
-)
+from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig
+from poise_models.filters.input import Input, InputConfig
 from poise_models.filters.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
+from poise_models.filters.one_euro import OneEuro, OneEuroConfig
+from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
 from poise_models.networks.hanet import HANet, HANetConfig

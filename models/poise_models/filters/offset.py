@@ -11,8 +11,8 @@ from torch import Tensor
 
 from poise_models.base.refiner import PoseSpec, SequenceRefiner
 from poise_models.errors import ConfigError
-from poise_models.filters.classical import gaussian
 from poise_models.filters.gaps import filled
+from poise_models.filters.gaussian import gaussian
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from poise.training_data.split import TrackSplit
 from poise_models.base.budget import Budget
 from poise_models.base.refiner import PoseSpec
 from poise_models.base.training import Trainer
-from poise_models.filters.classical import Input, InputConfig
+from poise_models.filters.input import Input, InputConfig
 from poise_models.networks.synsp import SynSP, SynSPConfig
 
 TRACK = Track.parse("h36m/fcn/3D")

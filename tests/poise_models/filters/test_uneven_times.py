@@ -11,17 +11,11 @@ from scipy.signal import savgol_filter
 from poise_models.base.refiner import Clip, PoseSpec, SequenceRefiner
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
-from poise_models.filters.classical import (
-    Gaussian1d,
-    Gaussian1dConfig,
-    OneEuro,
-    OneEuroConfig,
-    SavitzkyGolay,
-    SavitzkyGolayConfig,
-)
 from poise_models.filters.gaps import filled
-from poise_models.filters.irregular import gaussian_at, savgol_at
+from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig, gaussian_at
 from poise_models.filters.offset import OffsetGaussian, OffsetGaussianConfig
+from poise_models.filters.one_euro import OneEuro, OneEuroConfig
+from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig, savgol_at
 
 SPEC = PoseSpec(joints=2, dims=3)
 FILTERS: dict[str, SequenceRefiner] = {

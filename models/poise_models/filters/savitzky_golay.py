@@ -1,49 +1,55 @@
-"""Gaussian and Savitzky-Golay for frames at uneven times: at even times they are SciPy's.
+"""Savitzky-Golay: a least-squares polynomial around every frame, at even and uneven times.
 
-Shape letters: N blocks filtered by themselves, F frames of a block, R copies of a block side by
-side, K taps.
+Shape letters: F frames, K taps.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from scipy.signal import savgol_filter
+from torch import Tensor
 
-from poise_models.filters.gaps import TOLERANCE, Array, taps, weigh
+from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.errors import ConfigError
+from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, regular, taps, weigh
 
-#: The Gaussian ends here, in standard deviations.
-TRUNCATE = 4.0
+
+@dataclass(frozen=True)
+class SavitzkyGolayConfig:
+    """Published settings; shorter sequences use the longest odd window that fits."""
+
+    window: int = 31
+    order: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.order < self.window:
+            raise ConfigError("savgol: order must lie between 0 and window - 1")
 
 
-def gaussian_at(times_NF: Array, values_NFC: Array, sigma: float) -> Array:
-    """Gaussian means of the frames around each frame, every block mirrored at its ends.
+class SavitzkyGolay(SequenceRefiner):
+    """Savitzky-Golay: a least-squares polynomial around every frame."""
 
-    Args:
-        times_NF: increasing in every block.
-        values_NFC: the blocks.
-        sigma: in the unit of the times.
-    """
-    blocks, frames, channels = values_NFC.shape
-    reach = float(int(TRUNCATE * sigma + 0.5))
-    inner_NF = times_NF - times_NF[:, :1] + 0.5
-    length_N = inner_NF[:, -1] + 0.5
-    copies = int(np.ceil(reach / length_N.min()))
-    number_R = np.arange(-copies, copies + 1)
-    mirrored_NF = length_N[:, None] - inner_NF[:, ::-1]
-    even_R11 = (number_R % 2 == 0)[:, None, None]
-    times_RNF = np.where(even_R11, inner_NF, mirrored_NF)
-    times_RNF = times_RNF + number_R[:, None, None] * length_N[:, None]
-    values_RNFC = np.where(even_R11[..., None], values_NFC, values_NFC[:, ::-1])
-    # All blocks on one time axis, too far apart to touch.
-    extent_N = len(number_R) * length_N + 2 * reach + 1
-    apart_N = np.cumsum(extent_N) - extent_N + copies * length_N
-    times_NRF = times_RNF.transpose(1, 0, 2) + apart_N[:, None, None]
-    samples = times_NRF.reshape(-1)
-    centres = (inner_NF + apart_N[:, None]).reshape(-1)
-    index_FK, counts_FK = taps(samples, centres, reach)
-    distance_FK = (samples[index_FK] - centres[:, None]) / sigma
-    weights_FK = np.exp(-0.5 * distance_FK**2) * counts_FK
-    weights_FK /= weights_FK.sum(1, keepdims=True)
-    smooth_FC = weigh(values_RNFC.transpose(1, 0, 2, 3).reshape(-1, channels), index_FK, weights_FK)
-    return smooth_FC.reshape(blocks, frames, channels)
+    name = "savgol"
+    title = "Savitzky-Golay"
+    config: SavitzkyGolayConfig
+
+    def __init__(self, spec: PoseSpec, config: SavitzkyGolayConfig) -> None:
+        super().__init__(spec, config)
+
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
+        """Filter (F, C); a sequence too short for the polynomial stays as it is."""
+        raw_FC = filled(detected_FC, times_F)
+        raw, order = raw_FC.numpy(force=True), self.config.order
+        if not regular(times_F):
+            times = elapsed(len(raw), times_F)
+            smooth = savgol_at(times, raw.astype(np.float64), self.config.window, order)
+            return torch.from_numpy(smooth).to(detected_FC)
+        window = min(self.config.window, len(raw) - 1 + len(raw) % 2)
+        if window <= order:
+            return raw_FC
+        return torch.from_numpy(savgol_filter(raw, window, order, axis=0)).to(detected_FC)
 
 
 def savgol_at(times: Array, values_FC: Array, window: int, order: int) -> Array:

@@ -1,0 +1,26 @@
+"""The estimator's output as it came: the first row of every table."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from poise_models.base.refiner import PoseSpec, SequenceRefiner
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """The input row has no settings."""
+
+
+class Input(SequenceRefiner):
+    """The estimator's output as it came: the first row of every table."""
+
+    name = "input"
+    title = "Input"
+
+    def __init__(self, spec: PoseSpec, config: InputConfig) -> None:
+        super().__init__(spec, config)
+
+    def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
+        """Return (F, C) unchanged."""
+        return detected_FC
