@@ -32,9 +32,11 @@ from poise.lake.tables import NEIGHBOURS
 from poise.pvd.pose_bank import PoseBank, offsets, ranges
 from poise.training_data.split import TrackSplit
 from poise_models import catalogue
+from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Batch, PoseSpec, WindowRefiner
-from poise_models.base.training import Trainer
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.trainer import Trainer
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.fast.compiling import compile_refine
 from poise_models.fast.memory import keep_freed_memory
 from poise_models.networks.gfpose import GFPose

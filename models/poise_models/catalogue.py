@@ -6,7 +6,9 @@ from dataclasses import fields
 from typing import Any
 
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import PoseSpec, Refiner, WindowRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, UnknownRefinerError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
 from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig

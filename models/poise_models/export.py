@@ -17,7 +17,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from poise_models.base.refiner import Prediction, WindowRefiner
+from poise_models.base.batch import Prediction
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import RefinerError
 from poise_models.networks.gfpose import GFPose
 from poise_models.networks.synsp import SynSP

@@ -11,7 +11,8 @@ import torch
 from tests.support.small_refiners import NETWORKS, SPECS, network, sequence
 
 from poise_models import export
-from poise_models.base.refiner import Clip, WindowRefiner
+from poise_models.base.clip import Clip
+from poise_models.base.window_refiner import WindowRefiner
 
 #: Each representation is exported, but not by each network: an export takes seconds.
 OF = {name: list(SPECS)[place % len(SPECS)] for place, name in enumerate(NETWORKS)}

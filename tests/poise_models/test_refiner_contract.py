@@ -9,7 +9,8 @@ from tests.support.small_refiners import NETWORKS, SPECS, build, found, sequence
 from torch import Tensor
 
 from poise_models import catalogue
-from poise_models.base.refiner import Clip, PoseSpec
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError, ShapeError, UnknownRefinerError
 
 every_refiner = pytest.mark.parametrize("name", catalogue.names())

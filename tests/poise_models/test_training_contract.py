@@ -10,9 +10,13 @@ from tests.support.small_refiners import NETWORKS, SMALL, SPECS, network
 from torch import Tensor
 
 from poise_models import catalogue
+from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Batch, Clip, PoseSpec, Refiner, WindowRefiner
-from poise_models.base.training import Trainer
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Refiner
+from poise_models.base.trainer import Trainer
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
 from poise_models.filters.offset import Offset
 

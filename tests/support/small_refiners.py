@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 
 from poise_models import catalogue
-from poise_models.base.refiner import Clip, PoseSpec, Refiner, WindowRefiner
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import window_count
 from poise_models.filters.offset import Offset
 

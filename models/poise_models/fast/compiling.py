@@ -7,7 +7,9 @@ from torch import Tensor
 from torch._inductor import config
 from torch._inductor.exc import InductorError
 
-from poise_models.base.refiner import Clip, Prediction, WindowRefiner
+from poise_models.base.batch import Prediction
+from poise_models.base.clip import Clip
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.export import MOST_STEPS
 from poise_models.networks.gfpose import GFPose

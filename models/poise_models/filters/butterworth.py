@@ -7,7 +7,8 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
-from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, interpolate, regular
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 
 
 @dataclass(frozen=True)

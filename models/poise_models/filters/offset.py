@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import filled
 from poise_models.filters.gaussian import gaussian

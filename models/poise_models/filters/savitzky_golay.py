@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from torch import Tensor
 
-from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, regular, taps, weigh
 

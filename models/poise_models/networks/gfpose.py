@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Batch, PoseSpec, Prediction, WindowRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout
 from poise_models.networks.sde import SubVP

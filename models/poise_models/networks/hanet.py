@@ -6,8 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Batch, PoseSpec
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.sampled import (
     EncoderLayer,

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
 from poise_models.base.losses import refinement_loss
-from poise_models.base.refiner import Batch, PoseSpec, Prediction, WindowRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout
 

@@ -11,7 +11,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from poise_models.base.refiner import PoseSpec
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.windows import triangle
 from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout

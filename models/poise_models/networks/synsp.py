@@ -21,9 +21,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
+from poise_models.base.clip import Clip, Refined
 from poise_models.base.losses import refinement_loss
-from poise_models.base.refiner import Batch, Clip, PoseSpec, Prediction, Refined, WindowRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.fast.dropout import Dropout
 from poise_models.networks.layers import EncoderLayer, dct_matrix

@@ -20,7 +20,7 @@ from poise.pvd.pose_bank import PoseBank, ranges
 from poise.runtime.errors import CheckpointError
 from poise.runtime.settings import Settings
 from poise.training_data.split import TrackSplit, load_split, retrieves
-from poise_models.base.refiner import Clip
+from poise_models.base.clip import Clip
 from poise_models.base.windows import unfold
 from poise_models.fast.memory import keep_freed_memory
 from poise_models.networks.synspp import SynSPP

@@ -29,7 +29,7 @@ from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
 from poise.runtime.errors import CheckpointError, DataError
-from poise_models.base.refiner import Clip
+from poise_models.base.clip import Clip
 from poise_models.base.windows import overlap_add, unfold
 from poise_models.networks.synspp import SynSPP
 

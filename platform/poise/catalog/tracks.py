@@ -17,7 +17,7 @@ from poise.catalog.dataset_file import (
     TrackPart,
 )
 from poise.runtime.errors import TrackError
-from poise_models.base.refiner import LeftRightFlip
+from poise_models.base.pose_spec import LeftRightFlip
 from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).

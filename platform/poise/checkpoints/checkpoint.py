@@ -12,7 +12,8 @@ from poise.catalog.tracks import Track
 from poise.runtime.errors import CheckpointError
 from poise.runtime.storage import exists, join, read_bytes, write_bytes
 from poise_models import catalogue
-from poise_models.base.refiner import PoseSpec, Refiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Refiner
 from poise_models.errors import RefinerError
 
 WEIGHTS, CARD = "weights.safetensors", "checkpoint.json"

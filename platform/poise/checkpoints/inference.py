@@ -1,7 +1,8 @@
 """How a refiner runs where it is used: how far apart its windows start, and compiled or not."""
 
 from poise.runtime.errors import CheckpointError
-from poise_models.base.refiner import Refiner, WindowRefiner
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import fade
 from poise_models.errors import ConfigError
 from poise_models.fast.compiling import check_compilable, compile_refine

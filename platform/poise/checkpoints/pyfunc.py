@@ -11,7 +11,8 @@ from mlflow.models.signature import infer_signature
 from numpy.typing import NDArray
 
 from poise.checkpoints.checkpoint import load_checkpoint
-from poise_models.base.refiner import Clip, Refiner
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
 
 #: What packages name as the module that opens them; a package of before a move of this file names
 #: another, and only `mlflow.pyfunc.load_model` minds.

@@ -27,7 +27,7 @@ from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
 from poise.training_data.split import TrackSplit, load_split
-from poise_models.base.refiner import Refined
+from poise_models.base.clip import Refined
 
 log = logging.getLogger(__name__)
 

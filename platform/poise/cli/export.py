@@ -10,7 +10,7 @@ from poise.runtime.errors import ModelError
 from poise.runtime.settings import Settings
 from poise.runtime.storage import exists, join
 from poise_models import export
-from poise_models.base.refiner import WindowRefiner
+from poise_models.base.window_refiner import WindowRefiner
 
 TOLERANCE = 1e-4
 

@@ -13,7 +13,9 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.evaluation import smpl
 from poise.evaluation.metrics import Scores, pool, score, unit
-from poise_models.base.refiner import Clip, Refiner, WindowRefiner
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 
 log = logging.getLogger(__name__)
 

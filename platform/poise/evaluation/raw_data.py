@@ -28,7 +28,9 @@ from poise.runtime.errors import CheckpointError, DataError, LakeError
 from poise.runtime.settings import Settings
 from poise.training_data.split import load_split, retrieves
 from poise_models import catalogue
-from poise_models.base.refiner import Clip, Refiner, WindowRefiner
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
 from poise_models.filters.offset import Offset
 from poise_retrieval.errors import RetrievalError

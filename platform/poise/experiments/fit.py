@@ -20,8 +20,9 @@ from poise.training_data.examples import examples, training_windows
 from poise.training_data.split import TrackSplit
 from poise.training_data.streaming import StreamedSplit
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Refiner, WindowRefiner
-from poise_models.base.training import Trainer
+from poise_models.base.refiner import Refiner
+from poise_models.base.trainer import Trainer
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.filters.offset import Offset, OffsetConfig
 
 #: Seconds of training that a crash may cost.

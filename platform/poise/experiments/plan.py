@@ -28,7 +28,7 @@ from poise.catalog.tracks import Track
 from poise.runtime.errors import PlanError, TrackError
 from poise_models import catalogue
 from poise_models.base.budget import Budget, Optimiser, Schedule
-from poise_models.base.refiner import PoseSpec
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import RefinerError
 
 #: Part of every trial's key: raise it when training or scoring change what a trial means.

@@ -11,7 +11,7 @@ from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW, decode, encode, window_count
 from poise.lake.split_index import Listing
 from poise.runtime.errors import LakeError
-from poise_models.base.refiner import Batch
+from poise_models.base.batch import Batch
 from poise_retrieval.geometry.framing import bring_into_frame
 
 if TYPE_CHECKING:

@@ -19,7 +19,9 @@ from poise.serving.errors import NotFiniteError
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
 from poise.training_data.split import retrieves
-from poise_models.base.refiner import Clip, Refined, Refiner, WindowRefiner
+from poise_models.base.clip import Clip, Refined
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 
 logger = logging.getLogger(__name__)
 

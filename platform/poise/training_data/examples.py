@@ -11,8 +11,10 @@ from poise.runtime.errors import LakeError
 from poise.training_data.multiview import MultiView
 from poise.training_data.split import TrackSplit, retrieves
 from poise.training_data.streaming import StreamedSplit
-from poise_models.base.refiner import Clip, Refiner, WindowRefiner
-from poise_models.base.training import WindowSource
+from poise_models.base.batch import WindowSource
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 
 
 @dataclass(frozen=True)

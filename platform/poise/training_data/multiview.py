@@ -14,7 +14,8 @@ from torch import Tensor
 
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, detect
-from poise_models.base.refiner import Batch, Clip
+from poise_models.base.batch import Batch
+from poise_models.base.clip import Clip
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,10 @@ from poise.lake.tables import NEIGHBOURS, neighbour_arrays, part_paths
 from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, offsets, ranges
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
-from poise_models.base.refiner import Batch, Clip, Refiner, WindowRefiner
+from poise_models.base.batch import Batch
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
 
 

@@ -24,7 +24,7 @@ from poise.pvd.pose_bank import Neighbours, PoseBank, accompany
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.split import detect, read_neighbours
-from poise_models.base.refiner import Batch
+from poise_models.base.batch import Batch
 
 #: Poses held at once where nobody says otherwise.
 MEMORY_BYTES = 2**30

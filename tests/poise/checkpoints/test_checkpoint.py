@@ -20,7 +20,7 @@ from poise.checkpoints.checkpoint import (
 )
 from poise.runtime.errors import CheckpointError
 from poise_models import catalogue
-from poise_models.base.refiner import Clip
+from poise_models.base.clip import Clip
 from poise_models.filters.offset import Offset
 
 TRACK = Track.parse("uiprmd/kinect/3D")

@@ -4,7 +4,8 @@ import torch
 from poise.checkpoints.inference import prepare
 from poise.runtime.errors import CheckpointError
 from poise_models import catalogue
-from poise_models.base.refiner import PoseSpec, WindowRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import fade, overlap_add
 
 

@@ -14,7 +14,8 @@ from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.cli import export as command
 from poise.cli.main import main
 from poise_models import catalogue, export
-from poise_models.base.refiner import Clip, Refiner
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 SMALL: dict[str, dict[str, Any]] = {

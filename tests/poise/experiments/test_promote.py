@@ -16,7 +16,7 @@ from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
 from poise.experiments.plan import TrialSpec
 from poise.experiments.promote import Candidate, promote
 from poise.runtime.errors import ModelError
-from poise_models.base.refiner import Clip
+from poise_models.base.clip import Clip
 
 
 @pytest.fixture

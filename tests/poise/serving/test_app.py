@@ -20,7 +20,8 @@ from poise.pvd.retriever import Retriever
 from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
-from poise_models.base.refiner import Clip, Refiner
+from poise_models.base.clip import Clip
+from poise_models.base.refiner import Refiner
 from poise_retrieval.milvus.server import EmbeddedMilvus
 
 pytestmark = pytest.mark.slow

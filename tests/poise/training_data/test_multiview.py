@@ -23,8 +23,8 @@ from poise.training_data.examples import examples
 from poise.training_data.multiview import MultiView, MultiViewWindows
 from poise.training_data.split import TrackSplit
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import PoseSpec
-from poise_models.base.training import Trainer
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.trainer import Trainer
 from poise_models.filters.input import Input, InputConfig
 from poise_models.networks.synsp import SynSP, SynSPConfig
 

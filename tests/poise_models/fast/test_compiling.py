@@ -7,7 +7,8 @@ import pytest
 import torch
 from tests.support.small_refiners import SPECS, found, network
 
-from poise_models.base.refiner import Clip, Refined, WindowRefiner
+from poise_models.base.clip import Clip, Refined
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.fast.compiling import compile_refine
 
 pytestmark = [

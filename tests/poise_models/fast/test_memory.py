@@ -9,8 +9,9 @@ _PROGRAM = """
 import resource, sys
 import torch
 from poise_models import catalogue
-from poise_models.memory import keep_freed_memory
-from poise_models.refiner import Clip, PoseSpec
+from poise_models.fast.memory import keep_freed_memory
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
 
 if sys.argv[1] == "keep":
     keep_freed_memory()

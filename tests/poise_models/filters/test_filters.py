@@ -7,7 +7,8 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
 from poise_models import catalogue
-from poise_models.base.refiner import PoseSpec, SequenceRefiner
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 from poise_models.filters.offset import Offset
 
 SPEC = PoseSpec(joints=2, dims=3)

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
 
-from poise_models.base.refiner import Clip, PoseSpec, SequenceRefiner
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
 from poise_models.filters.gaps import filled

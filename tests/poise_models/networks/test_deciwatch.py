@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from poise_models.base.refiner import Batch, Clip, PoseSpec
+from poise_models.base.batch import Batch
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.networks.sampled import EncoderLayer, sine_encoding

@@ -6,7 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from poise_models.base.refiner import Batch, Clip, PoseSpec, Prediction
+from poise_models.base.batch import Batch, Prediction
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
 from poise_models.networks.sde import SubVP

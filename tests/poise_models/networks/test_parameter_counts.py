@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from poise_models.base.refiner import Batch, PoseSpec, WindowRefiner
+from poise_models.base.batch import Batch
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.networks.smoothnet import SmoothNet, SmoothNetConfig
 from poise_models.networks.synsp import SynSP, SynSPConfig

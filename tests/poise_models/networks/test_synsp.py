@@ -7,8 +7,10 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from poise_models.base.batch import Batch
+from poise_models.base.clip import Clip
 from poise_models.base.losses import refinement_loss
-from poise_models.base.refiner import Batch, Clip, PoseSpec
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError, ShapeError
 from poise_models.networks.synsp import SynSP, SynSPConfig
 

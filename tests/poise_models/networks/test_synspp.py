@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from poise_models import catalogue
+from poise_models.base.batch import Batch
 from poise_models.base.losses import refinement_loss
-from poise_models.base.refiner import Batch, PoseSpec
+from poise_models.base.pose_spec import PoseSpec
 from poise_models.networks.layers import dct_matrix, low_pass_matrix
 from poise_models.networks.synspp import SynSPP, SynSPPConfig, pose_quality
 

@@ -10,30 +10,17 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from poise_models.base.batch import Batch, WindowSource
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Batch, WindowRefiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, NonFiniteLossError
 
 #: Steps between looks at the loss: every look waits for a GPU to catch up.
 _LOOK = 50
-
-
-class WindowSource(Protocol):
-    """Training windows on the device, gathered by index."""
-
-    def __len__(self) -> int:
-        """Number of windows."""
-
-    def order(self, generator: torch.Generator) -> Tensor:
-        """Numbers of all windows in the order of an epoch: every one once, shuffled."""
-
-    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
-        """Windows by number; random choices (neighbour, noise) draw from ``generator``."""
 
 
 class Trainer:

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from poise_models import catalogue
+from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget, Schedule
-from poise_models.base.refiner import Batch, LeftRightFlip, PoseSpec, WindowRefiner
-from poise_models.base.training import Trainer
+from poise_models.base.pose_spec import LeftRightFlip, PoseSpec
+from poise_models.base.trainer import Trainer
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, NonFiniteLossError
 
 SPEC = PoseSpec(3, 3, flip=LeftRightFlip((0, 2, 1), 1))

@@ -1,0 +1,47 @@
+"""What one frame of a track is: joints, dimensions, roots, and which sides there are."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LeftRightFlip:
+    """The reflection that swaps people's left and right.
+
+    Attributes:
+        joints: for each joint the one of the other side, or itself.
+        axis: of the D dimensions the one from right to left.
+    """
+
+    joints: tuple[int, ...]
+    axis: int
+
+    def __call__(self, poses_BTC: Tensor) -> Tensor:
+        """Reflect poses (..., T, C) through the plane where the axis is 0."""
+        poses_BTJD = poses_BTC.unflatten(-1, (len(self.joints), -1))[..., self.joints, :]
+        sign_D = poses_BTC.new_ones(poses_BTJD.shape[-1])
+        sign_D[self.axis] = -1.0
+        flipped: Tensor = (poses_BTJD * sign_D).flatten(-2)
+        return flipped
+
+
+@dataclass(frozen=True)
+class PoseSpec:
+    """What one frame is: J joints of D numbers, and which joints are the root.
+
+    ``centre`` says whether a network sees a window relative to its mean detected root (3D), or as
+    it stands (2D in its track's normalisation, SMPL rotations). ``flip`` is known where the
+    track says which axis runs from right to left.
+    """
+
+    joints: int
+    dims: int
+    roots: tuple[int, ...] = (0,)
+    centre: bool = True
+    flip: LeftRightFlip | None = None
+
+    @property
+    def channels(self) -> int:
+        """C = joints x dims."""
+        return self.joints * self.dims
