@@ -5,7 +5,8 @@ from pathlib import Path
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.evaluate import Row
-from poise.experiments.plan import Plan, TrialSpec, grid
+from poise.experiments.grid import TrialSpec, grid
+from poise.experiments.plan import Plan
 from poise.experiments.records import Epoch, Result, SweepFolder
 from poise_models import catalogue
 

@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.experiments.plan import TrialSpec
+from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, Result, SweepFolder, TrialFolder, now_ms
 from poise.runtime import storage
 

@@ -9,7 +9,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import unit_of
-from poise.experiments.plan import TrialSpec
+from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Result, SweepFolder, now_ms
 
 log = logging.getLogger(__name__)

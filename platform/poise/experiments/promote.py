@@ -8,8 +8,8 @@ from mlflow.entities.model_registry import ModelVersion
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.registry import CHAMPION, find_version, model_name, register, renew_package
+from poise.experiments.grid import TrialSpec
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
-from poise.experiments.plan import TrialSpec
 from poise.experiments.records import Result
 
 _MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"

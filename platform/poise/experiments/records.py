@@ -23,7 +23,8 @@ from typing import Any, Literal, Self
 
 from poise.evaluation.evaluate import Row
 from poise.evaluation.tables import Entry
-from poise.experiments.plan import Plan, TrialSpec
+from poise.experiments.grid import TrialSpec
+from poise.experiments.plan import Plan
 from poise.runtime import storage
 
 Status = Literal["finished", "failed", "stopped"]

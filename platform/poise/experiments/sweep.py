@@ -21,8 +21,9 @@ from poise.catalog.tracks import Track
 from poise.evaluation.plots import precision_plot
 from poise.evaluation.tables import Entry, csv_text, markdown
 from poise.experiments.background_publisher import BackgroundPublisher
+from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.mlflow_mirror import MlflowMirror
-from poise.experiments.plan import Plan, ResourcesPart, TrialSpec, grid
+from poise.experiments.plan import Plan, ResourcesPart
 from poise.experiments.progress import Progress
 from poise.experiments.promote import promote_best
 from poise.experiments.records import SweepFolder

@@ -15,7 +15,7 @@ from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec, 
 from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.evaluation.metrics import Scores
 from poise.experiments.fit import EpochReport, Pause, fit
-from poise.experiments.plan import TrialSpec
+from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, Result, TrialFolder, now_ms
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime import storage

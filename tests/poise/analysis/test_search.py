@@ -19,7 +19,8 @@ from poise.analysis.neighbour_distance import (
 )
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.evaluate import Row, evaluate
-from poise.experiments.plan import grid, load_plan
+from poise.experiments.grid import grid
+from poise.experiments.plan import load_plan
 from poise.experiments.records import Result, SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.settings import Settings

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from poise.experiments.plan import Plan, TrialSpec, grid, load_plan
+from poise.experiments.grid import TrialSpec, grid
+from poise.experiments.plan import Plan, load_plan
 from poise.runtime.errors import PlanError
 from poise_models import catalogue
 

@@ -12,8 +12,8 @@ from tests.support.written_sweep import NETWORK, OFFSET, TRACK, begun_sweep, fin
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
+from poise.experiments.grid import TrialSpec
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
-from poise.experiments.plan import TrialSpec
 from poise.experiments.promote import Candidate, promote
 from poise.runtime.errors import ModelError
 from poise_models.base.clip import Clip

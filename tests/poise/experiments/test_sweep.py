@@ -20,8 +20,9 @@ from poise.checkpoints.mlflow_client import mlflow_client
 from poise.evaluation.metrics import Scores
 from poise.evaluation.tables import Entry
 from poise.experiments.fit import EpochReport
+from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.mlflow_mirror import TRIAL_KEY
-from poise.experiments.plan import Plan, TrialSpec, grid
+from poise.experiments.plan import Plan
 from poise.experiments.records import Result, SweepFolder, TrialFolder
 from poise.experiments.sweep import republish, run_sweep
 from poise.experiments.trial import held_out, train_and_score

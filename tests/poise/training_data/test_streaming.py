@@ -11,7 +11,8 @@ from torch import Tensor
 
 from poise.checkpoints.checkpoint import pose_spec
 from poise.experiments.fit import EpochReport, fit
-from poise.experiments.plan import Plan, grid
+from poise.experiments.grid import grid
+from poise.experiments.plan import Plan
 from poise.experiments.records import Result, TrialFolder
 from poise.experiments.trial import train_and_score
 from poise.lake import parts

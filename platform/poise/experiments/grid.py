@@ -1,0 +1,161 @@
+"""The grid of a plan: every cell of tracks x refiners x overrides x seeds is one trial."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from poise.catalog.tracks import Track
+from poise.experiments.plan import BudgetPart, Plan, RefinerPart
+from poise.runtime.errors import PlanError
+from poise_models import catalogue
+from poise_models.base.budget import Budget
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.errors import RefinerError
+
+#: Part of every trial's key: raise it when training or scoring change what a trial means.
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One cell of a plan's grid.
+
+    Attributes:
+        key: hash of everything below but the label, and of the `SCHEMA`.
+        manifest: hash of the track's manifest in the lake.
+        settings: the refiner's whole configuration.
+        budget: None for what is no network.
+        validation: subjects held out; empty means automatic.
+        refit: whether the final weights come from all training subjects.
+    """
+
+    key: str
+    track: str
+    manifest: str
+    refiner: str
+    label: str
+    settings: dict[str, Any]
+    budget: Budget | None
+    seed: int
+    validation: tuple[str, ...]
+    refit: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "TrialSpec":
+        """The inverse of `to_json`."""
+        budget = given["budget"] and Budget(**given["budget"])
+        return cls(**{**given, "budget": budget, "validation": tuple(given["validation"])})
+
+    @property
+    def title(self) -> str:
+        """The refiner's name as tables print it, with the label where there is one."""
+        title = catalogue.title(self.refiner)
+        return f"{title} ({self.label})" if self.label else title
+
+
+def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
+    """All trials of a plan, in its order; what is no network runs with one seed.
+
+    Args:
+        plan: the plan.
+        manifests: the hash of each track's manifest.
+
+    Raises:
+        PlanError: a refiner or a setting is unknown, or two trials have the same content.
+    """
+    seen: dict[str, str] = {}
+    specs = []
+    for spec in _cells(plan, manifests):
+        where = f"{spec.title} on {spec.track}, seed {spec.seed}"
+        if spec.key in seen:
+            raise PlanError(f"{plan.name}: {where} is the same trial as {seen[spec.key]}")
+        seen[spec.key] = where
+        specs.append(spec)
+    return specs
+
+
+def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
+    for track in plan.tracks:
+        for where, part in _variants(plan):
+            full = _full_settings(track, where, part)
+            trains = catalogue.trains(part.name)
+            budget = _budget(track, where, part) if trains else None
+            for seed in plan.seeds if trains else plan.seeds[:1]:
+                spec = TrialSpec(
+                    key="",
+                    track=track,
+                    manifest=manifests[track],
+                    refiner=part.name,
+                    label=part.label,
+                    settings=full,
+                    budget=budget,
+                    seed=seed,
+                    validation=()
+                    if plan.validation.subjects == "auto"
+                    else plan.validation.subjects,
+                    refit=plan.validation.refit and catalogue.learns(part.name),
+                )
+                yield replace(spec, key=_key(spec))
+
+
+def _variants(plan: Plan) -> Iterator[tuple[str, RefinerPart]]:
+    for number, part in enumerate(plan.refiners):
+        where = f"refiners[{number}]"
+        _check_name(where, part.name)
+        base = _merged(plan.budget, part.budget)
+        chosen = [
+            (f"overrides[{k}]", override)
+            for k, override in enumerate(plan.overrides)
+            if part.name in override.refiners
+            or (not override.refiners and catalogue.trains(part.name))
+        ]
+        if not chosen:
+            yield where, part.model_copy(update={"budget": base})
+        for place, override in chosen:
+            label = ", ".join(text for text in (part.label, override.label) if text)
+            settings = {**part.settings, **override.settings}
+            budget = _merged(base, override.budget)
+            update = {"label": label, "settings": settings, "budget": budget}
+            yield f"{where} with {place}", part.model_copy(update=update)
+
+
+def _merged(wide: BudgetPart, narrow: BudgetPart) -> BudgetPart:
+    return wide.model_copy(update=narrow.given())
+
+
+def _check_name(where: str, name: str) -> None:
+    try:
+        catalogue.learns(name)
+    except RefinerError as error:
+        raise PlanError(f"{where}.name: {error}") from error
+
+
+def _budget(track: str, where: str, part: RefinerPart) -> Budget:
+    budget = replace(catalogue.published(part.name), **part.budget.given())
+    if budget.mirror and Track.parse(track).info.flip is None:
+        raise PlanError(
+            f"{where}.budget.mirror: {track} does not say which axis runs from right to left; set "
+            "`lateral` in its data set's file (docs/own-data.md), or leave mirror out"
+        )
+    return budget
+
+
+def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
+    info = Track.parse(track).info
+    spec = PoseSpec(info.joints, info.dims, info.roots)
+    try:
+        return catalogue.build(part.name, spec, part.settings).settings()
+    except RefinerError as error:
+        raise PlanError(f"{where}.settings: {error}") from error
+
+
+def _key(spec: TrialSpec) -> str:
+    content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
+    text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
