@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from poise.catalog.tracks import Track
-from poise.evaluation.metrics import score
+from poise.evaluation.metrics import pose_errors
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence
 
@@ -47,7 +47,9 @@ def test_errors_are_those_of_the_readme(track: Track, sequences: list[PoseSequen
     assert [row[0] for row in told] == CAMERAS
     for (_, mpjpe, accel), one in zip(told, sequences, strict=True):
         assert one.truth_FC is not None
-        found = score(torch.from_numpy(one.detected_FC), torch.from_numpy(one.truth_FC), track.info)
+        found = pose_errors(
+            torch.from_numpy(one.detected_FC), torch.from_numpy(one.truth_FC), track.info
+        )
         assert found.mpjpe == pytest.approx(float(mpjpe), abs=0.05)
         assert found.accel == pytest.approx(float(accel), abs=0.05)
         assert 90 < found.mpjpe < 200

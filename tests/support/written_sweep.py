@@ -7,7 +7,7 @@ from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.evaluate import Row
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.plan import Plan
-from poise.experiments.records import Epoch, Result, SweepFolder
+from poise.experiments.records import Epoch, SweepFolder, TrialResult
 from poise_models import catalogue
 
 TRACK = Track("synthetic", "simulated", "3D")
@@ -41,13 +41,13 @@ def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
     sweep.trial(spec.key).save_epoch(history, b"state")
 
 
-def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> Result:
+def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> TrialResult:
     """Write down that a trial finished, with a checkpoint of random weights."""
     folder = sweep.trial(spec.key)
     refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
     save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
     Path(folder.sequences).write_text("sequence,mpjpe\na,1.0\n")
     row = Row(spec.track, spec.refiner, spec.seed, 50.0, 40.0, 0.9, 0.9, 120, 7, 1.5)
-    result = Result("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
+    result = TrialResult("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
     folder.finish(result)
     return result

@@ -10,6 +10,7 @@ from torch import Tensor
 from poise.analysis.inputs import Material, Rows, clips_with, embedded, query_windows
 from poise.analysis.result import Findings, aligned
 from poise.evaluation.evaluate import Row, evaluate
+from poise.training_data.examples import Examples
 from poise_retrieval.errors import SubjectRuleError
 
 #: Lower bounds on the squared distance, as in the paper.
@@ -65,7 +66,8 @@ def neighbour_rows(
         there_N = place_N >= 0
         mean = float(distance_N[there_N].mean()) if there_N.any() else None
         test, track = material.test, material.track
-        result = evaluate(material.refiner, clips, test.truths(), test.names, track, material.seed)
+        near = Examples(test.names, clips, test.truths())
+        result = evaluate(material.refiner, near, track, material.seed)
         found.append(NeighbourRow(kind, mean, int((~there_N).sum()), result.row))
 
     for column, floor in enumerate(floors):

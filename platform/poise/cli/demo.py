@@ -15,7 +15,7 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import CHAMPION, model_name, resolve
-from poise.evaluation.metrics import Scores, pool, score
+from poise.evaluation.metrics import PoseErrors, pool, pose_errors
 from poise.experiments.plan import Plan
 from poise.experiments.sweep import SweepResult, run_sweep
 from poise.ingest.track import ensure_ingested
@@ -46,8 +46,8 @@ class Served:
         deviation: largest difference to the same sequences refined offline, in stored units.
     """
 
-    before: Scores
-    after: Scores
+    before: PoseErrors
+    after: PoseErrors
     deviation: float
     sequences: int
     retrieval: str
@@ -117,8 +117,8 @@ def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list
     return refiner.refine(test.clips(bank))
 
 
-def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> Scores:
-    return pool([score(p, t, track.info) for p, t in zip(poses, test.truths(), strict=True)])
+def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> PoseErrors:
+    return pool([pose_errors(p, t, track.info) for p, t in zip(poses, test.truths(), strict=True)])
 
 
 def _post(url: str, track: Track, detected_FC: Tensor) -> dict[str, Any]:

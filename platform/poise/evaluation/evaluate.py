@@ -1,18 +1,19 @@
-"""The one evaluation routine: sweep, ``jobs/evaluate.py`` and the service's tests share it."""
+"""The one evaluation routine: sweep, raw data and analysis share it."""
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.evaluation import smpl
-from poise.evaluation.metrics import Scores, pool, score, unit
+from poise.evaluation.metrics import PoseErrors, pool, pose_errors, unit
+from poise.training_data.examples import Examples
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner
@@ -23,14 +24,20 @@ log = logging.getLogger(__name__)
 CLIPS_AT_ONCE = 64
 
 
+Retrieval = Literal["used", "unavailable", "not wanted"]
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of a results table; seconds of refining alone.
 
     Attributes:
-        unit: of the errors; degrees are of rotations, see `poise.evaluation.metrics.Scores`. Empty
-            in rows of earlier versions: the track's own.
+        unit: of the errors; degrees are of rotations, see `poise.evaluation.metrics.PoseErrors`.
+            Empty in rows of earlier versions: the track's own.
         note: what a reader must know beside the numbers.
+        retrieval: whether the refiner had neighbours from the PVD. ``unavailable``: it reads them,
+            and there were none, so that every window stood in for its own neighbour at distance 1
+            (in a sweep in training, too). Empty in rows of earlier versions.
     """
 
     track: str
@@ -45,37 +52,34 @@ class Row:
     seconds: float
     unit: str = ""
     note: str = ""
+    retrieval: Retrieval | Literal[""] = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values, keyed as in the documentation of ``--json``."""
+        """Return plain values, keyed as in the documentation of ``--json``."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A refiner's row, and the scores of every sequence behind it."""
+    """A refiner's row, and the errors of every sequence behind it."""
 
     row: Row
-    sequences: list[tuple[str, Scores]]
+    sequences: list[tuple[str, PoseErrors]]
 
 
 def evaluate(
     refiner: Refiner,
-    clips: Sequence[Clip],
-    truths: Sequence[Tensor],
-    names: Sequence[str],
+    examples: Examples,
     track: Track,
     seed: int,
     body_folder: Path | None = None,
 ) -> Evaluation:
-    """Refine every clip and score it against its truth.
+    """Refine every clip and compare it with its truth.
 
     Args:
         refiner: any refiner, already fitted, on the clips' device.
-        clips: detected sequences with what retrieval found for them; for a refiner of several
-            views, the views of one take after another.
-        truths: (F, C) each.
-        names: the sequences' names.
+        examples: detected sequences with what retrieval found for them, and their truths; for a
+            refiner of several views, the views of one take after another.
         track: gives units and roots.
         seed: the seed of the refiner's training, for the row.
         body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
@@ -85,21 +89,15 @@ def evaluate(
     """
     info = track.info
     body = smpl.find_body_model(body_folder) if track.representation == "smpl" else None
-    note = _note(track, body)
     seconds = 0.0
-    scores: list[Scores] = []
-    views = refiner.views if isinstance(refiner, WindowRefiner) else 1
-    at_once = max(CLIPS_AT_ONCE // views, 1) * views
-    for first in range(0, len(clips), at_once):
-        part = slice(first, first + at_once)
+    errors: list[PoseErrors] = []
+    for clips, truths in _in_parts(refiner, examples):
         start = time.perf_counter()
-        refined = refiner.refine(clips[part])
+        refined = refiner.refine(clips)
         seconds += time.perf_counter() - start
-        scores += [
-            score(one.poses_FC, truth, info, body)
-            for one, truth in zip(refined, truths[part], strict=True)
-        ]
-    total = pool(scores)
+        pairs = zip(refined, truths, strict=True)
+        errors += [pose_errors(one.poses_FC, truth, info, body) for one, truth in pairs]
+    total = pool(errors)
     row = Row(
         track=str(track),
         refiner=refiner.name,
@@ -112,14 +110,33 @@ def evaluate(
         params=refiner.parameter_count(),
         seconds=seconds,
         unit=unit(info, body),
-        note=note,
+        note=_note(track, body),
+        retrieval=retrieval_of(refiner, examples.clips),
     )
-    return Evaluation(row, list(zip(names, scores, strict=True)))
+    return Evaluation(row, list(zip(examples.names, errors, strict=True)))
+
+
+def retrieval_of(refiner: Refiner, clips: Sequence[Clip]) -> Retrieval:
+    """Say whether a refiner reads neighbours, and whether these clips have any."""
+    if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
+        return "not wanted"
+    return "used" if any(clip.neighbours_NKTC is not None for clip in clips) else "unavailable"
 
 
 def unit_of(track: Track) -> str:
     """Return the unit of a track's rows on this machine; SMPL's depends on the body model."""
     return unit(track.info, smpl.find_body_model() if track.representation == "smpl" else None)
+
+
+def _in_parts(
+    refiner: Refiner, examples: Examples
+) -> Iterator[tuple[Sequence[Clip], Sequence[Tensor]]]:
+    # The views of a take stay together.
+    views = refiner.views if isinstance(refiner, WindowRefiner) else 1
+    at_once = max(CLIPS_AT_ONCE // views, 1) * views
+    for first in range(0, len(examples.clips), at_once):
+        part = slice(first, first + at_once)
+        yield examples.clips[part], examples.truths[part]
 
 
 def _note(track: Track, body: smpl.BodyModel | None) -> str:

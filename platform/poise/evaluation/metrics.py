@@ -23,7 +23,7 @@ _MM = 1000.0
 
 
 @dataclass(frozen=True)
-class Scores:
+class PoseErrors:
     """Errors of one or many sequences, in the track's reported unit (Accel per frame^2).
 
     Of SMPL poses without a body model the unit is degrees: ``mpjpe`` is the mean angle between
@@ -40,10 +40,10 @@ class Scores:
     frames: int
 
 
-def score(
+def pose_errors(
     refined_FC: Tensor, truth_FC: Tensor, info: TrackInfo, body: BodyModel | None = None
-) -> Scores:
-    """Score one sequence.
+) -> PoseErrors:
+    """Compare one refined sequence with its truth, frame by frame.
 
     Args:
         refined_FC: (F, C) in the track's stored units.
@@ -54,42 +54,42 @@ def score(
     if info.dims != 6:
         shape = (-1, info.joints, info.dims)
         refined_FJD, truth_FJD = (p.double().reshape(shape) for p in (refined_FC, truth_FC))
-        return _joint_scores(refined_FJD, truth_FJD, info.roots, info.to_metric)
+        return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric)
     if body is not None:
         refined_FJD, truth_FJD = body.joints(refined_FC), body.joints(truth_FC)
-        return _joint_scores(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM)
-    return _rotation_scores(matrices(refined_FC.double()), matrices(truth_FC.double()))
+        return _joint_errors(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM)
+    return _rotation_errors(matrices(refined_FC.double()), matrices(truth_FC.double()))
 
 
 def unit(info: TrackInfo, body: BodyModel | None) -> str:
-    """Return the unit of `score`'s errors; degrees mean that rotations were compared."""
+    """Return the unit of `pose_errors`; degrees mean that rotations were compared."""
     if info.dims != 6:
         return info.unit
     return DEGREES if body is None else "mm"
 
 
-def pool(scores: Sequence[Scores]) -> Scores:
-    """The plain mean over all frames of all sequences."""
-    frames = sum(s.frames for s in scores)
-    interior = sum(max(s.frames - 2, 0) for s in scores)
-    return Scores(
-        mpjpe=sum(s.mpjpe * s.frames for s in scores) / frames,
-        pa_mpjpe=sum(s.pa_mpjpe * s.frames for s in scores) / frames,
-        accel=sum(s.accel * s.frames for s in scores) / frames,
-        accel_interior=sum(s.accel_interior * max(s.frames - 2, 0) for s in scores)
+def pool(parts: Sequence[PoseErrors]) -> PoseErrors:
+    """Return the errors of sequences together: the plain mean over all their frames."""
+    frames = sum(s.frames for s in parts)
+    interior = sum(max(s.frames - 2, 0) for s in parts)
+    return PoseErrors(
+        mpjpe=sum(s.mpjpe * s.frames for s in parts) / frames,
+        pa_mpjpe=sum(s.pa_mpjpe * s.frames for s in parts) / frames,
+        accel=sum(s.accel * s.frames for s in parts) / frames,
+        accel_interior=sum(s.accel_interior * max(s.frames - 2, 0) for s in parts)
         / max(interior, 1),
         frames=frames,
     )
 
 
-def _joint_scores(
+def _joint_errors(
     refined_FJD: Tensor, truth_FJD: Tensor, roots: Sequence[int], to_metric: float
-) -> Scores:
+) -> PoseErrors:
     refined_FJD = _relative(refined_FJD * to_metric, roots)
     truth_FJD = _relative(truth_FJD * to_metric, roots)
     error_FJD = refined_FJD - truth_FJD
     bend_FJD = error_FJD[2:] - 2 * error_FJD[1:-1] + error_FJD[:-2]
-    return _scores(
+    return _pose_errors(
         _distance(refined_FJD, truth_FJD),
         _distance(align(refined_FJD, truth_FJD), truth_FJD),
         bend_FJD.norm(dim=-1),
@@ -97,16 +97,18 @@ def _joint_scores(
     )
 
 
-def _rotation_scores(refined_FJ33: Tensor, truth_FJ33: Tensor) -> Scores:
+def _rotation_errors(refined_FJ33: Tensor, truth_FJ33: Tensor) -> PoseErrors:
     angle_FJ = angle_errors(refined_FJ33, truth_FJ33)
     without_root_FJ = torch.cat([torch.zeros_like(angle_FJ[:, :1]), angle_FJ[:, 1:]], dim=1)
     bend_FJ = acceleration_errors(refined_FJ33, truth_FJ33)
-    return _scores(float(angle_FJ.mean()), float(without_root_FJ.mean()), bend_FJ, len(angle_FJ))
+    return _pose_errors(
+        float(angle_FJ.mean()), float(without_root_FJ.mean()), bend_FJ, len(angle_FJ)
+    )
 
 
-def _scores(mpjpe: float, pa_mpjpe: float, bend_FJ: Tensor, frames: int) -> Scores:
+def _pose_errors(mpjpe: float, pa_mpjpe: float, bend_FJ: Tensor, frames: int) -> PoseErrors:
     bend_F = bend_FJ.mean(dim=-1)
-    return Scores(
+    return PoseErrors(
         mpjpe=mpjpe,
         pa_mpjpe=pa_mpjpe,
         accel=float(bend_F.sum()) / frames,

@@ -26,6 +26,7 @@ from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime.errors import CheckpointError, DataError, LakeError
 from poise.runtime.settings import Settings
+from poise.training_data.examples import Examples
 from poise.training_data.split import load_split, retrieves
 from poise_models import catalogue
 from poise_models.base.clip import Clip
@@ -106,7 +107,7 @@ def evaluate_raw(
     names = [sequence.name for sequence in sequences]
     seed = card.seed if card else 0
     prepare(chosen, stride, compiled)
-    found = evaluate(chosen, clips, truths, names, track, seed, body_folder)
+    found = evaluate(chosen, Examples(names, clips, truths), track, seed, body_folder)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
     return RawEvaluation(found.row, retrieval, rejected, groups)
 

@@ -14,7 +14,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from poise.evaluation.evaluate import evaluate
-from poise.evaluation.metrics import Scores, pool
+from poise.evaluation.metrics import PoseErrors, pool
 from poise.pvd.pose_bank import PoseBank
 from poise.training_data.examples import examples, training_windows
 from poise.training_data.split import TrackSplit
@@ -35,7 +35,7 @@ class EpochReport:
 
     Attributes:
         loss: mean training loss; None where nothing was trained by gradient.
-        validation: scores on the validation subjects; None where there are none.
+        validation: errors on the validation subjects; None where there are none.
         seconds: of training, this epoch.
         state: tensors to resume from, safetensors bytes; empty where there is nothing to resume.
     """
@@ -43,7 +43,7 @@ class EpochReport:
     epoch: int
     epochs: int
     loss: float | None
-    validation: Scores | None
+    validation: PoseErrors | None
     seconds: float
     state: bytes
 
@@ -55,7 +55,10 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class Pause:
-    """Where a fit stands within an epoch: ``steps`` of ``of`` done, and the state to go on from."""
+    """Where a fit stands within an epoch: ``steps`` of ``of`` are done.
+
+    ``state`` is what to go on from, as in `EpochReport`.
+    """
 
     epoch: int
     steps: int
@@ -63,45 +66,63 @@ class Pause:
     state: bytes
 
 
-def fit(
-    refiner: Refiner,
-    train: TrackSplit | StreamedSplit,
-    validation: TrackSplit | None,
-    bank: PoseBank | None,
-    budget: Budget,
-    seed: int,
-    device: str = "cpu",
-    resume: bytes | None = None,
-    pause_s: float = PAUSE_S,
-) -> Iterator[EpochReport | Pause]:
-    """Fit a refiner in place, and score it on the validation subjects after every epoch.
+@dataclass(frozen=True)
+class FitRequest:
+    """What to fit on, and for how long.
 
-    Args:
-        refiner: built with fresh weights; seed torch before building it.
+    Attributes:
         train: sequences to learn from, in memory, or streamed where they do not fit.
         validation: sequences of other subjects; None where nothing is left to choose.
         bank: poses of the PVD; None trains without retrieval.
         budget: length and speed of the training.
         seed: of every random choice.
         device: where to train.
+    """
+
+    train: TrackSplit | StreamedSplit
+    validation: TrackSplit | None
+    bank: PoseBank | None
+    budget: Budget
+    seed: int = 0
+    device: str = "cpu"
+
+
+def fit(
+    refiner: Refiner, wanted: FitRequest, resume: bytes | None = None, pause_s: float = PAUSE_S
+) -> Iterator[EpochReport | Pause]:
+    """Fit a refiner in place, and score it on the validation subjects after every epoch.
+
+    Args:
+        refiner: built with fresh weights; seed torch before building it.
+        wanted: data, budget, seed and device.
         resume: ``state`` of an earlier report or pause of the same fit.
-        pause_s: seconds of an epoch after which to pause, for whoever wants to keep the state.
+        pause_s: seconds of an epoch after which to pause, for a caller that keeps the state.
 
     Yields:
         One report an epoch, a single one for refiners that are not trained by gradient; and the
         pauses of long epochs. What is fitted does not depend on the pauses.
+
+    Raises:
+        LakeError: the splits lack what the refiner looks at.
+        NonFiniteLossError: the loss became NaN or infinite.
     """
-    if not isinstance(refiner, WindowRefiner):
-        start = time.perf_counter()
-        if isinstance(refiner, Offset):
-            _fit_offset(refiner, train)
-        seconds = time.perf_counter() - start
-        yield EpochReport(1, 1, None, _validate(refiner, validation, bank), seconds, b"")
+    if isinstance(refiner, WindowRefiner):
+        yield from _descend(refiner, wanted, resume, pause_s)
         return
-    refiner.to(device)
-    windows = training_windows(refiner, train, bank, device)
-    trainer = Trainer(refiner, windows, budget, seed)
-    refiner.start_from(_mean_offset(refiner, train))
+    start = time.perf_counter()
+    if isinstance(refiner, Offset):
+        _fit_offset(refiner, wanted.train)
+    seconds = time.perf_counter() - start
+    yield EpochReport(1, 1, None, _validate(refiner, wanted), seconds, b"")
+
+
+def _descend(
+    network: WindowRefiner, wanted: FitRequest, resume: bytes | None, pause_s: float
+) -> Iterator[EpochReport | Pause]:
+    network.to(wanted.device)
+    windows = training_windows(network, wanted.train, wanted.bank, wanted.device)
+    trainer = Trainer(network, windows, wanted.budget, wanted.seed)
+    network.start_from(_mean_offset(network, wanted.train))
     if resume:
         trainer.load_state(load_tensors(resume))
     seconds = 0.0
@@ -113,8 +134,9 @@ def fit(
         if loss is None:
             yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
             continue
-        scores = _validate(refiner, validation, bank)
-        yield EpochReport(trainer.epochs_done, budget.epochs, loss, scores, seconds, state)
+        errors = _validate(network, wanted)
+        epochs = wanted.budget.epochs
+        yield EpochReport(trainer.epochs_done, epochs, loss, errors, seconds, state)
         seconds = 0.0
 
 
@@ -133,11 +155,9 @@ def _fit_offset(offset: Offset, train: TrackSplit | StreamedSplit) -> None:
     offset.offset_C = (total_C / frames).float()
 
 
-def _validate(
-    refiner: Refiner, validation: TrackSplit | None, bank: PoseBank | None
-) -> Scores | None:
-    if validation is None:
+def _validate(refiner: Refiner, wanted: FitRequest) -> PoseErrors | None:
+    if wanted.validation is None:
         return None
-    seen = examples(refiner, validation, bank)
-    found = evaluate(refiner, seen.clips, seen.truths, seen.names, validation.track, seed=0)
-    return pool([scores for _, scores in found.sequences])
+    seen = examples(refiner, wanted.validation, wanted.bank)
+    found = evaluate(refiner, seen, wanted.validation.track, seed=0)
+    return pool([errors for _, errors in found.sequences])

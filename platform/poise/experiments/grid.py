@@ -58,6 +58,11 @@ class TrialSpec:
         title = catalogue.title(self.refiner)
         return f"{title} ({self.label})" if self.label else title
 
+    @property
+    def name(self) -> str:
+        """Title, track and seed, as logs name the trial."""
+        return f"{self.title} on {self.track}, seed {self.seed}"
+
 
 def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
     """All trials of a plan, in its order; what is no network runs with one seed.
@@ -72,10 +77,9 @@ def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
     seen: dict[str, str] = {}
     specs = []
     for spec in _cells(plan, manifests):
-        where = f"{spec.title} on {spec.track}, seed {spec.seed}"
         if spec.key in seen:
-            raise PlanError(f"{plan.name}: {where} is the same trial as {seen[spec.key]}")
-        seen[spec.key] = where
+            raise PlanError(f"{plan.name}: {spec.name} is the same trial as {seen[spec.key]}")
+        seen[spec.key] = spec.name
         specs.append(spec)
     return specs
 

@@ -17,7 +17,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.experiments.grid import TrialSpec
-from poise.experiments.records import Epoch, Result, SweepFolder, TrialFolder, now_ms
+from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
 from poise.runtime import storage
 
 TRIAL_KEY = "poise.trial_key"
@@ -122,7 +122,7 @@ class MlflowMirror:
             if not token:
                 return
 
-    def _publish_trial(self, key: str, header: dict[str, Any], running: bool) -> Result | None:
+    def _publish_trial(self, key: str, header: dict[str, Any], running: bool) -> TrialResult | None:
         folder = self.sweep.trial(key)
         if key in self._closed:
             return folder.result()
@@ -181,7 +181,7 @@ class MlflowMirror:
         if new:
             self._tag(run, _EPOCHS, str(new[-1].epoch))
 
-    def _write_result(self, run: Run, folder: TrialFolder, result: Result) -> None:
+    def _write_result(self, run: Run, folder: TrialFolder, result: TrialResult) -> None:
         version = f"{result.status} {result.ended}"
         if run.data.tags.get(_DONE) == version:
             return
@@ -241,7 +241,7 @@ def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
             yield f"budget.{name}", value
 
 
-def _began(history: list[Epoch], result: Result | None) -> int:
+def _began(history: list[Epoch], result: TrialResult | None) -> int:
     if result is not None:
         return result.started
     if history:
@@ -249,7 +249,7 @@ def _began(history: list[Epoch], result: Result | None) -> int:
     return now_ms()
 
 
-def _ending_of_all(results: Iterable[Result | None]) -> str:
+def _ending_of_all(results: Iterable[TrialResult | None]) -> str:
     endings = list(results)
     if any(result is None for result in endings):
         return "KILLED"

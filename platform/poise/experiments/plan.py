@@ -84,6 +84,9 @@ class OverridePart(_Part):
 class ResourcesPart(_Part):
     """What one trial occupies.
 
+    Where ``gpu`` is asked for and the cluster has none, the sweep is refused; with ``cpu_ok`` it
+    trains on the CPU.
+
     ``stream_gb`` is for tracks that do not fit: the training split is then read from the lake in
     shuffled blocks, and so many GiB of it (with a PVD, its poses and neighbours too) are in memory
     at once. Where it is left out, all of it is.
@@ -91,6 +94,7 @@ class ResourcesPart(_Part):
 
     cpu: float = Field(1.0, gt=0)
     gpu: float = Field(0.0, ge=0)
+    cpu_ok: bool = False
     stream_gb: float | None = Field(None, gt=0)
 
 
@@ -133,8 +137,19 @@ class Plan(_Part):
         tracks: Sequence[str] = (),
         epochs: int | None = None,
         hold_out: Sequence[str] = (),
+        cpu_ok: bool = False,
     ) -> "Plan":
-        """The plan with other tracks, epochs of all networks, or subjects held out."""
+        """Return the plan with other tracks, epochs of all networks, or subjects held out.
+
+        Args:
+            tracks: instead of the plan's.
+            epochs: of every network, instead of the plan's.
+            hold_out: subjects to validate on, instead of the plan's.
+            cpu_ok: train on the CPU where there is no GPU, whatever the plan says.
+
+        Raises:
+            PlanError: one of them is not valid.
+        """
         given = self.model_dump()
         if tracks:
             given["tracks"] = list(tracks)
@@ -143,6 +158,8 @@ class Plan(_Part):
                 part["budget"]["epochs"] = epochs
         if hold_out:
             given["validation"]["subjects"] = tuple(hold_out)
+        if cpu_ok:
+            given["resources"]["cpu_ok"] = True
         return _validated(given, "the command line")
 
 

@@ -10,7 +10,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import unit_of
 from poise.experiments.grid import TrialSpec
-from poise.experiments.records import Result, SweepFolder, now_ms
+from poise.experiments.records import SweepFolder, TrialResult, now_ms
 
 log = logging.getLogger(__name__)
 
@@ -36,22 +36,21 @@ class Progress(TrialProgressCallback):
         spec = self._specs[trial.config["key"]]
         if spec.budget is None:
             return
+        epochs, loss = spec.budget.epochs, result["loss"]
         if "refit" in result:
-            log.info(
-                "%s: on all subjects, epoch %d/%d, loss %.4f",
-                _name(spec), result["refit"], spec.budget.epochs, result["loss"],
-            )  # fmt: skip
+            epoch = result["refit"]
+            log.info(f"{spec.name}: on all subjects, epoch {epoch}/{epochs}, loss {loss:.4f}")
             return
         log.info(
-            "%s: epoch %d/%d, loss %.4f, validation MPJPE %.2f, Accel %.2f %s",
-            _name(spec), result["epoch"], spec.budget.epochs, result["loss"],
-            result["mpjpe"], result["accel"], unit_of(Track.parse(spec.track)),
-        )  # fmt: skip
+            f"{spec.name}: epoch {result['epoch']}/{epochs}, loss {loss:.4f}, validation "
+            f"MPJPE {result['mpjpe']:.2f}, Accel {result['accel']:.2f} "
+            f"{unit_of(Track.parse(spec.track))}"
+        )
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Say that a trial starts again."""
         spec = self._specs[trial.config["key"]]
-        log.warning("%s: its worker died; it goes on from its last epoch", _name(spec))
+        log.warning(f"{spec.name}: its worker died; it goes on from its last epoch")
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **_: Any
@@ -62,7 +61,9 @@ class Progress(TrialProgressCallback):
         result = folder.result()
         if result is None:
             epochs = len(folder.history())
-            result = Result("stopped", self._began, now_ms(), f"by the scheduler, epoch {epochs}")
+            result = TrialResult(
+                "stopped", self._began, now_ms(), f"by the scheduler, epoch {epochs}"
+            )
             folder.finish(result)
         self._end(spec, result)
 
@@ -72,22 +73,20 @@ class Progress(TrialProgressCallback):
         error = trial.get_error()
         lines = str(error).strip().splitlines() if error is not None else []
         reason = lines[-1] if lines else "its worker died again and again"
-        result = Result("failed", self._began, now_ms(), reason)
+        result = TrialResult("failed", self._began, now_ms(), reason)
         self._sweep.trial(spec.key).finish(result)
         self._end(spec, result)
 
-    def _end(self, spec: TrialSpec, result: Result) -> None:
+    def _end(self, spec: TrialSpec, result: TrialResult) -> None:
         self.open.discard(spec.key)
-        done, total = len(self._specs) - len(self.open), len(self._specs)
+        ended = f"[{len(self._specs) - len(self.open)}/{len(self._specs)}] {spec.name}"
         if result.row is None:
-            log.warning("[%d/%d] %s %s: %s", done, total, _name(spec), result.status, result.reason)
+            log.warning(f"{ended} {result.status}: {result.reason}")
             return
         row = result.row
         log.info(
-            "[%d/%d] %s: test MPJPE %.2f, PA-MPJPE %.2f, Accel %.2f %s",
-            done, total, _name(spec), row.mpjpe, row.pa_mpjpe, row.accel, row.unit,
-        )  # fmt: skip
-
-
-def _name(spec: TrialSpec) -> str:
-    return f"{spec.title} on {spec.track}, seed {spec.seed}"
+            f"{ended}: test MPJPE {row.mpjpe:.2f}, PA-MPJPE {row.pa_mpjpe:.2f}, "
+            f"Accel {row.accel:.2f} {row.unit}"
+        )
+        if row.retrieval == "unavailable":
+            log.warning(f"{spec.name}: trained and scored without retrieval: the lake has no PVD")

@@ -10,7 +10,7 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.registry import CHAMPION, find_version, model_name, register, renew_package
 from poise.experiments.grid import TrialSpec
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
-from poise.experiments.records import Result
+from poise.experiments.records import TrialResult
 
 _MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"
 
@@ -20,7 +20,7 @@ class Candidate:
     """A trial that was validated, and may become champion."""
 
     spec: TrialSpec
-    result: Result
+    result: TrialResult
 
     @property
     def score(self) -> float:

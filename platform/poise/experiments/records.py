@@ -46,7 +46,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Result:
+class TrialResult:
     """How a trial ended.
 
     Attributes:
@@ -115,20 +115,20 @@ class TrialFolder:
         """Where training goes on; None where it has not begun."""
         return storage.read_bytes(self._state) if storage.exists(self._state) else None
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: TrialResult) -> None:
         """Write down how the trial ended; a finished one needs its training state no more."""
         self._write("result.json", asdict(result))
         if result.status == "finished":
             storage.remove(self._state)
             storage.remove(self.refit._state)
 
-    def result(self) -> Result | None:
+    def result(self) -> TrialResult | None:
         """How the trial ended; None while it has not."""
         found = self._read("result.json")
-        return None if found is None else Result.from_json(found)
+        return None if found is None else TrialResult.from_json(found)
 
     def reopen(self) -> None:
-        """Forget a failure, so that the trial runs again from its last good epoch."""
+        """Forget how the trial ended, so that it runs again from its last good epoch."""
         storage.remove(storage.join(self.uri, "result.json"))
 
     @property

@@ -20,7 +20,7 @@ from poise.analysis.quality_correlation import (
 )
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
-from poise.evaluation.metrics import score
+from poise.evaluation.metrics import pose_errors
 from poise.runtime.errors import CheckpointError, DataError
 from poise.runtime.settings import Settings
 from poise_models import catalogue
@@ -92,7 +92,7 @@ def test_the_mean_over_frames_is_mpjpe(name: str) -> None:
     info = Track.parse(name).info
     truth_FC, poses_FC = torch.randn(2, 30, info.joints * info.dims).unbind(0)
     mean = float(frame_errors(poses_FC, truth_FC, info).mean())
-    assert mean == pytest.approx(score(poses_FC, truth_FC, info).mpjpe)
+    assert mean == pytest.approx(pose_errors(poses_FC, truth_FC, info).mpjpe)
 
 
 def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None:

@@ -21,9 +21,10 @@ from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.evaluation.evaluate import Row, evaluate
 from poise.experiments.grid import grid
 from poise.experiments.plan import load_plan
-from poise.experiments.records import Result, SweepFolder
+from poise.experiments.records import SweepFolder, TrialResult
 from poise.runtime.errors import DataError
 from poise.runtime.settings import Settings
+from poise.training_data.examples import Examples
 from poise_models import catalogue
 
 
@@ -97,7 +98,9 @@ def test_a_row_for_each_kind_of_neighbour(material: Material) -> None:
     assert nothing.distance is None
     assert drawn.distance is not None
     test = material.test
-    alone = evaluate(material.refiner, test.clips(None), test.truths(), test.names, TRACK, 0)
+    alone = evaluate(
+        material.refiner, Examples(test.names, test.clips(None), test.truths()), TRACK, 0
+    )
     assert nothing.row.mpjpe == pytest.approx(alone.row.mpjpe)
     assert "distance >= 0.3" in neighbours_table(found)
 
@@ -131,7 +134,7 @@ def sweep(tmp_path: Path) -> Path:
         trial.begin(spec)
         factor = spec.settings["smoothness"]
         row = Row(spec.track, "synspp", 0, 50 + factor, 40, 9 - factor, 9, 100, 10, 1.0, "mm")
-        trial.finish(Result("finished", 0, 1, row=row))
+        trial.finish(TrialResult("finished", 0, 1, row=row))
     return tmp_path / "sweep"
 
 

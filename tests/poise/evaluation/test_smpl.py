@@ -21,12 +21,12 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation import smpl
 from poise.evaluation.evaluate import Row
-from poise.evaluation.metrics import DEGREES, score
+from poise.evaluation.metrics import DEGREES, pose_errors
 from poise.evaluation.raw_data import evaluate_raw
 from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
 from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
 from poise.evaluation.tables import Entry, markdown, terminal
-from poise.experiments.fit import EpochReport, fit
+from poise.experiments.fit import EpochReport, FitRequest, fit
 from poise.readers.sequence import PoseSequence
 from poise.readers.smpl_file import read_body_file
 from poise.runtime.errors import DataError
@@ -98,7 +98,7 @@ def test_without_a_body_errors_are_angles() -> None:
     turned = truth.copy()
     twist = Rotation.from_rotvec(turned[:, 7]) * Rotation.from_rotvec([0, np.radians(24), 0])
     turned[:, 7] = twist.as_rotvec()
-    found = score(six(turned), six(truth), AIST.info)
+    found = pose_errors(six(turned), six(truth), AIST.info)
     assert found.mpjpe == pytest.approx(1.0, abs=1e-4)
     assert found.pa_mpjpe == pytest.approx(1.0, abs=1e-4)
     assert found.accel > 0
@@ -111,7 +111,7 @@ def test_the_turn_of_the_whole_body_is_forgiven() -> None:
     turned[:, 0] = (
         Rotation.from_rotvec([0, 0.5, 0]) * Rotation.from_rotvec(truth[:, 0])
     ).as_rotvec()
-    found = score(six(turned), six(truth), AIST.info)
+    found = pose_errors(six(turned), six(truth), AIST.info)
     assert found.mpjpe == pytest.approx(np.degrees(0.5) / 24, abs=1e-4)
     assert found.pa_mpjpe == pytest.approx(0, abs=1e-4)
     assert found.accel == pytest.approx(0, abs=1e-3)
@@ -119,7 +119,7 @@ def test_the_turn_of_the_whole_body_is_forgiven() -> None:
 
 @pytest.mark.parametrize("frames", [1, 2])
 def test_short_sequences_have_no_acceleration(frames: int) -> None:
-    found = score(six(vectors(frames)), six(vectors(frames, 1)), AIST.info)
+    found = pose_errors(six(vectors(frames)), six(vectors(frames, 1)), AIST.info)
     assert found.accel == found.accel_interior == 0
     assert found.mpjpe > 0
 
@@ -158,12 +158,12 @@ def test_joints_are_those_of_smplx(body: BodyModel) -> None:
 
 def test_with_a_body_errors_are_millimetres(body: BodyModel) -> None:
     truth = six(vectors(10))
-    assert score(truth, truth, AIST.info, body).mpjpe == 0
+    assert pose_errors(truth, truth, AIST.info, body).mpjpe == 0
     turned = vectors(10)
     turned[:, 0] = (
         Rotation.from_rotvec([0, 0.5, 0]) * Rotation.from_rotvec(turned[:, 0])
     ).as_rotvec()
-    found = score(six(turned), truth, AIST.info, body)
+    found = pose_errors(six(turned), truth, AIST.info, body)
     assert 50 < found.mpjpe < 500
     assert found.pa_mpjpe == pytest.approx(0, abs=0.05)
 
@@ -370,7 +370,7 @@ def test_a_network_learns_from_a_smpl_track(tmp_path: Path) -> None:
     )
     train, held_out = split.without(["d03"]), split.only(["d03"])
     budget = Budget(epochs=2, batch=32, steps_per_epoch=5)
-    steps = fit(network, train, held_out, None, budget, 0, "cpu")
+    steps = fit(network, FitRequest(train, held_out, None, budget))
     found = [step.validation for step in steps if isinstance(step, EpochReport)]
     assert len(found) == 2
     assert all(scores is not None and np.isfinite(scores.mpjpe) for scores in found)

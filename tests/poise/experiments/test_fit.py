@@ -6,7 +6,7 @@ from tests.support.small_refiners import NETWORKS, SMALL
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import pose_spec
-from poise.experiments.fit import EpochReport, Pause, fit
+from poise.experiments.fit import EpochReport, FitRequest, Pause, fit
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.examples import examples
@@ -30,15 +30,17 @@ def refiner(name: str) -> Refiner:
     return catalogue.build(name, pose_spec(TRACK), SMALL.get(name, {}))
 
 
+def request(whole: TrackSplit, held: str) -> FitRequest:
+    return FitRequest(whole.without([held]), whole.only([held]), PoseBank(whole), BUDGET)
+
+
 def reports(
     name: str, whole: TrackSplit, upto: int = 99, resume: bytes | None = None
 ) -> tuple[list[EpochReport], Refiner]:
     held = sorted(set(whole.subjects))[-1]
     built = refiner(name)
     found = []
-    for report in fit(
-        built, whole.without([held]), whole.only([held]), PoseBank(whole), BUDGET, 0, resume=resume
-    ):
+    for report in fit(built, request(whole, held), resume):
         assert isinstance(report, EpochReport)
         found.append(report)
         if report.epoch == upto:
@@ -71,7 +73,7 @@ def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: 
 def test_more_neighbours_than_the_lake_has_are_refused_before_training(whole: TrackSplit) -> None:
     built = catalogue.build("synsp", pose_spec(TRACK), {"views": 5, "partners": "similar"})
     with pytest.raises(LakeError, match="synsp reads 4 neighbours of a window, and the lake has 3"):
-        next(fit(built, whole, None, PoseBank(whole), BUDGET, 0))
+        next(fit(built, FitRequest(whole, None, PoseBank(whole), BUDGET)))
     with pytest.raises(LakeError, match="reads 4 neighbours"):
         examples(built, whole, PoseBank(whole))
 
@@ -84,8 +86,7 @@ def test_a_fit_that_pauses_goes_on_from_the_very_step(whole: TrackSplit) -> None
     pauses = 0
     while not found or not found[-1].done:
         built = refiner("synspp")
-        splits = whole.without([held]), whole.only([held])
-        steps = fit(built, *splits, PoseBank(whole), BUDGET, 0, resume=state, pause_s=0.0)
+        steps = fit(built, request(whole, held), state, pause_s=0.0)
         step = next(steps)
         state = step.state
         if isinstance(step, Pause):

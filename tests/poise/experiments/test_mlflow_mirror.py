@@ -26,7 +26,7 @@ from poise.checkpoints.registry import model_name, resolve
 from poise.experiments.background_publisher import BackgroundPublisher
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
 from poise.experiments.promote import Candidate, promote
-from poise.experiments.records import Result, SweepFolder
+from poise.experiments.records import SweepFolder, TrialResult
 from poise.runtime.errors import ModelError
 
 
@@ -144,7 +144,7 @@ def test_a_run_that_no_plan_names_any_more_is_closed(
 
 def test_a_failed_trial_says_why(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
     sweep.begin(PLAN, [NETWORK.key], "0123abcd")
-    sweep.trial(NETWORK.key).finish(Result("failed", 1, 2, "loss is nan in epoch 1"))
+    sweep.trial(NETWORK.key).finish(TrialResult("failed", 1, 2, "loss is nan in epoch 1"))
     MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     run = runs(store)[NETWORK.key]
     assert run.info.status == "FAILED"

@@ -17,20 +17,22 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.evaluation.metrics import Scores
+from poise.evaluation.metrics import PoseErrors
 from poise.evaluation.tables import Entry
-from poise.experiments.fit import EpochReport
+from poise.experiments.fit import EpochReport, FitRequest
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.mlflow_mirror import TRIAL_KEY
 from poise.experiments.plan import Plan
-from poise.experiments.records import Result, SweepFolder, TrialFolder
+from poise.experiments.records import SweepFolder, TrialFolder, TrialResult
+from poise.experiments.shared_splits import SplitSource
 from poise.experiments.sweep import republish, run_sweep
-from poise.experiments.trial import held_out, train_and_score
+from poise.experiments.trial import TrialSetup, run_trial
+from poise.experiments.trial_data import held_out
 from poise.lake.manifest import manifest_hash, read_manifest
 from poise.runtime.cluster import connect as connect_ray
 from poise.runtime.errors import BusyError, LakeError, PlanError
 from poise.runtime.locks import exclusive
-from poise.training_data.split import load_split
+from poise.training_data.split import TrackSplit, load_split
 from poise_models.filters.offset import Offset, OffsetConfig
 
 SYNSPP = {
@@ -70,7 +72,7 @@ class CutOffError(Exception):
     """Stands for a kill at the end of an epoch."""
 
 
-def run_trial(trial: TrialFolder, lake: str, cut_after: int | None = None) -> list[float]:
+def run(trial: TrialFolder, lake: str, cut_after: int | None = None) -> list[float]:
     reported = []
 
     def report(metrics: dict[str, float]) -> None:
@@ -78,11 +80,11 @@ def run_trial(trial: TrialFolder, lake: str, cut_after: int | None = None) -> li
         if reported[-1] == cut_after:
             raise CutOffError
 
-    train_and_score(trial, lake, cpus=1, gpus=0, report=report)
+    run_trial(trial, TrialSetup(SplitSource(lake)), report)
     return reported
 
 
-def timeless(result: Result | None) -> dict[str, Any]:
+def timeless(result: TrialResult | None) -> dict[str, Any]:
     assert result is not None
     assert result.row is not None
     row = {k: v for k, v in result.row.to_json().items() if k != "seconds"}
@@ -94,11 +96,11 @@ def test_a_trial_cut_off_after_any_epoch_ends_in_the_same_numbers(
     lake: str, tmp_path: Path, cut_after: int
 ) -> None:
     whole, cut = begun(lake, tmp_path / "whole"), begun(lake, tmp_path / "cut")
-    assert run_trial(whole, lake) == [1, 2, 3]
+    assert run(whole, lake) == [1, 2, 3]
     with pytest.raises(CutOffError):
-        run_trial(cut, lake, cut_after)
+        run(cut, lake, cut_after)
     assert cut.result() is None
-    assert run_trial(cut, lake) == [1, 2, 3]
+    assert run(cut, lake) == [1, 2, 3]
     assert timeless(cut.result()) == timeless(whole.result())
     for name in ("weights.safetensors",):
         one, other = (Path(t.checkpoint, name).read_bytes() for t in (cut, whole))
@@ -110,11 +112,11 @@ def test_a_trial_keeps_the_epoch_that_is_best_on_validation(
 ) -> None:
     def scripted(*_: Any) -> Iterator[EpochReport]:
         for epoch, mpjpe in enumerate((30.0, 10.0, 20.0), start=1):
-            yield EpochReport(epoch, 3, 0.1, Scores(mpjpe, mpjpe, 1.0, 1.0, 100), 0.0, b"")
+            yield EpochReport(epoch, 3, 0.1, PoseErrors(mpjpe, mpjpe, 1.0, 1.0, 100), 0.0, b"")
 
     monkeypatch.setattr("poise.experiments.trial.fit", scripted)
     trial = begun(lake, tmp_path)
-    run_trial(trial, lake)
+    run(trial, lake)
     result = trial.result()
     assert result is not None
     assert result.validation is not None
@@ -128,7 +130,7 @@ REFIT = {"subjects": "auto", "refit": True}
 
 def test_a_refit_learns_from_every_training_subject(lake: str, tmp_path: Path) -> None:
     trial = begun(lake, tmp_path, "offset", validation=REFIT)
-    run_trial(trial, lake)
+    run(trial, lake)
     refiner, card = load_checkpoint(trial.checkpoint)
     whole = load_split(lake, TRACK, "train")
     expected = Offset(refiner.spec, OffsetConfig())
@@ -146,10 +148,10 @@ def test_a_refit_that_was_cut_off_ends_in_the_same_weights(
 ) -> None:
     whole = begun(lake, tmp_path / "whole", validation=REFIT)
     cut = begun(lake, tmp_path / "cut", validation=REFIT)
-    assert run_trial(whole, lake) == [1, 2, 3, 101, 102, 103]
+    assert run(whole, lake) == [1, 2, 3, 101, 102, 103]
     with pytest.raises(CutOffError):
-        run_trial(cut, lake, cut_after)
-    run_trial(cut, lake)
+        run(cut, lake, cut_after)
+    run(cut, lake)
     assert timeless(cut.result()) == timeless(whole.result())
     one, other = (Path(t.checkpoint, "weights.safetensors").read_bytes() for t in (cut, whole))
     assert one == other
@@ -157,7 +159,7 @@ def test_a_refit_that_was_cut_off_ends_in_the_same_weights(
 
 def test_the_score_of_the_input_is_one(lake: str, tmp_path: Path) -> None:
     trial = begun(lake, tmp_path, "input")
-    run_trial(trial, lake)
+    run(trial, lake)
     result = trial.result()
     assert result is not None
     assert result.validation is not None
@@ -170,14 +172,16 @@ def test_validation_subjects_never_train(
 ) -> None:
     seen: dict[str, set[str]] = {}
 
-    def spy(refiner: Any, train: Any, validation: Any, *_: Any) -> Iterator[Any]:
-        seen.update(train=set(train.subjects), validation=set(validation.subjects))
+    def spy(refiner: Any, wanted: FitRequest, *_: Any) -> Iterator[Any]:
+        assert isinstance(wanted.train, TrackSplit)
+        assert wanted.validation is not None
+        seen.update(train=set(wanted.train.subjects), validation=set(wanted.validation.subjects))
         raise LakeError("seen enough")
 
     monkeypatch.setattr("poise.experiments.trial.fit", spy)
     subject = sorted(set(load_split(lake, TRACK, "train").subjects))[0]
     trial = begun(lake, tmp_path, validation={"subjects": [subject]})
-    run_trial(trial, lake)
+    run(trial, lake)
     assert seen["validation"] == {subject}
     assert seen["train"].isdisjoint(seen["validation"])
     assert seen["train"]
@@ -225,7 +229,7 @@ def test_a_trial_that_leaves_the_finite_numbers_fails_with_the_reason(
     lake: str, tmp_path: Path
 ) -> None:
     trial = begun(lake, tmp_path, budget={**BUDGET, "learning_rate": 1e30})
-    run_trial(trial, lake)
+    run(trial, lake)
     result = trial.result()
     assert result is not None
     assert result.status == "failed"

@@ -22,6 +22,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError
 from poise.runtime.locks import exclusive
+from poise.training_data.examples import Examples
 from poise.training_data.split import load_split
 from poise.training_data.streaming import StreamedSplit
 from poise_models import catalogue
@@ -97,7 +98,7 @@ def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> N
     for name, detected in zip(test.names, test.detected(), strict=True):
         assert torch.equal(detected, torch.from_numpy(by_name[name].detected_FC))
     raw = catalogue.build("input", pose_spec(TRACK), {})
-    row = evaluate(raw, test.clips(None), test.truths(), test.names, TRACK, seed=0).row
+    row = evaluate(raw, Examples(test.names, test.clips(None), test.truths()), TRACK, seed=0).row
     assert row.frames == 4 * 24
     assert row.mpjpe > 0
 

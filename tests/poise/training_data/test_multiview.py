@@ -14,7 +14,7 @@ from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import evaluate
-from poise.experiments.fit import EpochReport, fit
+from poise.experiments.fit import EpochReport, FitRequest, fit
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
@@ -252,14 +252,14 @@ def test_a_fit_takes_all_views_of_a_moment_and_scores_each_of_them() -> None:
     train, test = filmed(2).split, filmed(1).split
     net = network(2)
     budget = Budget(epochs=2, batch=32, learning_rate=2e-3)
-    steps = fit(net, train, test, None, budget, 0)
+    steps = fit(net, FitRequest(train, test, None, budget))
     reports = [step for step in steps if isinstance(step, EpochReport)]
     seen = examples(net, test, None)
     assert len(seen.names) == len(set(seen.names)) == len(seen.clips) == 6  # of 4 cameras, 2
     (last,) = reports[1:]
     assert last.validation is not None
     assert last.validation.frames == sum(len(clip.detected_FC) for clip in seen.clips)
-    before = evaluate(Input(net.spec, InputConfig()), seen.clips, seen.truths, seen.names, TRACK, 0)
+    before = evaluate(Input(net.spec, InputConfig()), seen, TRACK, 0)
     assert last.validation.mpjpe < before.row.mpjpe
 
 

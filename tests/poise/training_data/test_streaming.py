@@ -10,11 +10,12 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from torch import Tensor
 
 from poise.checkpoints.checkpoint import pose_spec
-from poise.experiments.fit import EpochReport, fit
+from poise.experiments.fit import EpochReport, FitRequest, fit
 from poise.experiments.grid import grid
 from poise.experiments.plan import Plan
-from poise.experiments.records import Result, TrialFolder
-from poise.experiments.trial import train_and_score
+from poise.experiments.records import TrialFolder, TrialResult
+from poise.experiments.shared_splits import SplitSource
+from poise.experiments.trial import TrialSetup, run_trial
 from poise.lake import parts
 from poise.lake.ids import WINDOW
 from poise.pvd.pose_bank import PoseBank
@@ -152,7 +153,7 @@ def test_a_streamed_fit_can_be_resumed(lake: Path, train: TrackSplit, name: str)
         torch.manual_seed(0)
         built = catalogue.build(name, pose_spec(TRACK), small)
         made: list[Any] = []
-        for report in fit(built, streamed(lake), train, None, budget, 0, resume=state):
+        for report in fit(built, FitRequest(streamed(lake), train, None, budget), state):
             assert isinstance(report, EpochReport)
             made.append((report.loss, report.validation, report.state))
             if report.epoch == upto:
@@ -183,10 +184,11 @@ def test_a_plan_may_stream_its_trials(lake: Path, tmp_path: Path, name: str) -> 
     )
     (spec,) = grid(plan, {str(TRACK): "tiny"})
 
-    def run(folder: str, stream_gb: float | None) -> Result:
+    def run(folder: str, stream_gb: float | None) -> TrialResult:
         trial = TrialFolder(str(tmp_path / folder))
         trial.begin(spec)
-        train_and_score(trial, str(lake), 1, 0, lambda _: None, stream_gb)
+        setup = TrialSetup(SplitSource(str(lake)), stream_gb=stream_gb)
+        run_trial(trial, setup, lambda _: None)
         result = trial.result()
         assert result is not None
         return result

@@ -1,0 +1,97 @@
+"""Splits of the lake that all trials of a sweep read from one place in their machine's memory.
+
+A keeper, which is a Ray actor, loads what a trial asks for and puts it into Ray's object store. The
+trials' tensors lie in the store itself, so that a machine holds a split once, however many trials
+it runs. Nobody may write into them.
+"""
+
+import logging
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.util
+import torch
+from numpy.typing import NDArray
+from ray.exceptions import RayError
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.lake.ids import Split
+from poise.training_data.split import TrackSplit, load_split
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SplitSource:
+    """Where a trial gets its splits.
+
+    Attributes:
+        lake: folder or URI.
+        keeper: name of the actor that shares them; None reads the lake for oneself.
+    """
+
+    lake: str
+    keeper: str | None = None
+
+    def split(self, track: Track, split: Split) -> TrackSplit:
+        """Return a split in memory; its tensors may be shared, and must not be written to.
+
+        Raises:
+            LakeError: the track is not in the lake, or its files do not match each other.
+        """
+        if self.keeper is not None:
+            try:
+                keeper = ray.get_actor(self.keeper)
+                (kept,) = ray.get(keeper.split.remote(str(track), split))
+                shared: TrackSplit = ray.get(kept)
+                return shared
+            # Whatever happened there: what the lake itself says is the better message.
+            except (RayError, ValueError) as error:
+                log.info("%s %s is read here, and not shared: %s", track, split, error)
+        return load_split(self.lake, track, split)
+
+
+@contextmanager
+def shared_splits(lake: str) -> Iterator[SplitSource]:
+    """Share the splits of a lake with all workers inside the block."""
+    name = f"poise-splits-{uuid.uuid4().hex}"
+    keeper = ray.remote(_Keeper).options(name=name, num_cpus=0, max_restarts=-1).remote(lake)
+    try:
+        yield SplitSource(lake, name)
+    finally:
+        ray.kill(keeper)
+
+
+class _Keeper:
+    """Keep the splits of one track: a plan goes track by track.
+
+    A split that a trial still reads stays in memory after it was let go here.
+    """
+
+    def __init__(self, lake: str) -> None:
+        self._lake = lake
+        self._track = ""
+        self._kept: dict[Split, Any] = {}
+        # Ray copies tensors, and leaves arrays where they are.
+        ray.util.register_serializer(Tensor, serializer=Tensor.numpy, deserializer=_tensor)
+
+    def split(self, track: str, split: Split) -> list[Any]:
+        """Return a reference to a split, in a list: a bare one would be fetched on the way."""
+        if track != self._track:
+            self._kept.clear()
+            self._track = track
+        if split not in self._kept:
+            self._kept[split] = ray.put(load_split(self._lake, Track.parse(track), split))
+        return [self._kept[split]]
+
+
+def _tensor(shared: NDArray[Any]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(shared)

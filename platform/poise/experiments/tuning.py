@@ -1,0 +1,162 @@
+"""A sweep's trials on Ray Tune, which places them on the cluster; none of Tune's state is kept."""
+
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler
+
+from poise.experiments.grid import TrialSpec
+from poise.experiments.plan import Plan
+from poise.experiments.progress import Progress
+from poise.experiments.records import SweepFolder
+from poise.experiments.shared_splits import shared_splits
+from poise.experiments.trial import TrialSetup, run_trial
+from poise.runtime import storage
+from poise.runtime.errors import PlanError
+
+log = logging.getLogger(__name__)
+
+_MAX_FAILURES = 2
+
+
+def trial_resources(plan: Plan) -> dict[str, float]:
+    """Return what a trial occupies, as Ray names it: no more CPUs than a machine here has.
+
+    Raises:
+        PlanError: the plan asks for a GPU, the cluster has none, and the plan's resources do not
+            say ``cpu_ok``.
+    """
+    cpu, gpu = plan.resources.cpu, plan.resources.gpu
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    most = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
+    if 0 < most < cpu:
+        log.warning("no machine has %g CPUs: every trial takes %g", cpu, most)
+        cpu = most
+    if not gpu:
+        return {"cpu": cpu}
+    if any(node.get("GPU", 0.0) for node in nodes) or _gpus_may_come():
+        return {"cpu": cpu, "gpu": gpu}
+    if not plan.resources.cpu_ok:
+        raise PlanError(
+            f"plan {plan.name} wants {gpu:g} GPU a trial and there is none here. Run it on a "
+            "cluster with GPUs; or train on the CPU, which may take days, with --cpu-ok (in the "
+            "plan: resources: {cpu_ok: true})"
+        )
+    log.warning("the plan wants %g GPU a trial and there is none here: training on the CPU", gpu)
+    return {"cpu": cpu}
+
+
+def run_trials(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str) -> None:
+    """Run trials on the connected cluster, each from wherever its folder says.
+
+    Args:
+        plan: gives resources and scheduler.
+        pending: the trials to run.
+        sweep: where their folders are.
+        lake: the data lake.
+
+    Raises:
+        PlanError: see `trial_resources`.
+        KeyboardInterrupt: the user stopped it; Tune stopped all trials first.
+    """
+    resources = trial_resources(plan)
+    progress = Progress(sweep, pending)
+    with (
+        tempfile.TemporaryDirectory(prefix="poise-tune-") as scratch,
+        shared_splits(storage.absolute(lake)) as source,
+        _quiet_tune(),
+        _sigterm_stops(),
+    ):
+        setup = TrialSetup(
+            source=source,
+            cpus=resources["cpu"],
+            gpus=resources.get("gpu", 0.0),
+            stream_gb=plan.resources.stream_gb,
+        )
+        tune.Tuner(
+            tune.with_resources(_run_one, resources),
+            param_space={
+                "key": tune.grid_search([spec.key for spec in pending]),
+                "sweep": storage.absolute(sweep.uri),
+                "setup": setup,
+            },
+            tune_config=tune.TuneConfig(
+                scheduler=_scheduler(plan, pending),
+                reuse_actors=True,
+                trial_name_creator=lambda trial: str(trial.config["key"]),
+                trial_dirname_creator=lambda trial: str(trial.config["key"]),
+            ),
+            run_config=tune.RunConfig(
+                name=plan.name,
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[progress],
+                failure_config=tune.FailureConfig(max_failures=_MAX_FAILURES),
+            ),
+        ).fit()
+    # Tune turns Ctrl-C into an orderly stop of its own, and returns as if nothing had happened.
+    if progress.open:
+        raise KeyboardInterrupt
+
+
+def _run_one(config: dict[str, Any]) -> None:
+    folder = SweepFolder(config["sweep"]).trial(config["key"])
+    run_trial(folder, config["setup"], tune.report)
+
+
+def _scheduler(plan: Plan, pending: Sequence[TrialSpec]) -> ASHAScheduler | None:
+    epochs = [spec.budget.epochs for spec in pending if spec.budget is not None]
+    if plan.scheduler != "asha" or not epochs:
+        return None
+    # One more than any trial has: a trial that reaches max_t would be stopped unscored.
+    most = max(epochs) + 1
+    return ASHAScheduler(
+        time_attr="epoch", metric="score", mode="min", max_t=most, grace_period=-(-most // 9)
+    )
+
+
+def _gpus_may_come() -> bool:
+    """Say whether this is a cluster that starts machines with GPUs when they are asked for."""
+    # Ray has no public way to ask.
+    most = ray._private.state.state.get_max_resources_from_cluster_config()
+    return bool(most and most.get("GPU", 0))
+
+
+@contextlib.contextmanager
+def _quiet_tune() -> Iterator[None]:
+    """Keep Tune's own tables and files away, and its advice on a restore we do not need."""
+    wanted = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
+    before = {name: os.environ.get(name) for name in wanted}
+    logger = logging.getLogger("ray.tune")
+    level = logger.level
+    os.environ.update(wanted)
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Let SIGTERM (``ray job stop``) end the sweep as Ctrl-C does; Ray's own handler exits."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
