@@ -15,7 +15,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
-from ray.serve import Application
+from ray.serve import Application, Deployment
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 
 from poise.checkpoints.checkpoint import load_checkpoint
@@ -29,7 +29,7 @@ from poise.serving.model_lookup import find_model
 
 logger = logging.getLogger(__name__)
 
-#: Sequences of one forward pass, and how long the first waits for company.
+#: Sequences refined together, and how long the first of them waits for more.
 BATCH_SEQUENCES = 8
 BATCH_WAIT_S = 0.01
 #: A batch that takes longer is stuck: Serve replaces the replica.
@@ -64,12 +64,18 @@ class ServiceArgs(BaseModel):
     home: str | None = Field(
         None, description="Poise's folder; $POISE_HOME or ./.poise by default."
     )
-    lake: str | None = Field(None, description="Lake, folder or URI; <home>/lake by default.")
+    lake: str | None = Field(
+        None, description="Lake, folder or URI; $POISE_LAKE or <home>/lake by default."
+    )
     milvus_uri: str | None = Field(
-        None, description="Milvus; without it answers are marked `retrieval: unavailable`."
+        None,
+        description="Milvus of the PVD; $POISE_MILVUS_URI by default. Without one, answers are "
+        "marked `retrieval: unavailable`.",
     )
     tracking_uri: str | None = Field(
-        None, description="MLflow, to look the model up; the home's own store by default."
+        None,
+        description="MLflow, to look the model up; $MLFLOW_TRACKING_URI or the home's own store "
+        "by default.",
     )
     stride: int | None = Field(
         None, ge=1, description="Frames between a network's windows; its own by default."
@@ -86,7 +92,12 @@ class ServiceArgs(BaseModel):
 # see only module globals that are defined above it.
 @serve.ingress(app)
 class RefineService:
-    """One replica: parses and validates requests, batches them, refines them off the loop."""
+    """One replica: it validates requests, batches them, and refines them in a worker thread.
+
+    Args:
+        config: the model to serve.
+        cpus: cores of the replica; torch takes as many threads.
+    """
 
     def __init__(self, config: ReplicaConfig, cpus: float) -> None:
         torch.set_num_threads(max(1, int(cpus)))
@@ -170,12 +181,25 @@ class RefineService:
 
 
 def build(args: ServiceArgs) -> Application:
-    """Build the Serve application; the model's alias is looked up here, once.
-
-    Replicas get the checkpoint folder: they agree on the version, and a tracking server that is
-    down later stops none of them from starting.
+    """Build the Serve application; Ray Serve calls this for ``deploy/serve.yaml``.
 
     Raises:
+        SettingsError: as `replica_config`.
+        ModelError: as `replica_config`.
+        CheckpointError: as `replica_config`.
+    """
+    application: Application = _deployment(args).bind(replica_config(args), args.cpus)
+    return application
+
+
+def replica_config(args: ServiceArgs) -> ReplicaConfig:
+    """Find the model and check that it runs as asked.
+
+    An alias is looked up here, once. Replicas get the checkpoint folder: they agree on the version,
+    and a tracking server that is down later stops none of them from starting.
+
+    Raises:
+        SettingsError: a setting, given or from the environment, cannot be used.
         ModelError: the model cannot be found.
         CheckpointError: its checkpoint cannot be loaded, or cannot run as asked.
     """
@@ -188,24 +212,26 @@ def build(args: ServiceArgs) -> Application:
     model = find_model(args.model, settings.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
     check(load_checkpoint(model.checkpoint)[0], args.stride, args.compiled)
-    config = ReplicaConfig(
+    return ReplicaConfig(
         model=model,
         lake=settings.lake,
         milvus_uri=settings.milvus_uri,
         stride=args.stride,
         compiled=args.compiled,
     )
-    scaling = AutoscalingConfig(
-        min_replicas=1,
-        max_replicas=args.replicas_max,
-        target_ongoing_requests=BATCH_SEQUENCES,
-        look_back_period_s=15.0,
-        upscale_delay_s=5,
-        downscale_delay_s=120,
-    )
-    deployment = serve.deployment(
+
+
+def _deployment(args: ServiceArgs) -> Deployment:
+    return serve.deployment(
         name="refine",
-        autoscaling_config=scaling,
+        autoscaling_config=AutoscalingConfig(
+            min_replicas=1,
+            max_replicas=args.replicas_max,
+            target_ongoing_requests=BATCH_SEQUENCES,
+            look_back_period_s=15.0,
+            upscale_delay_s=5,
+            downscale_delay_s=120,
+        ),
         max_ongoing_requests=2 * BATCH_SEQUENCES,
         max_queued_requests=args.max_queued,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
@@ -213,5 +239,3 @@ def build(args: ServiceArgs) -> Application:
         health_check_timeout_s=30,
         ray_actor_options={"num_cpus": args.cpus},
     )(RefineService)
-    application: Application = deployment.bind(config, args.cpus)
-    return application
