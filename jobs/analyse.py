@@ -11,8 +11,8 @@ import _paths  # noqa: F401  (finds the source roots)
 import torch
 
 from poise.analysis import latency, loss_ratio, neighbour_distance, quality_correlation
-from poise.analysis.inputs import load_material
-from poise.analysis.result import Findings
+from poise.analysis.inputs import load_inputs
+from poise.analysis.result import AnalysisResult
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
 from poise_models.errors import RefinerError
@@ -83,28 +83,28 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Measure, print the table, write figures and plot."""
     options = parse(arguments)
-    findings = look(options)
-    print(findings.text)
+    result = look(options)
+    print(result.text)
     if options.json:
-        rows = [asdict(row) for row in findings.rows]
+        rows = [asdict(row) for row in result.rows]
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
-    if findings.picture is not None and options.plot:
-        options.plot.write_bytes(findings.picture())
+    if result.picture is not None and options.plot:
+        options.plot.write_bytes(result.picture())
     return 0
 
 
-def look(options: argparse.Namespace) -> Findings:
+def look(options: argparse.Namespace) -> AnalysisResult:
     """Do what was asked for."""
     if options.kind == "ratio":
-        return loss_ratio.findings(options.sweep)
+        return loss_ratio.analyse(options.sweep)
     if options.kind == "latency" and options.threads is not None:
         torch.set_num_threads(options.threads)
-    material = load_material(options.model, Settings.use(home=options.home, lake=options.lake))
+    inputs = load_inputs(options.model, Settings.use(home=options.home, lake=options.lake))
     if options.kind == "quality":
-        return quality_correlation.findings(material)
+        return quality_correlation.analyse(inputs)
     if options.kind == "neighbours":
-        return neighbour_distance.findings(material, options.floors, options.seed)
-    return latency.findings(material, options.fps, options.turns)
+        return neighbour_distance.analyse(inputs, options.floors, options.seed)
+    return latency.analyse(inputs, options.fps, options.turns)
 
 
 if __name__ == "__main__":

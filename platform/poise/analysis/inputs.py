@@ -31,27 +31,42 @@ _CHUNK = 8192
 
 
 @dataclass(frozen=True)
-class Material:
-    """A model and the data it is looked at with."""
+class AnalysisInputs:
+    """A trained SynSP++ and the data that it is analysed on.
+
+    Attributes:
+        refiner: the network.
+        seed: of its training.
+        track: of its training.
+        test: the track's test split.
+        bank: poses of the train split, among which neighbours are found.
+        rows: the PVD's rows, which are windows of that split.
+    """
 
     refiner: SynSPP
     seed: int
     track: Track
     test: TrackSplit
     bank: PoseBank
-    rows: "Rows"
+    rows: "PvdRows"
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows of a PVD: window ids (N,), vectors (N, E), and whose they are."""
+class PvdRows:
+    """The rows of a PVD, one a window of the train split.
+
+    Attributes:
+        ids_N: window ids (N,).
+        vectors_NE: their embeddings (N, E).
+        subjects: whose they are, N names.
+    """
 
     ids_N: Tensor
     vectors_NE: Tensor
     subjects: list[str]
 
 
-def load_material(model: str, settings: Settings) -> Material:
+def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
     """Load a model by its registered name or folder, and its track from the lake.
 
     Args:
@@ -74,39 +89,57 @@ def load_material(model: str, settings: Settings) -> Material:
     train = load_split(where, track, "train")
     test = load_split(where, track, "test")
     bank = PoseBank(train)
-    return Material(refiner, card.seed, track, test, bank, pvd_rows(train, bank))
+    return AnalysisInputs(
+        refiner=refiner,
+        seed=card.seed,
+        track=track,
+        test=test,
+        bank=bank,
+        rows=pvd_rows(train, bank),
+    )
 
 
-def pvd_rows(train: TrackSplit, bank: PoseBank) -> Rows:
+def pvd_rows(train: TrackSplit, bank: PoseBank) -> PvdRows:
     """Embed the truth of every training window, as ingest does for the PVD."""
     count_S = window_count(train.lengths_S)
     sequence_N = train.sequence_ids_S.repeat_interleave(count_S)
     ids_N = encode(sequence_N, ranges(torch.zeros_like(count_S), count_S))
-    vectors = [embedded(bank.windows(ids_B), train.track) for ids_B in ids_N.split(_CHUNK)]
-    return Rows(ids_N, torch.cat(vectors), _repeated(train.subjects, count_S))
+    vectors = [embed_windows(bank.windows(ids_B), train.track) for ids_B in ids_N.split(_CHUNK)]
+    return PvdRows(ids_N, torch.cat(vectors), _repeated(train.subjects, count_S))
 
 
-def embedded(windows_NTC: Tensor, track: Track) -> Tensor:
-    """Vectors (N, E) of windows (N, T, C), which need not be in memory as such."""
+def embed_windows(windows_NTC: Tensor, track: Track) -> Tensor:
+    """Embed windows (N, T, C), a few at a time, as vectors (N, E)."""
     parts = windows_NTC.split(_CHUNK)
     return torch.cat([embed(part, track.info.skeleton, track.representation) for part in parts])
 
 
-def query_windows(test: TrackSplit) -> tuple[Tensor, list[str]]:
-    """All detected windows of a split, (N, T, C), and the subject of each."""
+def detected_windows(test: TrackSplit) -> tuple[Tensor, list[str]]:
+    """All detected windows of a split, (N, T, C), and the subject of each, N names."""
     windows = [unfold(detected_FC, WINDOW) for detected_FC in test.detected()]
     return torch.cat(windows), _repeated(test.subjects, window_count(test.lengths_S))
 
 
-def clips_with(
+def clips_with_neighbours(
     test: TrackSplit, windows_NTC: Tensor, bank: PoseBank, ids_N: Tensor, distances_N: Tensor
 ) -> list[Clip]:
-    """The clips of a split, each window with one given neighbour, brought into its frame."""
+    """The sequences of a split as clips, each window with one given neighbour.
+
+    Args:
+        test: the split; N windows in all.
+        windows_NTC: its detected windows (N, T, C).
+        bank: the neighbours' poses.
+        ids_N: window ids (N,) of the neighbours; -1 where a window has none.
+        distances_N: squared L2 distances (N,).
+    """
     found_NKTC, distances_NK = bank.neighbours(windows_NTC, ids_N[:, None], distances_N[:, None])
     counts = window_count(test.lengths_S).tolist()
     found = zip(found_NKTC.split(counts), distances_NK.split(counts), strict=True)
     clips = [Clip(detected_FC) for detected_FC in test.detected()]
-    return [clip.with_neighbours(*one) for clip, one in zip(clips, found, strict=True)]
+    return [
+        clip.with_neighbours(neighbours, distances)
+        for clip, (neighbours, distances) in zip(clips, found, strict=True)
+    ]
 
 
 def _repeated(names: list[str], count_S: Tensor) -> list[str]:

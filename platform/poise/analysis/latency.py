@@ -4,16 +4,19 @@ The wait is no computation: a window is refined when its last frame is there, so
 waits for as many frames as the window has. What the paper calls 1416 is windows refined together.
 """
 
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from poise.analysis.inputs import Material, embedded, query_windows
-from poise.analysis.result import Findings, aligned, machine
+from poise.analysis.inputs import AnalysisInputs, detected_windows, embed_windows
+from poise.analysis.result import AnalysisResult, aligned
 from poise.runtime.errors import DataError
 from poise_models.base.windows import overlap_add
 from poise_retrieval.index.neighbour_index import NeighbourIndex
@@ -27,60 +30,73 @@ PARTS = ("model", "wait", "SWAA", "PVD embedding", "PVD search", "PVD into frame
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one part, for so many windows."""
+    """How long one part takes.
+
+    Attributes:
+        part: one of `PARTS`.
+        windows: how many windows are refined together.
+        milliseconds: for all of them.
+    """
 
     part: str
     windows: int
     milliseconds: float
 
 
-def findings(material: Material, fps: float | None, turns: int) -> Findings:
-    """Measure and say where; by default at the track's own frames a second."""
+def analyse(inputs: AnalysisInputs, fps: float | None, turns: int) -> AnalysisResult:
+    """Measure every part, and describe the machine; see `latencies`.
+
+    Args:
+        inputs: model and data.
+        fps: frames a second that the estimator delivers; None for the track's own.
+        turns: measurements of each part.
+    """
     if fps is None:
-        fps = material.track.info.fps or PUBLISHED_FPS
-    found = latencies(material, fps, turns)
-    rows = len(material.rows.ids_N)
-    where = f"{machine()}; {rows:,} rows in the PVD, {fps:g} frames a second"
-    return Findings(found, f"{latency_table(found)}\n{where}")
+        fps = inputs.track.info.fps or PUBLISHED_FPS
+    found = latencies(inputs, fps, turns)
+    rows = len(inputs.rows.ids_N)
+    where = f"{_machine()}; {rows:,} rows in the PVD, {fps:g} frames a second"
+    return AnalysisResult(found, f"{latency_table(found)}\n{where}")
 
 
 def latencies(
-    material: Material, fps: float, turns: int = 7, batches: Sequence[int] = BATCHES
+    inputs: AnalysisInputs, fps: float, turns: int = 7, batches: Sequence[int] = BATCHES
 ) -> list[Latency]:
-    """Measure every part, the median over turns after one that does not count.
+    """Measure how long every part takes: the median of several turns, after one to warm up.
 
     Args:
-        material: model and data; the windows are the first ones of the test split.
+        inputs: model and data; the first windows of the test split are refined.
         fps: frames a second that the estimator delivers.
         turns: measurements of each part.
-        batches: numbers of windows.
+        batches: how many windows are refined together.
 
     Raises:
         DataError: the test split has fewer windows, or no frames a second or turns were asked for.
     """
     if fps <= 0 or turns < 1:
         raise DataError(f"latency needs fps and turns above 0, not {fps:g} and {turns}")
-    windows_NTC, _ = query_windows(material.test)
+    windows_NTC, _ = detected_windows(inputs.test)
     if len(windows_NTC) < max(batches):
         raise DataError(
-            f"{material.track}: the test split has {len(windows_NTC)} windows, not {max(batches)}"
+            f"{inputs.track}: the test split has {len(windows_NTC)} windows, not {max(batches)}"
         )
-    rows = material.rows
+    rows = inputs.rows
     index = NeighbourIndex.build(rows.ids_N.numpy(), rows.vectors_NE.numpy(), rows.subjects)
     found = []
     for windows in batches:
-        times = _parts(material, index, windows_NTC[:windows].contiguous(), turns)
-        times["wait"] = 1000 * material.refiner.window / fps
+        times = _milliseconds(inputs, index, windows_NTC[:windows].contiguous(), turns)
+        times["wait"] = 1000 * inputs.refiner.window / fps
         found += [Latency(part, windows, times[part]) for part in PARTS]
     return found
 
 
 def latency_table(found: Sequence[Latency]) -> str:
-    """The parts in milliseconds and as shares of their total, a pair of columns a batch."""
+    """The parts as a text table: milliseconds and share of the total, for each batch."""
     batches = list(dict.fromkeys(one.windows for one in found))
     times = {(one.part, one.windows): one.milliseconds for one in found}
-    totals = {size: sum(one.milliseconds for one in found if one.windows == size)
-              for size in batches}  # fmt: skip
+    totals = {
+        size: sum(one.milliseconds for one in found if one.windows == size) for size in batches
+    }
     rows: dict[str, dict[int, float]] = {
         part: {size: times[part, size] for size in batches} for part in PARTS
     }
@@ -100,21 +116,21 @@ def latency_table(found: Sequence[Latency]) -> str:
 
 
 @torch.inference_mode()
-def _parts(
-    material: Material, index: NeighbourIndex, windows_NTC: Tensor, turns: int
+def _milliseconds(
+    inputs: AnalysisInputs, index: NeighbourIndex, windows_NTC: Tensor, turns: int
 ) -> dict[str, float]:
-    refiner, bank, track = material.refiner.eval(), material.bank, material.track
-    vectors_NE = embedded(windows_NTC, track)
-    near = index.search(vectors_NE.numpy(), k=1)
-    ids_NK = torch.from_numpy(near.ids_BK)
-    distances_NK = torch.from_numpy(near.distances_BK)
+    refiner, bank, track = inputs.refiner.eval(), inputs.bank, inputs.track
+    vectors_NE = embed_windows(windows_NTC, track)
+    nearest = index.search(vectors_NE.numpy(), k=1)
+    ids_NK = torch.from_numpy(nearest.ids_BK)
+    distances_NK = torch.from_numpy(nearest.distances_BK)
     found_NKTC, far_NK = bank.neighbours(windows_NTC, ids_NK, distances_NK)
     frames = len(windows_NTC) + refiner.window - 1
 
     steps: dict[str, Callable[[], object]] = {
         "model": lambda: refiner.predict(windows_NTC, found_NKTC, far_NK),
         "SWAA": lambda: overlap_add(windows_NTC, frames),
-        "PVD embedding": lambda: embedded(windows_NTC, track),
+        "PVD embedding": lambda: embed_windows(windows_NTC, track),
         "PVD search": lambda: index.search(vectors_NE.numpy(), k=1),
         "PVD into frame": lambda: bank.neighbours(windows_NTC, ids_NK, distances_NK),
     }
@@ -129,6 +145,20 @@ def _median_ms(step: Callable[[], object], turns: int) -> float:
         step()
         times.append(1000 * (time.perf_counter() - start))
     return statistics.median(times)
+
+
+def _machine() -> str:
+    """Processor, threads and load that the measurements were made with."""
+    name = platform.processor() or platform.machine()
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        lines = listing.read_text().splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        name = names[0] if names else name
+    return (
+        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"torch {torch.__version__}, load average {os.getloadavg()[0]:.1f}"
+    )
 
 
 def _cells(milliseconds: float, total: float) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.result import INK, PRECISION, SMOOTHNESS, Findings, aligned, canvas, png
+from poise.analysis.result import INK, PRECISION, SMOOTHNESS, AnalysisResult, aligned, canvas, png
 from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.storage import Location
@@ -13,7 +13,16 @@ from poise.runtime.storage import Location
 
 @dataclass(frozen=True)
 class RatioPoint:
-    """Trials of one refiner with one factor on the acceleration losses, mean over seeds."""
+    """What one weight of smoothness led to, as the mean over seeds.
+
+    Attributes:
+        smoothness: factor on all acceleration losses.
+        mpjpe: mean joint error, in `unit`.
+        accel: acceleration error, in `unit` per frame².
+        seeds: how many trials the means are of.
+        epochs: of the longest trial.
+        unit: of the track's errors.
+    """
 
     smoothness: float
     mpjpe: float
@@ -23,14 +32,20 @@ class RatioPoint:
     unit: str
 
 
-def findings(sweep: Location) -> Findings:
-    """Read the curves of a sweep's folder; see `ratio_points`."""
+def analyse(sweep: Location) -> AnalysisResult:
+    """Read both curves from a sweep's folder; see `ratio_points`."""
     points = ratio_points(sweep)
-    return Findings(points, ratio_table(points), partial(ratio_plot, points))
+    return AnalysisResult(points, ratio_table(points), partial(ratio_plot, points))
 
 
 def ratio_points(sweep: Location) -> list[RatioPoint]:
-    """Read the finished trials of the last submission to a sweep's folder, smoothness rising.
+    """Read the finished trials of a sweep's last submission, a point for each smoothness.
+
+    Args:
+        sweep: the sweep's folder, for example ``.poise/sweeps/fig1a``.
+
+    Returns:
+        The points, in rising order of smoothness.
 
     Raises:
         DataError: it is no sweep's folder, has fewer than two factors finished, or trials that
@@ -64,10 +79,10 @@ def ratio_points(sweep: Location) -> list[RatioPoint]:
 
 
 def ratio_table(points: Sequence[RatioPoint]) -> str:
-    """The curves as text."""
+    """The points of both curves as a text table."""
     unit = points[0].unit
-    header = ["smoothness", "precision : smoothness", f"MPJPE {unit}", f"Accel {unit}/frame²",
-              "seeds", "epochs"]  # fmt: skip
+    errors = [f"MPJPE {unit}", f"Accel {unit}/frame²"]
+    header = ["smoothness", "precision : smoothness", *errors, "seeds", "epochs"]
     body = [
         [
             f"{point.smoothness:g}",
@@ -83,7 +98,7 @@ def ratio_table(points: Sequence[RatioPoint]) -> str:
 
 
 def ratio_plot(points: Sequence[RatioPoint]) -> bytes:
-    """Draw both curves over the ratio, precision's weight rising to the right as in the paper."""
+    """Draw both curves over the ratio as a PNG, with precision weighing more to the right."""
     order = list(reversed(points))
     figure, (left,) = canvas()
     right = left.twinx()

@@ -7,8 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poise.analysis.inputs import Material, Rows, clips_with, embedded, query_windows
-from poise.analysis.result import Findings, aligned
+from poise.analysis.inputs import (
+    AnalysisInputs,
+    PvdRows,
+    clips_with_neighbours,
+    detected_windows,
+    embed_windows,
+)
+from poise.analysis.result import AnalysisResult, aligned
 from poise.evaluation.evaluate import Row, evaluate
 from poise.training_data.examples import Examples
 from poise_retrieval.errors import SubjectRuleError
@@ -21,13 +27,13 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class NeighbourRow:
-    """The test split refined with one kind of neighbour.
+    """The errors of the test split, refined with one kind of neighbour.
 
     Attributes:
         kind: which neighbours.
-        distance: mean squared L2 distance; None without neighbours.
-        missing: windows for which there was none, which stood in for their own.
-        row: errors.
+        distance: mean squared L2 distance of windows and neighbours; None without neighbours.
+        missing: how many windows had no such neighbour, and stood in for it themselves.
+        row: the errors.
     """
 
     kind: str
@@ -36,66 +42,69 @@ class NeighbourRow:
     row: Row
 
 
-def findings(material: Material, floors: Sequence[float], seed: int) -> Findings:
-    """Refine the test split with every kind of neighbour; see `neighbour_rows`."""
-    found = neighbour_rows(material, floors, seed)
-    return Findings(found, neighbours_table(found))
+def analyse(inputs: AnalysisInputs, floors: Sequence[float], seed: int) -> AnalysisResult:
+    """Refine the test split with neighbours of every kind; see `neighbour_rows`."""
+    found = neighbour_rows(inputs, floors, seed)
+    return AnalysisResult(found, neighbours_table(found))
 
 
 def neighbour_rows(
-    material: Material, floors: Sequence[float] = FLOORS, seed: int = 0
+    inputs: AnalysisInputs, floors: Sequence[float] = FLOORS, seed: int = 0
 ) -> list[NeighbourRow]:
-    """Refine with the nearest neighbours from each distance on, random poses, and none at all.
+    """Refine the test split with neighbours of several kinds, and score each time.
 
-    Every neighbour is of another subject than its window.
+    The kinds are: for each floor, the nearest neighbour that is no nearer than that; a random
+    pose; no neighbour at all. Every neighbour is of another subject than its window.
 
     Args:
-        material: model and data.
-        floors: least squared L2 distances.
+        inputs: model and data.
+        floors: lower bounds on the squared L2 distance.
         seed: of the random poses.
     """
-    windows_NTC, subjects = query_windows(material.test)
-    queries_NE = embedded(windows_NTC, material.track)
-    rows = material.rows
-    places_NR, distances_NR = nearest_from(queries_NE, rows, subjects, floors)
+    windows_NTC, subjects = detected_windows(inputs.test)
+    queries_NE = embed_windows(windows_NTC, inputs.track)
+    rows = inputs.rows
+    places_NR, distances_NR = nearest_beyond(queries_NE, rows, subjects, floors)
     found = []
 
     def score(kind: str, place_N: Tensor, distance_N: Tensor) -> None:
         ids_N = torch.where(place_N >= 0, rows.ids_N[place_N], -1)
-        clips = clips_with(material.test, windows_NTC, material.bank, ids_N, distance_N)
+        clips = clips_with_neighbours(inputs.test, windows_NTC, inputs.bank, ids_N, distance_N)
         there_N = place_N >= 0
         mean = float(distance_N[there_N].mean()) if there_N.any() else None
-        test, track = material.test, material.track
-        near = Examples(test.names, clips, test.truths())
-        result = evaluate(material.refiner, near, track, material.seed)
+        examples = Examples(inputs.test.names, clips, inputs.test.truths())
+        result = evaluate(inputs.refiner, examples, inputs.track, inputs.seed)
         found.append(NeighbourRow(kind, mean, int((~there_N).sum()), result.row))
 
     for column, floor in enumerate(floors):
         score(f"distance >= {floor:g}", places_NR[:, column], distances_NR[:, column])
-    place_N = irrelevant(rows, subjects, seed)
+    place_N = random_rows(rows, subjects, seed)
     score("irrelevant poses", place_N, _distances(queries_NE, rows, place_N))
     nothing_N = torch.full_like(place_N, -1)
     score("no neighbours", nothing_N, torch.full_like(queries_NE[:, 0], torch.inf))
     return found
 
 
-def nearest_from(
-    queries_NE: Tensor, rows: Rows, subjects: Sequence[str], floors: Sequence[float]
+def nearest_beyond(
+    queries_NE: Tensor, rows: PvdRows, subjects: Sequence[str], floors: Sequence[float]
 ) -> tuple[Tensor, Tensor]:
-    """Find each query's nearest row of another subject at no less than each of some distances.
+    """For each query and each floor, find the nearest row of another subject beyond that floor.
 
-    Every row is looked at. Which rows are near enough is decided by a matrix product in float32;
-    the distances that come back are of the vectors themselves.
+    All rows are compared. Which one is nearest is decided by a matrix product in float32; the
+    distances that come back are computed from the vectors themselves.
 
     Args:
-        queries_NE: (N, E).
+        queries_NE: the queries' embeddings (N, E).
         rows: of the PVD.
-        subjects: (N,) whose the queries are.
-        floors: R least squared L2 distances.
+        subjects: whose the queries are, N names.
+        floors: R lower bounds on the squared L2 distance.
 
     Returns:
         Places among the rows (N, R), -1 where there is none, and squared distances (N, R),
         infinite there.
+
+    Raises:
+        SubjectRuleError: a row that was found is of its query's own subject.
     """
     code = {name: number for number, name in enumerate(dict.fromkeys([*rows.subjects, *subjects]))}
     own_M = torch.tensor([code[name] for name in rows.subjects])
@@ -120,8 +129,8 @@ def nearest_from(
     return places_NR, torch.stack(columns, dim=1)
 
 
-def irrelevant(rows: Rows, subjects: Sequence[str], seed: int) -> Tensor:
-    """Draw a row of another subject for each query, all alike probable; (N,), -1 if none."""
+def random_rows(rows: PvdRows, subjects: Sequence[str], seed: int) -> Tensor:
+    """For each query, draw a row of another subject; places (N,), -1 where there is none."""
     random = np.random.default_rng(seed)
     names_M, names_N = np.array(rows.subjects, dtype=object), np.array(subjects, dtype=object)
     place_N = np.full(len(names_N), -1, np.int64)
@@ -134,7 +143,7 @@ def irrelevant(rows: Rows, subjects: Sequence[str], seed: int) -> Tensor:
 
 
 def neighbours_table(found: Sequence[NeighbourRow]) -> str:
-    """The rows as text."""
+    """The rows as a text table."""
     unit = found[0].row.unit
     header = ["neighbours", "mean distance", "without", f"MPJPE {unit}", f"Accel {unit}/frame²"]
     body = [
@@ -150,7 +159,7 @@ def neighbours_table(found: Sequence[NeighbourRow]) -> str:
     return aligned(header, body)
 
 
-def _distances(queries_NE: Tensor, rows: Rows, place_N: Tensor) -> Tensor:
+def _distances(queries_NE: Tensor, rows: PvdRows, place_N: Tensor) -> Tensor:
     gap_N = (queries_NE - rows.vectors_NE[place_N]).square().sum(-1)
     return torch.where(place_N >= 0, gap_N, torch.inf)
 

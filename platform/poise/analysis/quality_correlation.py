@@ -1,4 +1,4 @@
-"""The pose quality encoding (PQE) against the true error, which it is meant to foretell.
+"""How well the pose quality encoding (PQE) and the branches' disagreement tell the true error.
 
 Of every frame, all in the track's reported unit, poses relative to their roots as in MPJPE:
 
@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from scipy.stats import pearsonr
 from torch import Tensor
 
-from poise.analysis.inputs import Material
-from poise.analysis.result import INK, Findings, aligned, canvas, png
+from poise.analysis.inputs import AnalysisInputs
+from poise.analysis.result import INK, AnalysisResult, aligned, canvas, png
 from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
@@ -45,8 +45,14 @@ _Column = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Frames of all sequences: sequence number (F,), and four quantities (F,) by name."""
+class FrameMeasures:
+    """Four quantities of every frame of every sequence; see the top of this module.
+
+    Attributes:
+        sequence_F: the number of the sequence that a frame is of (F,).
+        values: ``disagreement``, ``quality``, ``input error``, ``output error``: (F,) each.
+        unit: of disagreement and errors.
+    """
 
     sequence_F: NDArray[np.int64]
     values: dict[str, _Column]
@@ -55,12 +61,14 @@ class Frames:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Pearson's coefficient of an indicator and an error, in three ways.
+    """Pearson's coefficient of an indicator and an error, taken in three ways.
 
     Attributes:
+        indicator: ``disagreement`` or ``quality``.
+        error: ``input error`` or ``output error``.
         frames: over all frames of all sequences together.
-        within: over the frames of one sequence, mean over sequences.
-        sequences: of the sequences' means.
+        within: over the frames of each sequence, then the mean over sequences.
+        sequences: over the means of the sequences.
     """
 
     indicator: str
@@ -70,34 +78,34 @@ class Correlation:
     sequences: float
 
 
-def findings(material: Material) -> Findings:
-    """Correlate quality and error on the test split, as text and plot."""
-    frames = quality_frames(material)
+def analyse(inputs: AnalysisInputs) -> AnalysisResult:
+    """Correlate quality and error on the test split; see `quality_frames`, `correlations`."""
+    frames = quality_frames(inputs)
     found = correlations(frames)
-    count, sequences = len(frames.sequence_F), len(material.test.names)
+    count, sequences = len(frames.sequence_F), len(inputs.test.names)
     lines = [
-        f"{material.track}: {count:,} frames of {sequences:,} sequences",
+        f"{inputs.track}: {count:,} frames of {sequences:,} sequences",
         quality_table(found),
         f"the paper, disagreement - input error: {PUBLISHED:+.2f} on other data sets",
     ]
-    return Findings(found, "\n".join(lines), partial(quality_plot, frames))
+    return AnalysisResult(found, "\n".join(lines), partial(quality_plot, frames))
 
 
-def quality_frames(material: Material) -> Frames:
-    """Refine the test split and measure every frame.
+def quality_frames(inputs: AnalysisInputs) -> FrameMeasures:
+    """Refine the test split, and measure quality and errors of every frame.
 
     Raises:
         CheckpointError: the network has no refine decoder, or no quality encoding.
     """
-    refiner, info = material.refiner, material.track.info
+    refiner, info = inputs.refiner, inputs.track.info
     if not refiner.config.quality_encoding:
         raise CheckpointError(
             "this SynSP++ was trained without quality_encoding: it has no quality to look at"
         )
     sequence, columns = [], []
-    clips = material.test.clips(material.bank)
-    for number, (clip, truth_FC) in enumerate(zip(clips, material.test.truths(), strict=True)):
-        position_FC, smooth_FC, final_FC, quality_F = branches(refiner, clip)
+    clips = inputs.test.clips(inputs.bank)
+    for number, (clip, truth_FC) in enumerate(zip(clips, inputs.test.truths(), strict=True)):
+        position_FC, smooth_FC, final_FC, quality_F = branch_outputs(refiner, clip)
         columns.append(
             (
                 frame_errors(position_FC, smooth_FC, info),
@@ -110,12 +118,20 @@ def quality_frames(material: Material) -> Frames:
     names = ("disagreement", "quality", "input error", "output error")
     joined = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
     values = dict(zip(names, joined, strict=True))
-    return Frames(np.concatenate(sequence), values, unit(info, None))
+    return FrameMeasures(np.concatenate(sequence), values, unit(info, None))
 
 
 @torch.inference_mode()
-def branches(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Position branch, acceleration branch, final (F, C), and quality (F,), as sequences."""
+def branch_outputs(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Refine a clip, and keep what the network computes on its way, averaged by SWAA.
+
+    Returns:
+        Output of the position branch, of the acceleration branch and of the whole network, each
+        (F, C); quality (F,).
+
+    Raises:
+        CheckpointError: the network has no two branches, or no quality encoding.
+    """
     windows_NTC = unfold(clip.detected_FC, refiner.window)
     neighbours_NKTC, distances_NK = clip.neighbours_NKTC, clip.distances_NK
     if neighbours_NKTC is None or distances_NK is None:
@@ -131,9 +147,14 @@ def branches(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor, Tenso
 
 
 def frame_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor:
-    """Mean distance of each frame's joints, root-relative, in the reported unit; (F,).
+    """The mean joint distance of each frame (F,), root-relative, in the track's reported unit.
 
-    SMPL rotations: the mean angle between them, in degrees.
+    Of SMPL rotations it is the mean angle between them, in degrees.
+
+    Args:
+        poses_FC: (F, C) in stored units.
+        others_FC: what to compare them with, (F, C).
+        info: joints, dims, roots and the factor to the reported unit.
     """
     if info.dims == 6:
         pair = (matrices(poses_FC.double()), matrices(others_FC.double()))
@@ -145,8 +166,8 @@ def frame_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor
     return distance_FJ.mean(dim=-1)
 
 
-def correlations(frames: Frames) -> list[Correlation]:
-    """Correlate both indicators with both errors.
+def correlations(frames: FrameMeasures) -> list[Correlation]:
+    """Correlate disagreement and quality with the input's error and with the output's.
 
     Raises:
         DataError: a quantity is the same in every frame.
@@ -172,7 +193,7 @@ def pearson(x: _Column, y: _Column) -> float:
 
 
 def quality_table(found: Sequence[Correlation]) -> str:
-    """The coefficients as text."""
+    """The coefficients as a text table."""
     header = ["Pearson", "all frames", "within a sequence", "sequence means"]
     body = [
         [
@@ -184,8 +205,8 @@ def quality_table(found: Sequence[Correlation]) -> str:
     return aligned(header, body)
 
 
-def quality_plot(frames: Frames) -> bytes:
-    """Draw both indicators against the input error: frames as hexagons, the darker the more."""
+def quality_plot(frames: FrameMeasures) -> bytes:
+    """Draw both indicators against the input error as a PNG: the darker, the more frames."""
     figure, panels = canvas(2)
     error_F = frames.values["input error"]
     for panel, indicator in zip(panels, ("disagreement", "quality"), strict=True):

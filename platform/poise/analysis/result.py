@@ -1,14 +1,10 @@
-"""What an analysis hands over: plain tables, figures as PNG, and the name of this machine."""
+"""What an analysis gives back, and how its tables and figures are drawn."""
 
 import io
-import os
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -17,8 +13,14 @@ INK, PRECISION, SMOOTHNESS = "#22303c", "#2563a8", "#c2410c"
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What came out: dataclasses with the figures, the text to print, and what draws the plot."""
+class AnalysisResult:
+    """What an analysis gives back.
+
+    Attributes:
+        rows: the figures, as dataclasses of plain values.
+        text: the figures as a table, with what has to be said beside them.
+        picture: draws them as a PNG; None where there is nothing to draw.
+    """
 
     rows: Sequence[Any]
     text: str
@@ -56,17 +58,3 @@ def png(figure: Figure) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png")
     return out.getvalue()
-
-
-def machine() -> str:
-    """Processor and threads that measurements were made with."""
-    name = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        lines = listing.read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        name = names[0] if names else name
-    return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}, load average {os.getloadavg()[0]:.1f}"
-    )

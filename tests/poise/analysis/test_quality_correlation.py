@@ -7,10 +7,10 @@ import pytest
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise.analysis.inputs import load_material
+from poise.analysis.inputs import load_inputs
 from poise.analysis.quality_correlation import (
-    Frames,
-    branches,
+    FrameMeasures,
+    branch_outputs,
     correlations,
     frame_errors,
     pearson,
@@ -44,7 +44,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def made_frames(quality_falls: bool) -> Frames:
+def made_frames(quality_falls: bool) -> FrameMeasures:
     """Ten sequences whose quality is their error, turned round or not, and a little noise."""
     random = np.random.default_rng(0)
     error = random.uniform(10, 100, 400)
@@ -55,7 +55,7 @@ def made_frames(quality_falls: bool) -> Frames:
         "quality": quality + random.normal(0, 0.01, 400),
         "disagreement": error / 10 + random.normal(0, 0.1, 400),
     }
-    return Frames(np.repeat(np.arange(10), 40), values, "mm")
+    return FrameMeasures(np.repeat(np.arange(10), 40), values, "mm")
 
 
 @pytest.mark.parametrize("falls", [True, False])
@@ -96,13 +96,13 @@ def test_the_mean_over_frames_is_mpjpe(name: str) -> None:
 
 
 def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None:
-    material = load_material(saved(tmp_path / "model", lake), Settings.load(home=tmp_path / "home"))
-    frames = quality_frames(material)
-    clips = material.test.clips(material.bank)
-    refined = material.refiner.refine(clips)
+    inputs = load_inputs(saved(tmp_path / "model", lake), Settings.load(home=tmp_path / "home"))
+    frames = quality_frames(inputs)
+    clips = inputs.test.clips(inputs.bank)
+    refined = inputs.refiner.refine(clips)
     quality = torch.cat([one.quality_F for one in refined if one.quality_F is not None])
     assert torch.allclose(torch.from_numpy(frames.values["quality"]).float(), quality, atol=1e-5)
-    final_FC = branches(material.refiner, clips[0])[2]
+    final_FC = branch_outputs(inputs.refiner, clips[0])[2]
     assert torch.allclose(final_FC, refined[0].poses_FC, atol=1e-4)
     found = correlations(frames)
     assert quality_table(found).count("\n") == 1 + len(found)
@@ -113,7 +113,7 @@ def test_networks_without_quality_or_retrieval_are_refused(tmp_path: Path, lake:
     settings = Settings.load(home=tmp_path / "home")
     plain = saved(tmp_path / "plain", lake, quality_encoding=False)
     with pytest.raises(CheckpointError, match="quality_encoding"):
-        quality_frames(load_material(plain, settings))
+        quality_frames(load_inputs(plain, settings))
     alone = saved(tmp_path / "alone", lake, retrieval=False, distance_encoding=False)
     with pytest.raises(CheckpointError, match="with retrieval"):
-        load_material(alone, settings)
+        load_inputs(alone, settings)

@@ -195,3 +195,11 @@ def test_a_spec_survives_json(seed: int, label: str, width: int) -> None:
     )
     (spec,) = grid(plan, MANIFESTS)
     assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_table_seven_has_its_seven_rows() -> None:
+    plan = load_plan("table7").model_copy(update={"seeds": (0,)})
+    specs = grid(plan, dict.fromkeys(plan.tracks, "hash"))
+    switches = ("retrieval", "distance_encoding", "refine_decoder", "quality_encoding")
+    ticks = ["".join(str(int(spec.settings[name])) for name in switches) for spec in specs]
+    assert ticks == ["0000", "1000", "1100", "0010", "0011", "1010", "1111"]
