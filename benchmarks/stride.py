@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from poise.catalog.tracks import Track
-from poise.evaluation.raw_data import evaluate_raw
+from poise.evaluation.raw_data import RawRequest, evaluate_raw
 from poise.runtime.settings import Settings
 
 
@@ -24,12 +24,12 @@ def main() -> None:
     add("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     add("--strides", type=int, nargs="+", default=[1, 2, 4])
     given = parser.parse_args()
-    settings, track = Settings.use(home=given.home), Track.parse(given.track)
+    settings, track = Settings.use(home=given.home, data=given.data), Track.parse(given.track)
     print("| stride | MPJPE | PA-MPJPE | Accel | s | share of stride 1's | load |")
     print("|" + "---:|" * 7)
     first = None
     for stride in given.strides:
-        found = evaluate_raw(track, settings, given.data, model=given.model, stride=stride)
+        found = evaluate_raw(RawRequest(track, settings, given.model, stride=stride))
         row = found.row
         first = first or row.seconds
         print(
@@ -37,7 +37,7 @@ def main() -> None:
             f"| {row.seconds:.1f} | {row.seconds / first:.2f} | {os.getloadavg()[0]:.1f} |",
             flush=True,
         )
-    print(f"\nretrieval: {found.retrieval}")
+    print(f"\nretrieval: {row.retrieval}")
 
 
 if __name__ == "__main__":

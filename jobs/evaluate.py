@@ -10,7 +10,7 @@ from pathlib import Path
 import _paths  # noqa: F401  (finds the source roots)
 
 from poise.catalog.tracks import Track
-from poise.evaluation.raw_data import PROTOCOLS, evaluate_raw
+from poise.evaluation.raw_data import PROTOCOLS, RawRequest, evaluate_raw
 from poise.evaluation.tables import Entry, terminal
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
@@ -69,6 +69,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--compile", action="store_true", help="compile first: +1 minute, pays on long data (g++)"
     )
+    parser.add_argument(
+        "--without-retrieval",
+        action="store_true",
+        help="score a model that reads neighbours where there is no PVD to ask",
+    )
     parser.add_argument("--home", type=Path, help="lake, PVD and registry: $POISE_HOME or .poise")
     parser.add_argument(
         "--smpl",
@@ -84,24 +89,29 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def main(arguments: list[str]) -> int:
     """Score, print the table, write the row."""
     options = parse(arguments)
-    evaluation = evaluate_raw(
+    wanted = RawRequest(
         track=Track.parse(options.track),
+        settings=Settings.use(
+            home=options.home,
+            data=options.data,
+            milvus_uri=options.milvus_uri,
+            smpl=options.smpl,
+        ),
         model=options.model,
         refiner=options.refiner,
-        data=options.data,
         split=options.split,
         protocol=options.protocol,
         clip=options.clip,
-        settings=Settings.use(home=options.home, milvus_uri=options.milvus_uri),
-        body_folder=options.smpl,
         apart=options.apart,
         stride=options.stride,
         compiled=options.compile,
+        without_retrieval=options.without_retrieval,
     )
+    evaluation = evaluate_raw(wanted)
     scored = [("", evaluation.row), *evaluation.groups.items()]
     for prefix, row in scored:
         print(terminal([Entry(row, prefix)], sys.stdout.isatty()))
-    print(f"retrieval: {evaluation.retrieval}")
+    print(f"retrieval: {evaluation.row.retrieval}")
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if options.json:

@@ -6,7 +6,6 @@ Everything after reading is the sweep's own routine (`poise.evaluation.evaluate`
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -18,13 +17,13 @@ from poise.checkpoints.inference import check, prepare
 from poise.checkpoints.registry import resolve
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
-from poise.lake.ids import WINDOW
+from poise.lake.ids import WINDOW, Split
 from poise.pvd.build import pvd_store
 from poise.pvd.retriever import Retriever
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
-from poise.runtime.errors import CheckpointError, DataError, LakeError
+from poise.runtime.errors import CheckpointError, DataError, LakeError, NoRetrievalError
 from poise.runtime.settings import Settings
 from poise.training_data.examples import Examples
 from poise.training_data.split import load_split, retrieves
@@ -43,8 +42,39 @@ PROTOCOLS: tuple[Protocol, ...] = ("per_frame", "per_window")
 
 
 @dataclass(frozen=True)
+class RawRequest:
+    """What to evaluate, and on which raw data.
+
+    Attributes:
+        track: what the data are.
+        settings: where raw data, lake, PVD, registry and SMPL's body model are looked for.
+        model: registered model or checkpoint folder.
+        refiner: name of a refiner instead of a model; the offset is fitted on the train split.
+        split: ``train`` or ``test``.
+        protocol: of denoise tracks, see `poise.readers.noise`.
+        clip: cut sequences into clips of this many frames.
+        apart: beginnings of actions' names; the sequences of each have a row of their own too.
+        stride: frames between the windows of a network; its own by default, mostly 1.
+        compiled: compile the network first: pays for long data.
+        without_retrieval: go on where the model reads neighbours and there is no PVD to ask.
+    """
+
+    track: Track
+    settings: Settings
+    model: str | None = None
+    refiner: str | None = None
+    split: Split = "test"
+    protocol: Protocol = "per_frame"
+    clip: int | None = None
+    apart: Sequence[str] = ()
+    stride: int | None = None
+    compiled: bool = False
+    without_retrieval: bool = False
+
+
+@dataclass(frozen=True)
 class RawEvaluation:
-    """A row, what retrieval did for it, and what had to be left out.
+    """A row, and what had to be left out.
 
     Attributes:
         groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
@@ -52,105 +82,80 @@ class RawEvaluation:
     """
 
     row: Row
-    retrieval: str
     rejected: list[Rejected]
     groups: dict[str, Row]
 
 
-def evaluate_raw(
-    track: Track,
-    settings: Settings,
-    data: Path | None,
-    model: str | None = None,
-    refiner: str | None = None,
-    split: str = "test",
-    protocol: Protocol = "per_frame",
-    clip: int | None = None,
-    body_folder: Path | None = None,
-    apart: Sequence[str] = (),
-    stride: int | None = None,
-    compiled: bool = False,
-) -> RawEvaluation:
+def evaluate_raw(wanted: RawRequest) -> RawEvaluation:
     """Score a trained model or an untrained refiner on a raw split.
-
-    Args:
-        track: what the data are.
-        settings: where lake, PVD and registry are looked for.
-        data: raw folder; None for synthetic tracks.
-        model: registered model or checkpoint folder.
-        refiner: name of a refiner instead; the offset is fitted on the train split.
-        split: ``train`` or ``test``.
-        protocol: of denoise tracks, see `poise.readers.noise`.
-        clip: cut sequences into clips of this many frames.
-        body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
-        apart: beginnings of actions' names; the sequences of each have a row of their own too.
-        stride: frames between the windows of a network; its own by default, mostly 1.
-        compiled: compile the network first: pays for long data.
 
     Raises:
         DataError: nothing to score (of a group, too), or the protocol does not fit the track.
         CheckpointError: the model does not fit the track, or it cannot run as asked.
+        NoRetrievalError: the model reads neighbours, and there is no PVD to ask.
     """
-    chosen, card = _refiner(track, settings, data, model, refiner)
-    check(chosen, stride, compiled)
-    sequences, rejected = _read(data, track, split, clip)
-    members = {prefix: _members(sequences, prefix) for prefix in apart}
-    windows = _windows(sequences, track, split, protocol, chosen)
+    chosen, card = _refiner(wanted)
+    check(chosen, wanted.stride, wanted.compiled)
+    sequences, rejected = _read(wanted, wanted.split, wanted.clip)
+    members = {prefix: _members(sequences, prefix) for prefix in wanted.apart}
+    windows = _windows(sequences, wanted, chosen)
     clips = [
         Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
         for sequence, windows_NTC in zip(sequences, windows, strict=True)
     ]
-    retrieval = "not used"
-    if isinstance(chosen, WindowRefiner) and retrieves(chosen) and track.has_pvd:
-        clips, retrieval = _with_neighbours(clips, track, card, settings, chosen.neighbours)
+    clips = _with_neighbours(clips, wanted, chosen, card)
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
-    names = [sequence.name for sequence in sequences]
+    seen = Examples([sequence.name for sequence in sequences], clips, truths)
     seed = card.seed if card else 0
-    prepare(chosen, stride, compiled)
-    found = evaluate(chosen, Examples(names, clips, truths), track, seed, body_folder)
+    prepare(chosen, wanted.stride, wanted.compiled)
+    found = evaluate(chosen, seen, wanted.track, seed, wanted.settings.smpl)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
-    return RawEvaluation(found.row, retrieval, rejected, groups)
+    return RawEvaluation(found.row, rejected, groups)
 
 
-def _refiner(
-    track: Track, settings: Settings, data: Path | None, model: str | None, name: str | None
-) -> tuple[Refiner, ModelCard | None]:
-    if model is not None:
-        chosen, card = load_checkpoint(resolve(model, settings.tracking_uri))
-        if chosen.spec != pose_spec(track):
-            raise CheckpointError(
-                f"{model} was trained on {card.track} with {chosen.spec}; "
-                f"{track} has {pose_spec(track)}"
-            )
-        if isinstance(chosen, WindowRefiner) and chosen.views > 1:
-            raise CheckpointError(
-                f"{model} refines {chosen.views} views of a take together, which is scored by a "
-                "sweep (jobs/sweep.py) alone"
-            )
-        return chosen, card
-    if name is None:
+def _refiner(wanted: RawRequest) -> tuple[Refiner, ModelCard | None]:
+    if wanted.model is not None:
+        return _trained(wanted.model, wanted)
+    if wanted.refiner is None:
         raise CheckpointError("name a model or a refiner")
-    chosen = catalogue.build(name, pose_spec(track))
+    chosen = catalogue.build(wanted.refiner, pose_spec(wanted.track))
     if isinstance(chosen, Offset):
-        chosen.fit(*_training_frames(track, settings, data))
+        detected_FC, truth_FC = _training_frames(wanted)
+        chosen.fit(detected_FC, truth_FC)
     elif chosen.learns:
         raise CheckpointError(
-            f"{name} has to be trained first: give --model, a name from the registry or a "
-            "checkpoint folder (jobs/sweep.py makes both)"
+            f"{wanted.refiner} has to be trained first: give --model, a name from the registry or "
+            "a checkpoint folder (jobs/sweep.py makes both)"
         )
     return chosen, None
 
 
-def _training_frames(track: Track, settings: Settings, data: Path | None) -> tuple[Tensor, Tensor]:
+def _trained(model: str, wanted: RawRequest) -> tuple[Refiner, ModelCard]:
+    chosen, card = load_checkpoint(resolve(model, wanted.settings.tracking_uri))
+    if chosen.spec != pose_spec(wanted.track):
+        raise CheckpointError(
+            f"{model} was trained on {card.track} with {chosen.spec}; "
+            f"{wanted.track} has {pose_spec(wanted.track)}"
+        )
+    if isinstance(chosen, WindowRefiner) and chosen.views > 1:
+        raise CheckpointError(
+            f"{model} refines {chosen.views} views of a take together, which is scored by a "
+            "sweep (jobs/sweep.py) alone"
+        )
+    return chosen, card
+
+
+def _training_frames(wanted: RawRequest) -> tuple[Tensor, Tensor]:
+    data, track = wanted.settings.data, wanted.track
     if split_exists(data, track, "train"):
-        sequences, _ = _read(data, track, "train", None)
+        sequences, _ = _read(wanted, "train", None)
         truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
         return (
             torch.cat([torch.from_numpy(s.detected_FC) for s in sequences]),
             torch.cat([torch.from_numpy(truth) for truth in truths]),
         )
     try:
-        train = load_split(settings.lake, track, "train")
+        train = load_split(wanted.settings.lake, track, "train")
     except LakeError as error:
         raise DataError(
             f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
@@ -159,11 +164,12 @@ def _training_frames(track: Track, settings: Settings, data: Path | None) -> tup
 
 
 def _read(
-    data: Path | None, track: Track, split: str, clip: int | None
+    wanted: RawRequest, split: Split, clip: int | None
 ) -> tuple[list[PoseSequence], list[Rejected]]:
+    data = wanted.settings.data
     sequences: list[PoseSequence] = []
     rejected: list[Rejected] = []
-    for item in open_split(data, track, split):
+    for item in open_split(data, wanted.track, split):
         if isinstance(item, Rejected):
             rejected.append(item)
         elif item.truth_FC is None:
@@ -173,7 +179,7 @@ def _read(
             sequences += cut_clips(item, clip) if clip else [item]
     if not sequences:
         first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
-        raise DataError(f"{track}: nothing to score in the {split} split of {data}{first}")
+        raise DataError(f"{wanted.track}: nothing to score in the {split} split of {data}{first}")
     return sequences, rejected
 
 
@@ -192,41 +198,45 @@ def _row_of(whole: Evaluation, rows: Sequence[int]) -> Row:
 
 
 def _windows(
-    sequences: Sequence[PoseSequence],
-    track: Track,
-    split: str,
-    protocol: Protocol,
-    refiner: Refiner,
+    sequences: Sequence[PoseSequence], wanted: RawRequest, refiner: Refiner
 ) -> list[Tensor | None]:
-    if protocol == "per_frame":
+    if wanted.protocol == "per_frame":
         return [None] * len(sequences)
-    noise = track.info.noise
+    noise = wanted.track.info.noise
     if noise is None:
-        raise DataError(f"{track} is not a denoise track: --protocol per_window has no noise")
+        raise DataError(
+            f"{wanted.track} is not a denoise track: --protocol per_window has no noise"
+        )
     length = refiner.window if isinstance(refiner, WindowRefiner) else WINDOW
     return [
-        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(split, s.name)))
+        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(wanted.split, s.name)))
         for s in sequences
         if s.truth_FC is not None
     ]
 
 
 def _with_neighbours(
-    clips: Sequence[Clip],
-    track: Track,
-    card: ModelCard | None,
-    settings: Settings,
-    neighbours: int,
-) -> tuple[list[Clip], str]:
-    lake = settings.lake_of(card.lake if card else None)
+    clips: list[Clip], wanted: RawRequest, refiner: Refiner, card: ModelCard | None
+) -> list[Clip]:
+    track = wanted.track
+    # Where there can be no PVD, the model was trained without one: nothing is missing.
+    if not (isinstance(refiner, WindowRefiner) and retrieves(refiner) and track.has_pvd):
+        return clips
+    lake = wanted.settings.lake_of(card.lake if card else None)
     try:
-        with pvd_store(settings) as uri:
-            retriever = Retriever(lake, track, uri, neighbours=neighbours)
+        with pvd_store(wanted.settings) as uri:
+            retriever = Retriever(lake, track, uri, neighbours=refiner.neighbours)
     except (LakeError, RetrievalError) as error:
+        if not wanted.without_retrieval:
+            raise NoRetrievalError(
+                f"{refiner.title} reads neighbours from the PVD of {track}, and there is none to "
+                f"ask: {error}. Ingest the track with its PVD, or score it without, which is "
+                "another task than the one it was trained for: --without-retrieval"
+            ) from error
         log.warning("No retrieval, every window stands in for its own neighbour: %s", error)
-        return list(clips), "unavailable"
+        return clips
     groups = (clips[at : at + CLIPS_AT_ONCE] for at in range(0, len(clips), CLIPS_AT_ONCE))
-    return [clip for group in groups for clip in _found(group, retriever)], "used"
+    return [clip for group in groups for clip in _found(group, retriever)]
 
 
 def _found(clips: Sequence[Clip], retriever: Retriever) -> list[Clip]:

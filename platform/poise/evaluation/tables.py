@@ -4,7 +4,6 @@ import csv
 import io
 import math
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +17,10 @@ METRICS = ("mpjpe", "pa_mpjpe", "accel")
 _NAMES = ("MPJPE", "PA-MPJPE", "Accel")
 #: Of rotations: mean per joint angle error.
 _ANGLE_NAMES = ("MPJAE", "PA-MPJAE", "Accel")
+_WITHOUT_RETRIEVAL = (
+    "without retrieval means that the refiner reads neighbours from the PVD and there was none: "
+    "every window stood in for its own neighbour, at distance 1"
+)
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
@@ -31,11 +34,16 @@ class Entry:
 
     @property
     def size(self) -> str:
-        """Weights and training length, for example ``1.2 M weights, 30 epochs``."""
-        if not self.row.params:
-            return ""
-        weights = f"{_short(self.row.params)} weights"
-        return weights if self.epochs is None else f"{weights}, {self.epochs} epochs"
+        """Weights and training length, for example ``1.2 M weights, 30 epochs``.
+
+        A refiner that reads neighbours and had none is said to be ``without retrieval``.
+        """
+        parts = [f"{_short(self.row.params)} weights"] if self.row.params else []
+        if parts and self.epochs is not None:
+            parts.append(f"{self.epochs} epochs")
+        if self.row.retrieval == "unavailable":
+            parts.append("without retrieval")
+        return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
         """The row's plain values, with label and epochs."""
@@ -111,11 +119,6 @@ def terminal(entries: Sequence[Entry], colour: bool) -> str:
         )
         for name, table in lines(entries).items()
     )
-
-
-def terminal_table(rows: Sequence[Row]) -> str:
-    """The tables of bare rows, in bold where the output is a terminal."""
-    return terminal([Entry(row) for row in rows], sys.stdout.isatty())
 
 
 def markdown(entries: Sequence[Entry]) -> str:
@@ -202,7 +205,10 @@ def _unit(entry: Entry) -> str:
 
 
 def _notes(group: Sequence[Entry]) -> list[str]:
-    return [f"Note: {note}." for note in dict.fromkeys(e.row.note for e in group) if note]
+    notes = [entry.row.note for entry in group]
+    if any(entry.row.retrieval == "unavailable" for entry in group):
+        notes.append(_WITHOUT_RETRIEVAL)
+    return [f"Note: {note}." for note in dict.fromkeys(notes) if note]
 
 
 def _header(table: Sequence[Line]) -> list[str]:

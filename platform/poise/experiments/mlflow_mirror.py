@@ -22,6 +22,8 @@ from poise.runtime import storage
 
 TRIAL_KEY = "poise.trial_key"
 SWEEP = "poise.sweep"
+#: Whether a trial had neighbours from the PVD, see `poise.evaluation.evaluate.Row`.
+RETRIEVAL = "poise.retrieval"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
 _EPOCHS, _DONE = "poise.epochs", "poise.done"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
@@ -196,6 +198,8 @@ class MlflowMirror:
                 for name in numbers
             ]
         tags = [RunTag("poise.reason", result.reason)] if result.reason else []
+        if result.row is not None and result.row.retrieval:
+            tags.append(RunTag(RETRIEVAL, result.row.retrieval))
         self.client.log_batch(run.info.run_id, metrics, tags=tags)
         if result.status == "finished":
             self._upload(run, folder.sequences, "")

@@ -9,7 +9,7 @@ from mlflow.entities.model_registry import ModelVersion
 from poise.catalog.tracks import Track
 from poise.checkpoints.registry import CHAMPION, find_version, model_name, register, renew_package
 from poise.experiments.grid import TrialSpec
-from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
+from poise.experiments.mlflow_mirror import RETRIEVAL, TRIAL_KEY, MlflowMirror
 from poise.experiments.records import TrialResult
 
 _MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"
@@ -115,6 +115,9 @@ def _register(mirror: MlflowMirror, name: str, candidate: Candidate) -> ModelVer
         _SCORE: repr(candidate.score),
         "poise.refiner": spec.refiner,
     }
+    row = candidate.result.row
+    if row is not None and row.retrieval:
+        tags[RETRIEVAL] = row.retrieval
     checkpoint = mirror.sweep.trial(spec.key).checkpoint
     return register(mirror.client, name, mirror.run_id(spec.key), checkpoint, tags)
 

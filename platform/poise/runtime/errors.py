@@ -33,6 +33,10 @@ class CheckpointError(PoiseError):
     """A checkpoint is missing, damaged, or made for other data."""
 
 
+class NoRetrievalError(PoiseError):
+    """A refiner reads neighbours, and there is no Pose Vector Database to ask."""
+
+
 class PlanError(PoiseError):
     """An experiment plan is not valid."""
 

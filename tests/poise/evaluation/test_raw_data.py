@@ -1,6 +1,7 @@
 """Evaluation of raw data: the front door of `jobs/evaluate.py`, on small data it can judge."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,13 +9,14 @@ from tests.support.serving import publish, save_untrained
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.catalog.tracks import Track
-from poise.evaluation.raw_data import evaluate_raw
+from poise.evaluation.raw_data import RawEvaluation, RawRequest, evaluate_raw
+from poise.evaluation.tables import Entry, markdown
 from poise.pvd.build import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
-from poise.runtime.errors import CheckpointError, DataError
+from poise.runtime.errors import CheckpointError, DataError, NoRetrievalError
 from poise.runtime.settings import Settings
 
 CMU = Track.parse("cmu/gaussian-10/3D")
@@ -28,8 +30,12 @@ PUBLISHED = {
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.load(home=tmp_path / "home")
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def evaluated(home: Path, data: Path | None, track: Track = TRACK, **more: Any) -> RawEvaluation:
+    return evaluate_raw(RawRequest(track, Settings.load(home=home, data=data), **more))
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +71,32 @@ def detected(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("estimator", PUBLISHED)
 def test_published_noise_gives_the_published_input_row(
-    estimator: str, clips: Path, settings: Settings
+    estimator: str, clips: Path, home: Path
 ) -> None:
     track = Track("cmu", estimator, "3D")
-    row = evaluate_raw(track, settings, clips, refiner="input", protocol="per_window", clip=120).row
+    row = evaluated(home, clips, track, refiner="input", protocol="per_window", clip=120).row
     mpjpe, accel = PUBLISHED[estimator]
     assert row.frames == 80 * 240
     assert row.mpjpe == pytest.approx(mpjpe, rel=5e-3)
     assert row.accel == pytest.approx(accel, rel=5e-3)
 
 
-def test_honest_noise_is_larger_by_the_root_of_the_window(clips: Path, settings: Settings) -> None:
+def test_honest_noise_is_larger_by_the_root_of_the_window(clips: Path, home: Path) -> None:
     rows = [
-        evaluate_raw(CMU, settings, clips, refiner="input", protocol=protocol, clip=120).row
+        evaluated(home, clips, CMU, refiner="input", protocol=protocol, clip=120).row
         for protocol in ("per_frame", "per_window")
     ]
     # The ends of a clip are averaged over fewer windows, so the ratio stays below sqrt(8).
     assert 0.9 * 8**0.5 < rows[0].mpjpe / rows[1].mpjpe < 8**0.5
 
 
-def test_groups_of_actions_are_scored_apart(detected: Path, settings: Settings) -> None:
+def test_groups_of_actions_are_scored_apart(detected: Path, home: Path) -> None:
     """Two groups that share out all sequences have the whole's error as their mean."""
-    whole = evaluate_raw(TRACK, settings, detected, refiner="input")
+    whole = evaluated(home, detected, refiner="input")
     read = open_split(detected, TRACK, "test")
     actions = sorted({s.action or "" for s in read if isinstance(s, PoseSequence)})
     assert len(actions) > 1
-    found = evaluate_raw(TRACK, settings, detected, refiner="input", apart=actions)
+    found = evaluated(home, detected, refiner="input", apart=actions)
     rows = found.groups.values()
     assert found.row.mpjpe == whole.row.mpjpe
     assert not whole.groups
@@ -99,59 +105,64 @@ def test_groups_of_actions_are_scored_apart(detected: Path, settings: Settings) 
     assert mean == pytest.approx(whole.row.mpjpe)
     assert len({row.mpjpe for row in rows}) == len(actions)
     with pytest.raises(DataError, match="'nothing'"):
-        evaluate_raw(TRACK, settings, detected, refiner="input", apart=["nothing"])
+        evaluated(home, detected, refiner="input", apart=["nothing"])
 
 
-def test_a_checkpoint_scores_without_a_lake_and_says_so(
-    tmp_path: Path, settings: Settings, detected: Path
+def test_a_model_that_reads_neighbours_wants_its_pvd_or_an_explicit_no(
+    tmp_path: Path, home: Path, detected: Path
 ) -> None:
     model = save_untrained(tmp_path / "model")
-    found = evaluate_raw(TRACK, settings, detected, model=model)
-    assert found.retrieval == "unavailable"
-    assert found.row.params > 0
-    assert found.row.frames == 2 * 2 * 60
+    with pytest.raises(NoRetrievalError, match=r"reads neighbours.*not in the lake.*--without-ret"):
+        evaluated(home, detected, model=model)
+    row = evaluated(home, detected, model=model, without_retrieval=True).row
+    assert row.retrieval == "unavailable"
+    assert row.params > 0
+    assert row.frames == 2 * 2 * 60
+    assert "without retrieval" in markdown([Entry(row)])
+    for refiner in ("input", "offset"):
+        assert evaluated(home, detected, refiner=refiner).row.retrieval == "not wanted"
 
 
-def test_the_offset_is_fitted_on_the_train_split(settings: Settings, detected: Path) -> None:
-    raw = evaluate_raw(TRACK, settings, detected, refiner="input").row
-    offset = evaluate_raw(TRACK, settings, detected, refiner="offset").row
+def test_the_offset_is_fitted_on_the_train_split(home: Path, detected: Path) -> None:
+    raw = evaluated(home, detected, refiner="input").row
+    offset = evaluated(home, detected, refiner="offset").row
     assert offset.mpjpe < raw.mpjpe
     assert offset.accel == pytest.approx(raw.accel, rel=1e-4)
 
 
-def test_without_a_train_split_the_offset_comes_from_the_lake(
-    tmp_path: Path, settings: Settings
-) -> None:
+def test_without_a_train_split_the_offset_comes_from_the_lake(tmp_path: Path, home: Path) -> None:
     made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
     write_smoothnet(tmp_path, TRACK, "test", made)
     with pytest.raises(DataError, match="train split"):
-        evaluate_raw(TRACK, settings, tmp_path, refiner="offset")
-    write_tiny_lake(settings.home / "lake")
-    assert evaluate_raw(TRACK, settings, tmp_path, refiner="offset").row.mpjpe > 0
+        evaluated(home, tmp_path, refiner="offset")
+    write_tiny_lake(home / "lake")
+    assert evaluated(home, tmp_path, refiner="offset").row.mpjpe > 0
 
 
 def test_questions_without_an_answer_are_refused(
-    tmp_path: Path, settings: Settings, clips: Path, detected: Path
+    tmp_path: Path, home: Path, clips: Path, detected: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("POISE_DATA", raising=False)
     with pytest.raises(CheckpointError, match="trained first"):
-        evaluate_raw(TRACK, settings, detected, refiner="synspp")
+        evaluated(home, detected, refiner="synspp")
     with pytest.raises(DataError, match="not a denoise track"):
-        evaluate_raw(TRACK, settings, detected, refiner="input", protocol="per_window")
+        evaluated(home, detected, refiner="input", protocol="per_window")
     with pytest.raises(CheckpointError, match="trained on"):
-        evaluate_raw(CMU, settings, clips, model=save_untrained(tmp_path / "model"))
+        evaluated(home, clips, CMU, model=save_untrained(tmp_path / "model"))
     with pytest.raises(DataError, match="POISE_DATA"):
-        evaluate_raw(CMU, settings, None, refiner="input")
+        evaluated(home, None, CMU, refiner="input")
 
 
 @pytest.mark.slow
-def test_retrieval_takes_part_where_lake_and_milvus_are(tmp_path: Path, detected: Path) -> None:
-    settings = Settings.load(home=tmp_path)
-    write_tiny_lake(settings.home / "lake")
+def test_retrieval_takes_part_where_lake_and_milvus_are(
+    tmp_path: Path, home: Path, detected: Path
+) -> None:
+    write_tiny_lake(home / "lake")
     model = save_untrained(tmp_path / "model")
-    with pvd_store(settings) as uri:
-        publish(tmp_path / "lake", uri)
-        served = Settings.load(home=tmp_path, milvus_uri=uri)
-        found = evaluate_raw(TRACK, served, detected, model=model)
-    without = evaluate_raw(TRACK, Settings.load(home=tmp_path / "empty"), detected, model=model)
-    assert (found.retrieval, without.retrieval) == ("used", "unavailable")
+    with pvd_store(Settings.load(home=home)) as uri:
+        publish(home / "lake", uri)
+        settings = Settings.load(home=home, data=detected, milvus_uri=uri)
+        found = evaluate_raw(RawRequest(TRACK, settings, model))
+    without = evaluated(tmp_path / "empty", detected, model=model, without_retrieval=True)
+    assert (found.row.retrieval, without.row.retrieval) == ("used", "unavailable")
     assert found.row.mpjpe != without.row.mpjpe

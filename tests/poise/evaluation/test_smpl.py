@@ -22,7 +22,7 @@ from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation import smpl
 from poise.evaluation.evaluate import Row
 from poise.evaluation.metrics import DEGREES, pose_errors
-from poise.evaluation.raw_data import evaluate_raw
+from poise.evaluation.raw_data import RawRequest, evaluate_raw
 from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
 from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
 from poise.evaluation.tables import Entry, markdown, terminal
@@ -317,12 +317,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_smpl_track_is_scored_with_and_without_the_body(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = Settings.load(home=tmp_path / "home")
     folder = write_body(tmp_path / "smpl", ".pkl").parent
     with caplog.at_level(logging.WARNING):
         rows = {
             (name, with_body): evaluate_raw(
-                AIST, settings, data, refiner=name, body_folder=folder if with_body else None
+                RawRequest(
+                    AIST,
+                    Settings.load(
+                        home=tmp_path / "home", data=data, smpl=folder if with_body else None
+                    ),
+                    refiner=name,
+                )
             ).row
             for name in ("input", "gaussian1d")
             for with_body in (False, True)
