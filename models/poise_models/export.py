@@ -18,15 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from poise_models.base.batch import Prediction
-from poise_models.base.window_refiner import WindowRefiner
+from poise_models.base.window_refiner import MOST_CALLS, WindowRefiner
 from poise_models.errors import RefinerError
-from poise_models.networks.gfpose import GFPose
-from poise_models.networks.synsp import SynSP
 
 #: Names of what goes in and comes out, in order; a file has those its network reads and knows.
 INPUTS, OUTPUTS = ("detected", "neighbour", "distance"), ("poses", "quality")
-#: Calls of its network that a file may hold unrolled.
-MOST_STEPS = 50
 #: Where a .pt2 file keeps what ONNX calls metadata.
 ABOUT = "poise.json"
 _USE = (
@@ -69,13 +65,13 @@ def exported(network: WindowRefiner) -> torch.export.ExportedProgram:
     (B, T, C), and quality (B, T) where the network knows it. SynSP on V views has (B, V, T, C).
 
     Raises:
-        ExportError: the network is a walk of more than `MOST_STEPS` calls.
+        ExportError: the network is a walk of more than `MOST_CALLS` calls.
     """
-    if isinstance(network, GFPose) and network.config.steps > MOST_STEPS:
+    if network.calls > MOST_CALLS:
         raise ExportError(
-            f"gfpose calls its network {network.config.steps} times a frame, and a file would hold "
-            f"every call: build it with steps of at most {MOST_STEPS} (the weights do not depend "
-            "on them), or export `network.score`, which is one call, and walk outside of it"
+            f"{network.name} calls its network {network.calls} times a frame, and a file would "
+            f"hold every call: build it with steps of at most {MOST_CALLS} (the weights do not "
+            "depend on them), or export `network.score`, which is one call, and walk outside of it"
         )
     inputs = random_windows(network.eval(), 2)
     batch = torch.export.Dim("batch")
@@ -143,9 +139,7 @@ def random_windows(network: WindowRefiner, windows: int, seed: int = 0) -> dict[
     """Inputs of a network by name: poses from N(0, 1), distances from [0, 1), on its device."""
     generator = torch.Generator().manual_seed(seed)
     frames = (network.window, network.spec.channels)
-    views: tuple[int, ...] = ()
-    if isinstance(network, SynSP) and network.config.partners == "views":
-        views = (network.config.views,) if network.config.views > 1 else ()
+    views = (network.views,) if network.views > 1 else ()
     drawn = {"detected": torch.randn(windows, *views, *frames, generator=generator)}
     if network.uses_neighbours:
         several = (network.neighbours,) if network.neighbours > 1 else ()

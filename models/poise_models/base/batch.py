@@ -1,10 +1,14 @@
 """Windows on their way through a network: what it is trained on, and what it predicts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
 import torch
 from torch import Tensor
+
+#: Tensors of N rows each, which belong together row by row.
+Columns = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,13 @@ class Prediction:
     poses_BTC: Tensor
     quality_BT: Tensor | None = None
 
+    @classmethod
+    def joined(cls, parts: Sequence[Self], device: torch.device) -> Self:
+        """One prediction of many, in float32, on a device."""
+        poses_BTC = torch.cat([part.poses_BTC.float() for part in parts]).to(device)
+        known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
+        return cls(poses_BTC, torch.cat(known).to(device) if known else None)
+
 
 class WindowSource(Protocol):
     """Training windows on the device, gathered by index."""
@@ -45,3 +56,8 @@ class WindowSource(Protocol):
 
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         """Windows by number; random choices (neighbour, noise) draw from ``generator``."""
+
+
+def split_rows(columns: Columns, rows: int) -> list[Columns]:
+    """Chunks of so many rows; the last one has what is left."""
+    return list(zip(*(column.split(rows) for column in columns), strict=True))

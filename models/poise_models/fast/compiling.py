@@ -9,10 +9,9 @@ from torch._inductor.exc import InductorError
 
 from poise_models.base.batch import Prediction
 from poise_models.base.clip import Clip
-from poise_models.base.window_refiner import WindowRefiner
+from poise_models.base.window_refiner import MOST_CALLS, WindowRefiner
 from poise_models.errors import ConfigError
-from poise_models.export import MOST_STEPS
-from poise_models.networks.gfpose import GFPose
+from poise_models.fast.window_refiner import FastWindowRefiner
 
 
 def compile_refine(network: WindowRefiner) -> None:
@@ -26,6 +25,7 @@ def compile_refine(network: WindowRefiner) -> None:
         ConfigError: see `check_compilable`; or nothing here can compile it.
     """
     check_compilable(network)
+    assert isinstance(network, FastWindowRefiner)  # noqa: S101  (checked)
     compiled = torch.compile(_tensors(network), dynamic=False)
 
     def run(*columns: Tensor) -> Prediction:
@@ -52,12 +52,15 @@ def check_compilable(network: WindowRefiner) -> None:
     """Refuse what `compile_refine` cannot compile, without compiling.
 
     Raises:
-        ConfigError: the network is a long walk of calls, or refines several views of a moment.
+        ConfigError: the network is a long walk of calls, refines several views of a moment, or is
+            no `FastWindowRefiner`.
     """
-    if isinstance(network, GFPose) and network.config.steps > MOST_STEPS:
+    if not isinstance(network, FastWindowRefiner):
+        raise ConfigError(f"{network.name} does not run compiled: leave compile out")
+    if network.calls > MOST_CALLS:
         raise ConfigError(
-            f"gfpose calls its network {network.config.steps} times a frame, and compiling would "
-            f"unroll every call: leave compile out, or build it with at most {MOST_STEPS} steps"
+            f"{network.name} calls its network {network.calls} times a frame, and compiling would "
+            f"unroll every call: leave compile out, or build it with at most {MOST_CALLS} steps"
         )
     if network.views > 1:
         raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")

@@ -11,9 +11,9 @@ from threading import Lock
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
-Columns = tuple[Tensor, ...]
+from poise_models.base.batch import Columns, split_rows
+
 Result = TypeVar("Result")
 
 #: How many threads a product has is a setting of the whole process, so one call at a time.
@@ -39,17 +39,13 @@ def in_chunks(
     rows, threads = len(columns[0]), torch.get_num_threads() if apart else 1
     if threads == 1 or rows <= most * threads or not _setting.acquire(blocking=False):
         with torch.inference_mode():
-            return [call(chunk) for chunk in _split(columns, most)]
+            return [call(chunk) for chunk in split_rows(columns, most)]
     try:
         torch.set_num_threads(1)
         rounds = -(-rows // (most * threads))
-        chunks = _split(columns, -(-rows // (rounds * threads)))
+        chunks = split_rows(columns, -(-rows // (rounds * threads)))
         with ThreadPoolExecutor(threads, thread_name_prefix="windows") as pool:
             return list(pool.map(torch.inference_mode()(call), chunks))
     finally:
         torch.set_num_threads(threads)
         _setting.release()
-
-
-def _split(columns: Columns, rows: int) -> list[Columns]:
-    return list(zip(*(column.split(rows) for column in columns), strict=True))

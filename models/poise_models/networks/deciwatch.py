@@ -10,9 +10,9 @@ from poise_models.base.budget import Budget
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.sampled import (
-    EncoderLayer,
     Recovery,
     SampledConfig,
+    SampledEncoderLayer,
     SampledRefiner,
     sine_encoding,
 )
@@ -50,7 +50,7 @@ class DeciWatch(SampledRefiner):
         width, inner = config.width, config.feed_forward
         self.embed = nn.Linear(spec.channels, width)
         self.encoder = nn.ModuleList(
-            [EncoderLayer(config, width, inner) for _ in range(config.layers)]
+            [SampledEncoderLayer(config, width, inner) for _ in range(config.layers)]
         )
         self.norm = nn.LayerNorm(width) if config.pre_norm else nn.Identity()
         self.head = nn.Linear(width, spec.channels)

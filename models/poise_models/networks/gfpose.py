@@ -3,28 +3,28 @@
 A network learns what noise there is in a noised true pose. A detected pose is then taken for a
 noised one and led back along the probability flow, one frame by itself, with no sense of motion.
 
-Shape letters: S steps of the sampler, H hidden width, L layers that look at time and condition.
+Shape letters: B batch, T = 1 frame of a window, C = joints x dims, S steps of the sampler.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
-from poise_models.fast.dropout import Dropout
-from poise_models.networks.sde import SubVP
+from poise_models.fast.shared_time import noise_with_shared_time
+from poise_models.fast.window_refiner import FastWindowRefiner
+from poise_models.networks.diffusion import SubVP
+from poise_models.networks.score_network import ScoreNetwork
 
 #: Training draws times from here to 1, and the sampler never ends below its own limit.
 FIRST_TIME, LAST_STEP_TIME = 1e-5, 1e-3
-#: The network counts time in thousandths.
-TIME_SCALE = 999.0
 
 Pace = Literal["official", "flow"]
 
@@ -79,70 +79,19 @@ class GFPoseConfig:
             )
 
 
-class Layer(nn.Module):
-    """Linear, shifted by time and condition, GroupNorm, SiLU, dropout."""
+def noise_at_times(
+    network: ScoreNetwork, times_S: Tensor, condition_BC: Tensor
+) -> Callable[[Tensor, int], Tensor]:
+    """The noise in poses (B, C) at a step, by one call of the network for each."""
 
-    def __init__(self, inputs: int, config: GFPoseConfig) -> None:
-        super().__init__()
-        self.dense = nn.Linear(inputs, config.hidden)
-        self.time = nn.Linear(config.embedding, config.hidden)
-        self.condition = nn.Linear(config.hidden, config.hidden)
-        self.norm = nn.GroupNorm(32, config.hidden)
-        self.dropout = Dropout(config.dropout)
+    def noise(x_BC: Tensor, step: int) -> Tensor:
+        found_BC: Tensor = network(x_BC, times_S[step : step + 1], condition_BC)
+        return found_BC
 
-    def shift(self, time_BE: Tensor, condition_BH: Tensor) -> Tensor:
-        """What time and condition add, (B, H)."""
-        shift: Tensor = self.time(time_BE) + self.condition(condition_BH)
-        return shift
-
-    def forward(self, x: Tensor, shift_BH: Tensor) -> Tensor:
-        """Map (B, inputs) to (B, H)."""
-        out: Tensor = self.dropout(functional.silu(self.norm(self.dense(x) + shift_BH)))
-        return out
+    return noise
 
 
-class ScoreNetwork(nn.Module):
-    """The noise in noised poses, which is the score up to ``-deviation``."""
-
-    def __init__(self, channels: int, config: GFPoseConfig) -> None:
-        super().__init__()
-        hidden, embedding = config.hidden, config.embedding
-        self.embed_time = nn.Sequential(nn.Linear(embedding, embedding), nn.SiLU())
-        self.embed_condition = nn.Sequential(nn.Linear(channels, hidden), nn.SiLU())
-        widths = [channels] + [hidden] * (2 * config.blocks)
-        self.layers = nn.ModuleList(Layer(width, config) for width in widths)
-        self.out = nn.Linear(hidden, channels)
-        half = embedding // 2
-        frequency = torch.logspace(0, -4, half, dtype=torch.float64).float()
-        self.register_buffer("frequency", frequency, persistent=False)
-        self.frequency: Tensor
-
-    def forward(self, x_BC: Tensor, time_B: Tensor, condition_BC: Tensor) -> Tensor:
-        """Estimate the noise (B, C) in poses (B, C) at times (B,); condition (B, C) or (1, C)."""
-        return self.noise(x_BC, self.shifts(time_B, condition_BC))
-
-    def shifts(self, time_B: Tensor, condition_BC: Tensor) -> list[Tensor]:
-        """What time and condition add in every layer, L x (B, H): no pose is needed for it."""
-        angle_BE = TIME_SCALE * time_B[:, None] * self.frequency
-        time_BE = self.embed_time(torch.cat([angle_BE.sin(), angle_BE.cos()], dim=1))
-        condition_BH = self.embed_condition(condition_BC)
-        return [layer.shift(time_BE, condition_BH) for layer in self._layers()]
-
-    def noise(self, x_BC: Tensor, shifts: list[Tensor]) -> Tensor:
-        """Estimate the noise (B, C), given what `shifts` returned."""
-        first, *others = self._layers()
-        x_BH = first(x_BC, shifts[0])
-        for number in range(0, len(others), 2):
-            inner_BH = others[number](x_BH, shifts[number + 1])
-            x_BH = x_BH + others[number + 1](inner_BH, shifts[number + 2])
-        out: Tensor = self.out(x_BH)
-        return out
-
-    def _layers(self) -> list[Layer]:
-        return [layer for layer in self.layers if isinstance(layer, Layer)]
-
-
-class GFPose(WindowRefiner):
+class GFPose(FastWindowRefiner):
     """The pose prior as a refiner of single frames.
 
     Poses are centred on the mean of their joints: the published task adds noise to poses whose
@@ -167,15 +116,33 @@ class GFPose(WindowRefiner):
     chunk = 2048
     config: GFPoseConfig
 
-    def __init__(self, spec: PoseSpec, config: GFPoseConfig) -> None:
+    times_S: Tensor
+
+    def __init__(
+        self,
+        spec: PoseSpec,
+        config: GFPoseConfig,
+        noise_of: Callable[..., Callable[[Tensor, int], Tensor]] = noise_with_shared_time,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            spec: what a frame is.
+            config: sizes and sampler.
+            noise_of: how a walk without condition asks for noise: `noise_at_times`, or
+                `noise_with_shared_time`, which is the same and faster.
+        """
         super().__init__(spec, config, 1)
         self.sde = SubVP()
-        self.score = ScoreNetwork(spec.channels, config)
-        walk = _walk(self.sde, config)
-        self.keep: tuple[float, ...] = tuple(walk[1].tolist())
-        self.take: tuple[float, ...] = tuple(walk[2].tolist())
-        self.register_buffer("times_S", walk[0].float(), persistent=False)
-        self.times_S: Tensor
+        self.score = ScoreNetwork(
+            spec.channels, config.hidden, config.embedding, config.blocks, config.dropout
+        )
+        self.calls = config.steps
+        self._noise_of = noise_at_times if config.conditional else noise_of
+        times_S, keep_S, take_S = _walk(self.sde, config)
+        self.keep: tuple[float, ...] = tuple(keep_S.tolist())
+        self.take: tuple[float, ...] = tuple(take_S.tolist())
+        self.register_buffer("times_S", times_S.float(), persistent=False)
 
     def forward(
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
@@ -208,19 +175,14 @@ class GFPose(WindowRefiner):
         return centre_BTC
 
     def _sample(self, detected_BC: Tensor) -> Tensor:
-        x_BC = detected_BC
+        x_BC, condition_BC = detected_BC, torch.zeros_like(detected_BC[:1])
         if self.config.pace == "flow":
             x_BC = self.sde.mean(self.times_S[:1]) * detected_BC
-        conditional = self.config.conditional
-        nothing_1C = torch.zeros_like(detected_BC[:1])
-        # Time is the same for a whole batch: its share of the network is worked out beforehand.
-        shifts_LSH = [] if conditional else self.score.shifts(self.times_S, nothing_1C)
+        if self.config.conditional:
+            condition_BC = detected_BC
+        noise = self._noise_of(self.score, self.times_S, condition_BC)
         for step, (keep, take) in enumerate(zip(self.keep, self.take, strict=True)):
-            if conditional:
-                shifts = self.score.shifts(self.times_S[step : step + 1], detected_BC)
-            else:
-                shifts = [shift_SH[step] for shift_SH in shifts_LSH]
-            x_BC = keep * x_BC - take * self.score.noise(x_BC, shifts)
+            x_BC = keep * x_BC - take * noise(x_BC, step)
         return x_BC
 
 

@@ -11,9 +11,9 @@ from poise_models.base.budget import Budget
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.sampled import (
-    EncoderLayer,
     Recovery,
     SampledConfig,
+    SampledEncoderLayer,
     SampledRefiner,
     sine_encoding,
 )
@@ -53,7 +53,7 @@ class Level(nn.Module):
     def __init__(self, config: HANetConfig, narrower: int, width: int) -> None:
         super().__init__()
         self.widen = nn.Linear(narrower, width) if narrower != width else nn.Identity()
-        self.attend = EncoderLayer(config, width, EXPANSION * width)
+        self.attend = SampledEncoderLayer(config, width, EXPANSION * width)
         self.report = nn.Linear(width, config.width)
         position_SE = sine_encoding(config.window, width)[:: config.interval]
         self.register_buffer("position_SE", position_SE, persistent=False)

@@ -15,9 +15,9 @@ from torch.nn import functional
 
 from poise_models.base.batch import Prediction
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout
+from poise_models.fast.window_refiner import FastWindowRefiner
 
 TEMPERATURE = 10_000.0
 TOKEN_FRAMES = 5
@@ -60,7 +60,7 @@ def sine_encoding(length: int, width: int) -> Tensor:
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)
 
 
-class Attention(nn.Module):
+class PositionedAttention(nn.Module):
     """Attention with residual; positions enter queries and keys, never the values."""
 
     def __init__(self, config: SampledConfig, width: int) -> None:
@@ -89,7 +89,7 @@ class Attention(nn.Module):
         return out if self.pre_norm else self.norm(out)
 
 
-class FeedForward(nn.Module):
+class ResidualFeedForward(nn.Module):
     """Two linear layers with residual."""
 
     def __init__(self, config: SampledConfig, width: int, inner: int) -> None:
@@ -110,15 +110,15 @@ class FeedForward(nn.Module):
         return out if self.pre_norm else self.norm(out)
 
 
-class EncoderLayer(nn.Module):
+class SampledEncoderLayer(nn.Module):
     """Attention among the sampled frames, none of which sees itself."""
 
     blind_SS: Tensor
 
     def __init__(self, config: SampledConfig, width: int, inner: int) -> None:
         super().__init__()
-        self.attention = Attention(config, width)
-        self.feed_forward = FeedForward(config, width, inner)
+        self.attention = PositionedAttention(config, width)
+        self.feed_forward = ResidualFeedForward(config, width, inner)
         sampled = (config.window - 1) // config.interval + 1
         self.register_buffer("blind_SS", torch.eye(sampled, dtype=torch.bool), persistent=False)
 
@@ -129,14 +129,14 @@ class EncoderLayer(nn.Module):
         return out
 
 
-class DecoderLayer(nn.Module):
+class FrameDecoderLayer(nn.Module):
     """Attention among all frames of a window, then to the sampled ones."""
 
     def __init__(self, config: SampledConfig, inner: int) -> None:
         super().__init__()
-        self.self_attention = Attention(config, config.width)
-        self.cross_attention = Attention(config, config.width)
-        self.feed_forward = FeedForward(config, config.width, inner)
+        self.self_attention = PositionedAttention(config, config.width)
+        self.cross_attention = PositionedAttention(config, config.width)
+        self.feed_forward = ResidualFeedForward(config, config.width, inner)
 
     def forward(self, x_BTE: Tensor, position_TE: Tensor, memory: tuple[Tensor, Tensor]) -> Tensor:
         """Map (B, T, E) to (B, T, E)."""
@@ -154,7 +154,9 @@ class Recovery(nn.Module):
         super().__init__()
         self.window, self.interval = config.window, config.interval
         self.embed = nn.Conv1d(spec.channels, config.width, TOKEN_FRAMES, padding=TOKEN_FRAMES // 2)
-        self.layers = nn.ModuleList([DecoderLayer(config, inner) for _ in range(config.layers)])
+        self.layers = nn.ModuleList(
+            [FrameDecoderLayer(config, inner) for _ in range(config.layers)]
+        )
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, spec.channels)
         position_TE = sine_encoding(config.window, config.width)
@@ -173,7 +175,7 @@ class Recovery(nn.Module):
         return out
 
 
-class SampledRefiner(WindowRefiner):
+class SampledRefiner(FastWindowRefiner):
     """A network that refines every N-th frame and recovers the others from these."""
 
     chunk: ClassVar[int] = 64

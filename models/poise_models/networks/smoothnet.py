@@ -8,9 +8,9 @@ from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
 from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout
+from poise_models.fast.window_refiner import FastWindowRefiner
 
 SMOOTHNESS = 0.1
 
@@ -50,7 +50,7 @@ class ResidualBlock(nn.Module):
         return out + x
 
 
-class SmoothNet(WindowRefiner):
+class SmoothNet(FastWindowRefiner):
     """SmoothNet's published basic version; it sees every coordinate's T values by themselves."""
 
     name = "smoothnet"

@@ -3,85 +3,40 @@
 Shape letters: B batch, T frames of a window, M memory tokens, C = joints x dims, E width.
 """
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from abc import abstractmethod
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from poise_models.base.attention import Attention
+from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.windows import triangle
-from poise_models.errors import ConfigError
 from poise_models.fast.dropout import Dropout
-from poise_models.networks.layers import DecoderLayer, EncoderLayer, low_pass_matrix
+from poise_models.fast.window_refiner import FastWindowRefiner
+from poise_models.networks.dct import dct_matrix, low_pass_matrix
+from poise_models.networks.synergy_config import SynergyConfig
+from poise_models.networks.transformer import Decoder, DecoderLayer, encoder_layers
 
 #: Weight of the acceleration loss for position branch, acceleration branch and final output.
 SMOOTHNESS_POSITION, SMOOTHNESS_ACCELERATION, SMOOTHNESS_FINAL = 0.0, 1.0, 0.5
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Sizes and switches that SynSP and SynSP++ share; a description is at `SynSPPConfig`."""
-
-    window: int = 8
-    width: int = 128
-    feed_forward: int = 128
-    heads: int = 5
-    layers: int = 5
-    dropout: float = 0.2
-    input: Literal["dct", "pose"] = "dct"
-    branches: Literal["split", "shared"] = "split"
-    self_attention: bool = False
-    skip: Literal["none", "input", "low"] = "none"
-    skip_coefficients: int = 3
-    weighting: Literal["plain", "triangular"] = "plain"
-
-    def __post_init__(self) -> None:
-        if self.window < 3:
-            raise ConfigError(f"window must be at least 3 frames, not {self.window}")
-        if min(self.width, self.feed_forward, self.heads, self.layers) < 1:
-            raise ConfigError("width, feed_forward, heads and layers must be positive")
-        if not 1 <= self.skip_coefficients <= self.window:
-            raise ConfigError("skip_coefficients must lie between 1 and the window's frames")
-        if self.weighting not in ("plain", "triangular"):
-            raise ConfigError(f"weighting must be plain or triangular, not {self.weighting!r}")
-
-    @property
-    def weights_T(self) -> tuple[float, ...] | None:
-        """What each frame of a window counts for in SWAA; None is the plain mean."""
-        return triangle(self.window) if self.weighting == "triangular" else None
-
-
-class Decoder(nn.Module):
-    """A stack of decoder layers over one memory."""
-
-    def __init__(self, config: Sizes, layers: int) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(decoder_layer(config) for _ in range(layers))
-
-    def forward(self, query_BTE: Tensor, memory_BME: Tensor) -> Tensor:
-        """Map the query (B, T, E), looking at the memory (B, M, E)."""
-        for layer in self.layers:
-            query_BTE = layer(query_BTE, memory_BME)
-        return query_BTE
-
-
 class Encoder(nn.Module):
     """Projection of one pose sequence, and its local encoder (paper, Eq. 1)."""
 
-    def __init__(self, channels: int, config: Sizes, position_TE: Tensor) -> None:
+    def __init__(
+        self,
+        channels: int,
+        config: SynergyConfig,
+        attention: type[Attention],
+        position_TE: Tensor,
+    ) -> None:
         super().__init__()
         width = config.width
         self.project = nn.Sequential(nn.Linear(channels, width), nn.Linear(width, width))
         self.dropout = Dropout(config.dropout)
-        self.layers = nn.Sequential(
-            *[
-                EncoderLayer(width, config.feed_forward, config.heads, config.dropout)
-                for _ in range(config.layers)
-            ]
-        )
+        self.layers = encoder_layers(config, attention)
         self.register_buffer("position", position_TE, persistent=False)
         self.position: Tensor
 
@@ -111,13 +66,15 @@ class BranchDecoder(nn.Module):
     ``trunk`` is the number of layers in common where each branch has a last layer of its own.
     """
 
-    def __init__(self, channels: int, config: Sizes, trunk: int) -> None:
+    def __init__(
+        self, channels: int, config: SynergyConfig, attention: type[Attention], trunk: int
+    ) -> None:
         super().__init__()
         self.shared = config.branches == "shared"
-        self.trunk = Decoder(config, config.layers if self.shared else trunk)
+        self.trunk = Decoder(config, attention, config.layers if self.shared else trunk)
         if not self.shared:
-            self.position_layer = decoder_layer(config)
-            self.acceleration_layer = decoder_layer(config)
+            self.position_layer = DecoderLayer(config, attention)
+            self.acceleration_layer = DecoderLayer(config, attention)
         self.position_head = OutputHead(channels, config.width)
         self.acceleration_head = OutputHead(channels, config.width)
 
@@ -134,7 +91,7 @@ class BranchDecoder(nn.Module):
 class SkipInput(nn.Module):
     """What outputs are relative to, as a window: nothing, the input, or its low frequencies."""
 
-    def __init__(self, config: Sizes) -> None:
+    def __init__(self, config: SynergyConfig) -> None:
         super().__init__()
         self.kind = config.skip
         low = low_pass_matrix(config.window, config.skip_coefficients)
@@ -152,23 +109,66 @@ class SkipInput(nn.Module):
                 return self.low_pass @ x_BTC
 
 
-def initialise(network: nn.Module, heads: Iterable[OutputHead], skip: str) -> None:
-    """Draw all matrices; what the heads add is a correction to the skip, and starts as none."""
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            nn.init.xavier_uniform_(parameter)
-    if skip != "none":
-        for head in heads:
-            nn.init.zeros_(head.narrow.weight)
-            nn.init.zeros_(head.narrow.bias)
+class SynergyRefiner(FastWindowRefiner):
+    """SynSP or SynSP++: how both read windows, start to train, and weigh their losses."""
+
+    config: SynergyConfig
+    dct: Tensor
+
+    def __init__(self, spec: PoseSpec, config: Any) -> None:
+        super().__init__(spec, config, config.window)
+        self.weights_T = config.weights_T
+        self.register_buffer("dct", dct_matrix(config.window), persistent=False)
+        self.skip = SkipInput(config)
+
+    @abstractmethod
+    def heads(self) -> tuple[OutputHead, ...]:
+        """All that turn tokens into poses."""
+
+    def start_from(self, offset_C: Tensor) -> None:
+        """With a skip, let the first correction be the training set's mean joint offset (C,)."""
+        if self.config.skip != "none":
+            for head in self.heads():
+                head.narrow.bias.data.copy_(-offset_C)
+
+    def initialise(self) -> None:
+        """Draw all matrices; what the heads add is a correction to the skip, and starts as none."""
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+        if self.config.skip != "none":
+            for head in self.heads():
+                nn.init.zeros_(head.narrow.weight)
+                nn.init.zeros_(head.narrow.bias)
+
+    def transformed(self, x_BTC: Tensor) -> Tensor:
+        """What the network reads of windows: their DCT over time, or themselves."""
+        return self.dct @ x_BTC if self.config.input == "dct" else x_BTC
 
 
-def sinusoid(tokens: int, width: int) -> Tensor:
-    """Sine and cosine position encoding, (tokens, E)."""
-    place = torch.arange(tokens, dtype=torch.float64)[:, None]
-    channel = torch.arange(width)
-    angle = place * torch.exp(-math.log(10_000) * 2 * (channel // 2) / width)
-    return torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()
+def branch_losses(
+    position_BTC: Tensor | None,
+    smooth_BTC: Tensor | None,
+    final_BTC: Tensor,
+    truth_BTC: Tensor,
+    smoothness: float,
+) -> Tensor:
+    """The losses of Eq. 7 added up, of the outputs there are.
+
+    The acceleration loss of position branch, acceleration branch and final output weighs 0, 1 and
+    0.5, times ``smoothness``.
+    """
+    weighted = (
+        (position_BTC, SMOOTHNESS_POSITION),
+        (smooth_BTC, SMOOTHNESS_ACCELERATION),
+        (final_BTC, SMOOTHNESS_FINAL),
+    )
+    losses = [
+        refinement_loss(poses, truth_BTC, weight * smoothness)
+        for poses, weight in weighted
+        if poses is not None
+    ]
+    return torch.stack(losses).sum()
 
 
 def pose_quality(
@@ -192,10 +192,3 @@ def pose_quality(
     difference = ((position_BTC - smooth_BTC).abs() / 2).reshape(shape)
     largest = difference.amax(dim=1 if over == "frames" else 2, keepdim=True)
     return torch.exp(-(difference + 1e-6) / (largest + 1e-5)).mean(dim=(2, 3))
-
-
-def decoder_layer(config: Sizes) -> DecoderLayer:
-    """A decoder layer of the configured size."""
-    return DecoderLayer(
-        config.width, config.feed_forward, config.heads, config.dropout, config.self_attention
-    )

@@ -14,41 +14,37 @@ output, and acceleration is along time.
 Shape letters: B batch, V views, T frames of a window, C = joints x dims, E width, M = V x T tokens.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from poise_models.base.attention import Attention
 from poise_models.base.batch import Batch, Prediction
 from poise_models.base.budget import Budget
 from poise_models.base.clip import Clip, Refined
-from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, ShapeError
+from poise_models.fast.attention import FusedAttention
 from poise_models.fast.dropout import Dropout
-from poise_models.networks.layers import EncoderLayer, dct_matrix
 from poise_models.networks.synergy import (
-    SMOOTHNESS_ACCELERATION,
-    SMOOTHNESS_FINAL,
-    SMOOTHNESS_POSITION,
     BranchDecoder,
-    Decoder,
     Encoder,
     OutputHead,
-    Sizes,
-    SkipInput,
-    initialise,
+    SynergyRefiner,
+    branch_losses,
     pose_quality,
-    sinusoid,
 )
+from poise_models.networks.synergy_config import SynergyConfig
+from poise_models.networks.transformer import Decoder, encoder_layers
 
 
 @dataclass(frozen=True)
-class SynSPConfig(Sizes):
-    """Sizes and switches; the switches that are SynSP++'s too are explained there.
+class SynSPConfig(SynergyConfig):
+    """Sizes and switches; `SynergyConfig` describes those that SynSP++ has too.
 
     Attributes:
         views: windows that are refined together.
@@ -77,53 +73,46 @@ class SynSPConfig(Sizes):
             raise ConfigError(f"partners {self.partners} need views of at least 2")
 
 
-class SynSP(WindowRefiner):
+class SynSP(SynergyRefiner):
     """SynSP for one window length, one pose width and a fixed number of views."""
 
     name = "synsp"
     title = "SynSP"
     published = Budget(epochs=10, batch=64, decay=0.8, optimiser="amsgrad", scale=0.1)
     config: SynSPConfig
+    position: Tensor
+    same_view: Tensor
 
-    def __init__(self, spec: PoseSpec, config: SynSPConfig) -> None:
-        super().__init__(spec, config, config.window)
-        self.weights_T = config.weights_T
+    def __init__(
+        self,
+        spec: PoseSpec,
+        config: SynSPConfig,
+        attention: type[Attention] = FusedAttention,
+    ) -> None:
+        super().__init__(spec, config)
         self.uses_neighbours = config.partners == "similar"
         self.neighbours = config.views - 1 if self.uses_neighbours else 1
         self.views = config.views if config.partners == "views" else 1
         channels, width = spec.channels, config.width
         position_TE = sinusoid(config.window, width)
-        self.local_encoder = Encoder(channels, config, position_TE)
+        self.local_encoder = Encoder(channels, config, attention, position_TE)
         self.dropout = Dropout(config.dropout)
-        self.global_encoder = nn.Sequential(
-            *[
-                EncoderLayer(width, config.feed_forward, config.heads, config.dropout)
-                for _ in range(config.layers)
-            ]
-        )
-        self.branch_decoder = BranchDecoder(channels, config, max(config.layers - 2, 0))
-        self.final_decoder = Decoder(config, config.layers)
+        self.global_encoder = encoder_layers(config, attention)
+        trunk = max(config.layers - 2, 0)
+        self.branch_decoder = BranchDecoder(channels, config, attention, trunk)
+        self.final_decoder = Decoder(config, attention, config.layers)
         self.head = OutputHead(channels, width)
-        self.skip = SkipInput(config)
-        initialise(self, self._heads(), config.skip)
+        self.initialise()
         numbered = config.partners == "views" and config.view_encoding
         place_ME = sinusoid(config.views * config.window, width)
         position_ME = place_ME if numbered else position_TE.repeat(config.views, 1)
-        for name, table in (
-            ("position", position_ME),
-            ("dct", dct_matrix(config.window)),
-            ("same_view", torch.eye(config.views)[:, :, None]),
-        ):
-            self.register_buffer(name, table, persistent=False)
-        self.position: Tensor
-        self.dct: Tensor
-        self.same_view: Tensor
+        self.register_buffer("position", position_ME, persistent=False)
+        same_view = torch.eye(config.views)[:, :, None]
+        self.register_buffer("same_view", same_view, persistent=False)
 
-    def start_from(self, offset_C: Tensor) -> None:
-        """With a skip, let the first correction be the training set's mean joint offset (C,)."""
-        if self.config.skip != "none":
-            for head in self._heads():
-                head.narrow.bias.data.copy_(-offset_C)
+    def heads(self) -> tuple[OutputHead, ...]:
+        """The heads of the final output and of the two branches."""
+        return self.head, self.branch_decoder.position_head, self.branch_decoder.acceleration_head
 
     def outputs(self, detected_BVTC: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Position branch, acceleration branch, final (B, V, T, C), and the quality (B, V, T).
@@ -141,7 +130,7 @@ class SynSP(WindowRefiner):
         centre = self.centre_of(x_NTC) if self.spec.centre else x_NTC.new_zeros(1, 1, 1)
         x_NTC = x_NTC - centre
         relative_to = self.skip(x_NTC)
-        tokens, local = self.local_encoder(self.dct @ x_NTC if self._transforms else x_NTC)
+        tokens, local = self.local_encoder(self.transformed(x_NTC))
         together_BME = tokens.unflatten(0, (-1, views)).flatten(1, 2) + self.position
         together_BME = self.global_encoder(self.dropout(together_BME))
         shared_BVME = together_BME.unsqueeze(1).expand(-1, views, -1, -1)
@@ -181,7 +170,7 @@ class SynSP(WindowRefiner):
         return Prediction(final[:, 0], quality[:, 0])
 
     def loss(self, batch: Batch) -> Tensor:
-        """The three losses of SynSP++'s Eq. 7, of every view; acceleration is along time.
+        """The losses of SynSP++'s Eq. 7, of every view; acceleration is along time.
 
         Without views of a moment, the windows of a batch are put together in groups as they come,
         which is at random; the first ones fill up the last group.
@@ -190,13 +179,9 @@ class SynSP(WindowRefiner):
         if detected.dim() == 3:
             detected, truth = self._grouped(detected), self._grouped(truth)
         *outputs, _ = self.outputs(detected)
+        position, smooth, final = (poses.flatten(0, 1) for poses in outputs)
         truth_NTC = truth.flatten(0, 1)
-        weights = (SMOOTHNESS_POSITION, SMOOTHNESS_ACCELERATION, SMOOTHNESS_FINAL)
-        losses = [
-            refinement_loss(poses.flatten(0, 1), truth_NTC, weight * self.config.smoothness)
-            for poses, weight in zip(outputs, weights, strict=True)
-        ]
-        return torch.stack(losses).sum()
+        return branch_losses(position, smooth, final, truth_NTC, self.config.smoothness)
 
     @torch.inference_mode()
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
@@ -223,22 +208,12 @@ class SynSP(WindowRefiner):
         if len(lengths) != 1:
             raise ShapeError(f"{self.name}: views of a take have {sorted(lengths)} frames")
         frames = lengths.pop()
-        windows_NVTC = torch.stack([self._chosen(clip)[0] for clip in take], dim=1)
+        windows_NVTC = torch.stack([self.inputs_of(clip)[0] for clip in take], dim=1)
         found = self.predict(windows_NVTC, windows_NVTC, windows_NVTC.new_ones(len(windows_NVTC)))
-        of_views = (found.poses_BTC, found.quality_BT)
-        columns = (
-            self._averaged(column.unbind(1), [frames] * self.views)
-            for column in of_views
-            if column is not None
-        )
-        return [Refined(*of_view) for of_view in zip(*columns, strict=True)]
-
-    @property
-    def _transforms(self) -> bool:
-        return self.config.input == "dct"
-
-    def _heads(self) -> tuple[OutputHead, ...]:
-        return self.head, self.branch_decoder.position_head, self.branch_decoder.acceleration_head
+        assert found.quality_BT is not None  # noqa: S101  (SynSP always knows it)
+        poses = self.averaged(found.poses_BTC.unbind(1), [frames] * self.views)
+        quality = self.averaged(found.quality_BT.unbind(1), [frames] * self.views)
+        return [Refined(one, its_quality) for one, its_quality in zip(poses, quality, strict=True)]
 
     def _similarity(self, x_NTC: Tensor) -> Tensor:
         """Pose similarity encoding: of each view to every token's pose, (B, V, M)."""
@@ -257,3 +232,11 @@ class SynSP(WindowRefiner):
         first = torch.arange(missing, device=poses_BTC.device) % len(poses_BTC)
         grouped: Tensor = torch.cat([poses_BTC, poses_BTC[first]]).unflatten(0, (-1, views))
         return grouped
+
+
+def sinusoid(tokens: int, width: int) -> Tensor:
+    """Sine and cosine position encoding, (tokens, E)."""
+    place = torch.arange(tokens, dtype=torch.float64)[:, None]
+    channel = torch.arange(width)
+    angle = place * torch.exp(-math.log(10_000) * 2 * (channel // 2) / width)
+    return torch.where(channel % 2 == 0, angle.sin(), angle.cos()).float()

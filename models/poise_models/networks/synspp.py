@@ -13,52 +13,38 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from poise_models.base.attention import Attention
 from poise_models.base.batch import Batch, Prediction
-from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
-from poise_models.networks.layers import dct_matrix
+from poise_models.fast.attention import FusedAttention
 from poise_models.networks.synergy import (
-    SMOOTHNESS_ACCELERATION,
-    SMOOTHNESS_FINAL,
-    SMOOTHNESS_POSITION,
     BranchDecoder,
-    Decoder,
     Encoder,
     OutputHead,
-    Sizes,
-    SkipInput,
-    initialise,
+    SynergyRefiner,
+    branch_losses,
     pose_quality,
 )
-
-__all__ = ["SynSPP", "SynSPPConfig", "pose_quality"]
+from poise_models.networks.synergy_config import SynergyConfig
+from poise_models.networks.transformer import Decoder
 
 #: Layers the two branches of the first decoder have in common (paper, Eq. 2).
 SHARED_LAYERS = 3
 
 
 @dataclass(frozen=True)
-class SynSPPConfig(Sizes):
+class SynSPPConfig(SynergyConfig):
     """Sizes and switches; the defaults are the paper's network.
 
     The four switches from ``retrieval`` on are the columns of Table VII. With all of them off an
     encoder and a decoder of ``layers`` layers are left; each adds to that, and builds no weights
-    where it is off.
+    where it is off. `SynergyConfig` describes the sizes and switches that SynSP has too.
 
     Attributes:
-        input: what the network reads: the window's DCT-II over time, or the poses themselves.
-        branches: ``split`` gives position and acceleration branch a last layer each (paper);
-            ``shared`` applies the fifth layer once more for both (official code).
-        self_attention: self-attention in the decoders (the standard layer; off in the code).
         pqe_max: the pose quality encoding is normalised over the window's frames, or over joints
             (Eq. 4 as printed).
         sde: the searched-distance encoding, sigmoid(w d + b) or the squared distance d itself.
-        skip: what the outputs are relative to: nothing (absolute coordinates, the paper), the
-            detected window, or its first ``skip_coefficients`` DCT coefficients.
-        weighting: of the frames in SWAA: ``plain``, the paper's mean, or ``triangular``, where
-            those in the middle, which have context on both sides, count for more.
         retrieval: PVD and global decoder: the decoder's memory holds the neighbour too.
         distance_encoding: the searched-distance encoding (SDE) on the neighbour's tokens.
         refine_decoder: the two branches with their losses, and the refine decoders after them.
@@ -90,7 +76,7 @@ class SynSPPConfig(Sizes):
             )
 
 
-class SynSPP(WindowRefiner):
+class SynSPP(SynergyRefiner):
     """SynSP++ for one window length and one pose width."""
 
     name = "synspp"
@@ -98,34 +84,38 @@ class SynSPP(WindowRefiner):
     uses_neighbours = True
     config: SynSPPConfig
 
-    def __init__(self, spec: PoseSpec, config: SynSPPConfig) -> None:
-        super().__init__(spec, config, config.window)
-        self.weights_T = config.weights_T
+    def __init__(
+        self,
+        spec: PoseSpec,
+        config: SynSPPConfig,
+        attention: type[Attention] = FusedAttention,
+    ) -> None:
+        super().__init__(spec, config)
         self.uses_neighbours = config.retrieval
         channels = spec.channels
         # The official code's position encoding: the token's number, on one channel only.
         position_TE = torch.zeros(config.window, config.width)
         position_TE[:, 0] = torch.arange(1, config.window + 1)
-        self.detected_encoder = Encoder(channels, config, position_TE)
+        self.detected_encoder = Encoder(channels, config, attention, position_TE)
         if config.retrieval:
-            self.neighbour_encoder = Encoder(channels, config, position_TE)
+            self.neighbour_encoder = Encoder(channels, config, attention, position_TE)
         if config.refine_decoder:
-            self.branch_decoder = BranchDecoder(channels, config, SHARED_LAYERS)
-            self.refine_decoders = nn.ModuleList(Decoder(config, config.layers) for _ in range(2))
-        self.global_decoder = Decoder(config, config.layers)
+            self.branch_decoder = BranchDecoder(channels, config, attention, SHARED_LAYERS)
+            self.refine_decoders = nn.ModuleList(
+                Decoder(config, attention, config.layers) for _ in range(2)
+            )
+        self.global_decoder = Decoder(config, attention, config.layers)
         if config.distance_encoding and config.sde == "sigmoid":
             self.distance_encoding = nn.Linear(1, 1)
         self.head = OutputHead(channels, config.width)
-        self.skip = SkipInput(config)
-        initialise(self, self._heads(), config.skip)
-        self.register_buffer("dct", dct_matrix(config.window), persistent=False)
-        self.dct: Tensor
+        self.initialise()
 
-    def start_from(self, offset_C: Tensor) -> None:
-        """With a skip, let the first correction be the training set's mean joint offset (C,)."""
-        if self.config.skip != "none":
-            for head in self._heads():
-                head.narrow.bias.data.copy_(-offset_C)
+    def heads(self) -> tuple[OutputHead, ...]:
+        """The final output's head, and those of the branches where there are any."""
+        if not self.config.refine_decoder:
+            return (self.head,)
+        branches = self.branch_decoder
+        return self.head, branches.position_head, branches.acceleration_head
 
     def outputs(
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
@@ -139,7 +129,7 @@ class SynSPP(WindowRefiner):
             centre = self.centre_of(detected_BTC)
         x_BTC = detected_BTC - centre
         base = self.skip(x_BTC) + centre
-        tokens, local = self.detected_encoder(self._transformed(x_BTC))
+        tokens, local = self.detected_encoder(self.transformed(x_BTC))
         memory = []
         if self.config.retrieval:
             memory.append(self._searched(neighbours_BKTC[:, 0], distances_BK[:, 0], centre))
@@ -168,35 +158,15 @@ class SynSPP(WindowRefiner):
         return Prediction(final, quality)
 
     def loss(self, batch: Batch) -> Tensor:
-        """The losses of Eq. 7, of the outputs there are.
-
-        The weights of their accelerations are 0, 1 and 0.5, times ``smoothness``.
-        """
+        """The losses of Eq. 7 (`branch_losses`), of the outputs there are."""
         position, smooth, final, _ = self.outputs(
             batch.detected_BTC, batch.neighbours_BKTC, batch.distances_BK
         )
-        factor = self.config.smoothness
-        loss = refinement_loss(final, batch.truth_BTC, factor * SMOOTHNESS_FINAL)
-        if position is not None and smooth is not None:
-            loss = (
-                refinement_loss(position, batch.truth_BTC, factor * SMOOTHNESS_POSITION)
-                + refinement_loss(smooth, batch.truth_BTC, factor * SMOOTHNESS_ACCELERATION)
-                + loss
-            )
-        return loss
-
-    def _heads(self) -> tuple[OutputHead, ...]:
-        if not self.config.refine_decoder:
-            return (self.head,)
-        branches = self.branch_decoder
-        return self.head, branches.position_head, branches.acceleration_head
-
-    def _transformed(self, x_BTC: Tensor) -> Tensor:
-        return self.dct @ x_BTC if self.config.input == "dct" else x_BTC
+        return branch_losses(position, smooth, final, batch.truth_BTC, self.config.smoothness)
 
     def _searched(self, neighbour_BTC: Tensor, distance_B: Tensor, centre_B1C: Tensor) -> Tensor:
         """Encode the neighbour and its distance; tokens (B, T, E)."""
-        _, searched = self.neighbour_encoder(self._transformed(neighbour_BTC - centre_B1C))
+        _, searched = self.neighbour_encoder(self.transformed(neighbour_BTC - centre_B1C))
         tokens: Tensor = searched + self._encode_distance(distance_B)
         return tokens
 

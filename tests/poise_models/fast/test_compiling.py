@@ -10,6 +10,7 @@ from tests.support.small_refiners import SPECS, found, network
 from poise_models.base.clip import Clip, Refined
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.fast.compiling import compile_refine
+from poise_models.fast.window_refiner import FastWindowRefiner
 
 pytestmark = [
     pytest.mark.slow,
@@ -31,6 +32,7 @@ def _without_compiling_again(refiner: WindowRefiner, clips: list[Clip]) -> list[
 @pytest.mark.usefixtures("chunks_of_8")
 def test_it_refines_alike_until_its_weights_change(name: str) -> None:
     refiner = network(name, SPECS["3D"])
+    assert isinstance(refiner, FastWindowRefiner)
     torch.manual_seed(0)
     clips = [found(refiner, torch.randn(frames, 51)) for frames in (5, 30, 41)]
     expected = refiner.refine(clips)

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.small_refiners import NETWORKS, SPECS, found, network, sequence
 from torch import Tensor
 
-from poise_models.fast.side_by_side import Columns, in_chunks
+from poise_models.base.batch import Columns
+from poise_models.fast.side_by_side import in_chunks
 
 THREADS = 3
 
@@ -81,16 +81,3 @@ def test_a_second_caller_goes_chunk_by_chunk() -> None:
         assert said == [["second_0"] * 6] * 4
         alone = second.submit(in_chunks, name, (torch.arange(12),), 2, apart=True).result()
         assert all(one.startswith("windows") for one in alone)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_networks_give_the_same(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    refiner = network(name, SPECS["3D"])
-    monkeypatch.setattr(type(refiner), "chunk", 8)
-    clip = found(refiner, sequence(300, refiner.spec))
-    (apart,) = refiner.refine([clip])
-    torch.set_num_threads(1)
-    (one,) = refiner.refine([clip])
-    torch.testing.assert_close(apart.poses_FC, one.poses_FC, atol=1e-5, rtol=1e-5)
-    if one.quality_F is not None:
-        torch.testing.assert_close(apart.quality_F, one.quality_F, atol=1e-5, rtol=1e-5)

@@ -11,7 +11,7 @@ from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
-from poise_models.networks.sampled import EncoderLayer, sine_encoding
+from poise_models.networks.sampled import SampledEncoderLayer, sine_encoding
 
 SPECS = {
     "3D": PoseSpec(17, 3, (0,)),
@@ -82,7 +82,7 @@ def test_encoding_only_sampled_frames_is_masking_all_others() -> None:
     hidden[::10] = False
     x, position = built.embed(poses), sine_encoding(101, 128)
     for layer in built.encoder:
-        assert isinstance(layer, EncoderLayer)
+        assert isinstance(layer, SampledEncoderLayer)
         mask = torch.eye(101, dtype=torch.bool) | hidden
         x = layer.feed_forward(layer.attention(x, position, mask_LM=mask))
     torch.testing.assert_close(built.denoise(poses)[1], built.norm(x)[:, ::10])

@@ -10,8 +10,8 @@ from poise_models.base.batch import Batch, Prediction
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
+from poise_models.networks.diffusion import SubVP
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
-from poise_models.networks.sde import SubVP
 
 SPECS = {
     "3D": PoseSpec(17, 3, (0,)),

@@ -9,8 +9,9 @@ from poise_models import catalogue
 from poise_models.base.batch import Batch
 from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.networks.layers import dct_matrix, low_pass_matrix
-from poise_models.networks.synspp import SynSPP, SynSPPConfig, pose_quality
+from poise_models.networks.dct import dct_matrix, low_pass_matrix
+from poise_models.networks.synergy import pose_quality
+from poise_models.networks.synspp import SynSPP, SynSPPConfig
 
 SPEC = PoseSpec(17, 3)
 SMALL: dict[str, Any] = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 2, "dropout": 0.0}
