@@ -47,7 +47,19 @@ def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> TrialResu
     refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
     save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
     Path(folder.sequences).write_text("sequence,mpjpe\na,1.0\n")
-    row = Row(spec.track, spec.refiner, spec.seed, 50.0, 40.0, 0.9, 0.9, 120, 7, 1.5)
+    row = Row(
+        spec.track,
+        spec.refiner,
+        spec.seed,
+        50.0,
+        40.0,
+        0.9,
+        0.9,
+        120,
+        7,
+        1.5,
+        retrieval="not wanted",
+    )
     result = TrialResult("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
     folder.finish(result)
     return result

@@ -1,53 +1,30 @@
-import contextlib
-import json
 import math
 import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from tests.support.mlflow_server import free_port, fresh_store
 from tests.support.sweep_job import run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
+from tests.support.tiny_plan import BUDGET, SYNSPP, plan_of
 
-from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.evaluation.metrics import PoseErrors
 from poise.evaluation.tables import Entry
-from poise.experiments.fit import EpochReport, FitRequest
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.mlflow_mirror import TRIAL_KEY
-from poise.experiments.plan import Plan
-from poise.experiments.records import SweepFolder, TrialFolder, TrialResult
+from poise.experiments.records import SweepFolder
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.sweep import republish, run_sweep
 from poise.experiments.trial import TrialSetup, run_trial
-from poise.experiments.trial_data import held_out
+from poise.experiments.tuning import trial_resources
 from poise.lake.manifest import manifest_hash, read_manifest
 from poise.runtime.cluster import connect as connect_ray
-from poise.runtime.errors import BusyError, LakeError, PlanError
-from poise.runtime.locks import exclusive
-from poise.training_data.split import TrackSplit, load_split
-from poise_models.filters.offset import Offset, OffsetConfig
-
-SYNSPP = {
-    "name": "synspp",
-    "settings": {"width": 8, "feed_forward": 8, "heads": 1, "layers": 1, "skip": "low"},
-}
-BUDGET = {"epochs": 3, "batch": 16, "steps_per_epoch": 2}
+from poise.runtime.errors import PlanError
 
 
-def plan_of(*refiners: Any, **more: Any) -> Plan:
-    fields = {"name": "tiny", "tracks": [str(TRACK)], "refiners": list(refiners), "budget": BUDGET}
-    return Plan.model_validate({**fields, **more})
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("lake")
     write_tiny_lake(folder)
@@ -60,162 +37,6 @@ def cluster() -> Iterator[None]:
         yield
 
 
-def begun(lake: str, folder: Path, refiner: Any = SYNSPP, **more: Any) -> TrialFolder:
-    manifest = manifest_hash(read_manifest(lake, TRACK))
-    (spec,) = grid(plan_of(refiner, **more), {str(TRACK): manifest})
-    trial = TrialFolder(str(folder))
-    trial.begin(spec)
-    return trial
-
-
-class CutOffError(Exception):
-    """Stands for a kill at the end of an epoch."""
-
-
-def run(trial: TrialFolder, lake: str, cut_after: int | None = None) -> list[float]:
-    reported = []
-
-    def report(metrics: dict[str, float]) -> None:
-        reported.append(metrics["refit"] + 100 if "refit" in metrics else metrics["epoch"])
-        if reported[-1] == cut_after:
-            raise CutOffError
-
-    run_trial(trial, TrialSetup(SplitSource(lake)), report)
-    return reported
-
-
-def timeless(result: TrialResult | None) -> dict[str, Any]:
-    assert result is not None
-    assert result.row is not None
-    row = {k: v for k, v in result.row.to_json().items() if k != "seconds"}
-    return {"row": row, "validation": result.validation, "held_out": result.held_out}
-
-
-@pytest.mark.parametrize("cut_after", [1, 2, 3])
-def test_a_trial_cut_off_after_any_epoch_ends_in_the_same_numbers(
-    lake: str, tmp_path: Path, cut_after: int
-) -> None:
-    whole, cut = begun(lake, tmp_path / "whole"), begun(lake, tmp_path / "cut")
-    assert run(whole, lake) == [1, 2, 3]
-    with pytest.raises(CutOffError):
-        run(cut, lake, cut_after)
-    assert cut.result() is None
-    assert run(cut, lake) == [1, 2, 3]
-    assert timeless(cut.result()) == timeless(whole.result())
-    for name in ("weights.safetensors",):
-        one, other = (Path(t.checkpoint, name).read_bytes() for t in (cut, whole))
-        assert one == other
-
-
-def test_a_trial_keeps_the_epoch_that_is_best_on_validation(
-    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def scripted(*_: Any) -> Iterator[EpochReport]:
-        for epoch, mpjpe in enumerate((30.0, 10.0, 20.0), start=1):
-            yield EpochReport(epoch, 3, 0.1, PoseErrors(mpjpe, mpjpe, 1.0, 1.0, 100), 0.0, b"")
-
-    monkeypatch.setattr("poise.experiments.trial.fit", scripted)
-    trial = begun(lake, tmp_path)
-    run(trial, lake)
-    result = trial.result()
-    assert result is not None
-    assert result.validation is not None
-    assert result.validation["mpjpe"] == 10.0
-    card = json.loads(Path(trial.checkpoint, "checkpoint.json").read_text())
-    assert card["epochs"] == 2
-
-
-REFIT = {"subjects": "auto", "refit": True}
-
-
-def test_a_refit_learns_from_every_training_subject(lake: str, tmp_path: Path) -> None:
-    trial = begun(lake, tmp_path, "offset", validation=REFIT)
-    run(trial, lake)
-    refiner, card = load_checkpoint(trial.checkpoint)
-    whole = load_split(lake, TRACK, "train")
-    expected = Offset(refiner.spec, OffsetConfig())
-    expected.fit(whole.detected_FC, whole.truth)
-    torch.testing.assert_close(refiner.get_buffer("offset_C"), expected.offset_C)
-    result = trial.result()
-    assert result is not None
-    assert result.validation is not None
-    assert card.metrics["score"] == result.validation["score"]
-
-
-@pytest.mark.parametrize("cut_after", [2, 101, 103])
-def test_a_refit_that_was_cut_off_ends_in_the_same_weights(
-    lake: str, tmp_path: Path, cut_after: int
-) -> None:
-    whole = begun(lake, tmp_path / "whole", validation=REFIT)
-    cut = begun(lake, tmp_path / "cut", validation=REFIT)
-    assert run(whole, lake) == [1, 2, 3, 101, 102, 103]
-    with pytest.raises(CutOffError):
-        run(cut, lake, cut_after)
-    run(cut, lake)
-    assert timeless(cut.result()) == timeless(whole.result())
-    one, other = (Path(t.checkpoint, "weights.safetensors").read_bytes() for t in (cut, whole))
-    assert one == other
-
-
-def test_the_score_of_the_input_is_one(lake: str, tmp_path: Path) -> None:
-    trial = begun(lake, tmp_path, "input")
-    run(trial, lake)
-    result = trial.result()
-    assert result is not None
-    assert result.validation is not None
-    assert result.validation["score"] == 1.0
-    assert len(result.held_out) == 1
-
-
-def test_validation_subjects_never_train(
-    lake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: dict[str, set[str]] = {}
-
-    def spy(refiner: Any, wanted: FitRequest, *_: Any) -> Iterator[Any]:
-        assert isinstance(wanted.train, TrackSplit)
-        assert wanted.validation is not None
-        seen.update(train=set(wanted.train.subjects), validation=set(wanted.validation.subjects))
-        raise LakeError("seen enough")
-
-    monkeypatch.setattr("poise.experiments.trial.fit", spy)
-    subject = sorted(set(load_split(lake, TRACK, "train").subjects))[0]
-    trial = begun(lake, tmp_path, validation={"subjects": [subject]})
-    run(trial, lake)
-    assert seen["validation"] == {subject}
-    assert seen["train"].isdisjoint(seen["validation"])
-    assert seen["train"]
-
-
-@pytest.mark.parametrize(
-    ("wanted", "have", "expected"),
-    [
-        ((), ["s2", "s10", "s9"], ("s10",)),
-        ((), ["10", "9", "m"], ("m",)),
-        (("s2", "s9"), ["s2", "s10", "s9"], ("s2", "s9")),
-    ],
-)
-def test_the_held_out_subject_is_the_last_in_natural_order(
-    wanted: tuple[str, ...], have: list[str], expected: tuple[str, ...]
-) -> None:
-    assert held_out(wanted, TRACK, have) == expected
-
-
-@pytest.mark.parametrize(
-    ("wanted", "have", "match"),
-    [
-        (("s3",), ["s1", "s2"], "no training subject s3; it has s1, s2"),
-        ((), ["s1", "s1"], "leaves none"),
-        (("s1", "s2"), ["s1", "s2"], "leaves none"),
-    ],
-)
-def test_impossible_validation_subjects_are_refused(
-    wanted: tuple[str, ...], have: list[str], match: str
-) -> None:
-    with pytest.raises(PlanError, match=match):
-        held_out(wanted, TRACK, have)
-
-
 def test_subjects_that_are_not_there_are_said_before_anything_starts(
     lake: str, tmp_path: Path
 ) -> None:
@@ -223,54 +44,6 @@ def test_subjects_that_are_not_there_are_said_before_anything_starts(
     with pytest.raises(PlanError, match="no training subject nobody; it has S1"):
         run_sweep(plan, lake, str(tmp_path / "sweeps"), f"sqlite:///{tmp_path}/mlflow.db")
     assert not list(tmp_path.iterdir())
-
-
-def test_a_trial_that_leaves_the_finite_numbers_fails_with_the_reason(
-    lake: str, tmp_path: Path
-) -> None:
-    trial = begun(lake, tmp_path, budget={**BUDGET, "learning_rate": 1e30})
-    run(trial, lake)
-    result = trial.result()
-    assert result is not None
-    assert result.status == "failed"
-    assert "finite" in result.reason or "nan" in result.reason
-    assert result.row is None
-
-
-def test_a_folder_is_held_by_one_and_freed_by_any_death(tmp_path: Path) -> None:
-    code = (
-        "import sys, time; from poise.runtime.locks import exclusive\n"
-        f"with exclusive({str(tmp_path)!r}): print('held', flush=True); time.sleep(600)"
-    )
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=env)
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(BusyError, match=f"process {holder.pid} on "), exclusive(str(tmp_path)):
-            pass
-    finally:
-        holder.kill()
-        holder.wait()
-    with exclusive(str(tmp_path)):
-        assert str(os.getpid()) in (tmp_path / "lock").read_text()
-
-
-def test_other_storage_is_held_through_the_cluster(cluster: None) -> None:
-    with exclusive("memory://bucket/sweep"):
-        with (
-            pytest.raises(BusyError, match=f"process {os.getpid()} on "),
-            exclusive("memory://bucket/sweep"),
-        ):
-            pass
-        with exclusive("memory://bucket/another"):
-            pass
-    deadline = time.monotonic() + 30
-    while True:
-        # A killed actor's name is free a moment later.
-        with contextlib.suppress(BusyError), exclusive("memory://bucket/sweep"):
-            break
-        assert time.monotonic() < deadline
 
 
 def table(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -375,3 +148,35 @@ def test_asha_stops_trials_and_says_so(cluster: None, lake: str, tmp_path: Path)
     assert len(outcome.entries) + len(outcome.failures) == 4
     assert any(reason.startswith("stopped: by the scheduler") for _, reason in outcome.failures)
     assert set(run_statuses(uri).values()) == {"FINISHED"}
+
+
+GPU = {"gpu": 0.5}
+
+
+def test_a_plan_that_wants_a_gpu_is_refused_where_there_is_none(
+    cluster: None, lake: str, tmp_path: Path
+) -> None:
+    plan, sweeps = plan_of("input", resources=GPU), str(tmp_path / "sweeps")
+    with pytest.raises(PlanError, match=r"wants 0.5 GPU a trial and there is none.*--cpu-ok"):
+        run_sweep(plan, lake, sweeps, fresh_store(tmp_path))
+    assert not SweepFolder(f"{sweeps}/tiny").exists()
+    assert trial_resources(plan.changed(cpu_ok=True)) == {"cpu": 1.0}
+    assert trial_resources(plan_of("input", resources={**GPU, "cpu_ok": True})) == {"cpu": 1.0}
+
+
+def test_a_cluster_that_starts_gpu_machines_on_demand_takes_such_a_plan(
+    cluster: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "ray._private.state.state.get_max_resources_from_cluster_config"
+    monkeypatch.setattr(asked, lambda: {"CPU": 64, "GPU": 4})
+    assert trial_resources(plan_of("input", resources=GPU)) == {"cpu": 1.0, "gpu": 0.5}
+
+
+def test_a_finished_sweep_wants_no_gpu_any_more(lake: str, tmp_path: Path) -> None:
+    plan, sweeps = plan_of("input", resources=GPU), str(tmp_path / "sweeps")
+    manifest = manifest_hash(read_manifest(lake, TRACK))
+    (spec,) = grid(plan, {str(TRACK): manifest})
+    trial = SweepFolder(f"{sweeps}/tiny").trial(spec.key)
+    trial.begin(spec)
+    run_trial(trial, TrialSetup(SplitSource(lake)), lambda _: None)
+    assert len(run_sweep(plan, lake, sweeps, fresh_store(tmp_path)).entries) == 1

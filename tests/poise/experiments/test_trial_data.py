@@ -1,0 +1,34 @@
+import pytest
+from tests.support.tiny_lake import TRACK
+
+from poise.experiments.trial_data import held_out
+from poise.runtime.errors import PlanError
+
+
+@pytest.mark.parametrize(
+    ("wanted", "have", "expected"),
+    [
+        ((), ["s2", "s10", "s9"], ("s10",)),
+        ((), ["10", "9", "m"], ("m",)),
+        (("s2", "s9"), ["s2", "s10", "s9"], ("s2", "s9")),
+    ],
+)
+def test_the_held_out_subject_is_the_last_in_natural_order(
+    wanted: tuple[str, ...], have: list[str], expected: tuple[str, ...]
+) -> None:
+    assert held_out(wanted, TRACK, have) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "have", "match"),
+    [
+        (("s3",), ["s1", "s2"], "no training subject s3; it has s1, s2"),
+        ((), ["s1", "s1"], "leaves none"),
+        (("s1", "s2"), ["s1", "s2"], "leaves none"),
+    ],
+)
+def test_impossible_validation_subjects_are_refused(
+    wanted: tuple[str, ...], have: list[str], match: str
+) -> None:
+    with pytest.raises(PlanError, match=match):
+        held_out(wanted, TRACK, have)
