@@ -1,9 +1,8 @@
-"""C3D takes that the tests write themselves."""
+"""C3D takes that the tests write, through a library of its own."""
 
-import warnings
 from pathlib import Path
 
-import c3d
+import ezc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,17 +17,16 @@ def write_c3d(
     labels: list[str],
     unit: str = "mm",
 ) -> Path:
-    writer = c3d.Writer(point_rate=120.0, point_units=unit)
-    writer.set_point_labels(labels)
-    for points in points_FM3:
-        unseen = np.isnan(points).any(-1)
-        stored = np.zeros((len(points), 5), np.float32)
-        stored[:, :3] = np.where(unseen[:, None], 0.0, points)
-        stored[unseen, 3] = -1
-        writer.add_frames([(stored, np.zeros((0, 0)))])
-    with path.open("wb") as stream, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # there are no force plates
-        writer.write(stream)
+    take = ezc3d.c3d()
+    take["parameters"]["POINT"]["RATE"]["value"] = [120.0]
+    take["parameters"]["POINT"]["UNITS"]["value"] = [unit]
+    take["parameters"]["POINT"]["LABELS"]["value"] = tuple(labels)
+    points_3MF = points_FM3.T
+    take["data"]["points"] = np.concatenate([points_3MF, np.ones_like(points_3MF[:1])])
+    unseen_MF = np.isnan(points_3MF).any(0)
+    take["data"]["meta_points"]["residuals"] = np.where(unseen_MF, -1.0, 0.0)[None]
+    take["data"]["meta_points"]["camera_masks"] = np.zeros((7, *unseen_MF.shape), bool)
+    take.write(str(path))
     return path
 
 

@@ -12,7 +12,7 @@ from poise.catalog.tracks import Track, catalogue
 from poise.lake.ids import SPLITS, Split
 from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.formats.body_model import Bodies
-from poise.mocap.formats.c3d import read_marker_map
+from poise.mocap.formats.markers import read_marker_map
 from poise.mocap.recordings import (
     Recording,
     Settings,
@@ -28,7 +28,7 @@ EXAMPLES = """reads, from all folders below FOLDER:
   07_01.amc    Acclaim; needs the subject's skeleton, 07.asf
   12_01.bvh    CMU's database as converted by cgspeed for MotionBuilder, 3dsMax or Daz; the
                first two lack the thorax and need the subject's .asf
-  take.c3d     markers; needs --markers (pip install 'poise[mocap]')
+  take.c3d     markers; needs --markers
   *_poses.npz  AMASS; needs --body-model
 
 examples:

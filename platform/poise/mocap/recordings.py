@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from poise.mocap.clip import MotionClip, checked_clip
-from poise.mocap.formats import amass, cgspeed
+from poise.mocap.formats import amass, cgspeed, markers
 from poise.mocap.formats.amc import read_amc
 from poise.mocap.formats.asf import Skeleton, read_asf
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.bvh import read_bvh
-from poise.mocap.formats.c3d import MarkerMap, read_c3d
+from poise.mocap.formats.c3d import read_c3d
+from poise.mocap.formats.markers import MarkerMap
 from poise.mocap.joints import ACCLAIM, pick
 from poise.runtime.errors import DataError
 
@@ -159,13 +160,13 @@ def _bvh(recording: Recording, skeletons: Mapping[str, Path], settings: Settings
 def _c3d(recording: Recording, _: Mapping[str, Path], settings: Settings) -> MotionClip:
     if settings.markers is None:
         raise DataError(f"{recording.file}: C3D holds markers; say with --markers what they are")
-    fps, joints_FJ3 = read_c3d(recording.file, settings.markers)
+    take = read_c3d(recording.file)
     return checked_clip(
         recording.file,
         f"c3d-{recording.take}",
         recording.subject,
-        _rate(recording, settings, fps),
-        joints_FJ3,
+        _rate(recording, settings, take.fps),
+        markers.joints_of(recording.file, take, settings.markers),
     )
 
 

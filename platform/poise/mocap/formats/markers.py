@@ -1,0 +1,132 @@
+"""Markers on the skin, turned into joints by a map the user gives."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.mocap.clip import JOINTS
+from poise.mocap.formats.amass import z_up_to_y_up
+from poise.mocap.formats.c3d import C3dTake
+from poise.mocap.joints import JointMap, pick
+from poise.runtime.errors import DataError
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MarkerMap:
+    """How markers become joints.
+
+    Attributes:
+        up: axis that points up in the files.
+        longest_gap: frames a needed marker may be unseen and is interpolated.
+        joints: for each of the 17 joints the markers whose mean it is.
+    """
+
+    up: str
+    longest_gap: int
+    joints: JointMap
+
+    @property
+    def markers(self) -> list[str]:
+        """The markers that are needed."""
+        return sorted({marker for markers in self.joints.values() for marker in markers})
+
+
+def read_marker_map(path: Path) -> MarkerMap:
+    """Read a TOML file with ``up``, ``longest_gap`` and a table ``[joints]`` of marker lists.
+
+    Raises:
+        DataError: not such a file; names the key.
+    """
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: {error}") from None
+    unknown = sorted(set(given) - {"up", "longest_gap", "joints"})
+    gap = given.get("longest_gap", 10)
+    if unknown or given.get("up") not in ("y", "z") or not isinstance(gap, int) or gap < 0:
+        raise DataError(
+            f"{path}: expected up = 'y' or 'z', longest_gap = frames, and [joints]"
+            + (f"; {unknown[0]} is not known" if unknown else "")
+        )
+    joints = given.get("joints")
+    joints = (
+        {_full(joint): names for joint, names in joints.items()} if isinstance(joints, dict) else {}
+    )
+    wrong = [joint for joint in joints if joint not in JOINTS]
+    wrong += [joint for joint in JOINTS if not _are_markers(joints.get(joint))]
+    if wrong:
+        raise DataError(
+            f"{path}: joint {wrong[0]} is unknown or lacks markers; the 17 are {', '.join(JOINTS)}"
+        )
+    return MarkerMap(given["up"], gap, {joint: tuple(names) for joint, names in joints.items()})
+
+
+def _full(joint: str) -> str:
+    """Return a joint's full name; Human3.6M's own short ones (hip, rhip, lwrist) are read, too."""
+    side = {"l": "left_", "r": "right_"}.get(joint[:1], "")
+    if side and side + joint[1:] in JOINTS:
+        return side + joint[1:]
+    return "pelvis" if joint == "hip" else joint
+
+
+def _are_markers(given: Any) -> bool:
+    return isinstance(given, list) and bool(given) and all(isinstance(n, str) for n in given)
+
+
+def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
+    """Return the 17 joints of a take in metres, y up, (F, 17, 3).
+
+    The take is cut to the frames between the first and the last that show every needed marker.
+    Gaps within are interpolated up to ``markers.longest_gap`` frames.
+
+    Args:
+        path: its file, for messages.
+        take: what `c3d.read_c3d` read.
+        markers: which markers make which joint.
+
+    Raises:
+        DataError: markers are missing, or a gap is longer.
+    """
+    columns = [_column(path, take.labels, marker) for marker in markers.markers]
+    needed_FM3 = _without_gaps(path, take.points_FP3[:, columns], markers)
+    joints_FJ3 = pick(needed_FM3, markers.markers, markers.joints) * take.metres
+    return joints_FJ3 if markers.up == "y" else z_up_to_y_up(joints_FJ3)
+
+
+def _column(path: Path, labels: Sequence[str], marker: str) -> int:
+    places = [n for n, label in enumerate(labels) if marker in (label, label.rpartition(":")[2])]
+    if len(places) != 1:
+        raise DataError(
+            f"{path}: {len(places)} markers are called {marker}; there are {', '.join(labels)}"
+        )
+    return places[0]
+
+
+def _without_gaps(path: Path, points_FM3: Floats, markers: MarkerMap) -> Floats:
+    unseen_FM = np.isnan(points_FM3).max(axis=-1)
+    whole = np.flatnonzero(~unseen_FM.any(axis=1))
+    if not len(whole):
+        worst = markers.markers[int(unseen_FM.sum(axis=0).argmax())]
+        raise DataError(f"{path}: no frame shows all needed markers; {worst} is missing most often")
+    first, last = int(whole[0]), int(whole[-1])
+    points_FM3, unseen_FM = points_FM3[first : last + 1], unseen_FM[first : last + 1]
+    frames = np.arange(len(points_FM3))
+    for place in np.flatnonzero(unseen_FM.any(axis=0)):
+        seen = np.flatnonzero(~unseen_FM[:, place])
+        gaps = np.diff(seen) - 1
+        if gaps.max() > markers.longest_gap:
+            start = first + int(seen[gaps.argmax()]) + 1
+            raise DataError(
+                f"{path}: marker {markers.markers[place]} is unseen for {gaps.max()} frames from "
+                f"frame {start}; longest_gap allows {markers.longest_gap}"
+            )
+        for axis in range(3):
+            points_FM3[:, place, axis] = np.interp(frames, seen, points_FM3[seen, place, axis])
+    return points_FM3
