@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.result import INK, PRECISION, SMOOTHNESS, AnalysisResult, aligned, canvas, png
+from poise.analysis.result import AnalysisResult, aligned, canvas
 from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
+from poise.runtime.plotting import BLUE, INK, ORANGE, png
 from poise.runtime.storage import Location
 
 
@@ -105,8 +106,8 @@ def ratio_plot(points: Sequence[RatioPoint]) -> bytes:
     place = range(len(order))
     unit = points[0].unit
     curves = (
-        (left, [p.mpjpe for p in order], PRECISION, f"MPJPE {unit}", "o"),
-        (right, [p.accel for p in order], SMOOTHNESS, f"Accel {unit}/frame²", "s"),
+        (left, [p.mpjpe for p in order], BLUE, f"MPJPE {unit}", "o"),
+        (right, [p.accel for p in order], ORANGE, f"Accel {unit}/frame²", "s"),
     )
     for axis, values, colour, label, marker in curves:
         axis.plot(place, values, color=colour, marker=marker, linewidth=1.8)

@@ -24,11 +24,12 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from poise.analysis.inputs import AnalysisInputs
-from poise.analysis.result import INK, AnalysisResult, aligned, canvas, png
+from poise.analysis.result import AnalysisResult, aligned, canvas
 from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
 from poise.runtime.errors import CheckpointError, DataError
+from poise.runtime.plotting import INK, png
 from poise_models.base.clip import Clip
 from poise_models.base.windows import overlap_add, unfold
 from poise_models.networks.synspp import SynSPP

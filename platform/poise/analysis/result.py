@@ -1,15 +1,13 @@
 """What an analysis gives back, and how its tables and figures are drawn."""
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-INK, PRECISION, SMOOTHNESS = "#22303c", "#2563a8", "#c2410c"
+from poise.runtime.plotting import new_figure, style_axes
 
 
 @dataclass(frozen=True)
@@ -42,19 +40,8 @@ def aligned(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 def canvas(panels: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of panels side by side."""
-    figure = Figure(figsize=(5.6 * panels + 0.6, 4.4), dpi=144, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(5.6 * panels + 0.6, 4.4)
     axes = list(figure.subplots(1, panels, squeeze=False).ravel())
     for panel in axes:
-        panel.grid(color="#e5e9ed", linewidth=0.8)
-        panel.set_axisbelow(True)
-        panel.spines["top"].set_visible(False)
-        panel.tick_params(colors=INK, labelsize=9)
+        style_axes(panel, open_sides=("top",))
     return figure, axes
-
-
-def png(figure: Figure) -> bytes:
-    """The figure's picture."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()

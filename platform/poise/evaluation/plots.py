@@ -1,21 +1,19 @@
 """Precision against smoothness: one point a refiner, one panel a track."""
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
-from matplotlib.figure import Figure
+from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from poise.evaluation.tables import Entry, Line, lines, metric_names
+from poise.runtime.plotting import BLUE, FAINT, GREY, INK, ORANGE, new_figure, png, style_axes
 from poise_models import catalogue
 
-_INK, _FAINT = "#22303c", "#8a97a3"
-_LEARNED, _FILTER, _INPUT = "#c2410c", "#2563a8", "#5b6770"
+_LEARNED, _FILTER, _INPUT = ORANGE, BLUE, GREY
 _DOT = 8.0
 #: Where a label may stand relative to its point, in points; nearest and most natural first.
 _PLACES = tuple(
@@ -30,8 +28,8 @@ def precision_plot(entries: Sequence[Entry]) -> bytes:
     tables = lines(entries)
     columns = min(len(tables), 3)
     depth = -(-len(tables) // columns)
-    figure = Figure(figsize=(1.2 + 5.6 * columns, 0.6 + 4.2 * depth), dpi=144, layout="constrained")
-    canvas: Any = FigureCanvasAgg(figure)
+    figure = new_figure(1.2 + 5.6 * columns, 0.6 + 4.2 * depth)
+    canvas: Any = figure.canvas
     panels = figure.subplots(depth, columns, squeeze=False).ravel()
     for panel, (track, table) in zip(panels, tables.items(), strict=False):
         _draw(panel, track, table)
@@ -40,9 +38,7 @@ def precision_plot(entries: Sequence[Entry]) -> bytes:
     canvas.draw()
     for panel, table in zip(panels, tables.values(), strict=False):
         _label(panel, table, canvas.get_renderer())
-    out = io.BytesIO()
-    figure.savefig(out, format="png")
-    return out.getvalue()
+    return png(figure)
 
 
 def _draw(panel: Axes, track: str, table: Sequence[Line]) -> None:
@@ -55,14 +51,10 @@ def _draw(panel: Axes, track: str, table: Sequence[Line]) -> None:
     panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     panel.yaxis.set_minor_formatter(NullFormatter())
     panel.margins(0.16, 0.14)
-    panel.grid(color="#e5e9ed", linewidth=0.8)
-    panel.set_axisbelow(True)
-    for side in ("top", "right"):
-        panel.spines[side].set_visible(False)
-    panel.tick_params(colors=_INK, labelsize=9)
-    panel.set_xlabel(f"precision: {precision}", color=_INK)
-    panel.set_ylabel(f"smoothness: {smoothness}", color=_INK)
-    panel.set_title(f"{track}  (lower left is better)", color=_INK, fontsize=11, loc="left")
+    style_axes(panel)
+    panel.set_xlabel(f"precision: {precision}", color=INK)
+    panel.set_ylabel(f"smoothness: {smoothness}", color=INK)
+    panel.set_title(f"{track}  (lower left is better)", color=INK, fontsize=11, loc="left")
 
 
 def _label(panel: Axes, table: Sequence[Line], renderer: RendererAgg) -> None:
@@ -99,9 +91,12 @@ def _settled(note: Annotation, frame: Bbox, taken: Sequence[Bbox], renderer: Ren
     _move(note, best)
     if max(map(abs, best)) > 20:
         note.axes.annotate(  # type: ignore[union-attr]
-            "", note.xy, best, textcoords="offset points",
-            arrowprops={"arrowstyle": "-", "color": _FAINT, "linewidth": 0.7},
-        )  # fmt: skip
+            "",
+            note.xy,
+            best,
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7},
+        )
     return note.get_window_extent(renderer)
 
 

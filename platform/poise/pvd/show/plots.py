@@ -1,36 +1,33 @@
 """Pictures of the PVD: queries beside their neighbours (the paper's Fig. 9), and distances."""
 
-import io
 import textwrap
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from PIL import Image
 
 from poise.pvd.show.examples import Example, Shown
 from poise.pvd.show.statistics import Table
 from poise.pvd.show.stick_figures import Bone, View, bones, up_of
+from poise.runtime.plotting import BLUE, GHOST, INK, ORANGE, new_figure, png
 from poise_retrieval import Skeleton
 
 Plane = NDArray[np.float64]
 
-_INK, _GHOST = "#22303c", "#c3cad1"
-_COLOURS: Final = {"left": "#2563a8", "right": "#c2410c", "middle": _INK}
+_COLOURS: Final = {"left": BLUE, "right": ORANGE, "middle": INK}
 #: How much of its colour the first frame keeps.
 _PALE: Final = 0.36
 _RANKS: Final = ("nearest", "second", "third")
-_SPLIT_COLOURS: Final = {"train": "#c2410c", "test": "#2563a8"}
+_SPLIT_COLOURS: Final = {"train": ORANGE, "test": BLUE}
 _WRAP: Final = 21
 #: Colours of a picture's file.
 _PALETTE: Final = 128
+_DPI: Final = 120
 
 
 def gallery(shown: Sequence[Example], skeleton: Skeleton, title: str) -> bytes:
@@ -45,9 +42,7 @@ def gallery(shown: Sequence[Example], skeleton: Skeleton, title: str) -> bytes:
         title: of the figure.
     """
     depth = 1 + max(len(example.neighbours) for example in shown)
-    figure = Figure(
-        figsize=(0.5 + 1.75 * len(shown), 0.75 + 2.3 * depth), dpi=120, layout="constrained"
-    )
+    figure = new_figure(0.5 + 1.75 * len(shown), 0.75 + 2.3 * depth, _DPI)
     panels = figure.subplots(depth, len(shown), squeeze=False)
     queries = [example.query.poses_TJD for example in shown]
     up = up_of(queries, skeleton) if queries[0].shape[-1] == 3 else None
@@ -55,16 +50,16 @@ def gallery(shown: Sequence[Example], skeleton: Skeleton, title: str) -> bytes:
         _draw_column(list(panels[:, column]), example, skeleton, up)
     for name, panel in zip(("detected", *_RANKS), panels[:, 0], strict=False):
         panel.annotate(name, (-0.08, 0.5), xycoords="axes fraction", rotation=90, ha="center",
-                       va="center", color=_INK, fontsize=11)  # fmt: skip
-    figure.suptitle(title, color=_INK, fontsize=11.5, x=0.01, ha="left")
+                       va="center", color=INK, fontsize=11)  # fmt: skip
+    figure.suptitle(title, color=INK, fontsize=11.5, x=0.01, ha="left")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
-    return _png(figure)
+    return png(figure, _PALETTE)
 
 
 def distances_plot(tables: Sequence[Table], track: str) -> bytes:
     """Draw histograms of the squared distances, a panel for each rank, a line for each split."""
     ranks = tables[0].distances_NK.shape[1]
-    figure = Figure(figsize=(0.6 + 3.4 * ranks, 3.1), dpi=120, layout="constrained")
+    figure = new_figure(0.6 + 3.4 * ranks, 3.1, _DPI)
     panels = figure.subplots(1, ranks, squeeze=False, sharex=True, sharey=True)[0]
     found = np.concatenate(
         [table.distances_NK[np.isfinite(table.distances_NK)] for table in tables]
@@ -74,17 +69,17 @@ def distances_plot(tables: Sequence[Table], track: str) -> bytes:
     for rank, panel in enumerate(panels):
         for table in tables:
             _draw_distances(panel, table, rank, edges)
-        panel.set_title(f"{_RANKS[rank]} neighbour", color=_INK, fontsize=10, loc="left")
-        panel.set_xlabel("squared distance (last bin: all beyond)", color=_INK)
+        panel.set_title(f"{_RANKS[rank]} neighbour", color=INK, fontsize=10, loc="left")
+        panel.set_xlabel("squared distance (last bin: all beyond)", color=INK)
         for side in ("top", "right"):
             panel.spines[side].set_visible(False)
-        panel.tick_params(colors=_INK, labelsize=8)
-    panels[0].set_ylabel("share of windows per bin", color=_INK)
+        panel.tick_params(colors=INK, labelsize=8)
+    panels[0].set_ylabel("share of windows per bin", color=INK)
     panels[0].set_ylim(0.0, 1.3 * panels[0].get_ylim()[1])
     if panels[0].get_legend_handles_labels()[0]:
         panels[0].legend(frameon=False, fontsize=9, loc="upper right")
-    figure.suptitle(f"{track}: how near the neighbours are", color=_INK, fontsize=11)
-    return _png(figure)
+    figure.suptitle(f"{track}: how near the neighbours are", color=INK, fontsize=11)
+    return png(figure, _PALETTE)
 
 
 def _draw_distances(panel: Axes, table: Table, rank: int, edges: Plane) -> None:
@@ -118,8 +113,8 @@ def _draw_column(
         _draw_pose(panel, flat_TJ2[0], lines, pale=True)
         _draw_pose(panel, flat_TJ2[-1], lines)
         head_x, head_y = flat_TJ2[-1, skeleton.pvd_joints[-1]]
-        panel.scatter(head_x, head_y, s=26, color=_INK, zorder=3)
-        panel.set_title(_caption(one, row > 0), fontsize=8.5, color=_INK, pad=3, linespacing=1.25)
+        panel.scatter(head_x, head_y, s=26, color=INK, zorder=3)
+        panel.set_title(_caption(one, row > 0), fontsize=8.5, color=INK, pad=3, linespacing=1.25)
     for panel in panels:
         panel.set_aspect("equal")
         panel.axis("off")
@@ -130,7 +125,7 @@ def _draw_pose(
 ) -> None:
     segments = [(pose_J2[bone.first], pose_J2[bone.second]) for bone in lines]
     solid = [_COLOURS[bone.side] for bone in lines]
-    colours = _GHOST if ghost else [_paled(one) for one in solid] if pale else solid
+    colours = GHOST if ghost else [_paled(one) for one in solid] if pale else solid
     panel.add_collection(
         LineCollection(
             segments, colors=colours, linewidths=3.4 if ghost else 2.0, capstyle="round",
@@ -157,16 +152,7 @@ def _legend() -> list[Line2D]:
     return [
         line(_COLOURS["left"], "left side"),
         line(_COLOURS["right"], "right side"),
-        line(_paled(_INK), "first frame"),
-        line(_INK, "last frame"),
-        line(_GHOST, "the query's last frame", 3.4),
+        line(_paled(INK), "first frame"),
+        line(INK, "last frame"),
+        line(GHOST, "the query's last frame", 3.4),
     ]
-
-
-def _png(figure: Figure) -> bytes:
-    canvas: Any = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    out = io.BytesIO()
-    picture.quantize(_PALETTE).save(out, format="png", optimize=True)
-    return out.getvalue()
