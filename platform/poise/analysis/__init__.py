@@ -1,1 +1,1 @@
-"""What the paper says about SynSP++ beside its tables of results, measured anew."""
+"""Four analyses of a trained SynSP++, as in its paper: quality, neighbours, losses, latency."""

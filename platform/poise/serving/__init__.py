@@ -1,1 +1,1 @@
-"""The service: validation, batching, refinement and HTTP around one champion."""
+"""The service: one model behind HTTP, with validation, batching and retrieval."""

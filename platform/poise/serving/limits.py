@@ -1,4 +1,4 @@
-"""A size limit on bodies, applied before anything is parsed."""
+"""A size limit on request bodies, checked before anything is parsed."""
 
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -6,7 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """ASGI middleware: answer 413 to bodies larger than ``limit`` bytes, announced or not."""
+    """ASGI middleware: answer 413 to a body of more than ``limit`` bytes.
+
+    A body whose ``Content-Length`` says so is not read at all; any other is read up to the limit.
+    """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app = app
