@@ -1,4 +1,4 @@
-"""What can go wrong inside a refiner."""
+"""Errors of this package; all of them are `RefinerError`."""
 
 
 class RefinerError(Exception):
@@ -14,8 +14,8 @@ class ConfigError(RefinerError):
 
 
 class ShapeError(RefinerError):
-    """A clip does not fit the refiner: wrong width, wrong number of windows."""
+    """A clip does not fit the refiner: wrong width, wrong number of windows or neighbours."""
 
 
 class NonFiniteLossError(RefinerError):
-    """Training left the finite numbers; the weights of that step are worthless."""
+    """The training loss became NaN or infinite; the weights of that step are worthless."""

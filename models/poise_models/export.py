@@ -21,8 +21,8 @@ from poise_models.base.batch import Prediction
 from poise_models.base.window_refiner import MOST_CALLS, WindowRefiner
 from poise_models.errors import RefinerError
 
-#: Names of what goes in and comes out, in order; a file has those its network reads and knows.
-INPUTS, OUTPUTS = ("detected", "neighbour", "distance"), ("poses", "quality")
+#: Names of what comes out, in order; a file has those its network knows.
+OUTPUTS = ("poses", "quality")
 #: Where a .pt2 file keeps what ONNX calls metadata.
 ABOUT = "poise.json"
 _USE = (
@@ -38,7 +38,7 @@ class ExportError(RefinerError):
 
 
 class _Tensors(nn.Module):
-    """The network with what export knows of types: tensors in, tensors out."""
+    """The network with the types that export knows: tensors in, tensors out."""
 
     def __init__(self, network: WindowRefiner) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class _Tensors(nn.Module):
         return prediction.poses_BTC, prediction.quality_BT
 
 
-def exported(network: WindowRefiner) -> torch.export.ExportedProgram:
+def trace(network: WindowRefiner) -> torch.export.ExportedProgram:
     """Trace a network in evaluation mode, on its device.
 
     Inputs are ``detected`` (B, T, C), and where the network reads neighbours ``neighbour``
@@ -92,7 +92,7 @@ def write_program(
     """
     text = json.dumps(about(network) | dict(extra or {}), indent=2)
     with _quiet():
-        torch.export.save(exported(network), path, extra_files={ABOUT: text})
+        torch.export.save(trace(network), path, extra_files={ABOUT: text})
 
 
 def write_onnx(network: WindowRefiner, path: Path, extra: Mapping[str, str] | None = None) -> None:
@@ -104,7 +104,7 @@ def write_onnx(network: WindowRefiner, path: Path, extra: Mapping[str, str] | No
     _need_onnx()
     inputs, outputs = list(random_windows(network, 1)), list(OUTPUTS)
     with _quiet():
-        program = exported(network)
+        program = trace(network)
         found = len(program.graph_signature.user_outputs)
         converted = torch.onnx.export(
             program,
@@ -121,7 +121,7 @@ def write_onnx(network: WindowRefiner, path: Path, extra: Mapping[str, str] | No
 
 
 def about(network: WindowRefiner) -> dict[str, str]:
-    """What somebody who has nothing but the file must know, as text."""
+    """What somebody who has nothing but the file must know of it, as text by name."""
     spec = network.spec
     return {
         "refiner": network.name,

@@ -28,14 +28,14 @@ def traced(name: str) -> tuple[WindowRefiner, torch.export.ExportedProgram]:
     """A network that has refined before, so that it keeps what it keeps between calls."""
     built = network(name, SPECS[OF[name]])
     built.refine([Clip(sequence(30, built.spec))])
-    return built, export.exported(built)
+    return built, export.trace(built)
 
 
 @pytest.fixture(params=NETWORKS)
 def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> WindowRefiner:
     """Each network, traced once for both kinds of files."""
     built, program = traced(request.param)
-    monkeypatch.setattr(export, "exported", lambda network: program)
+    monkeypatch.setattr(export, "trace", lambda network: program)
     return built
 
 

@@ -13,9 +13,13 @@ Columns = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Batch:
-    """Training windows: detected and truth (B, T, C), neighbours (B, K, T, C) at (B, K).
+    """Training windows; where they are of V views of a moment, (B, V, T, C).
 
-    Distances are squared. Where a batch holds V views of a moment, windows are (B, V, T, C).
+    Attributes:
+        detected_BTC: the estimator's output.
+        truth_BTC: ground truth.
+        neighbours_BKTC: poses of the PVD near each window, in the window's frame.
+        distances_BK: their squared L2 distances in embedding space.
     """
 
     detected_BTC: Tensor
@@ -32,7 +36,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Windows out of a network: poses (B, T, C); quality (B, T) where the network has one."""
+    """What a network makes of windows: poses (B, T, C), and quality (B, T) where it knows any."""
 
     poses_BTC: Tensor
     quality_BT: Tensor | None = None
@@ -59,5 +63,5 @@ class WindowSource(Protocol):
 
 
 def split_rows(columns: Columns, rows: int) -> list[Columns]:
-    """Chunks of so many rows; the last one has what is left."""
+    """Cut all columns into chunks of so many rows; the last chunk has what is left."""
     return list(zip(*(column.split(rows) for column in columns), strict=True))

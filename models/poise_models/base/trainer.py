@@ -9,18 +9,19 @@ weights of one that was not.
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from poise_models.base.augmentation import augmented
 from poise_models.base.batch import Batch, WindowSource
 from poise_models.base.budget import Budget
+from poise_models.base.optimiser import learning_rate, optimiser
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, NonFiniteLossError
 
-#: Steps between looks at the loss: every look waits for a GPU to catch up.
-_LOOK = 50
+#: Steps between two checks of the loss: every check waits for a GPU to catch up.
+_CHECK_EVERY = 50
 
 
 class Trainer:
@@ -41,7 +42,7 @@ class Trainer:
         self.device = next(network.parameters()).device
         self.epochs_done = 0
         self.steps_done = 0  # of the epoch under way
-        self.optimiser = _optimiser(network, budget)
+        self.optimiser = optimiser(network, budget)
         whole = max(len(source) // budget.batch, 1)
         self.steps = min(budget.steps_per_epoch or whole, whole)
         self._compiled: Callable[[Batch], Tensor] | None = None
@@ -83,8 +84,8 @@ class Trainer:
             start = self.steps_done * self.budget.batch
             self._step(order[start : start + self.budget.batch])
             self.steps_done += 1
-            if self.steps_done % _LOOK == 0:
-                self._look()
+            if self.steps_done % _CHECK_EVERY == 0:
+                self._check_loss()
             if time.monotonic() >= end and self.steps_done < self.steps:
                 return None
         return self._finish()
@@ -151,8 +152,11 @@ class Trainer:
 
     def _step(self, index_B: Tensor) -> None:
         budget = self.budget
-        self._set_learning_rate()
-        batch = self._augmented(self.source.batch(index_B, self._generator))
+        rate = learning_rate(budget, self.epochs_done, self.steps_done / self.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        batch = self.source.batch(index_B, self._generator)
+        batch = augmented(batch, budget, self.network.spec.flip, self._generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=budget.bf16):
             loss = (self._compiled or self.network.loss)(batch)
         self.optimiser.zero_grad(set_to_none=True)
@@ -167,14 +171,14 @@ class Trainer:
         self._total += loss.detach()
 
     def _finish(self) -> float:
-        self._look()
+        self._check_loss()
         mean = float(self._total) / self.steps
         self._swap()
         self.epochs_done += 1
         self.steps_done = 0
         return mean
 
-    def _look(self) -> None:
+    def _check_loss(self) -> None:
         total = float(self._total)
         if not math.isfinite(total):
             raise NonFiniteLossError(
@@ -188,51 +192,3 @@ class Trainer:
                 held = weight.clone()
                 weight.copy_(other)
                 other.copy_(held)
-
-    def _augmented(self, batch: Batch) -> Batch:
-        budget, flip = self.budget, self.network.spec.flip
-        factor_B = 1 + budget.scale * (2 * self._draw(batch) - 1) if budget.scale else None
-        flipped_B = self._draw(batch) < 0.5 if budget.mirror else None
-
-        def changed(poses: Tensor) -> Tensor:
-            every = (-1, *[1] * (poses.dim() - 1))
-            if factor_B is not None:
-                poses = poses * factor_B.view(every)
-            if flipped_B is not None and flip is not None:
-                poses = torch.where(flipped_B.view(every), flip(poses), poses)
-            return poses
-
-        return replace(
-            batch,
-            detected_BTC=changed(batch.detected_BTC),
-            truth_BTC=changed(batch.truth_BTC),
-            neighbours_BKTC=changed(batch.neighbours_BKTC),
-        )
-
-    def _draw(self, batch: Batch) -> Tensor:
-        size = len(batch.distances_BK)
-        return torch.rand(size, generator=self._generator, device=self.device)
-
-    def _set_learning_rate(self) -> None:
-        budget = self.budget
-        progress = (self.epochs_done + self.steps_done / self.steps) / budget.epochs
-        rate = budget.learning_rate
-        if budget.warm_up:
-            rate *= min(max(progress, 1e-3) / budget.warm_up, 1.0)
-        if budget.schedule == "step":
-            rate *= budget.decay**self.epochs_done
-        else:
-            rate *= budget.floor + (1 - budget.floor) * (1 + math.cos(math.pi * progress)) / 2
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-
-
-def _optimiser(network: WindowRefiner, budget: Budget) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if budget.optimiser == "adamw" else torch.optim.Adam
-    # Fused: one pass over all weights in place of a dozen.
-    return kind(
-        network.parameters(),
-        lr=budget.learning_rate,
-        amsgrad=budget.optimiser != "adam",
-        fused=True,
-    )

@@ -23,7 +23,7 @@ _setting = Lock()
 def in_chunks(
     call: Callable[[Columns], Result], columns: Columns, most: int, apart: bool
 ) -> list[Result]:
-    """Call something with chunks of the columns; return what it gives, in order, without gradients.
+    """Call a function with chunks of the columns, without gradients; return its results in order.
 
     Where there is more than a chunk for each of PyTorch's threads, they get equal shares; meanwhile
     products anywhere in the process have one thread, and a thread that uses PyTorch for the first
@@ -31,9 +31,9 @@ def in_chunks(
     another.
 
     Args:
-        call: what to do with a chunk.
+        call: a function of one chunk.
         columns: tensors of N rows each.
-        most: rows of a chunk.
+        most: rows of a chunk, at most.
         apart: whether threads may have chunks of their own.
     """
     rows, threads = len(columns[0]), torch.get_num_threads() if apart else 1

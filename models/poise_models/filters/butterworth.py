@@ -53,7 +53,7 @@ class Butterworth(SequenceRefiner):
             times = elapsed(len(raw_FC), times_F)
             cuts = np.flatnonzero(np.diff(times) > LONG_GAP / self.config.cutoff) + 1
             parts = zip(np.split(times, cuts), np.split(raw_FC, cuts), strict=True)
-            smooth_FC = np.concatenate([self._on_grid(*part) for part in parts])
+            smooth_FC = np.concatenate([self._on_grid(at_F, part_FC) for at_F, part_FC in parts])
         return torch.from_numpy(np.ascontiguousarray(smooth_FC)).to(detected_FC)
 
     def _on_grid(self, times: Array, raw_FC: Array) -> Array:

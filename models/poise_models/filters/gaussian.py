@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
@@ -87,20 +88,27 @@ def gaussian_at(times_NF: Array, values_NFC: Array, sigma: float) -> Array:
     length_N = inner_NF[:, -1] + 0.5
     copies = int(np.ceil(reach / length_N.min()))
     number_R = np.arange(-copies, copies + 1)
-    mirrored_NF = length_N[:, None] - inner_NF[:, ::-1]
-    even_R11 = (number_R % 2 == 0)[:, None, None]
-    times_RNF = np.where(even_R11, inner_NF, mirrored_NF)
-    times_RNF = times_RNF + number_R[:, None, None] * length_N[:, None]
-    values_RNFC = np.where(even_R11[..., None], values_NFC, values_NFC[:, ::-1])
+    times_NRF, values_NRFC = _mirrored(inner_NF, values_NFC, length_N, number_R)
     # All blocks on one time axis, too far apart to touch.
     extent_N = len(number_R) * length_N + 2 * reach + 1
     apart_N = np.cumsum(extent_N) - extent_N + copies * length_N
-    times_NRF = times_RNF.transpose(1, 0, 2) + apart_N[:, None, None]
-    samples = times_NRF.reshape(-1)
+    samples = (times_NRF + apart_N[:, None, None]).reshape(-1)
     centres = (inner_NF + apart_N[:, None]).reshape(-1)
     index_FK, counts_FK = taps(samples, centres, reach)
     distance_FK = (samples[index_FK] - centres[:, None]) / sigma
     weights_FK = np.exp(-0.5 * distance_FK**2) * counts_FK
     weights_FK /= weights_FK.sum(1, keepdims=True)
-    smooth_FC = weigh(values_RNFC.transpose(1, 0, 2, 3).reshape(-1, channels), index_FK, weights_FK)
+    smooth_FC = weigh(values_NRFC.reshape(-1, channels), index_FK, weights_FK)
     return smooth_FC.reshape(blocks, frames, channels)
+
+
+def _mirrored(
+    times_NF: Array, values_NFC: Array, length_N: Array, number_R: NDArray[np.int_]
+) -> tuple[Array, Array]:
+    """Copies of every block side by side, (N, R, F) and (N, R, F, C), every other one reversed."""
+    reversed_NF = length_N[:, None] - times_NF[:, ::-1]
+    even_R1 = (number_R % 2 == 0)[:, None]
+    times_NRF = np.where(even_R1, times_NF[:, None], reversed_NF[:, None])
+    times_NRF = times_NRF + number_R[:, None] * length_N[:, None, None]
+    even_R11 = even_R1[..., None]
+    return times_NRF, np.where(even_R11, values_NFC[:, None], values_NFC[:, None, ::-1])
