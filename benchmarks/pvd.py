@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.lake.window_poses import gather_windows
+from poise.lake.poses import gather_windows
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise_retrieval import NeighbourIndex, PoseStore, align, embed

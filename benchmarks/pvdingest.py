@@ -28,7 +28,7 @@ import psutil
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
 from poise.lake.parts import write_part
-from poise.lake.tables import sequence_table
+from poise.lake.schemas import sequence_table
 from poise.pvd.build import PATIENCE_S, build
 from poise.pvd.bulk import BulkFolder, build_in_bulk
 from poise.pvd.vectors import window_vectors

@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW, encode, window_count
-from poise.lake.tables import NEIGHBOURS
+from poise.lake.schemas import NEIGHBOURS
 from poise.pvd.pose_bank import PoseBank, offsets, ranges
 from poise.training_data.split import TrackSplit
 from poise_models import catalogue

@@ -14,7 +14,7 @@ import pytest
 from poise.catalog.tracks import Track
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import has_track
-from poise.lake.tables import read_sequences, read_windows
+from poise.lake.schemas import read_sequences, read_windows
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import PoiseError

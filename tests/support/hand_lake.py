@@ -7,7 +7,7 @@ from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW, Split, sequence_ids
 from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary, write_manifest
 from poise.lake.parts import write_part
-from poise.lake.tables import part_folder, sequence_table
+from poise.lake.schemas import part_folder, sequence_table
 from poise.pvd.neighbour_table import Windows, write_windows
 from poise.readers.sequence import PoseSequence
 

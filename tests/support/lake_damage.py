@@ -14,7 +14,7 @@ from tests.support.tiny_lake import TRACK
 from poise.lake.ids import Split
 from poise.lake.manifest import Manifest, read_manifest, write_manifest
 from poise.lake.parts import write_part
-from poise.lake.tables import KINDS, Kind, neighbour_arrays, part_folder, part_paths
+from poise.lake.schemas import KINDS, Kind, neighbour_arrays, part_folder, part_paths
 
 Change = Callable[[pa.Table], pa.Table]
 Damage = Callable[[Path], None]

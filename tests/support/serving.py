@@ -14,7 +14,7 @@ from tests.support.tiny_lake import TRACK
 
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.lake.manifest import read_manifest
-from poise.lake.tables import read_windows
+from poise.lake.schemas import read_windows
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.cluster import start
 from poise.serving.model import ReplicaConfig

@@ -17,7 +17,7 @@ from poise.lake.manifest import (
     write_manifest,
 )
 from poise.lake.parts import write_part
-from poise.lake.tables import NEIGHBOURS, part_folder, sequence_table, window_schema
+from poise.lake.schemas import NEIGHBOURS, part_folder, sequence_table, window_schema
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 

@@ -15,7 +15,7 @@ from poise.ingest.spool import Spool
 from poise.lake.ids import LONGEST, SPLITS, Split, sequence_ids, window_count
 from poise.lake.manifest import Quarantined
 from poise.lake.parts import GROUP_FRAMES, write_groups
-from poise.lake.tables import part_folder, sequence_schema, sequence_table
+from poise.lake.schemas import part_folder, sequence_schema, sequence_table
 from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime import storage

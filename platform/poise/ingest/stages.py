@@ -23,7 +23,7 @@ from poise.lake.manifest import (
     manifest_hash,
     pvd_alias,
 )
-from poise.lake.tables import part_paths
+from poise.lake.schemas import part_paths
 from poise.pvd.build import METRIC, PATIENCE_S, build, next_name, publish
 from poise.pvd.bulk import BulkFolder, build_in_bulk
 from poise.pvd.neighbour_table import Found, Takes, Windows, load_index, search, write_windows

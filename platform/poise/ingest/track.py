@@ -17,7 +17,7 @@ from poise.lake.manifest import (
     write_manifest,
 )
 from poise.lake.parts import row_group_sizes
-from poise.lake.tables import KINDS, part_folder, part_paths
+from poise.lake.schemas import KINDS, part_folder, part_paths
 from poise.pvd.build import PATIENCE_S, is_published, pvd_store
 from poise.pvd.bulk import BulkFolder
 from poise.runtime import storage

@@ -13,7 +13,7 @@ from torch import Tensor
 from poise.lake.ids import Split
 from poise.lake.manifest import Manifest
 from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.tables import part_paths, pose_frames
+from poise.lake.schemas import part_paths, pose_frames
 from poise.runtime.cluster import available_cpus
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location

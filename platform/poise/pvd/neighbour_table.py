@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track
 from poise.lake.ids import Split, decode, encode, window_count
 from poise.lake.parts import GROUP_ROWS, read_part, write_groups
-from poise.lake.tables import NEIGHBOURS, part_folder, window_schema
+from poise.lake.schemas import NEIGHBOURS, part_folder, window_schema
 from poise.pvd.vectors import vectors_of
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry

@@ -10,7 +10,7 @@ from poise.catalog.tracks import Track
 from poise.ingest.stages import Report, add_pvd_and_windows, why_no_pvd
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import Manifest, pvd_alias, read_manifest, track_folder, write_manifest
-from poise.lake.tables import part_paths
+from poise.lake.schemas import part_paths
 from poise.pvd.build import PATIENCE_S, pvd_store
 from poise.pvd.bulk import BulkFolder
 from poise.runtime import storage

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import Ints, encode, window_index
+from poise.lake.poses import poses_of
+from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import POSES, Listing
-from poise.lake.tables import NEIGHBOURS
-from poise.lake.window_poses import poses_of
 from poise_retrieval.geometry.embedding import embed
 
 Floats = NDArray[np.float32]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track
 from poise.lake.ids import encode, window_count, window_index
 from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.tables import pose_frames as frames
-from poise.lake.window_poses import gather_windows
+from poise.lake.poses import gather_windows
+from poise.lake.schemas import pose_frames as frames
 from poise_retrieval.geometry.embedding import embed
 
 Column = Literal["detected", "truth"]

@@ -18,8 +18,8 @@ from poise.catalog.tracks import Track
 from poise.lake.checks.report import Report
 from poise.lake.ids import Ints
 from poise.lake.manifest import Pvd, read_manifest
+from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import Listing
-from poise.lake.tables import NEIGHBOURS
 from poise.pvd.sample import ExactSearch, Floats, Sample, every_window
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location

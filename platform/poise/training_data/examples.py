@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from poise.lake.tables import NEIGHBOURS
+from poise.lake.schemas import NEIGHBOURS
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.multiview import MultiView

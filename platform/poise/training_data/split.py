@@ -17,8 +17,8 @@ from poise.catalog.tracks import Noise, Track
 from poise.lake.ids import WINDOW, Split, window_count
 from poise.lake.manifest import Manifest, read_manifest
 from poise.lake.parts import read_part, row_group_sizes
+from poise.lake.schemas import NEIGHBOURS, neighbour_arrays, part_paths
 from poise.lake.split_index import Listing
-from poise.lake.tables import NEIGHBOURS, neighbour_arrays, part_paths
 from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, offsets, ranges
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location

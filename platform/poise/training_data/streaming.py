@@ -18,8 +18,8 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.lake.ids import window_count
 from poise.lake.manifest import read_manifest
+from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import Group, Listing
-from poise.lake.tables import NEIGHBOURS
 from poise.pvd.pose_bank import Neighbours, PoseBank, accompany
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location

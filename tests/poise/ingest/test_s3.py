@@ -15,7 +15,7 @@ from poise.ingest.split_writer import take_split
 from poise.ingest.track import ingest
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import read_manifest, track_folder, tracks_in
-from poise.lake.tables import part_folder
+from poise.lake.schemas import part_folder
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage

@@ -28,7 +28,7 @@ from poise.lake.manifest import (
     write_manifest,
 )
 from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.tables import part_folder, read_sequences, read_windows
+from poise.lake.schemas import part_folder, read_sequences, read_windows
 from poise.runtime import storage
 from poise.runtime.errors import DataError, LakeError
 from poise.training_data.split import load_split

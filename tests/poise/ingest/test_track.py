@@ -25,8 +25,8 @@ from poise.lake.manifest import (
     read_manifest,
     track_folder,
 )
-from poise.lake.tables import neighbour_arrays, pose_frames, read_sequences, read_windows
-from poise.lake.window_poses import gather_windows
+from poise.lake.poses import gather_windows
+from poise.lake.schemas import neighbour_arrays, pose_frames, read_sequences, read_windows
 from poise.pvd.build import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence

@@ -19,7 +19,7 @@ from poise.cli import check as command
 from poise.lake.checks.poses import PERSON, wrong_unit
 from poise.lake.checks.report import Report
 from poise.lake.checks.track import check_lake
-from poise.lake.tables import read_sequences
+from poise.lake.schemas import read_sequences
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime import storage

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from poise.catalog.tracks import Track
 from poise.lake import ids
 from poise.lake.ids import LONGEST, SPLITS, WINDOW, decode, encode, sequence_ids, window_count
-from poise.lake.window_poses import gather_windows
+from poise.lake.poses import gather_windows
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 GOLDEN = {"S1/m01": 473938620018, "S2/m01": 299053100668}

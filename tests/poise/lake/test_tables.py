@@ -29,7 +29,7 @@ from poise.lake.manifest import (
     write_manifest,
 )
 from poise.lake.parts import read_part, row_group_sizes, write_part
-from poise.lake.tables import (
+from poise.lake.schemas import (
     frame_offsets,
     pose_frames,
     read_sequences,

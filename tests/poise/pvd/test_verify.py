@@ -15,9 +15,9 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.lake.checks.report import Report
 from poise.lake.ids import decode
 from poise.lake.manifest import read_manifest, write_manifest
+from poise.lake.poses import poses_of
+from poise.lake.schemas import read_windows
 from poise.lake.split_index import Listing
-from poise.lake.tables import read_windows
-from poise.lake.window_poses import poses_of
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.sample import ExactSearch, Sample
 from poise.pvd.verify import verify

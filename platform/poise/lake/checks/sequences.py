@@ -17,7 +17,7 @@ from poise.lake.checks import poses
 from poise.lake.checks.report import Level, Report
 from poise.lake.ids import Split, sequence_ids
 from poise.lake.manifest import Manifest
-from poise.lake.tables import pose_frames
+from poise.lake.schemas import pose_frames
 
 Column = Literal["detected", "truth"]
 #: A skeleton tracked with markers stays within some percent; joints mixed up go far beyond.

@@ -13,7 +13,7 @@ from poise.lake.checks.sequences import Sequences, check_split, take_in
 from poise.lake.checks.windows import Bank, Expected, WindowCheck
 from poise.lake.ids import SPLITS, Split
 from poise.lake.manifest import Exclude, Manifest, read_manifest, tracks_in
-from poise.lake.tables import Kind, part_folder, part_paths, sequence_schema, window_schema
+from poise.lake.schemas import Kind, part_folder, part_paths, sequence_schema, window_schema
 from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError
 

@@ -15,7 +15,7 @@ from poise.lake.checks.report import Report
 from poise.lake.checks.sequences import Sequences
 from poise.lake.ids import Ints, Split, decode, encode, window_count
 from poise.lake.manifest import Exclude
-from poise.lake.tables import neighbour_arrays
+from poise.lake.schemas import neighbour_arrays
 
 
 @dataclass(frozen=True)

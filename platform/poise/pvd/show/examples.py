@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from poise.lake.ids import Ints
 from poise.lake.manifest import Manifest
+from poise.lake.poses import poses_of
 from poise.lake.split_index import Listing
-from poise.lake.window_poses import poses_of
 from poise.pvd.show.statistics import Cast, Table
 from poise.runtime.storage import Location
 from poise_retrieval import bring_into_frame

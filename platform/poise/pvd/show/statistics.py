@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from poise.lake.ids import Ints, Split, decode, window_count
 from poise.lake.manifest import Manifest
 from poise.lake.parts import read_part
-from poise.lake.tables import neighbour_arrays, part_paths
+from poise.lake.schemas import neighbour_arrays, part_paths
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 
