@@ -16,28 +16,30 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pyarrow as pa
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
 from poise.lake.parts import write_part
-from poise.lake.schemas import sequence_table
-from poise.pvd.build import PATIENCE_S, build
-from poise.pvd.bulk import BulkFolder, build_in_bulk
+from poise.lake.schemas import sequence_schema, sequence_table
+from poise.lake.split_index import RowGroup, SplitIndex
+from poise.pvd.build import build
+from poise.pvd.bulk import build_in_bulk
+from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import window_vectors
 from poise.readers.sequence import PoseSequence
 from poise.runtime.cluster import connect
 from poise_retrieval import PoseStore, StandaloneMilvus
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-WIDTH, SUBJECTS, WINDOWS, PART = 84, 30, 1000, 100
+WIDTH, SUBJECTS, WINDOWS, PART, GROUP = 84, 30, 1000, 100, 16
 #: Looking at the memory of twenty processes takes a part of a second itself.
 SAMPLE_S = 3.0
 
@@ -56,13 +58,14 @@ class Watch:
     memory: int = 0
 
 
-def make(folder: Path, rows: int) -> list[str]:
-    """Write sequences with as many windows; return the parts."""
+def make(folder: Path, rows: int) -> SplitIndex:
+    """Write sequences with as many windows; return their index."""
     draw = np.random.default_rng(0)
     frames, channels = WINDOWS + WINDOW - 1, TRACK.info.joints * TRACK.info.dims
     bones = draw.normal(0, 0.3, channels)
     kernel = np.hanning(31)
-    names = []
+    tables: list[pa.Table] = []
+    groups: list[RowGroup] = []
     for part in range(-(-rows // (WINDOWS * PART))):
         made = []
         for number in range(part * PART, min((part + 1) * PART, rows // WINDOWS)):
@@ -72,15 +75,29 @@ def make(folder: Path, rows: int) -> list[str]:
             truth = poses.astype(np.float32)
             subject = f"S{number % SUBJECTS}"
             made.append(PoseSequence(str(number), subject, None, None, 30.0, truth, truth))
-        ids = range(2 * part * PART, 2 * (part * PART + len(made)), 2)
-        names.append(str(folder / write_part(str(folder), part, sequence_table(list(ids), made))))
-    return names
+        first = part * PART
+        some = [
+            sequence_table(
+                [2 * (first + at + i) for i in range(len(made[at : at + GROUP]))],
+                made[at : at + GROUP],
+            )
+            for at in range(0, len(made), GROUP)
+        ]
+        path = str(folder / write_part(str(folder), part, sequence_schema(channels), some))
+        for number, table in enumerate(some):
+            begin = first + number * GROUP
+            groups.append(RowGroup(path, number, slice(begin, begin + table.num_rows)))
+        tables += some
+    return SplitIndex.of_rows(
+        TRACK, "train", tables, width=channels, truth=True, groups=tuple(groups)
+    )
 
 
-def fill(uri: str, parts: list[str], rows: int, how: Callable[..., None], seal: bool) -> str:
+def fill(uri: str, index: SplitIndex, options: FillOptions, seal: bool) -> str:
     """Fill a collection; return the figures as the end of a row of the table."""
     watch = Watch()
-    collection = f"bench_{time.monotonic_ns()}"
+    rows, vectors = index.windows, window_vectors(index, "truth")
+    collection = Collection(uri, f"bench_{time.monotonic_ns()}", WIDTH, rows)
     before = cpu_seconds()
     begin = time.monotonic()
 
@@ -94,19 +111,14 @@ def fill(uri: str, parts: list[str], rows: int, how: Callable[..., None], seal: 
 
     load = os.getloadavg()[0]
     with watched(watch), contextlib.suppress(Enough):
-        how(
-            window_vectors(parts, "truth", TRACK),
-            uri,
-            collection,
-            width=WIDTH,
-            rows=rows,
-            patience_s=PATIENCE_S,
-            progress=progress,
-        )
+        if options.bulk is None:
+            build(vectors, collection, options, progress)
+        else:
+            build_in_bulk(vectors, collection, options.bulk, options, progress)
     seconds = time.monotonic() - begin
     with contextlib.closing(PoseStore(uri)) as store:
-        if collection in store.list():
-            store.drop(collection)
+        if collection.name in store.list():
+            store.drop(collection.name)
     searchable = f"{seconds:.1f} | {rows / seconds:,.0f}" if seal else "not asked for | "
     return (
         f"{watch.taken_in:.1f} | {rows / watch.taken_in:,.0f} "
@@ -179,16 +191,16 @@ def main() -> None:
         stack.enter_context(connect())
         uri, files = stack.enter_context(server(given, folder))
         # Ray's workers take seconds to start, which is the same whatever they then do.
-        fill(uri, make(folder / "first", WINDOWS), WINDOWS, partial(build, writers=2), seal=False)
+        fill(uri, make(folder / "first", WINDOWS), FillOptions(2), seal=False)
         for rows in given.rows:
-            parts = make(folder / f"lake{rows}", rows)
-            ways: dict[str, Callable[..., None]] = {
-                "sent, 1 writer": partial(build, writers=1),
-                "sent, 2 writers": partial(build, writers=2),
-                "imported, 2 writers": partial(build_in_bulk, bulk=BulkFolder(files), writers=2),
+            index = make(folder / f"lake{rows}", rows)
+            ways = {
+                "sent, 1 writer": FillOptions(1),
+                "sent, 2 writers": FillOptions(2),
+                "imported, 2 writers": FillOptions(2, BulkFolder(files)),
             }
-            for name, how in ways.items():
-                figures = fill(uri, parts, rows, how, given.seal)
+            for name, options in ways.items():
+                figures = fill(uri, index, options, given.seal)
                 print(f"| {rows:,} | {name} | {figures}", flush=True)
 
 

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from benchmarks.peak import Machine, Speed
 from torch import Tensor
@@ -26,9 +27,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import WINDOW, encode, window_count
+from poise.lake.ids import WINDOW
 from poise.lake.schemas import NEIGHBOURS
-from poise.pvd.pose_bank import PoseBank, offsets, ranges
+from poise.lake.split_index import SplitIndex
 from poise.training_data.split import TrackSplit
 from poise_models import catalogue
 from poise_models.base.attention import Attention
@@ -42,6 +43,7 @@ from poise_models.fast.memory import keep_freed_memory
 from poise_models.networks.gfpose import GFPose
 from poise_models.networks.synsp import SynSP
 from poise_models.networks.synspp import SynSPP
+from poise_retrieval import Neighbours
 
 SPEC = PoseSpec(17, 3)
 FORWARD, STEP, LARGE = 1416, 512, 6000
@@ -223,7 +225,7 @@ def epoch(given: argparse.Namespace, device: str) -> None:
     print(f"\n{_heading(given, device)}: an epoch of {wanted:,} windows in batches of {batch}")
     for name in given.networks:
         network = build(name, device)
-        bank = PoseBank(split) if network.uses_neighbours else None
+        bank = split.bank() if network.uses_neighbours else None
         windows = split.windows(network.window, bank, device)
         budget = replace(
             Budget(), epochs=2, batch=batch, bf16=given.bf16, compile=given.compile, clip=1.0
@@ -243,27 +245,26 @@ def made_up(windows: int) -> TrackSplit:
     """A split of noise with so many windows of 8 frames, each with neighbours drawn by chance."""
     track = Track.parse("uiprmd/kinect/3D")
     sequences = -(-windows // (FRAMES - WINDOW + 1))
-    frames_S = torch.full((sequences,), FRAMES)
-    draw = torch.Generator().manual_seed(0)
-    truth_FC = 0.3 * torch.randn(sequences * FRAMES, SPEC.channels, generator=draw)
-    ids_S = torch.arange(sequences)
-    window_S = window_count(frames_S)
-    start_N = ranges(torch.zeros_like(window_S), window_S)
-    id_N = encode(ids_S.repeat_interleave(window_S), start_N)
-    near_NK = id_N[torch.randint(len(id_N), (len(id_N), NEIGHBOURS), generator=draw)]
-    return TrackSplit(
+    index = SplitIndex(
         track=track,
+        split="train",
+        width=SPEC.channels,
+        truth=True,
+        ids_S=np.arange(sequences),
+        frames_S=np.full(sequences, FRAMES),
         names=[str(number) for number in range(sequences)],
         subjects=["S1"] * sequences,
         cameras=[None] * sequences,
+        actions=[None] * sequences,
         takes=[None] * sequences,
-        sequence_ids_S=ids_S,
-        offsets_S=offsets(frames_S),
-        detected_FC=truth_FC + 0.03 * torch.randn(truth_FC.shape, generator=draw),
-        truth_FC=truth_FC,
-        neighbour_ids_NK=near_NK,
-        neighbour_distances_NK=torch.rand(near_NK.shape, generator=draw),
     )
+    draw = torch.Generator().manual_seed(0)
+    truth_FC = 0.3 * torch.randn(sequences * FRAMES, SPEC.channels, generator=draw)
+    _, id_N = index.every_window()
+    near_NK = id_N[torch.randint(len(id_N), (len(id_N), NEIGHBOURS), generator=draw).numpy()]
+    detected_FC = truth_FC + 0.03 * torch.randn(truth_FC.shape, generator=draw)
+    distances_NK = torch.rand(near_NK.shape, generator=draw).numpy()
+    return TrackSplit.of(index, detected_FC, truth_FC, Neighbours(near_NK, distances_NK))
 
 
 def _heading(given: argparse.Namespace, device: str) -> str:

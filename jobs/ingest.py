@@ -15,7 +15,8 @@ import _paths  # noqa: F401  (finds the source roots)
 from poise.catalog.tracks import Track
 from poise.cli.bulkoptions import add_bulk, bulk_of
 from poise.ingest.sources import tracks_in
-from poise.ingest.track import ingest
+from poise.ingest.track import IngestOptions, ingest
+from poise.pvd.options import FillOptions
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
@@ -84,24 +85,17 @@ def main(arguments: list[str]) -> None:
         print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True)
 
     Settings.use(home=given.home)
+    settings = Settings.load(
+        home=given.home, data=given.data, lake=given.lake, milvus_uri=given.milvus_uri
+    )
+    fill = FillOptions(given.writers, bulk)
+    options = IngestOptions(given.force, given.pvd, given.exclude, fill)
     tracks = chosen(given.track, given.data)
     with ExitStack() as stack:
         if len(tracks) > 1:  # one cluster for all of them
             stack.enter_context(connect())
         for track in tracks:
-            ingest(
-                track,
-                data=given.data,
-                lake=given.lake,
-                home=given.home,
-                milvus_uri=given.milvus_uri,
-                writers=given.writers,
-                bulk=bulk,
-                force=given.force,
-                pvd=given.pvd,
-                exclude=given.exclude,
-                report=say,
-            )
+            ingest(track, settings, options, say)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 import _paths  # noqa: F401
 
-from poise.pvd.build import pvd_store
+from poise.pvd.collection import pvd_store
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs

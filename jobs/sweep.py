@@ -62,21 +62,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def run(plan: Plan, options: argparse.Namespace) -> SweepResult:
     """Ingest what is missing, then run or publish the plan."""
-    settings = Settings.load(home=options.home)
+    settings = Settings.load(
+        home=options.home, data=options.data, lake=options.lake, milvus_uri=options.milvus_uri
+    )
     storage = options.storage or settings.sweeps
     uri, artifacts = settings.tracking_uri, settings.artifacts
     if options.publish_only:
         return republish(plan, storage, uri, artifacts)
-    lake = options.lake or settings.lake
     for track in plan.tracks:
-        ensure_ingested(
-            Track.parse(track),
-            data=options.data,
-            lake=lake,
-            home=options.home,
-            milvus_uri=options.milvus_uri,
-        )
-    return run_sweep(plan, lake, storage, uri, artifacts)
+        ensure_ingested(Track.parse(track), settings)
+    return run_sweep(plan, settings.lake, storage, uri, artifacts)
 
 
 def main(arguments: list[str]) -> int:

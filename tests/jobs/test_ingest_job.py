@@ -10,11 +10,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.lake_rows import read_sequences, read_windows
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import has_track
-from poise.lake.schemas import read_sequences, read_windows
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import PoiseError

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tests.support.lake_rows import write_rows
+
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW, Split, sequence_ids
-from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary, write_manifest
-from poise.lake.parts import write_part
-from poise.lake.schemas import part_folder, sequence_table
-from poise.pvd.neighbour_table import Windows, write_windows
+from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary, part_folder, write_manifest
+from poise.lake.schemas import sequence_table
+from poise.lake.split_index import SplitIndex
+from poise.lake.windows import write_windows
 from poise.readers.sequence import PoseSequence
 
 
@@ -38,16 +40,18 @@ def write_lake(lake: Path, track: Track, splits: Mapping[Split, Sequence[PoseSeq
 def _split(lake: Path, track: Track, split: Split, made: Sequence[PoseSequence]) -> SplitSummary:
     ids = sequence_ids(track, split, [one.name for one in made])
     folder = part_folder(lake, track, "sequences", split)
-    part = write_part(folder, 0, sequence_table([ids[one.name] for one in made], made))
-    windows = Windows.of([f"{folder}/{part}"])
+    table = sequence_table([ids[one.name] for one in made], made)
+    width = track.info.joints * track.info.dims
+    truth = all(one.truth_FC is not None for one in made)
+    index = SplitIndex.of_rows(track, split, [table], width=width, truth=truth)
     return SplitSummary(
         read=len(made),
         sequences=len(made),
         quarantined=0,
         frames=sum(len(one.detected_FC) for one in made),
-        windows=len(windows),
-        truth=all(one.truth_FC is not None for one in made),
+        windows=index.windows,
+        truth=truth,
         subjects=sorted({one.subject for one in made}),
-        sequences_parts=[part],
-        windows_parts=write_windows(str(lake), track, split, windows, None),
+        sequences_parts=[write_rows(folder, table)],
+        windows_parts=write_windows(lake, index, None),
     )

@@ -6,9 +6,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
 
+from tests.support.ingesting import settings
+
 from poise.catalog.tracks import Track
-from poise.ingest.split_writer import Intake, take_split
-from poise.ingest.track import ingest
+from poise.ingest.split_writer import SplitResult, write_split
+from poise.ingest.track import IngestOptions, ingest
 from poise.lake.ids import Split
 
 
@@ -16,13 +18,14 @@ def run(data: Path, lake: Path, said: Connection) -> None:
     """Say ``begin`` when all is imported, and ``end`` when the track is in the lake."""
     with (
         patch("poise.ingest.split_writer.PART_BYTES", 1_000_000),
-        patch("poise.ingest.stages.take_in", _here),
+        patch("poise.ingest.draft.write_splits", _here),
         patch("poise.ingest.track.connect", nullcontext),
     ):
         said.send("begin")
-        ingest(Track.parse("uiprmd/kinect/3D"), data=data, lake=lake, pvd=False)
+        track, places = Track.parse("uiprmd/kinect/3D"), settings(data, lake=lake)
+        ingest(track, places, IngestOptions(pvd=False))
         said.send("end")
 
 
-def _here(data: Path | None, track: Track, lake: str, splits: Iterable[Split]) -> list[Intake]:
-    return [take_split(data, track, lake, split) for split in splits]
+def _here(data: Path | None, track: Track, lake: str, splits: Iterable[Split]) -> list[SplitResult]:
+    return [write_split(data, track, lake, split) for split in splits]

@@ -9,12 +9,20 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.support.lake_rows import write_rows
 from tests.support.tiny_lake import TRACK
 
 from poise.lake.ids import Split
-from poise.lake.manifest import Manifest, read_manifest, write_manifest
-from poise.lake.parts import write_part
-from poise.lake.schemas import KINDS, Kind, neighbour_arrays, part_folder, part_paths
+from poise.lake.manifest import (
+    KINDS,
+    Kind,
+    Manifest,
+    part_folder,
+    part_paths,
+    read_manifest,
+    write_manifest,
+)
+from poise.lake.windows import neighbours_of
 
 Change = Callable[[pa.Table], pa.Table]
 Damage = Callable[[Path], None]
@@ -26,7 +34,7 @@ def edit(lake: Path, kind: Kind, split: Split, change: Change) -> None:
     (old,) = part_paths(str(lake), manifest, kind, split)
     table = change(pq.read_table(old, partitioning=None))
     Path(old).unlink()
-    name = write_part(part_folder(str(lake), TRACK, kind, split), 0, table)
+    name = write_rows(part_folder(str(lake), TRACK, kind, split), table)
     changes: dict[str, Any] = {f"{kind}_parts": [name]}
     summary = replace(manifest.splits[split], **changes)
     write_manifest(str(lake), replace(manifest, splits={**manifest.splits, split: summary}))
@@ -101,8 +109,7 @@ def truth_of(table: pa.Table) -> list[Any]:
 
 def neighbour(choose: Callable[[pa.Table], int]) -> Change:
     def apply(table: pa.Table) -> pa.Table:
-        ids, _ = neighbour_arrays(table)
-        changed = ids.copy()
+        changed = neighbours_of(table).ids_BK.copy()
         changed[7, 1] = choose(table)
         return put(table, "neighbour_ids", list(changed))
 

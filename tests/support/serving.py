@@ -10,12 +10,11 @@ import numpy as np
 import ray
 import torch
 from numpy.typing import NDArray
+from tests.support.lake_rows import read_windows
 from tests.support.tiny_lake import TRACK
 
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.lake.manifest import read_manifest
-from poise.lake.schemas import read_windows
-from poise.pvd.pose_bank import PoseBank
 from poise.runtime.cluster import start
 from poise.serving.model import ReplicaConfig
 from poise.serving.model_lookup import ModelLocation
@@ -54,7 +53,7 @@ def publish(lake: Path, uri: str) -> None:
     manifest = read_manifest(str(lake), TRACK)
     windows = read_windows(str(lake), TRACK, "train")
     ids = windows["window_id"].to_numpy().copy()
-    truth_NTC = PoseBank(load_split(str(lake), TRACK, "train")).windows(torch.from_numpy(ids))
+    truth_NTC = load_split(str(lake), TRACK, "train").bank().windows(torch.from_numpy(ids))
     vectors = embed(truth_NTC, TRACK.info.skeleton, TRACK.representation).numpy()
     assert manifest.pvd is not None
     store = PoseStore(uri)

@@ -5,19 +5,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from tests.support.lake_rows import write_rows
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import SPLITS, WINDOW, Split, encode, sequence_ids
 from poise.lake.manifest import (
     SCHEMA_VERSION,
+    Kind,
     Manifest,
     Pvd,
     SplitSummary,
+    part_folder,
     pvd_alias,
     write_manifest,
 )
-from poise.lake.parts import write_part
-from poise.lake.schemas import NEIGHBOURS, part_folder, sequence_table, window_schema
+from poise.lake.schemas import NEIGHBOURS, sequence_table, window_schema
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 
@@ -25,24 +27,32 @@ from poise.readers.synthetic.sequences import Size, sequences
 TRACK = Track("uiprmd", "kinect", "3D")
 
 
-def write_tiny_lake(lake: Path, subjects: int = 3, per_subject: int = 3, frames: int = 40) -> None:
-    """Write the track, by default with three training subjects; the test split has one."""
-    sizes: dict[Split, Size] = {
-        "train": Size(subjects, per_subject, frames), "test": Size(1, per_subject, frames)
-    }  # fmt: skip
+def write_tiny_lake(
+    lake: Path,
+    subjects: int = 3,
+    per_subject: int = 3,
+    frames: int = 40,
+    group: int | None = None,
+) -> None:
+    """Write the track, by default with three training subjects; the test split has one.
+
+    ``group`` is how many sequences make a row group; all of a split where None.
+    """
+    train, test = Size(subjects, per_subject, frames), Size(1, per_subject, frames)
+    sizes: dict[Split, Size] = {"train": train, "test": test}
     made = {split: list(sequences(split, sizes[split])) for split in SPLITS}
     bank = _windows("train", made["train"])
     summaries = {}
     for split in SPLITS:
         own = _windows(split, made[split])
-        parts = {}
-        for kind, table in (
-            ("sequences", _sequence_table(split, made[split])),
-            ("windows", _with_neighbours(own, bank)),
-        ):
-            assert kind in ("sequences", "windows")
-            folder = part_folder(str(lake), TRACK, kind, split)  # type: ignore[arg-type]
-            parts[kind] = [write_part(folder, 0, table)]
+        tables: dict[Kind, pa.Table] = {
+            "sequences": _sequence_table(split, made[split]),
+            "windows": _with_neighbours(own, bank),
+        }
+        parts = {
+            kind: [write_rows(part_folder(str(lake), TRACK, kind, split), table, size)]
+            for (kind, table), size in zip(tables.items(), (group, None), strict=True)
+        }
         summaries[split] = SplitSummary(
             read=len(made[split]),
             sequences=len(made[split]),

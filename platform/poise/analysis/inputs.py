@@ -8,15 +8,14 @@ Shape letters: S sequences, N windows, T frames of a window, F frames, C = joint
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import resolve
-from poise.lake.ids import WINDOW, encode, window_count
-from poise.pvd.pose_bank import PoseBank, ranges
+from poise.lake.ids import WINDOW
+from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import CheckpointError
 from poise.runtime.settings import Settings
 from poise.training_data.split import TrackSplit, load_split, retrieves
@@ -88,7 +87,7 @@ def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
     where = settings.lake_of(card.lake)
     train = load_split(where, track, "train")
     test = load_split(where, track, "test")
-    bank = PoseBank(train)
+    bank = train.bank()
     return AnalysisInputs(
         refiner=refiner,
         seed=card.seed,
@@ -101,11 +100,10 @@ def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
 
 def pvd_rows(train: TrackSplit, bank: PoseBank) -> PvdRows:
     """Embed the truth of every training window, as ingest does for the PVD."""
-    count_S = window_count(train.lengths_S)
-    sequence_N = train.sequence_ids_S.repeat_interleave(count_S)
-    ids_N = encode(sequence_N, ranges(torch.zeros_like(count_S), count_S))
+    row_N, id_N = train.index.every_window()
+    ids_N = torch.from_numpy(id_N)
     vectors = [embed_windows(bank.windows(ids_B), train.track) for ids_B in ids_N.split(_CHUNK)]
-    return PvdRows(ids_N, torch.cat(vectors), _repeated(train.subjects, count_S))
+    return PvdRows(ids_N, torch.cat(vectors), [train.index.subjects[row] for row in row_N])
 
 
 def embed_windows(windows_NTC: Tensor, track: Track) -> Tensor:
@@ -117,7 +115,7 @@ def embed_windows(windows_NTC: Tensor, track: Track) -> Tensor:
 def detected_windows(test: TrackSplit) -> tuple[Tensor, list[str]]:
     """All detected windows of a split, (N, T, C), and the subject of each, N names."""
     windows = [unfold(detected_FC, WINDOW) for detected_FC in test.detected()]
-    return torch.cat(windows), _repeated(test.subjects, window_count(test.lengths_S))
+    return torch.cat(windows), [test.index.subjects[row] for row in test.index.every_window()[0]]
 
 
 def clips_with_neighbours(
@@ -133,14 +131,10 @@ def clips_with_neighbours(
         distances_N: squared L2 distances (N,).
     """
     found_NKTC, distances_NK = bank.neighbours(windows_NTC, ids_N[:, None], distances_N[:, None])
-    counts = window_count(test.lengths_S).tolist()
+    counts = test.index.windows_S.tolist()
     found = zip(found_NKTC.split(counts), distances_NK.split(counts), strict=True)
     clips = [Clip(detected_FC) for detected_FC in test.detected()]
     return [
         clip.with_neighbours(neighbours, distances)
         for clip, (neighbours, distances) in zip(clips, found, strict=True)
     ]
-
-
-def _repeated(names: list[str], count_S: Tensor) -> list[str]:
-    return [str(name) for name in np.repeat(np.array(names, dtype=object), count_S.numpy())]

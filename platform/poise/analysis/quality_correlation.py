@@ -83,7 +83,7 @@ def analyse(inputs: AnalysisInputs) -> AnalysisResult:
     """Correlate quality and error on the test split; see `quality_frames`, `correlations`."""
     frames = quality_frames(inputs)
     found = correlations(frames)
-    count, sequences = len(frames.sequence_F), len(inputs.test.names)
+    count, sequences = len(frames.sequence_F), len(inputs.test.index.names)
     lines = [
         f"{inputs.track}: {count:,} frames of {sequences:,} sequences",
         quality_table(found),

@@ -2,7 +2,7 @@
 
 import argparse
 
-from poise.pvd.bulk import BulkFolder
+from poise.pvd.options import BulkFolder
 from poise_retrieval.errors import ImportFailedError
 
 

@@ -19,7 +19,9 @@ from poise.evaluation.metrics import PoseErrors, pool, pose_errors
 from poise.experiments.plan import Plan
 from poise.experiments.sweep import SweepResult, run_sweep
 from poise.ingest.track import ensure_ingested
-from poise.pvd.build import pvd_store
+from poise.lake.manifest import read_manifest
+from poise.lake.split_index import SplitIndex
+from poise.pvd.collection import pvd_store
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PoiseError
@@ -68,11 +70,10 @@ def run_demo(
     lake, home = settings.lake, str(settings.home)
     track = Track.parse(plan.tracks[0])
     with connect(), pvd_store(settings) as milvus_uri:
+        given = {"data": data, "milvus_uri": milvus_uri}
         say(f"1/4 ingest: {', '.join(plan.tracks)} into {lake}")
         for name in plan.tracks:
-            ensure_ingested(
-                Track.parse(name), data=data, lake=lake, home=settings.home, milvus_uri=milvus_uri
-            )
+            ensure_ingested(Track.parse(name), settings.model_copy(update=given))
         say(f"2/4 sweep: plan {plan.name}")
         uri = settings.tracking_uri
         outcome = run_sweep(plan, lake, settings.sweeps, uri, settings.artifacts)
@@ -91,7 +92,8 @@ def run_demo(
 
 def _compare(url: str, checkpoint: str, lake: str, track: Track) -> Served:
     test = load_split(lake, track, "test")
-    rows = torch.linspace(0, len(test.names) - 1, min(HELD_OUT, len(test.names))).int().tolist()
+    count = len(test.index)
+    rows = torch.linspace(0, count - 1, min(HELD_OUT, count)).int().tolist()
     test = test.take(rows)
     start = time.perf_counter()
     answers = [_post(url, track, one) for one in test.detected()]
@@ -113,7 +115,7 @@ def _compare(url: str, checkpoint: str, lake: str, track: Track) -> Served:
 
 def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
     refiner, _ = load_checkpoint(checkpoint)
-    bank = PoseBank(load_split(lake, track, "train"))
+    bank = PoseBank.read(SplitIndex.read(lake, read_manifest(lake, track), "train"))
     return refiner.refine(test.clips(bank))
 
 

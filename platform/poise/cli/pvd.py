@@ -11,13 +11,13 @@ from poise.catalog.tracks import Track
 from poise.cli.bulkoptions import add_bulk, bulk_of
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import read_manifest
-from poise.lake.split_index import Listing
-from poise.pvd.build import pvd_store
+from poise.pvd.collection import pvd_store
+from poise.pvd.options import FillOptions
 from poise.pvd.rebuild import rebuild
 from poise.pvd.sample import distance_to_own_truth
 from poise.pvd.show.examples import examples
 from poise.pvd.show.plots import distances_plot, gallery
-from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
+from poise.pvd.show.statistics import NeighbourTable, in_words, rank_stats
 from poise.pvd.verify import SAMPLE, verify
 from poise.runtime.errors import LakeError
 from poise.runtime.settings import Settings
@@ -102,13 +102,10 @@ def run_rebuild(args: argparse.Namespace) -> int:
     """Rebuild and tell the stages; return 0."""
     clock = time.monotonic()
     rebuild(
-        args.lake,
         Track.parse(args.track),
-        home=args.home,
-        milvus_uri=args.milvus_uri,
-        writers=args.writers,
-        bulk=bulk_of(args),
-        report=lambda line: print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True),
+        Settings.load(home=args.home, lake=args.lake, milvus_uri=args.milvus_uri),
+        FillOptions(args.writers, bulk_of(args)),
+        lambda line: print(f"[{time.monotonic() - clock:6.1f} s] {line}", flush=True),
     )
     return 0
 
@@ -119,23 +116,21 @@ def run_show(args: argparse.Namespace) -> int:
     out: Path = args.out or Path(f"pvd-{track.slug}.png")
     manifest = read_manifest(args.lake, track)
     splits = [split for split in SPLITS if manifest.splits.get(split)]
-    tables = {split: Table.read(args.lake, manifest, split) for split in splits}
-    casts = {split: Cast.read(args.lake, manifest, split, args.action) for split in splits}
+    tables = {
+        split: NeighbourTable.read(args.lake, manifest, split, args.action) for split in splits
+    }
     if args.split not in tables:
         raise LakeError(f"{track} has no {args.split} split in {args.lake}")
     apart = manifest.pvd is not None and manifest.pvd.exclude == "subject"
     stats = [
         one
         for split in splits
-        for one in rank_stats(
-            tables[split], casts[split], casts["train"], apart and split == "train"
-        )
+        for one in rank_stats(tables[split], tables["train"], apart and split == "train")
     ]
     print(f"{track}: squared distance to the neighbours, quantiles\n\n{in_words(stats)}\n")
     for split in splits:
         if manifest.splits[split].truth:
-            listing = Listing.read(args.lake, manifest, split)
-            own = distance_to_own_truth(listing, track, SAMPLE, args.seed)
+            own = distance_to_own_truth(tables[split].index, SAMPLE, args.seed)
             print(f"{split}: a detected window's distance to its own truth: {own:.4f} (median)")
     pictures = {out.with_name(f"{out.stem}-distances.png"): distances_plot(
         list(tables.values()), str(track)
@@ -144,10 +139,7 @@ def run_show(args: argparse.Namespace) -> int:
     if skeleton is None:
         print("SMPL rotations have no joints to draw without a body model: distances only")
     else:
-        some = examples(
-            args.lake, manifest, tables[args.split], casts[args.split], casts["train"],
-            args.queries, args.seed,
-        )  # fmt: skip
+        some = examples(tables[args.split], tables["train"], args.queries, args.seed)
         if not some:
             raise LakeError(f"{track}: no {args.split} window has a neighbour to show")
         title = f"{track}, {args.split} windows and their nearest training poses"

@@ -18,7 +18,7 @@ from poise.checkpoints.registry import resolve
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW, Split
-from poise.pvd.build import pvd_store
+from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists

@@ -7,18 +7,13 @@ it runs. Nobody may write into them.
 
 import logging
 import uuid
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-import ray.util
-import torch
-from numpy.typing import NDArray
 from ray.exceptions import RayError
-from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import Split
@@ -78,8 +73,6 @@ class _Keeper:
         self._lake = lake
         self._track = ""
         self._kept: dict[Split, Any] = {}
-        # Ray copies tensors, and leaves arrays where they are.
-        ray.util.register_serializer(Tensor, serializer=Tensor.numpy, deserializer=_tensor)
 
     def split(self, track: str, split: Split) -> list[Any]:
         """Return a reference to a split, in a list: a bare one would be fetched on the way."""
@@ -89,9 +82,3 @@ class _Keeper:
         if split not in self._kept:
             self._kept[split] = ray.put(load_split(self._lake, Track.parse(track), split))
         return [self._kept[split]]
-
-
-def _tensor(shared: NDArray[Any]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-        return torch.from_numpy(shared)

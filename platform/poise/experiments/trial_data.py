@@ -55,7 +55,7 @@ class TrialData:
         """
         track = Track.parse(spec.track)
         whole = source.split(track, "train")
-        subjects = held_out(spec.validation, track, whole.subjects)
+        subjects = held_out(spec.validation, track, whole.index.subjects)
         return cls(
             track=track,
             source=source,
@@ -63,7 +63,7 @@ class TrialData:
             train=whole.without(subjects),
             validation=whole.only(subjects),
             subjects=subjects,
-            bank=PoseBank(whole),
+            bank=whole.bank(),
         )
 
     @classmethod
@@ -81,13 +81,13 @@ class TrialData:
         """
         track = Track.parse(spec.track)
         whole = StreamedSplit(source.lake, track, memory_bytes=int(memory_gb * 2**30))
-        listing, _ = whole.listing()
-        subjects = held_out(spec.validation, track, listing.subjects)
+        index, _ = whole.index()
+        subjects = held_out(spec.validation, track, index.subjects)
         return cls(
             track=track,
             source=source,
             whole=whole,
-            train=replace(whole, subjects=set(listing.subjects) - set(subjects)),
+            train=replace(whole, subjects=set(index.subjects) - set(subjects)),
             validation=load_split(source.lake, track, "train", subjects),
             subjects=subjects,
             bank=whole.bank() if retrieves(untrained(spec)) else None,

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Self
 
 from poise.catalog import datasets
 from poise.catalog.tracks import Track
@@ -50,11 +52,26 @@ def unknown_folders(data: Path, tracks: Sequence[Track]) -> list[str]:
     )
 
 
-def splits_of(data: Path | None, track: Track) -> list[Split]:
-    """Return the splits there are; raise `DataError` where there is none."""
-    found = [split for split in SPLITS if raw.split_exists(data, track, split)]
-    # Where nothing is there, asking for it gives the error that says what was looked for.
-    return found or [split for split in SPLITS if raw.sources(data, track, split)]
+@dataclass(frozen=True)
+class RawTrack:
+    """A track as it was found: which splits there are, and what they are read from.
+
+    Attributes:
+        data: folder of the raw files; None for a generated track.
+    """
+
+    track: Track
+    data: Path | None
+    splits: list[Split]
+    sources: list[Source]
+
+    @classmethod
+    def find(cls, data: Path | None, track: Track) -> Self:
+        """Look for the track; raise `DataError` where it has no split."""
+        found = [split for split in SPLITS if raw.split_exists(data, track, split)]
+        # Where nothing is there, asking for it gives the error that says what was looked for.
+        splits = found or [split for split in SPLITS if raw.sources(data, track, split)]
+        return cls(track, data, splits, checksums(data, track, splits))
 
 
 def checksums(data: Path | None, track: Track, splits: Sequence[Split]) -> list[Source]:

@@ -12,10 +12,11 @@ import ray
 
 from poise.catalog.tracks import Track
 from poise.ingest.spool import Spool
-from poise.lake.ids import LONGEST, SPLITS, Split, sequence_ids, window_count
-from poise.lake.manifest import Quarantined
-from poise.lake.parts import GROUP_FRAMES, write_groups
-from poise.lake.schemas import part_folder, sequence_schema, sequence_table
+from poise.lake.ids import LONGEST, SPLITS, Split
+from poise.lake.manifest import Quarantined, part_folder
+from poise.lake.parts import GROUP_FRAMES, write_part
+from poise.lake.schemas import sequence_schema, sequence_table
+from poise.lake.split_index import SplitIndex
 from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime import storage
@@ -28,8 +29,8 @@ PART_BYTES = 192 * 2**20
 
 
 @dataclass(frozen=True)
-class Intake:
-    """What came of one split; ``read == sequences + len(quarantined)``."""
+class SplitResult:
+    """What was written of a split; ``read == sequences + len(quarantined)``."""
 
     split: Split
     read: int
@@ -42,7 +43,9 @@ class Intake:
     quarantined: list[Quarantined]
 
 
-def take_in(data: Path | None, track: Track, lake: str, splits: Iterable[Split]) -> list[Intake]:
+def write_splits(
+    data: Path | None, track: Track, lake: str, splits: Iterable[Split]
+) -> list[SplitResult]:
     """Write the sequences of the splits into the lake, in name order.
 
     Raises:
@@ -51,31 +54,29 @@ def take_in(data: Path | None, track: Track, lake: str, splits: Iterable[Split])
     rows = [{"split": split} for split in splits]
     options = {"data": None if data is None else str(data), "track": str(track), "lake": lake}
     tasks = ray.data.from_items(rows, override_num_blocks=len(rows))
-    receipts = tasks.map(_take_split, fn_kwargs=options).take_all()
+    receipts = tasks.map(_write_split, fn_kwargs=options).take_all()
     for receipt in receipts:
         if receipt["error"]:
             raise DataError(receipt["error"])
-    done = [_from_json(receipt["intake"]) for receipt in receipts]
-    return sorted(done, key=lambda intake: SPLITS.index(intake.split))
+    done = [_from_json(receipt["result"]) for receipt in receipts]
+    return sorted(done, key=lambda result: SPLITS.index(result.split))
 
 
-def _take_split(row: dict[str, Any], data: str | None, track: str, lake: str) -> dict[str, Any]:
+def _write_split(row: dict[str, Any], data: str | None, track: str, lake: str) -> dict[str, Any]:
     split: Split = row["split"]
     folder = None if data is None else Path(data)
     # Ray would wrap an error, and log a page about it: it travels as an answer instead.
     try:
-        intake = take_split(folder, Track.parse(track), lake, split)
+        result = write_split(folder, Track.parse(track), lake, split)
     except DataError as error:
-        return {"intake": "", "error": str(error)}
+        return {"result": "", "error": str(error)}
     except OSError as error:
-        return {
-            "intake": "",
-            "error": f"{track}, split {split}: {storage.cannot_write(lake, error)}",
-        }
-    return {"intake": json.dumps(asdict(intake)), "error": ""}
+        problem = storage.cannot_write(lake, error)
+        return {"result": "", "error": f"{track}, split {split}: {problem}"}
+    return {"result": json.dumps(asdict(result)), "error": ""}
 
 
-def take_split(data: Path | None, track: Track, lake: str, split: Split) -> Intake:
+def write_split(data: Path | None, track: Track, lake: str, split: Split) -> SplitResult:
     """Read one split and write its parts; the work of one task, in bounded memory.
 
     Parts are in name order, whatever the order of the raw file, so the poses go through a `Spool`.
@@ -91,21 +92,24 @@ def take_split(data: Path | None, track: Track, lake: str, split: Split) -> Inta
             checked = _checked(item, track, width)
             if isinstance(checked, Rejected):
                 left_out.append(checked)
-            else:
-                kept.add(checked)
-        names = [sequence.name for sequence in kept.sequences]
-        ids = sequence_ids(track, split, names)
-        if len(ids) != len(names):
-            raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
-        parts = _write(kept, ids, part_folder(lake, track, "sequences", split))
-    return Intake(
+                continue
+            if checked.name in kept:
+                raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
+            kept.add(checked)
+        index = kept.index(track, split)
+        folder = part_folder(lake, track, "sequences", split)
+        parts = [
+            write_part(folder, number, sequence_schema(width), _row_groups(kept, index, rows))
+            for number, rows in enumerate(_parts(kept, index))
+        ]
+    return SplitResult(
         split=split,
-        read=len(names) + len(left_out),
-        sequences=len(names),
-        frames=sum(kept.frames),
-        windows=sum(map(window_count, kept.frames)),
-        truth=bool(names) and all(one.truth_FC is not None for one in kept.sequences),
-        subjects=sorted({sequence.subject for sequence in kept.sequences}),
+        read=len(index) + len(left_out),
+        sequences=len(index),
+        frames=int(index.frames_S.sum()),
+        windows=index.windows,
+        truth=index.truth,
+        subjects=sorted(set(index.subjects)),
         parts=parts,
         quarantined=[_quarantined(split, item, data) for item in left_out],
     )
@@ -124,48 +128,36 @@ def _checked(item: PoseSequence | Rejected, track: Track, expected: int) -> Pose
     return Rejected(str(track), item.name, "detected", reason)
 
 
-def _write(kept: Spool, ids: dict[str, int], folder: str) -> list[str]:
-    if not kept.frames:
-        return []
-    channels = kept.sequences[0].detected_FC.shape[1]
-    order = sorted(range(len(kept.frames)), key=lambda number: kept.sequences[number].name)
-    return [
-        write_groups(folder, index, sequence_schema(channels), _groups(kept, ids, part))
-        for index, part in enumerate(_parts(kept, order))
-    ]
-
-
-def _parts(kept: Spool, order: list[int]) -> Iterator[list[int]]:
+def _parts(kept: Spool, index: SplitIndex) -> Iterator[list[int]]:
+    """Deal the sequences to parts of bounded size, in order: the rows of each."""
     part: list[int] = []
     size = 0
-    for number in order:
-        bare = kept.sequences[number]
-        width = bare.detected_FC.shape[1] * (1 if bare.truth_FC is None else 2)
-        mine = 4 * width * kept.frames[number]
-        if part and size + mine > PART_BYTES:
+    for row, name in enumerate(index.names):
+        if part and size + kept.size(name) > PART_BYTES:
             yield part
             part, size = [], 0
-        part.append(number)
-        size += mine
+        part.append(row)
+        size += kept.size(name)
     if part:
         yield part
 
 
-def _groups(kept: Spool, ids: dict[str, int], part: list[int]) -> Iterator[pa.Table]:
+def _row_groups(kept: Spool, index: SplitIndex, part: list[int]) -> Iterator[pa.Table]:
+    """Yield the sequences of a part in tables of bounded size, in order."""
     group: list[int] = []
     frames = 0
-    for number in part:
-        if group and frames + kept.frames[number] > GROUP_FRAMES:
-            yield _table(kept, ids, group)
+    for row in part:
+        here = int(index.frames_S[row])
+        if group and frames + here > GROUP_FRAMES:
+            yield _table(kept, index, group)
             group, frames = [], 0
-        group.append(number)
-        frames += kept.frames[number]
-    yield _table(kept, ids, group)
+        group.append(row)
+        frames += here
+    yield _table(kept, index, group)
 
 
-def _table(kept: Spool, ids: dict[str, int], group: list[int]) -> pa.Table:
-    sequences = [kept.take(number) for number in group]
-    return sequence_table([ids[sequence.name] for sequence in sequences], sequences)
+def _table(kept: Spool, index: SplitIndex, rows: list[int]) -> pa.Table:
+    return sequence_table(index.ids_S[rows].tolist(), [kept.take(index.names[i]) for i in rows])
 
 
 def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined:
@@ -175,6 +167,7 @@ def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined
     return Quarantined(split, name, item.sequence, item.key, item.reason)
 
 
-def _from_json(text: str) -> Intake:
+def _from_json(text: str) -> SplitResult:
     fields = json.loads(text)
-    return Intake(**{**fields, "quarantined": [Quarantined(**q) for q in fields["quarantined"]]})
+    quarantined = [Quarantined(**entry) for entry in fields.pop("quarantined")]
+    return SplitResult(**fields, quarantined=quarantined)

@@ -1,25 +1,28 @@
 """One track into the lake and its PVD into Milvus: the same rows every time, and only once."""
 
 import logging
-from pathlib import Path
+from dataclasses import dataclass
 
 from poise.catalog.tracks import Track
-from poise.ingest.sources import checksums, is_generated, splits_of
-from poise.ingest.stages import Report, add_pvd_and_windows, add_windows, draft, why_no_pvd
+from poise.ingest.draft import draft
+from poise.ingest.sources import RawTrack, is_generated
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import (
+    KINDS,
     Exclude,
     Manifest,
-    Source,
     has_track,
+    part_folder,
+    part_paths,
     read_manifest,
     track_folder,
     write_manifest,
 )
 from poise.lake.parts import row_group_sizes
-from poise.lake.schemas import KINDS, part_folder, part_paths
-from poise.pvd.build import PATIENCE_S, is_published, pvd_store
-from poise.pvd.bulk import BulkFolder
+from poise.pvd.collection import is_published, pvd_store
+from poise.pvd.options import DEFAULT_FILL, FillOptions
+from poise.pvd.progress import Report
+from poise.pvd.publish import add_pvd, add_windows, why_no_pvd
 from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
@@ -32,19 +35,32 @@ log = logging.getLogger(__name__)
 _NOT_ASKED = "not asked for (--no-pvd); run again without it to add the PVD and the neighbours"
 
 
+@dataclass(frozen=True)
+class IngestOptions:
+    """How a track is ingested.
+
+    Attributes:
+        force: do it again although nothing changed.
+        pvd: False writes sequences and windows only, without neighbours; a later ingest with True
+            adds the PVD, and one with False leaves a PVD that is there as it is.
+        exclude: what a training window's neighbours must not share with it: the subject, or only
+            the take. With the other one than before, PVD and neighbours are made anew.
+        fill: how rows reach Milvus.
+    """
+
+    force: bool = False
+    pvd: bool = True
+    exclude: Exclude = "subject"
+    fill: FillOptions = DEFAULT_FILL
+
+
+_DEFAULT = IngestOptions()
+
+
 def ingest(
     track: Track,
-    *,
-    data: Path | None = None,
-    lake: storage.Location | None = None,
-    home: Path | None = None,
-    milvus_uri: str | None = None,
-    writers: int | None = None,
-    bulk: BulkFolder | None = None,
-    force: bool = False,
-    pvd: bool = True,
-    exclude: Exclude = "subject",
-    patience_s: float = PATIENCE_S,
+    settings: Settings,
+    options: IngestOptions = _DEFAULT,
     report: Report = log.info,
 ) -> Manifest:
     """Bring one track into the lake and its PVD into Milvus; do nothing where both are there.
@@ -55,20 +71,10 @@ def ingest(
 
     Args:
         track: what to ingest.
-        data: folder of the raw files; None for generated tracks.
-        lake: folder or URI; the home's own by default.
-        home: where the embedded Milvus keeps its data; see `Settings`.
-        milvus_uri: a Milvus to use; an embedded server for the time of the ingest by default.
-        writers: tasks that write to Milvus at once; None for one a CPU with a full-size server.
-            Milvus Lite gets one: it can lose rows of concurrent writers in a crash.
-        bulk: a folder that the Milvus server can read, to have it import files; None to send rows.
-        force: do it again although nothing changed.
-        pvd: False writes sequences and windows only, without neighbours; a later ingest with True
-            adds the PVD, and one with False leaves a PVD that is there as it is.
-        exclude: what a training window's neighbours must not share with it: the subject, or only
-            the take. With the other one than before, PVD and neighbours are made anew.
-        patience_s: how long to wait for a Milvus that does not answer.
-        report: told one line for every stage.
+        settings: where the raw files, the lake and the Milvus are. Without a Milvus, an embedded
+            server runs for the time of the ingest.
+        options: how.
+        report: callback with a line for every stage.
 
     Raises:
         DataError: the raw files are missing, or none of their sequences can be used.
@@ -77,69 +83,45 @@ def ingest(
         ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
     """
-    settings = Settings.load(home=home, lake=lake and str(lake), milvus_uri=milvus_uri)
-    # Workers may stand elsewhere: what they are told must not depend on where.
-    place = settings.lake
-    data = data and data.expanduser().absolute()
+    lake = settings.lake
     try:
-        with exclusive(track_folder(place, track)):
-            splits = splits_of(data, track)
-            sources = checksums(data, track, splits)
-            found = None if force else _finished(place, track, sources, report)
+        with exclusive(track_folder(lake, track)):
+            raw = RawTrack.find(settings.data, track)
+            found = None if options.force else _finished(lake, raw, report)
             if found is not None:
-                wanted = (settings, patience_s)
-                missing = _missing_pvd(found, exclude, *wanted) if pvd else None
+                missing = _missing_pvd(found, settings, options)
                 if missing is None:
                     report(f"{track}: up to date, {in_words(found)}")
                     return found
                 report(f"{track}: its sequences are up to date, {missing}")
             with connect():
-                start = found or draft(data, track, place, splits, sources, report)
-                reason = why_no_pvd(start) or (None if pvd else _NOT_ASKED)
-                if reason:
-                    manifest = add_windows(start, place, reason, report)
-                else:
-                    with pvd_store(settings) as uri:
-                        manifest = add_pvd_and_windows(
-                            *(start, place, uri, report),
-                            writers=writers,
-                            bulk=bulk,
-                            patience_s=patience_s,
-                            exclude=exclude,
-                        )
-                _check_rows(place, manifest)
-                write_manifest(place, manifest)
-            _drop_other_parts(place, manifest)
+                start = found or draft(raw, lake, report)
+                manifest = _complete(start, settings, options, report)
+                _check_rows(lake, manifest)
+                write_manifest(lake, manifest)
+            _drop_other_parts(lake, manifest)
             report(f"{track}: done, {in_words(manifest)}")
             return manifest
     except OSError as error:
-        raise LakeError(f"{track}: {storage.cannot_write(place, error)}") from error
+        raise LakeError(f"{track}: {storage.cannot_write(lake, error)}") from error
 
 
-def ensure_ingested(
-    track: Track,
-    *,
-    data: Path | None = None,
-    lake: storage.Location | None = None,
-    home: Path | None = None,
-    milvus_uri: str | None = None,
-    report: Report = log.info,
-) -> Manifest:
+def ensure_ingested(track: Track, settings: Settings, report: Report = log.info) -> Manifest:
     """Ingest a track that is missing or stale; without raw data, take what the lake has.
 
     Raises:
-        DataError: neither the lake nor ``data`` has the track.
+        DataError: neither the lake nor the raw data have the track.
     """
-    place = lake or Settings.load(home=home).lake
-    if data is None and not is_generated(track) and has_track(place, track):
-        report(f"{track}: no raw data given; taken from the lake {place} as it is")
-        manifest = read_manifest(place, track)
-        if manifest.pvd is None and not why_no_pvd(manifest):
-            report(f"{track}: it was ingested with --no-pvd, so networks get no neighbours")
-        if manifest.pvd is not None and manifest.pvd.exclude != "subject":
-            report(f"{track}: its neighbours may be of a window's own subject (--exclude take)")
-        return manifest
-    return ingest(track, data=data, lake=lake, home=home, milvus_uri=milvus_uri, report=report)
+    lake = settings.lake
+    if settings.data is not None or is_generated(track) or not has_track(lake, track):
+        return ingest(track, settings, report=report)
+    report(f"{track}: no raw data given; taken from the lake {lake} as it is")
+    manifest = read_manifest(lake, track)
+    if manifest.pvd is None and not why_no_pvd(manifest):
+        report(f"{track}: it was ingested with --no-pvd, so networks get no neighbours")
+    if manifest.pvd is not None and manifest.pvd.exclude != "subject":
+        report(f"{track}: its neighbours may be of a window's own subject (--exclude take)")
+    return manifest
 
 
 def in_words(manifest: Manifest) -> str:
@@ -153,7 +135,9 @@ def in_words(manifest: Manifest) -> str:
     return f"{text}, {len(manifest.quarantined)} quarantined" if manifest.quarantined else text
 
 
-def _finished(lake: str, track: Track, sources: list[Source], report: Report) -> Manifest | None:
+def _finished(lake: str, raw: RawTrack, report: Report) -> Manifest | None:
+    """Return the manifest of an ingest of the same files; None where there is none."""
+    track = raw.track
     if not has_track(lake, track):
         return None
     try:
@@ -161,29 +145,38 @@ def _finished(lake: str, track: Track, sources: list[Source], report: Report) ->
     except LakeError as error:
         report(f"{track}: made anew, because {error}")
         return None
-    if manifest.sources != sources:
+    if manifest.sources != raw.sources:
         report(f"{track}: its raw files changed since the last ingest")
         return None
     return manifest
 
 
-def _missing_pvd(
-    manifest: Manifest,
-    exclude: Exclude,
-    settings: Settings,
-    patience_s: float,
-) -> str | None:
+def _missing_pvd(manifest: Manifest, settings: Settings, options: IngestOptions) -> str | None:
     """Say what is missing of the PVD, and done about it; None where nothing is."""
+    if not options.pvd:
+        return None
     if manifest.pvd is None:
         return None if why_no_pvd(manifest) else "it has no PVD yet; adding it"
-    before = manifest.pvd.exclude
+    before, exclude = manifest.pvd.exclude, options.exclude
     if before != exclude:
         return f"but its neighbours exclude the own {before}, not the {exclude}; making them anew"
     if manifest.pvd.embedding != EMBEDDING_VERSION:
         return "but its PVD is of another embedding; making it anew"
     with pvd_store(settings) as uri:
-        there = is_published(uri, manifest.pvd, patience_s)
+        there = is_published(uri, manifest.pvd, options.fill.patience_s)
     return None if there else "its PVD is not there; making it anew"
+
+
+def _complete(
+    start: Manifest, settings: Settings, options: IngestOptions, report: Report
+) -> Manifest:
+    """Add windows, and the PVD where there may be one, to sequences in the lake."""
+    lake = settings.lake
+    reason = why_no_pvd(start) or (None if options.pvd else _NOT_ASKED)
+    if reason:
+        return add_windows(start, lake, reason, report)
+    with pvd_store(settings) as uri:
+        return add_pvd(start, lake, uri, options.exclude, options.fill, report)
 
 
 def _check_rows(lake: str, manifest: Manifest) -> None:

@@ -68,9 +68,13 @@ def window_count(frames: Whole) -> Whole:
 def window_index(frames_S: Ints) -> tuple[Ints, Ints]:
     """Return row and first frame of every window of S sequences, in order: both (N,)."""
     count_S = window_count(frames_S)
-    first_S = np.cumsum(count_S) - count_S
-    row_N = np.repeat(np.arange(len(frames_S)), count_S)
-    return row_N, np.arange(len(row_N)) - first_S[row_N]
+    return np.repeat(np.arange(len(frames_S)), count_S), ranges(np.zeros_like(count_S), count_S)
+
+
+def ranges(first_S: Ints, count_S: Ints) -> Ints:
+    """Concatenate the ranges first .. first + count - 1, (N,)."""
+    offset_N = np.repeat(first_S - (np.cumsum(count_S) - count_S), count_S)
+    return offset_N + np.arange(len(offset_N))
 
 
 def _hash(track: Track, split: Split, name: str) -> int:

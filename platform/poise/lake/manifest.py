@@ -1,4 +1,10 @@
-"""The manifest of a track: counts, parts, sources, what was left out, and its PVD collection."""
+"""The manifest of a track: counts, parts, sources, what was left out, and its PVD collection.
+
+A track is one folder of the lake (``<lake>/<dataset>/<estimator>-<representation>``) with
+``sequences/`` and ``windows/``, each a folder of parts for every split. The names of parts carry a
+hash of their content, and ``manifest.json`` says which parts count. It is written last: a track is
+there when its manifest is.
+"""
 
 import hashlib
 import json
@@ -9,6 +15,7 @@ from typing import Literal
 from pydantic import TypeAdapter, ValidationError
 
 from poise.catalog.tracks import Track
+from poise.lake.ids import Split
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
 
@@ -17,6 +24,9 @@ from poise.runtime.errors import LakeError
 Exclude = Literal["subject", "take"]
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+
+Kind = Literal["sequences", "windows"]
+KINDS: tuple[Kind, ...] = ("sequences", "windows")
 
 
 @dataclass(frozen=True)
@@ -117,6 +127,21 @@ _PARSER = TypeAdapter(Manifest)
 def track_folder(lake: storage.Location, track: Track) -> str:
     """Return the track's folder in the lake."""
     return storage.join(lake, track.dataset, f"{track.estimator}-{track.representation}")
+
+
+def part_paths(lake: storage.Location, manifest: Manifest, kind: Kind, split: Split) -> list[str]:
+    """Return where the parts of a split are, in order; none where the track lacks the split."""
+    summary = manifest.splits.get(split)
+    if summary is None:
+        return []
+    names = summary.sequences_parts if kind == "sequences" else summary.windows_parts
+    folder = part_folder(lake, manifest.track_name, kind, split)
+    return [storage.join(folder, name) for name in names]
+
+
+def part_folder(lake: storage.Location, track: Track, kind: Kind, split: Split) -> str:
+    """Return the folder of a split's parts."""
+    return storage.join(track_folder(lake, track), kind, f"split={split}")
 
 
 def pvd_alias(track: Track) -> str:

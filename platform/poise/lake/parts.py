@@ -1,11 +1,9 @@
 """Parquet parts: written row group by row group under a name made of their content, and read."""
 
 import hashlib
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import IO, Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -47,18 +45,12 @@ def row_group_sizes(path: str) -> list[int]:
         raise _unreadable(path, error) from None
 
 
-def write_part(folder: str, index: int, table: pa.Table) -> str:
-    """Write a part under a name made of its place and content; return the name.
+def write_part(folder: str, number: int, schema: pa.Schema, groups: Iterable[pa.Table]) -> str:
+    """Write a part of row groups that come one by one; return its name: of its place and content.
 
     The same rows give the same name and bytes, so a retry overwrites its own work, and new rows
     never touch a part that an older manifest still names.
     """
-    groups = (table.slice(begin, end - begin) for begin, end in _row_groups(table))
-    return write_groups(folder, index, table.schema, groups)
-
-
-def write_groups(folder: str, index: int, schema: pa.Schema, groups: Iterable[pa.Table]) -> str:
-    """Write a part as `write_part` does, from tables that come one by one: its row groups."""
     options: dict[str, Any] = {
         "use_dictionary": [name for name in _TEXTS if name in schema.names],
         "use_byte_stream_split": [path for path in _FLOATS if path.split(".")[0] in schema.names],
@@ -72,7 +64,7 @@ def write_groups(folder: str, index: int, schema: pa.Schema, groups: Iterable[pa
         with pq.ParquetWriter(sink, schema, **options) as writer:
             for group in groups:
                 writer.write_table(group, row_group_size=max(group.num_rows, 1))
-        name = f"part-{index:05d}-{sink.digest.hexdigest()[:12]}.parquet"
+        name = f"part-{number:05d}-{sink.digest.hexdigest()[:12]}.parquet"
         draft.publish(name)
     return name
 
@@ -98,15 +90,6 @@ class _Hashed:
 
     def close(self) -> None:
         """Nothing: who opened the file closes it."""
-
-
-def _row_groups(table: pa.Table) -> Iterator[tuple[int, int]]:
-    if "frames" not in table.schema.names:
-        bounds = [*range(0, table.num_rows, GROUP_ROWS), table.num_rows]
-        return itertools.pairwise(bounds if table.num_rows else [0, 0])
-    group_S = (np.cumsum(table.column("frames").to_numpy(), dtype=np.int64) - 1) // GROUP_FRAMES
-    cuts = np.flatnonzero(np.diff(group_S)) + 1
-    return itertools.pairwise([0, *cuts.tolist(), table.num_rows])
 
 
 def _unreadable(path: str, error: Exception) -> LakeError:

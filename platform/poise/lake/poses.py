@@ -1,24 +1,101 @@
-"""The poses of windows: of all that some sequences have, or of some of a lake by their ids.
+"""The poses of a split: of whole sequences, of a row group, or of some windows by their ids.
 
 Shape letters: S sequences, B windows at a time, T frames of a window, F frames of all sequences,
 C values of a frame.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from poise.lake.ids import WINDOW, Ints, decode, window_index
-from poise.lake.split_index import Listing, Pose
+from poise.lake.parts import read_part
+from poise.lake.split_index import Bools, RowGroup, SplitIndex
+from poise.runtime.cluster import available_cpus
 from poise.runtime.errors import LakeError
+
+Floats = NDArray[np.float32]
+Pose = Literal["detected", "truth"]
+POSES: tuple[Pose, ...] = ("detected", "truth")
 
 #: Windows gathered at once: 8192 x 8 frames x 51 values are 13 MB.
 _CHUNK = 8192
 
 
-def gather_windows(frames_FC: NDArray[np.float32], frames_S: Ints) -> Iterator[NDArray[np.float32]]:
+def read_poses(
+    index: SplitIndex, poses: Sequence[Pose], wanted_S: Bools | None = None
+) -> dict[Pose, Floats]:
+    """Read sequences one after the other, several row groups at once: (F, C) of each pose.
+
+    Args:
+        index: of the split.
+        poses: what to read.
+        wanted_S: which sequences; all where None.
+
+    Raises:
+        LakeError: a part cannot be read, or holds other frames than the index says.
+    """
+    wanted_S = np.ones(len(index), np.bool_) if wanted_S is None else wanted_S
+    kept_S = np.where(wanted_S, index.frames_S, 0)
+    ends_S = np.cumsum(kept_S)
+    found = {pose: np.empty((int(kept_S.sum()), index.width), np.float32) for pose in poses}
+
+    def fill(group: RowGroup) -> None:
+        if not wanted_S[group.rows].any():
+            return
+        end = int(ends_S[group.rows.stop - 1])
+        at = slice(end - int(kept_S[group.rows].sum()), end)
+        for pose, frames_FC in read_row_group(index, group, poses, wanted_S).items():
+            found[pose][at] = frames_FC
+
+    with ThreadPoolExecutor(min(available_cpus(), 8)) as threads:
+        for _ in threads.map(fill, index.groups):
+            pass
+    return found
+
+
+def read_row_group(
+    index: SplitIndex, group: RowGroup, poses: Sequence[Pose], wanted_S: Bools
+) -> dict[Pose, Floats]:
+    """Read the poses of a row group's wanted sequences, (F, C) each; raises as `read_poses`."""
+    table = read_part(group.path, list(poses), group.number)
+    keep_F = np.repeat(wanted_S[group.rows], index.frames_S[group.rows])
+    found: dict[Pose, Floats] = {}
+    for pose in poses:
+        frames_FC = pose_frames(table, pose)
+        if frames_FC is None or len(frames_FC) != len(keep_F):
+            raise LakeError(
+                f"{group.path}: {pose} of {index.track} does not fit its frames; "
+                f"run jobs/ingest.py --track {index.track} --force"
+            )
+        found[pose] = frames_FC if keep_F.all() else frames_FC[keep_F]
+    return found
+
+
+def read_windows(index: SplitIndex, ids_B: Ints, pose: Pose) -> Floats:
+    """Read windows (B, T, C) by window id, in the order asked for; reads only their sequences.
+
+    Args:
+        index: of the split.
+        ids_B: window ids, in any order, also several times.
+        pose: which of the poses.
+
+    Raises:
+        LakeError: a window is not of this split, or as `read_poses`.
+    """
+    row_B, (_, start_B) = index.rows_of(ids_B), decode(ids_B)
+    wanted_S = np.zeros(len(index), np.bool_)
+    wanted_S[row_B] = True
+    frames_FC = read_poses(index, (pose,), wanted_S)[pose]
+    end_S = np.cumsum(np.where(wanted_S, index.frames_S, 0))
+    return _gather(frames_FC, end_S[row_B] - index.frames_S[row_B] + start_B, end_S[row_B])
+
+
+def every_window(frames_FC: Floats, frames_S: Ints) -> Iterator[Floats]:
     """Yield all windows of S sequences in the order of `window_index`, (B, T, C) at a time.
 
     Args:
@@ -30,46 +107,23 @@ def gather_windows(frames_FC: NDArray[np.float32], frames_S: Ints) -> Iterator[N
     for at in range(0, len(row_N), _CHUNK):
         row_B = row_N[at : at + _CHUNK]
         first_B = (end_S - frames_S)[row_B] + start_N[at : at + _CHUNK]
-        frame_BT = first_B[:, None] + np.arange(WINDOW)
-        yield frames_FC[np.minimum(frame_BT, end_S[row_B, None] - 1)]
+        yield _gather(frames_FC, first_B, end_S[row_B])
 
 
-def poses_of(listing: Listing, ids_B: Ints, pose: Pose) -> NDArray[np.float32]:
-    """Read windows (B, T, C) by window id, in the order asked for.
+def pose_frames(table: pa.Table, pose: Pose) -> Floats | None:
+    """Return all frames of a table one after the other, (F, C); None where a row has none."""
+    column: Any = table.column(pose)
+    # Combining copies, even a single chunk.
+    values = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if values.null_count:
+        return None
+    rows = values.flatten()
+    flat: Floats = rows.flatten().to_numpy()
+    return flat.reshape(-1, rows.type.list_size)
 
-    Args:
-        listing: the sequences of the split they are of.
-        ids_B: window ids, in any order, also several times.
-        pose: which of the poses.
 
-    Raises:
-        LakeError: a window is not of this split.
-    """
-    row_B, start_B = sequences_of(listing, ids_B), decode(ids_B)[1]
-    wanted_S = np.zeros(len(listing.ids_S), np.bool_)
-    wanted_S[row_B] = True
-    frames_FC = listing.frames(wanted_S, (pose,))[pose].numpy()
-    end_S = np.cumsum(np.where(wanted_S, listing.frames_S, 0))
-    first_B = end_S[row_B] - listing.frames_S[row_B] + start_B
+def _gather(frames_FC: Floats, first_B: Ints, end_B: Ints) -> Floats:
     frame_BT = first_B[:, None] + np.arange(WINDOW)
-    windows_BTC: NDArray[np.float32] = frames_FC[np.minimum(frame_BT, end_S[row_B, None] - 1)]
+    # The one window of a short sequence goes on with its last frame.
+    windows_BTC: Floats = frames_FC[np.minimum(frame_BT, end_B[:, None] - 1)]
     return windows_BTC
-
-
-def sequences_of(listing: Listing, ids_B: Ints) -> NDArray[np.intp]:
-    """Return the row of the sequence that each window is of, (B,).
-
-    Raises:
-        LakeError: a window is not of this split.
-    """
-    order_S: Any = np.argsort(listing.ids_S)
-    sequence_B, _ = decode(ids_B)
-    place_B = np.searchsorted(listing.ids_S[order_S], sequence_B).clip(max=len(order_S) - 1)
-    row_B: NDArray[np.intp] = order_S[place_B]
-    strange_B = listing.ids_S[row_B] != sequence_B
-    if strange_B.any():
-        raise LakeError(
-            f"{listing.track}: window {ids_B[strange_B.argmax()]} is not in the lake's "
-            f"{listing.split} split; run jobs/ingest.py --track {listing.track} --force"
-        )
-    return row_B

@@ -1,141 +1,204 @@
-"""The sequences of a split without their poses, and where in the lake's parts the poses are."""
+"""Which sequences a split has, whose they are, and which windows they make; no poses.
 
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+Shape letters: S sequences, N windows of all of them, B windows at a time.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
-import torch
+import pyarrow as pa
 from numpy.typing import NDArray
-from torch import Tensor
 
-from poise.lake.ids import Split
-from poise.lake.manifest import Manifest
+from poise.catalog.tracks import Track
+from poise.lake.ids import Ints, Split, decode, encode, window_count, window_index
+from poise.lake.manifest import Exclude, Manifest, part_paths
 from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.schemas import part_paths, pose_frames
-from poise.runtime.cluster import available_cpus
+from poise.lake.schemas import sequence_schema
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 
-Pose = Literal["detected", "truth"]
-POSES: tuple[Pose, ...] = ("detected", "truth")
-_COLUMNS = ["sequence_id", "sequence", "subject", "camera", "take", "frames"]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Group:
-    """A row group of a part: sequences ``rows`` of the split."""
+class RowGroup:
+    """A row group of a sequences part: the poses of sequences ``rows`` of the split."""
 
     path: str
     number: int
     rows: slice
 
 
-@dataclass(frozen=True)
-class Listing:
-    """All sequences of a split, S of them in lake order.
+@dataclass(frozen=True, eq=False)
+class SplitIndex:
+    """Sequences of a split, S of them in lake order, and the windows they make.
+
+    A window is row after row: those of the first sequence, then those of the second.
 
     Attributes:
-        truth: whether every one has ground truth.
-        groups: where their poses are.
+        width: values of a frame, C.
+        truth: whether every sequence has ground truth.
+        frames_S: frames of each.
+        names: of the sequences; the lists that follow are of one value a sequence too.
+        cameras: None where there is one camera.
+        actions: None where the data set does not tell.
+        takes: what the sequences of one moment share; None where there is one camera.
+        groups: where the poses are in the lake; none where they are not read from there.
     """
 
-    track: str
-    split: str
+    track: Track
+    split: Split
     width: int
     truth: bool
+    ids_S: Ints
+    frames_S: Ints
     names: list[str]
     subjects: list[str]
     cameras: list[str | None]
+    actions: list[str | None]
     takes: list[str | None]
-    ids_S: NDArray[np.int64]
-    frames_S: NDArray[np.int64]
-    groups: list[Group]
+    groups: tuple[RowGroup, ...] = ()
 
     @classmethod
     def read(cls, lake: Location, manifest: Manifest, split: Split) -> Self:
-        """Read all but the poses; raise `LakeError` where the split has no sequences."""
+        """Read it from the lake; raise `LakeError` where the split has no sequences."""
         paths = part_paths(lake, manifest, "sequences", split)
-        tables = [read_part(path, _COLUMNS) for path in paths]
-        sizes = [(path, row_group_sizes(path)) for path in paths]
-        if not sum(len(table) for table in tables):
+        tables = [read_part(path, INDEX_COLUMNS) for path in paths]
+        if not sum(table.num_rows for table in tables):
             raise LakeError(f"{manifest.track}: the lake has no {split} sequences")
-        texts: dict[str, Any] = {
-            name: [value for table in tables for value in table.column(name).to_pylist()]
-            for name in ("sequence", "subject", "camera", "take")
-        }
-        ids_S, frames_S = (
-            np.concatenate([table.column(name).to_numpy() for table in tables]).astype(np.int64)
-            for name in ("sequence_id", "frames")
-        )
-        return cls(
-            track=manifest.track,
-            split=split,
+        return cls.of_rows(
+            manifest.track_name,
+            split,
+            tables,
             width=manifest.joints * manifest.dims,
             truth=manifest.splits[split].truth,
+            groups=tuple(_row_groups([(path, row_group_sizes(path)) for path in paths])),
+        )
+
+    @classmethod
+    def of_rows(
+        cls,
+        track: Track,
+        split: Split,
+        tables: Sequence[pa.Table],
+        *,
+        width: int,
+        truth: bool,
+        groups: tuple[RowGroup, ...] = (),
+    ) -> Self:
+        """Put together the rows of sequence tables, which have `INDEX_COLUMNS` at least."""
+        empty = sequence_schema(width).empty_table().select(INDEX_COLUMNS)
+        rows = pa.concat_tables([empty, *(table.select(INDEX_COLUMNS) for table in tables)])
+        texts: dict[str, list[Any]] = {name: rows.column(name).to_pylist() for name in _TEXTS}
+        return cls(
+            track=track,
+            split=split,
+            width=width,
+            truth=truth,
+            ids_S=rows.column("sequence_id").to_numpy(),
+            frames_S=rows.column("frames").to_numpy().astype(np.int64),
             names=texts["sequence"],
             subjects=texts["subject"],
             cameras=texts["camera"],
+            actions=texts["action"],
             takes=texts["take"],
-            ids_S=ids_S,
-            frames_S=frames_S,
-            groups=list(_groups(sizes)),
+            groups=groups,
         )
 
-    def of_subjects(self, subjects: Collection[str] | None) -> NDArray[np.bool_]:
-        """Say which sequences are of the subjects (all of them where None), (S,)."""
-        return np.array([subjects is None or one in subjects for one in self.subjects])
+    def __len__(self) -> int:
+        """Number of sequences."""
+        return len(self.ids_S)
 
     @property
-    def poses(self) -> tuple[Pose, ...]:
-        """What there is: detections, and truth where every sequence has it."""
-        return POSES if self.truth else POSES[:1]
+    def windows_S(self) -> Ints:
+        """How many windows each sequence has."""
+        return window_count(self.frames_S)
 
-    def frames(
-        self, wanted_S: NDArray[np.bool_], poses: Sequence[Pose] | None = None
-    ) -> dict[Pose, Tensor]:
-        """Read the poses of some sequences, one after the other: (F, C) float32 each."""
-        poses = poses or self.poses
-        total = int(self.frames_S[wanted_S].sum())
-        found = {pose: torch.empty((total, self.width)) for pose in poses}
-        ends_S = np.cumsum(np.where(wanted_S, self.frames_S, 0))
-        starts_S = ends_S - np.where(wanted_S, self.frames_S, 0)
+    @property
+    def windows(self) -> int:
+        """Windows of all sequences, N."""
+        return int(self.windows_S.sum())
 
-        def fill(group: Group) -> None:
-            if not wanted_S[group.rows].any():
-                return
-            at = slice(int(starts_S[group.rows.start]), int(ends_S[group.rows.stop - 1]))
-            for pose, frames_FC in self.read_group(group, wanted_S, poses).items():
-                found[pose].numpy()[at] = frames_FC
+    def every_window(self) -> tuple[Ints, Ints]:
+        """Return the sequence (its row) and the id of every window, both (N,)."""
+        row_N, start_N = window_index(self.frames_S)
+        return row_N, encode(self.ids_S[row_N], start_N)
 
-        with ThreadPoolExecutor(min(available_cpus(), 8)) as threads:
-            for _ in threads.map(fill, self.groups):
-                pass
-        return found
+    def find(self, window_ids: Ints) -> tuple[Ints, Bools]:
+        """Return the row of the sequence each window is of, and whether there is such a window.
 
-    def read_group(
-        self, group: Group, wanted_S: NDArray[np.bool_], poses: Sequence[Pose] | None = None
-    ) -> dict[Pose, NDArray[np.float32]]:
-        """Read the poses of a row group's wanted sequences, (F, C) each."""
-        poses = poses or self.poses
-        table = read_part(group.path, list(poses), group.number)
-        keep_F = np.repeat(wanted_S[group.rows], self.frames_S[group.rows])
-        found: dict[Pose, NDArray[np.float32]] = {}
-        for pose in poses:
-            frames_FC = pose_frames(table, pose)
-            if frames_FC is None or len(frames_FC) != len(keep_F):
-                raise LakeError(
-                    f"{group.path}: {pose} of {self.track} does not fit its frames; "
-                    f"run jobs/ingest.py --track {self.track} --force"
-                )
-            found[pose] = frames_FC if keep_F.all() else frames_FC[keep_F]
-        return found
+        Args:
+            window_ids: of any shape; where there is no such window the row means nothing.
+        """
+        if not len(self):
+            return np.zeros(window_ids.shape, np.int64), np.zeros(window_ids.shape, np.bool_)
+        ids_S, row_S = self._sorted
+        sequence, start = decode(window_ids)
+        row = row_S[np.searchsorted(ids_S, sequence).clip(max=len(self) - 1)]
+        return row, (self.ids_S[row] == sequence) & (start < self.windows_S[row])
+
+    def rows_of(self, window_ids: Ints) -> Ints:
+        """Return the row of the sequence each window is of, in the shape of the ids.
+
+        Raises:
+            LakeError: a window is not of this split.
+        """
+        row, there = self.find(window_ids)
+        if not there.all():
+            raise LakeError(
+                f"{self.track}: window {window_ids[~there][0]} is not in the lake's {self.split} "
+                f"split; run jobs/ingest.py --track {self.track} --force"
+            )
+        return row
+
+    def kept_apart(self, rule: Exclude) -> list[str]:
+        """Return what training windows and their neighbours must not share, of each sequence.
+
+        Its subject, or its take: its own name where the data set names no take.
+        """
+        if rule == "subject":
+            return self.subjects
+        return [take or name for take, name in zip(self.takes, self.names, strict=True)]
+
+    def of_subjects(self, subjects: Collection[str] | None) -> Bools:
+        """Say which sequences are of the subjects (all of them where None), (S,)."""
+        return np.array([subjects is None or one in subjects for one in self.subjects], np.bool_)
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Return the index of some sequences, by row; it does not tell where their poses are."""
+        row_S = np.asarray(rows, np.int64)
+        return type(self)(
+            track=self.track,
+            split=self.split,
+            width=self.width,
+            truth=self.truth,
+            ids_S=self.ids_S[row_S],
+            frames_S=self.frames_S[row_S],
+            names=[self.names[row] for row in rows],
+            subjects=[self.subjects[row] for row in rows],
+            cameras=[self.cameras[row] for row in rows],
+            actions=[self.actions[row] for row in rows],
+            takes=[self.takes[row] for row in rows],
+        )
+
+    @cached_property
+    def _sorted(self) -> tuple[Ints, Ints]:
+        """Ids in order, and their rows."""
+        row_S = np.argsort(self.ids_S, kind="stable")
+        return self.ids_S[row_S], row_S
 
 
-def _groups(sizes: list[tuple[str, list[int]]]) -> Iterator[Group]:
+_TEXTS = ("sequence", "subject", "camera", "action", "take")
+#: Columns of ``sequences`` that an index is made of.
+INDEX_COLUMNS = ["sequence_id", "frames", *_TEXTS]
+
+
+def _row_groups(parts: Iterable[tuple[str, list[int]]]) -> Iterator[RowGroup]:
     at = 0
-    for path, rows in sizes:
-        for number, count in enumerate(rows):
-            yield Group(path, number, slice(at, at + count))
+    for path, sizes in parts:
+        for number, count in enumerate(sizes):
+            yield RowGroup(path, number, slice(at, at + count))
             at += count

@@ -1,14 +1,11 @@
 """Bulk import of a PVD: Ray writes files where Milvus reads them itself, past its log of writes."""
 
 import logging
-import posixpath
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +14,7 @@ import ray
 from numpy.typing import NDArray
 
 from poise.pvd.build import check_and_seal, writing_tasks
+from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import vectors_of
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
@@ -30,41 +28,11 @@ log = logging.getLogger(__name__)
 _LOOK_S = 0.5
 
 
-@dataclass(frozen=True)
-class BulkFolder:
-    """A folder that Ray's workers write to and the Milvus server reads from.
-
-    Attributes:
-        folder: path or URI, as the workers know it.
-        seen_as: the same folder as the server knows it; None where that follows: a path is the
-            same path there, and of s3://bucket/prefix the server, whose own bucket that must be,
-            knows the prefix.
-    """
-
-    folder: str
-    seen_as: str | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "folder", storage.absolute(self.folder))
-
-    def to_server(self, *names: str) -> str:
-        """Return what the server calls a file in the folder."""
-        place = urlsplit(self.folder)
-        bucket = place.scheme not in ("", "file")
-        folder = place.path.strip("/") if bucket else place.path
-        return posixpath.join(folder if self.seen_as is None else self.seen_as, *names)
-
-
 def build_in_bulk(
     vectors: ray.data.Dataset,
-    uri: str,
-    collection: str,
-    *,
+    collection: Collection,
     bulk: BulkFolder,
-    width: int,
-    rows: int,
-    writers: int | None,
-    patience_s: float,
+    options: FillOptions,
     progress: Callable[[int], None],
 ) -> None:
     """Fill a new collection as `poise.pvd.build.build` does, by files that the server imports.
@@ -74,14 +42,10 @@ def build_in_bulk(
 
     Args:
         vectors: `poise.pvd.vectors.window_vectors` of the truth.
-        uri: a full-size Milvus.
-        collection: its name, which no other way of filling may use.
+        collection: what to fill, in a full-size Milvus; no other way of filling may use its name.
         bulk: where the files lie until they are imported; emptied again whatever happens.
-        width: numbers of a vector.
-        rows: how many there must be in the end.
-        writers: tasks that write files at once; None for one a CPU of the cluster.
-        patience_s: how long to wait for a Milvus that does not answer.
-        progress: told the number of rows that Milvus has read so far.
+        options: how.
+        progress: callback with the number of rows that Milvus has read so far.
 
     Raises:
         ImportFailedError: this is a Milvus Lite, or the server could not import a file.
@@ -89,12 +53,13 @@ def build_in_bulk(
         VectorError: an id comes twice.
         StoreUnavailableError: Milvus stayed away.
     """
-    with closing(PoseStore(uri)) as store, _new(store, collection, width, patience_s):
-        folder = storage.join(bulk.folder, collection)
-        with _emptied(folder), closing(BulkImport(uri, collection)) as imports:
+    name, patience_s = collection.name, options.patience_s
+    folder, tasks = storage.join(bulk.folder, name), writing_tasks(options.writers)
+    with closing(PoseStore(collection.uri)) as store, _new(store, collection, patience_s):
+        with _emptied(folder), closing(BulkImport(collection.uri, name)) as imports:
             ids = []
-            for file, ids_B in _files(vectors, folder, width, writing_tasks(writers)):
-                imports.start(bulk.to_server(collection, file))
+            for file, ids_B in _files(vectors, folder, collection.width, tasks):
+                imports.start(bulk.to_server(name, file))
                 ids.append(ids_B)
                 retry(imports.look, patience_s)
                 progress(imports.rows)
@@ -103,29 +68,30 @@ def build_in_bulk(
                 time.sleep(_LOOK_S)
                 retry(imports.look, patience_s)
                 progress(imports.rows)
-        check_and_seal(store, collection, rows, patience_s)
+        check_and_seal(store, collection, patience_s)
 
 
 @contextmanager
-def _new(store: PoseStore, collection: str, width: int, patience_s: float) -> Iterator[None]:
+def _new(store: PoseStore, collection: Collection, patience_s: float) -> Iterator[None]:
     """Make the collection; drop it where the block fails."""
+    name = collection.name
     if retry(lambda: store.one_writer, patience_s):
         raise ImportFailedError(
             f"{store.uri} is a Milvus Lite, which cannot import files: fill the collection without "
             "bulk import, or use a full-size Milvus"
         )
-    if collection in retry(store.list, patience_s):
-        log.warning("%s: left by a bulk import that ended early; made anew", collection)
-        retry(lambda: store.drop(collection), patience_s)
-    retry(lambda: store.create(collection, width), patience_s)
+    if name in retry(store.list, patience_s):
+        log.warning("%s: left by a bulk import that ended early; made anew", name)
+        retry(lambda: store.drop(name), patience_s)
+    retry(lambda: store.create(name, collection.width), patience_s)
     try:
         yield
     except BaseException:
         try:
-            if collection in store.list():  # `check_and_seal` may have dropped it
-                store.drop(collection)
+            if name in store.list():  # `check_and_seal` may have dropped it
+                store.drop(name)
         except StoreUnavailableError as error:
-            log.warning("%s is left half full, for the next bulk import: %s", collection, error)
+            log.warning("%s is left half full, for the next bulk import: %s", name, error)
         raise
 
 

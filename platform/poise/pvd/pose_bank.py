@@ -1,46 +1,52 @@
-"""The poses behind a PVD, and which of them are the neighbours of a window."""
+"""The poses behind a PVD: the truth windows of the train split, by window id."""
 
 from copy import copy
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from poise.catalog.tracks import Track
-from poise.lake.ids import WINDOW, decode, encode, window_count
-from poise.lake.split_index import Listing
+from poise.lake.ids import WINDOW, Ints, decode, encode
+from poise.lake.poses import read_poses
+from poise.lake.split_index import SplitIndex
 from poise.runtime.errors import LakeError
-from poise_models.base.batch import Batch
 from poise_retrieval.geometry.framing import bring_into_frame
-
-if TYPE_CHECKING:
-    from poise.training_data.split import TrackSplit
 
 
 class PoseBank:
-    """The poses behind a PVD: the truth windows of the train split, by window id."""
+    """The truth windows of a train split, by window id."""
 
-    def __init__(self, train: "TrackSplit") -> None:
-        self._keep(train.track, train.truth, train.sequence_ids_S, train.offsets_S)
+    def __init__(self, train: SplitIndex, truth_FC: Tensor, first_S: Ints | None = None) -> None:
+        """Make a bank of poses that are in memory; they are not copied.
+
+        Args:
+            train: the sequences.
+            truth_FC: their frames, and maybe others.
+            first_S: first frame of each sequence; one after the other where None.
+        """
+        if first_S is None:
+            first_S = np.cumsum(train.frames_S) - train.frames_S
+        order_S = np.argsort(train.ids_S)
+        self.track = train.track
+        self.truth_FC = truth_FC
+        self.ids_S = torch.from_numpy(train.ids_S[order_S])
+        self.first_S = torch.from_numpy(first_S[order_S])
+        self.last_S = torch.from_numpy((first_S + train.frames_S - 1)[order_S])
 
     @classmethod
-    def read(cls, track: Track, train: Listing) -> Self:
-        """Read the poses from the lake, without the detections that come with a `TrackSplit`."""
-        everyone_S = train.of_subjects(None)
-        bank = cls.__new__(cls)
-        truth_FC = train.frames(everyone_S, ("truth",))["truth"]
-        offsets_S = offsets(torch.from_numpy(train.frames_S))
-        bank._keep(track, truth_FC, torch.from_numpy(train.ids_S), offsets_S)
-        return bank
+    def read(cls, train: SplitIndex) -> Self:
+        """Read the poses from the lake, and nothing else.
 
-    def _keep(self, track: Track, truth_FC: Tensor, ids_S: Tensor, offsets_S: Tensor) -> None:
-        self.track = track
-        self.truth_FC = truth_FC
-        order = ids_S.argsort()
-        self.ids_S = ids_S[order]
-        self.first_S = offsets_S[:-1][order]
-        self.last_S = offsets_S[1:][order] - 1
+        Args:
+            train: of `SplitIndex.read`.
+
+        Raises:
+            LakeError: the split has no ground truth, or cannot be read.
+        """
+        if not train.truth:
+            raise LakeError(f"{train.track}: this needs ground truth, and the split has none")
+        return cls(train, torch.from_numpy(read_poses(train, ("truth",))["truth"]))
 
     def windows(self, ids_B: Tensor) -> Tensor:
         """Truth windows (B, T, C) by window id, as they were captured."""
@@ -86,63 +92,3 @@ class PoseBank:
         for name in ("truth_FC", "ids_S", "first_S", "last_S"):
             setattr(moved, name, getattr(self, name).to(device))
         return moved
-
-
-@dataclass(frozen=True)
-class Neighbours:
-    """Neighbours of N windows, best first: ids (-1 where there is none), squared distances."""
-
-    ids_NK: Tensor
-    distances_NK: Tensor
-
-    def of_windows(self, frames_S: Tensor, count_S: Tensor) -> Self:
-        """From the rows of the lake's windows table to the first ``count_S`` windows of each.
-
-        Sequences shorter than a window have one row in the table, and no training window.
-        """
-        windows_S = window_count(frames_S)
-        row_N = ranges(windows_S.cumsum(0) - windows_S, count_S)
-        return type(self)(self.ids_NK[row_N], self.distances_NK[row_N])
-
-    def draw(self, index_B: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Take one neighbour a window, the nearest with probability 1/2, else another: (B, 1)."""
-        ids_BK = self.ids_NK[index_B]
-        rank_B1 = _draw_rank(ids_BK, generator)
-        return ids_BK.gather(1, rank_B1), self.distances_NK[index_B].gather(1, rank_B1)
-
-    def to(self, device: str) -> Self:
-        """The same on a device."""
-        return type(self)(self.ids_NK.to(device), self.distances_NK.to(device))
-
-
-def accompany(
-    detected_BTC: Tensor,
-    truth_BTC: Tensor,
-    bank: PoseBank,
-    neighbours: Neighbours,
-    index_B: Tensor,
-    generator: torch.Generator,
-) -> Batch:
-    """Windows with a neighbour each, drawn anew."""
-    ids_B1, distances_B1 = neighbours.draw(index_B, generator)
-    found_B1TC, distances_B1 = bank.neighbours(detected_BTC, ids_B1, distances_B1)
-    return Batch(detected_BTC, truth_BTC, found_B1TC, distances_B1)
-
-
-def _draw_rank(ids_BK: Tensor, generator: torch.Generator) -> Tensor:
-    batch, ranks = ids_BK.shape
-    coin_B = torch.rand(batch, generator=generator, device=ids_BK.device)
-    other_B = torch.randint(1, max(ranks, 2), (batch,), generator=generator, device=ids_BK.device)
-    rank_B = torch.where(coin_B < 0.5, 0, other_B).clamp(max=ranks - 1)[:, None]
-    return torch.where(ids_BK.gather(1, rank_B) >= 0, rank_B, 0)
-
-
-def offsets(length_S: Tensor) -> Tensor:
-    """First frame of each sequence, and the end, (S + 1,)."""
-    return torch.cat([length_S.new_zeros(1), length_S.cumsum(0)])
-
-
-def ranges(first_S: Tensor, count_S: Tensor) -> Tensor:
-    """Concatenate the ranges first .. first + count - 1."""
-    offset_N = torch.repeat_interleave(first_S - (count_S.cumsum(0) - count_S), count_S)
-    return offset_N + torch.arange(len(offset_N), device=first_S.device)

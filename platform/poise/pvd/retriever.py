@@ -21,12 +21,12 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
 from poise.lake.manifest import read_manifest
-from poise.pvd.neighbour_table import load_index
+from poise.lake.split_index import SplitIndex
+from poise.pvd.neighbour_search import load_index
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry
 from poise.runtime.storage import Location
-from poise.training_data.split import load_split
 from poise_models.base.windows import unfold
 from poise_retrieval.errors import RetrievalError, StoreUnavailableError
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION, embed
@@ -108,15 +108,19 @@ class Retriever:
             # take minutes: no request waits for that.
             first = np.zeros((1, width), np.float32)
             retry(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
-        self.bank = PoseBank(load_split(lake, track, "train"))
+        self.bank = PoseBank.read(SplitIndex.read(lake, manifest, "train"))
         self.index: NeighbourIndex | None = None
         if self.road == "index":
             self.index = load_index(milvus_uri, self._alias, PATIENCE_S)
             self._store.close()
         log.info(
             "PVD of %s: %d windows of %s, searched by %s (an index takes %.2f of %.1f GB free)",
-            *(track, rows, self._collection, "an index here" if self.road == "index" else "Milvus"),
-            *(index_bytes(rows, width) / 1e9, free / 1e9),
+            track,
+            rows,
+            self._collection,
+            "an index here" if self.road == "index" else "Milvus",
+            index_bytes(rows, width) / 1e9,
+            free / 1e9,
         )
 
     def stale(self) -> bool:

@@ -10,11 +10,10 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.catalog.tracks import Track
-from poise.lake.ids import Ints, encode, window_index
-from poise.lake.poses import poses_of
+from poise.lake.ids import Ints
+from poise.lake.poses import POSES, read_windows
 from poise.lake.schemas import NEIGHBOURS
-from poise.lake.split_index import POSES, Listing
+from poise.lake.split_index import SplitIndex
 from poise_retrieval.geometry.embedding import embed
 
 Floats = NDArray[np.float32]
@@ -42,19 +41,19 @@ class Sample:
     subjects_Q: list[str]
 
     @classmethod
-    def draw(cls, listing: Listing, track: Track, count: int, seed: int) -> Self:
+    def draw(cls, index: SplitIndex, count: int, seed: int) -> Self:
         """Draw ``count`` windows of a split and read their poses."""
-        sequence_N, ids_N = every_window(listing)
+        sequence_N, ids_N = index.every_window()
         rng = np.random.default_rng(seed)
         chosen = np.sort(rng.choice(len(ids_N), min(count, len(ids_N)), replace=False))
         asked = np.sort(rng.permutation(chosen)[:_QUERIES])
-        skeleton, representation = track.info.skeleton, track.representation
+        skeleton, representation = index.track.info.skeleton, index.track.representation
         sorted_N = np.sort(ids_N[chosen])
         return cls(
             sorted_N,
-            embed(poses_of(listing, sorted_N, "truth"), skeleton, representation).numpy(),
-            embed(poses_of(listing, ids_N[asked], "detected"), skeleton, representation).numpy(),
-            [listing.subjects[row] for row in sequence_N[asked]],
+            embed(read_windows(index, sorted_N, "truth"), skeleton, representation).numpy(),
+            embed(read_windows(index, ids_N[asked], "detected"), skeleton, representation).numpy(),
+            [index.subjects[row] for row in sequence_N[asked]],
         )
 
 
@@ -66,7 +65,7 @@ class ExactSearch:
         self._subject_Q1 = np.array(sample.subjects_Q, np.str_)[:, None]
         self._best_QK = np.full((len(self._queries_QE), NEIGHBOURS), np.inf, np.float32)
 
-    def take_in(self, vectors_BE: Floats, subject_B: NDArray[np.str_]) -> None:
+    def add(self, vectors_BE: Floats, subject_B: NDArray[np.str_]) -> None:
         """Search a page of rows."""
         square_Q1 = np.square(self._queries_QE).sum(1)[:, None]
         products_QB = self._queries_QE @ vectors_BE.T
@@ -84,23 +83,17 @@ class ExactSearch:
         return float(np.minimum(hits_Q, wanted_Q).sum() / max(wanted_Q.sum(), 1))
 
 
-def distance_to_own_truth(listing: Listing, track: Track, count: int, seed: int) -> float:
+def distance_to_own_truth(index: SplitIndex, count: int, seed: int) -> float:
     """Return the median squared distance of ``count`` detected windows to their own truth.
 
     What is farther than its own truth says little by its distance: that much the detector's errors
     do alone.
     """
-    _, ids_N = every_window(listing)
-    rng = np.random.default_rng(seed)
+    _, ids_N = index.every_window()
+    track, rng = index.track, np.random.default_rng(seed)
     some_B = rng.choice(ids_N, min(count, len(ids_N)), replace=False)
     detected_BE, truth_BE = (
-        embed(poses_of(listing, some_B, pose), track.info.skeleton, track.representation)
+        embed(read_windows(index, some_B, pose), track.info.skeleton, track.representation)
         for pose in POSES
     )
     return float((detected_BE - truth_BE).square().sum(1).median())
-
-
-def every_window(listing: Listing) -> tuple[Ints, Ints]:
-    """Return the sequence (its row) and the id of every window of a split, both (N,)."""
-    sequence_N, start_N = window_index(listing.frames_S)
-    return sequence_N, encode(listing.ids_S[sequence_N], start_N)

@@ -9,7 +9,7 @@ Shape letters: N rows, B of one page, S sequences, E numbers of a vector.
 import logging
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,8 @@ from poise.lake.checks.report import Report
 from poise.lake.ids import Ints
 from poise.lake.manifest import Pvd, read_manifest
 from poise.lake.schemas import NEIGHBOURS
-from poise.lake.split_index import Listing
-from poise.pvd.sample import ExactSearch, Floats, Sample, every_window
+from poise.lake.split_index import SplitIndex
+from poise.pvd.sample import ExactSearch, Floats, Sample
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise_retrieval.errors import CollectionError, SubjectRuleError
@@ -62,34 +62,14 @@ def verify(
     report = Report(f"{track}: {manifest.pvd.alias} at {uri}")
     again = f"run poise pvd rebuild {lake} {track}, with the --milvus-uri or --home given here"
     check = _Check(track, manifest.pvd, again, report)
-    listing = Listing.read(lake, manifest, "train")
+    index = SplitIndex.read(lake, manifest, "train")
     with closing(PoseStore(uri)) as store:
         try:
             if check.collection(store):
-                check.rows(store, listing, Sample.draw(listing, track, sample, seed))
+                check.rows(store, index, Sample.draw(index, sample, seed))
         except CollectionError as error:
             check.add("collection", str(error))
     return report
-
-
-@dataclass(frozen=True)
-class _Expected:
-    """The rows there must be, in order of id; subjects by sequence, as there are fewer of them."""
-
-    ids_N: Ints
-    sequence_N: Ints
-    subject_S: NDArray[np.str_]
-
-    @classmethod
-    def of(cls, listing: Listing) -> Self:
-        sequence_N, ids_N = every_window(listing)
-        order_N = np.argsort(ids_N)
-        return cls(ids_N[order_N], sequence_N[order_N], np.array(listing.subjects, np.str_))
-
-    def subjects_of(self, ids_B: Ints) -> tuple[NDArray[np.bool_], NDArray[np.str_]]:
-        """Say which ids there must be, and whose they are."""
-        place_B = np.searchsorted(self.ids_N, ids_B).clip(max=len(self.ids_N) - 1)
-        return self.ids_N[place_B] == ids_B, self.subject_S[self.sequence_N[place_B]]
 
 
 @dataclass
@@ -97,8 +77,8 @@ class _Rows:
     """What the pass over the stored rows gathers."""
 
     ids: list[Ints] = field(default_factory=list)
-    strangers: int = 0
-    first_stranger: tuple[int, str, str] | None = None
+    subject_mismatches: int = 0
+    first_mismatch: tuple[int, str, str] | None = None
     not_finite: int = 0
     checked: int = 0
     wrong: int = 0
@@ -132,14 +112,14 @@ class _Check:
         if not there:
             self.add("collection", "there is no such collection")
         elif target == self.pvd.collection:
-            self.report.sound.append(f"{self.pvd.alias} points at {target}")
+            self.report.passed.append(f"{self.pvd.alias} points at {target}")
         return there
 
-    def rows(self, store: PoseStore, listing: Listing, sample: Sample) -> None:
+    def rows(self, store: PoseStore, index: SplitIndex, sample: Sample) -> None:
         """Check every row, then the search."""
         exact, rows = ExactSearch(sample), _Rows()
-        expected = _Expected.of(listing)
-        ids_N = expected.ids_N
+        ids_N = np.sort(index.every_window()[1])
+        subject_S = np.array(index.subjects, np.str_)
         count = store.count(self.pvd.collection)
         if not count == len(ids_N) == self.pvd.rows:
             self.add(
@@ -150,9 +130,11 @@ class _Check:
         for ids_B, vectors_BE, subjects in store.rows(self.pvd.collection):
             subject_B = np.array(subjects, np.str_)
             rows.ids.append(ids_B)
-            _compare_subjects(rows, ids_B, subject_B, expected)
+            row_B, there_B = index.find(ids_B)
+            right_B = np.where(there_B, subject_S[row_B], subject_B)
+            _compare_subjects(rows, ids_B, subject_B, right_B)
             _compare_vectors(rows, ids_B, vectors_BE, sample)
-            exact.take_in(vectors_BE, subject_B)
+            exact.add(vectors_BE, subject_B)
             log.info("%s: %d rows read", self.track, sum(map(len, rows.ids)))
         self._ids(np.concatenate([np.empty(0, np.int64), *rows.ids]), ids_N)
         self._content(rows)
@@ -172,18 +154,20 @@ class _Check:
         if twice:
             self.add("twice", f"{twice:,} rows have an id that another row has too")
         if not (len(missing) or len(extra) or twice):
-            self.report.sound.append(f"{len(ids_N):,} rows, one for each window of the train split")
+            self.report.passed.append(
+                f"{len(ids_N):,} rows, one for each window of the train split"
+            )
 
     def _content(self, rows: _Rows) -> None:
-        if rows.first_stranger:
-            window, stored, right = rows.first_stranger
+        if rows.first_mismatch:
+            window, stored, right = rows.first_mismatch
             self.add(
                 "subjects",
-                f"{rows.strangers:,} rows have another subject than the lake: window {window} says "
-                f"{stored}, the lake {right}; training would be given its own poses",
+                f"{rows.subject_mismatches:,} rows have another subject than the lake: window "
+                f"{window} says {stored}, the lake {right}; training would be given its own poses",
             )
         else:
-            self.report.sound.append("every row has the subject the lake says")
+            self.report.passed.append("every row has the subject the lake says")
         if rows.not_finite:
             self.add("finite", f"{rows.not_finite:,} vectors hold NaN or infinity")
         if rows.wrong:
@@ -193,7 +177,7 @@ class _Check:
                 f"by up to {rows.largest:.3g}; first: window {rows.first_wrong}",
             )
         else:
-            self.report.sound.append(
+            self.report.passed.append(
                 f"{rows.checked:,} vectors made anew are equal, the largest difference is "
                 f"{rows.largest:.1e}"
             )
@@ -211,18 +195,17 @@ class _Check:
         if recall < RECALL:
             self.add("recall", f"{text} left out, is below {RECALL}")
         else:
-            self.report.sound.append(f"search: {text} left out")
+            self.report.passed.append(f"search: {text} left out")
 
 
 def _compare_subjects(
-    rows: _Rows, ids_B: Ints, subject_B: NDArray[np.str_], expected: _Expected
+    rows: _Rows, ids_B: Ints, subject_B: NDArray[np.str_], right_B: NDArray[np.str_]
 ) -> None:
-    known_B, right_B = expected.subjects_of(ids_B)
-    wrong_B = known_B & (right_B != subject_B)
-    rows.strangers += int(wrong_B.sum())
-    if wrong_B.any() and rows.first_stranger is None:
+    wrong_B = right_B != subject_B
+    rows.subject_mismatches += int(wrong_B.sum())
+    if wrong_B.any() and rows.first_mismatch is None:
         at = int(wrong_B.argmax())
-        rows.first_stranger = (int(ids_B[at]), str(subject_B[at]), str(right_B[at]))
+        rows.first_mismatch = (int(ids_B[at]), str(subject_B[at]), str(right_B[at]))
 
 
 def _compare_vectors(rows: _Rows, ids_B: Ints, vectors_BE: Floats, sample: Sample) -> None:

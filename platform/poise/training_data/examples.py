@@ -33,10 +33,10 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
         LakeError: the split lacks the neighbours, the views, or ground truth.
     """
     if not isinstance(refiner, WindowRefiner):
-        return Examples(split.names, split.clips(None), split.truths())
+        return Examples(split.index.names, split.clips(None), split.truths())
     if refiner.views == 1:
         clips = split.clips(_used(bank, refiner), refiner.neighbours)
-        return Examples(split.names, clips, split.truths())
+        return Examples(split.index.names, clips, split.truths())
     views = _views(refiner, split)
     names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
     return Examples(names, views.clips(), views.truths())

@@ -84,17 +84,22 @@ class MultiView:
         if len(whole) < len(found):
             log.warning(
                 "%s: left out %d of %d takes, which not all of %s saw",
-                *(split.track, len(found) - len(whole), len(found), ", ".join(wanted)),
+                split.track,
+                len(found) - len(whole),
+                len(found),
+                ", ".join(wanted),
             )
         rows_MN = torch.tensor([[views[camera] for camera in wanted] for views in whole.values()])
-        lengths_MN = split.lengths_S[rows_MN]
+        lengths_MN = torch.from_numpy(split.index.frames_S)[rows_MN]
         lengths_M = lengths_MN.amin(1)
         cut = int((lengths_MN - lengths_M[:, None]).sum())
         if cut:
             takes = int((lengths_MN != lengths_M[:, None]).any(1).sum())
             log.warning(
                 "%s: cut %d frames off the ends of %d takes whose views differ in length",
-                *(split.track, cut, takes),
+                split.track,
+                cut,
+                takes,
             )
         return cls(split, wanted, tuple(whole), rows_MN, lengths_M)
 
@@ -127,7 +132,7 @@ class MultiView:
         return self._cut(self.split.truth)
 
     def _cut(self, poses_FC: Tensor) -> list[Tensor]:
-        first_MN = self.split.offsets_S[:-1][self.rows_MN].tolist()
+        first_MN = self.split.first_S[self.rows_MN.numpy()].tolist()
         return [
             poses_FC[first : first + length]
             for first_N, length in zip(first_MN, self.lengths_M.tolist(), strict=True)
@@ -147,7 +152,7 @@ class MultiViewWindows:
         count_M = (views.lengths_M - length + 1).clamp(min=0)
         if int(count_M.sum()) == 0:
             raise LakeError(f"{split.track}: no take has {length} frames")
-        first_NM = split.offsets_S[:-1][views.rows_MN].T
+        first_NM = torch.from_numpy(split.first_S)[views.rows_MN].T
         take_I = torch.repeat_interleave(torch.arange(len(count_M)), count_M)
         begins_M = count_M.cumsum(0) - count_M
         within_I = torch.arange(len(take_I)) - begins_M[take_I]
@@ -194,14 +199,15 @@ class MultiViewTraining:
 
 
 def _by_take(split: TrackSplit) -> dict[str, dict[str, int]]:
+    index = split.index
     found: dict[str, dict[str, int]] = {}
-    for row, (take, camera) in enumerate(zip(split.takes, split.cameras, strict=True)):
+    for row, (take, camera) in enumerate(zip(index.takes, index.cameras, strict=True)):
         if take is None or camera is None:
             continue
         views = found.setdefault(take, {})
         if camera in views:
             raise LakeError(
-                f"{split.track}: {split.names[views[camera]]} and {split.names[row]} are both of "
+                f"{split.track}: {index.names[views[camera]]} and {index.names[row]} are both of "
                 f"take {take}, camera {camera}; views of several people cannot be told apart"
             )
         views[camera] = row

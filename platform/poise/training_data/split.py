@@ -2,129 +2,156 @@
 
 A track is loaded once into contiguous tensors and windows are gathered by number; nothing here
 loops over windows in Python.
+
+Shape letters: S sequences, F frames of all of them, N windows, T frames of a window, C values of a
+frame, K neighbours.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.tracks import Noise, Track
-from poise.lake.ids import WINDOW, Split, window_count
-from poise.lake.manifest import Manifest, read_manifest
-from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.schemas import NEIGHBOURS, neighbour_arrays, part_paths
-from poise.lake.split_index import Listing
-from poise.pvd.pose_bank import Neighbours, PoseBank, accompany, offsets, ranges
+from poise.lake.ids import WINDOW, Ints, Split, ranges
+from poise.lake.manifest import read_manifest
+from poise.lake.poses import POSES, read_poses
+from poise.lake.split_index import SplitIndex
+from poise.lake.windows import read_neighbours
+from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
+from poise.training_data.neighbour_draw import NeighbourDraw
+from poise.training_data.tensors import read_only
 from poise_models.base.batch import Batch
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
+from poise_retrieval.neighbours import Neighbours
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TrackSplit:
-    """All sequences of a split, frames one after the other.
+    """Sequences of a split with their poses, which subsets of them share; read only.
+
+    Between processes it travels as NumPy arrays: out of Ray's object store all processes of a node
+    read one copy.
 
     Attributes:
-        cameras: of each sequence; None where there is one camera.
-        takes: what the sequences of one moment share; None where there is one camera.
-        sequence_ids_S: (S,) int64.
-        offsets_S: (S + 1,) first frame of each sequence, and the end.
-        detected_FC: (F, C) float32.
+        index: the sequences, S of them.
+        first_S: the first frame of each.
+        detected_FC: frames of the sequences, and maybe of others; (F, C) float32.
         truth_FC: the same, or None where the split has no ground truth.
-        neighbour_ids_NK: per window of the lake the window ids of its neighbours, best first, -1
-            where there is none; windows in sequence order. None where the track has no PVD.
-        neighbour_distances_NK: squared L2, inf where there is none.
+        first_window_S: the first window of each sequence among the neighbours.
+        neighbours: of every window, windows in sequence order; None where the track has no PVD.
     """
 
-    track: Track
-    names: list[str]
-    subjects: list[str]
-    cameras: list[str | None]
-    takes: list[str | None]
-    sequence_ids_S: Tensor
-    offsets_S: Tensor
+    index: SplitIndex
+    first_S: Ints
     detected_FC: Tensor
     truth_FC: Tensor | None
-    neighbour_ids_NK: Tensor | None
-    neighbour_distances_NK: Tensor | None
+    first_window_S: Ints
+    neighbours: Neighbours | None
+
+    @classmethod
+    def of(
+        cls,
+        index: SplitIndex,
+        detected_FC: Tensor,
+        truth_FC: Tensor | None = None,
+        neighbours: Neighbours | None = None,
+    ) -> Self:
+        """Make a split of sequences that lie one after the other."""
+        first_S = np.cumsum(index.frames_S) - index.frames_S
+        first_window_S = np.cumsum(index.windows_S) - index.windows_S
+        return cls(index, first_S, detected_FC, truth_FC, first_window_S, neighbours)
 
     @property
-    def lengths_S(self) -> Tensor:
-        """Frames of each sequence."""
-        return self.offsets_S.diff()
+    def track(self) -> Track:
+        """The track that it is a split of."""
+        return self.index.track
 
     @property
     def truth(self) -> Tensor:
-        """Ground truth; raise `LakeError` where there is none."""
+        """Ground truth of `detected_FC`; raise `LakeError` where there is none."""
         if self.truth_FC is None:
             raise LakeError(f"{self.track}: this needs ground truth, and the split has none")
         return self.truth_FC
 
+    def bank(self) -> PoseBank:
+        """Return its truth windows by id; raise `LakeError` where there is no ground truth."""
+        return PoseBank(self.index, self.truth, self.first_S)
+
     def detected(self) -> list[Tensor]:
         """Detected sequences, (F, C) each, as views."""
-        return list(self.detected_FC.split(self.lengths_S.tolist()))
+        return self._sequences(self.detected_FC)
 
     def truths(self) -> list[Tensor]:
-        """Ground truth sequences, (F, C) each, as views."""
-        return list(self.truth.split(self.lengths_S.tolist()))
+        """Ground truth sequences, (F, C) each, as views; raise `LakeError` without ground truth."""
+        return self._sequences(self.truth)
 
     def only(self, subjects: Collection[str]) -> Self:
         """The sequences of some subjects."""
-        return self.take([i for i, s in enumerate(self.subjects) if s in subjects])
+        return self.take(np.flatnonzero(self.index.of_subjects(subjects)).tolist())
 
     def without(self, subjects: Collection[str]) -> Self:
         """The sequences of all other subjects."""
-        return self.take([i for i, s in enumerate(self.subjects) if s not in subjects])
+        return self.take(np.flatnonzero(~self.index.of_subjects(subjects)).tolist())
 
     def take(self, rows: Sequence[int]) -> Self:
-        """Some sequences, by number."""
-        row_S = torch.tensor(rows, dtype=torch.long)
-        length_S = self.lengths_S[row_S]
-        frame_F = ranges(self.offsets_S[row_S], length_S)
-        windows_S = window_count(self.lengths_S)
-        window_N = ranges((windows_S.cumsum(0) - windows_S)[row_S], windows_S[row_S])
-        ids, distances = self.neighbour_ids_NK, self.neighbour_distances_NK
-        return type(self)(
-            track=self.track,
-            names=[self.names[row] for row in rows],
-            subjects=[self.subjects[row] for row in rows],
-            cameras=[self.cameras[row] for row in rows],
-            takes=[self.takes[row] for row in rows],
-            sequence_ids_S=self.sequence_ids_S[row_S],
-            offsets_S=offsets(length_S),
-            detected_FC=self.detected_FC[frame_F],
-            truth_FC=None if self.truth_FC is None else self.truth_FC[frame_F],
-            neighbour_ids_NK=None if ids is None else ids[window_N],
-            neighbour_distances_NK=None if distances is None else distances[window_N],
+        """Some sequences, by number; poses and neighbours are shared, not copied."""
+        row_S = np.asarray(rows, np.int64)
+        return replace(
+            self,
+            index=self.index.take(rows),
+            first_S=self.first_S[row_S],
+            first_window_S=self.first_window_S[row_S],
         )
 
-    def windows(self, length: int, bank: "PoseBank | None", device: str) -> "TrainingWindows":
+    def windows(self, length: int, bank: PoseBank | None, device: str) -> "TrainingWindows":
         """Its training windows, resident on a device."""
         return TrainingWindows(self, length, bank, device)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """All frames, detected and truth (F, C), in one piece."""
-        yield self.detected_FC, self.truth
+        """All frames, detected and truth (F, C), in one piece: copied where they do not lie so."""
+        yield self._joined(self.detected_FC), self._joined(self.truth)
 
-    def clips(self, bank: "PoseBank | None", neighbours: int = 1) -> list[Clip]:
+    def clips(self, bank: PoseBank | None, neighbours: int = 1) -> list[Clip]:
         """All sequences as a refiner wants them, each window with its nearest neighbours."""
         detected = self.detected()
-        if bank is None or self.neighbour_ids_NK is None or self.neighbour_distances_NK is None:
+        if bank is None or self.neighbours is None:
             return [Clip(one) for one in detected]
-        counts = window_count(self.lengths_S).tolist()
-        ids = self.neighbour_ids_NK[:, :neighbours].split(counts)
-        distances = self.neighbour_distances_NK[:, :neighbours].split(counts)
-        rows = zip(detected, ids, distances, strict=True)
-        return [_clip(one, bank, ids_NK, distances_NK) for one, ids_NK, distances_NK in rows]
+        ids_NK = read_only(self.neighbours.ids_BK)[:, :neighbours]
+        distances_NK = read_only(self.neighbours.distances_BK)[:, :neighbours]
+        first_S, end_S = self.first_window_S, self.first_window_S + self.index.windows_S
+        places = [slice(*ends) for ends in zip(first_S.tolist(), end_S.tolist(), strict=True)]
+        rows = zip(detected, places, strict=True)
+        return [_clip(one, bank, ids_NK[at], distances_NK[at]) for one, at in rows]
+
+    def _sequences(self, poses_FC: Tensor) -> list[Tensor]:
+        rows = zip(self.first_S.tolist(), self.index.frames_S.tolist(), strict=True)
+        return [poses_FC[first : first + frames] for first, frames in rows]
+
+    def _joined(self, poses_FC: Tensor) -> Tensor:
+        end_S = self.first_S + self.index.frames_S
+        if (self.first_S[1:] == end_S[:-1]).all():
+            return poses_FC[int(self.first_S[0]) : int(end_S[-1])]
+        return torch.cat(self._sequences(poses_FC))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give tensors as arrays, which pickle can leave where they are."""
+        truth_FC = None if self.truth_FC is None else self.truth_FC.numpy()
+        return {**self.__dict__, "detected_FC": self.detected_FC.numpy(), "truth_FC": truth_FC}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take arrays, which may be read-only ones."""
+        truth_FC = None if state["truth_FC"] is None else read_only(state["truth_FC"])
+        state |= {"detected_FC": read_only(state["detected_FC"]), "truth_FC": truth_FC}
+        self.__dict__.update(state)
 
 
 class TrainingWindows:
@@ -136,23 +163,23 @@ class TrainingWindows:
         """Gather windows, where there is a bank with a neighbour each.
 
         Raises:
-            LakeError: no sequence is long enough.
+            LakeError: no sequence is long enough, or the split has no ground truth.
         """
-        lengths_S = split.lengths_S
-        count_S = (lengths_S - length + 1).clamp(min=0)
-        if int(count_S.sum()) == 0:
+        count_S = np.maximum(split.index.frames_S - length + 1, 0)
+        if not count_S.any():
             raise LakeError(f"{split.track}: no training sequence has {length} frames")
-        self.start_N = ranges(split.offsets_S[:-1], count_S).to(device)
+        self.track = split.track
+        self.start_N = torch.from_numpy(ranges(split.first_S, count_S)).to(device)
         self.step_T = torch.arange(length, device=device)
         self.detected_FC = split.detected_FC.to(device)
-        self.truth_FC = split.truth.to(device)
-        self.track = split.track
-        self.bank, self.neighbours = None, None
-        if bank is not None and split.neighbour_ids_NK is not None:
-            assert split.neighbour_distances_NK is not None  # noqa: S101
-            rows = Neighbours(split.neighbour_ids_NK, split.neighbour_distances_NK)
-            self.bank = bank.to(device)
-            self.neighbours = rows.of_windows(lengths_S, count_S).to(device)
+        truth_FC = split.truth
+        self.draw: NeighbourDraw | None = None
+        if bank is not None and split.neighbours is not None:
+            row_N = ranges(split.first_window_S, count_S)
+            self.draw = NeighbourDraw(bank, split.neighbours, device, row_N)
+            if bank.truth_FC is truth_FC:  # one copy on the device does for both
+                truth_FC = self.draw.bank.truth_FC
+        self.truth_FC = truth_FC.to(device)
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -167,9 +194,9 @@ class TrainingWindows:
         frame_BT = self.start_N[index_B, None] + self.step_T
         truth_BTC = self.truth_FC[frame_BT]
         detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
-        if self.bank is None or self.neighbours is None:
+        if self.draw is None:
             return Batch.without_neighbours(detected_BTC, truth_BTC)
-        return accompany(detected_BTC, truth_BTC, self.bank, self.neighbours, index_B, generator)
+        return self.draw.with_neighbours(detected_BTC, truth_BTC, index_B, generator)
 
 
 def detect(
@@ -193,64 +220,23 @@ def load_split(
     """Load a split of the lake into memory, or the sequences of some subjects of it.
 
     Frames go from the parts, row group by row group and several at once, straight to their place.
+    To load it once for all processes of a node, put it into Ray's object store: what `ray.get`
+    gives there are views of one copy, and so are what `TrackSplit.only`, `without`, `take` and
+    `bank` return.
 
     Raises:
         LakeError: the track is not in the lake, or its windows do not match its sequences.
     """
     manifest = read_manifest(lake, track)
-    listing = Listing.read(lake, manifest, split)
-    wanted_S = listing.of_subjects(subjects)
-    poses = listing.frames(wanted_S)
-    ids: Tensor | None = None
-    distances: Tensor | None = None
-    if manifest.pvd is not None:
-        found = read_neighbours(lake, manifest, split, listing, wanted_S)
-        ids, distances = found.ids_NK, found.distances_NK
-    rows = wanted_S.nonzero()[0].tolist()
-    return TrackSplit(
-        track=track,
-        names=[listing.names[row] for row in rows],
-        subjects=[listing.subjects[row] for row in rows],
-        cameras=[listing.cameras[row] for row in rows],
-        takes=[listing.takes[row] for row in rows],
-        sequence_ids_S=torch.from_numpy(listing.ids_S[wanted_S]),
-        offsets_S=offsets(torch.from_numpy(listing.frames_S[wanted_S])),
-        detected_FC=poses["detected"],
-        truth_FC=poses.get("truth"),
-        neighbour_ids_NK=ids,
-        neighbour_distances_NK=distances,
+    index = SplitIndex.read(lake, manifest, split)
+    wanted_S = index.of_subjects(subjects)
+    poses = read_poses(index, POSES if index.truth else POSES[:1], wanted_S)
+    return TrackSplit.of(
+        index.take(np.flatnonzero(wanted_S).tolist()),
+        torch.from_numpy(poses["detected"]),
+        torch.from_numpy(poses["truth"]) if index.truth else None,
+        None if manifest.pvd is None else read_neighbours(lake, manifest, index, wanted_S),
     )
-
-
-def read_neighbours(
-    lake: Location,
-    manifest: Manifest,
-    split: Split,
-    listing: Listing,
-    wanted_S: NDArray[np.bool_],
-) -> Neighbours:
-    """Read the neighbours of the windows of some sequences, row by row of the windows table."""
-    count_S = window_count(listing.frames_S)
-    wanted_N = np.repeat(wanted_S, count_S)
-    ids_NK = np.empty((int(wanted_N.sum()), NEIGHBOURS), np.int64)
-    distances_NK = np.empty(ids_NK.shape, np.float32)
-    seen = put = 0
-    for path in part_paths(lake, manifest, "windows", split):
-        for group in range(len(row_group_sizes(path))):
-            table = read_part(path, ["neighbour_ids", "neighbour_distances"], group)
-            some, near = neighbour_arrays(table)
-            keep = wanted_N[seen : seen + len(some)]
-            seen += len(some)
-            if len(keep) < len(some):
-                break
-            here = slice(put, put + int(keep.sum()))
-            ids_NK[here], distances_NK[here], put = some[keep], near[keep], here.stop
-    if seen != len(wanted_N):
-        raise LakeError(
-            f"{manifest.track}: {split} windows and sequences do not match; "
-            f"run jobs/ingest.py --track {manifest.track} --force"
-        )
-    return Neighbours(torch.from_numpy(ids_NK), torch.from_numpy(distances_NK))
 
 
 def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor:

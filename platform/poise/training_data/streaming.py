@@ -16,15 +16,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.tracks import Track
-from poise.lake.ids import window_count
+from poise.lake.ids import Ints, ranges
 from poise.lake.manifest import read_manifest
+from poise.lake.poses import POSES, read_row_group
 from poise.lake.schemas import NEIGHBOURS
-from poise.lake.split_index import Group, Listing
-from poise.pvd.pose_bank import Neighbours, PoseBank, accompany
+from poise.lake.split_index import Bools, RowGroup, SplitIndex
+from poise.lake.windows import read_neighbours
+from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
-from poise.training_data.split import detect, read_neighbours
+from poise.training_data.neighbour_draw import NeighbourDraw
+from poise.training_data.split import detect
 from poise_models.base.batch import Batch
+from poise_retrieval.neighbours import Neighbours
 
 #: Poses held at once where nobody says otherwise.
 MEMORY_BYTES = 2**30
@@ -44,12 +48,12 @@ class StreamedSplit:
     subjects: Collection[str] | None = None
     memory_bytes: int = MEMORY_BYTES
 
-    def listing(self) -> tuple[Listing, NDArray[np.bool_]]:
+    def index(self) -> tuple[SplitIndex, Bools]:
         """List the sequences, and say which are meant; raise `LakeError` without ground truth."""
-        listing = Listing.read(self.lake, read_manifest(self.lake, self.track), "train")
-        if not listing.truth:
+        index = SplitIndex.read(self.lake, read_manifest(self.lake, self.track), "train")
+        if not index.truth:
             raise LakeError(f"{self.track}: this needs ground truth, and the split has none")
-        return listing, listing.of_subjects(self.subjects)
+        return index, index.of_subjects(self.subjects)
 
     def bank(self) -> PoseBank | None:
         """Read the poses behind the PVD; None where the track has no PVD.
@@ -59,12 +63,10 @@ class StreamedSplit:
         """
         if read_manifest(self.lake, self.track).pvd is None:
             return None
-        listing, _ = self.listing()
-        windows = int(window_count(listing.frames_S).sum())
-        self.check_neighbours_fit(
-            4 * listing.width * int(listing.frames_S.sum()) + 12 * NEIGHBOURS * windows
-        )
-        return PoseBank.read(self.track, listing)
+        index, _ = self.index()
+        poses, neighbours = 4 * index.width * int(index.frames_S.sum()), 12 * NEIGHBOURS
+        self.check_neighbours_fit(poses + neighbours * index.windows)
+        return PoseBank.read(index)
 
     def check_neighbours_fit(self, size: int) -> None:
         """Raise `LakeError` where neighbours and their poses leave too little for the windows."""
@@ -81,10 +83,10 @@ class StreamedSplit:
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Read all frames once, detected and truth (F, C), a row group at a time."""
-        listing, wanted_S = self.listing()
-        for group in listing.groups:
+        index, wanted_S = self.index()
+        for group in index.groups:
             if wanted_S[group.rows].any():
-                poses = listing.read_group(group, wanted_S)
+                poses = read_row_group(index, group, POSES, wanted_S)
                 yield torch.tensor(poses["detected"]), torch.tensor(poses["truth"])
 
 
@@ -110,8 +112,8 @@ class StreamedWindows:
                 neighbours together take more than half of the allowed memory.
         """
         self.track, self.device = split.track, device
-        self._listing, self._wanted_S = split.listing()
-        frames_S = torch.from_numpy(np.where(self._wanted_S, self._listing.frames_S, 0))
+        self._index, self._wanted_S = split.index()
+        frames_S = torch.from_numpy(np.where(self._wanted_S, self._index.frames_S, 0))
         count_S = (frames_S - length + 1).clamp(min=0)
         if int(count_S.sum()) == 0:
             raise LakeError(f"{split.track}: no training sequence has {length} frames")
@@ -119,13 +121,15 @@ class StreamedWindows:
         self._counts_S = count_S
         self._step_T = torch.arange(length, device=device)
         budget = split.memory_bytes
-        self.bank, self._neighbours = None, None
+        self._draw: NeighbourDraw | None = None
         if bank is not None and read_manifest(split.lake, split.track).pvd is not None:
-            self._neighbours = self._resident(split, bank, count_S)
-            self.bank = bank.to(device)
-            budget -= _size(bank, self._neighbours)
+            neighbours = self._neighbours(split, count_S.numpy())
+            size = bank.truth_FC.nbytes + neighbours.ids_BK.nbytes + neighbours.distances_BK.nbytes
+            split.check_neighbours_fit(size)
+            self._draw = NeighbourDraw(bank, neighbours, device)
+            budget -= size
         self._pool_bytes = budget // 3
-        self._groups = [group for group in self._listing.groups if self._windows_of(group)]
+        self._groups = [group for group in self._index.groups if self._windows_of(group)]
         self._deal(torch.Generator().manual_seed(0))
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="lake")
 
@@ -149,7 +153,7 @@ class StreamedWindows:
         row_B = torch.searchsorted(self._ends_S, index_B, right=True)
         start_B = index_B - (self._ends_S - self._counts_S)[row_B]
         pool_B = self._pool_S[row_B]
-        shape = (len(index_B), len(self._step_T), self._listing.width)
+        shape = (len(index_B), len(self._step_T), self._index.width)
         detected_BTC, truth_BTC = (torch.empty(shape, device=self.device) for _ in range(2))
         for number in pool_B.unique().tolist():
             pool = self._pool(number)
@@ -160,18 +164,19 @@ class StreamedWindows:
             detected_BTC[here_B] = pool.detected_FC[frame_BT]
             truth_BTC[here_B] = pool.truth_FC[frame_BT]
         detected_BTC = detect(detected_BTC, truth_BTC, self.track, generator)
-        if self.bank is None or self._neighbours is None:
+        if self._draw is None:
             return Batch.without_neighbours(detected_BTC, truth_BTC)
-        here_B, near = index_B.to(self.device), self._neighbours
-        return accompany(detected_BTC, truth_BTC, self.bank, near, here_B, generator)
+        here_B = index_B.to(self.device)
+        return self._draw.with_neighbours(detected_BTC, truth_BTC, here_B, generator)
 
-    def _resident(self, split: StreamedSplit, bank: PoseBank, count_S: Tensor) -> Neighbours:
+    def _neighbours(self, split: StreamedSplit, count_S: Ints) -> Neighbours:
+        """Read the neighbours of the training windows, in the order of their numbers."""
         manifest = read_manifest(split.lake, split.track)
-        found = read_neighbours(split.lake, manifest, "train", self._listing, self._wanted_S)
-        frames_S = torch.from_numpy(self._listing.frames_S[self._wanted_S])
-        neighbours = found.of_windows(frames_S, count_S[torch.from_numpy(self._wanted_S)])
-        split.check_neighbours_fit(_size(bank, neighbours))
-        return neighbours.to(self.device)
+        found = read_neighbours(split.lake, manifest, self._index, self._wanted_S)
+        # A sequence shorter than a window has one row in the lake, and no training window.
+        windows_S = self._index.windows_S[self._wanted_S]
+        row_N = ranges(np.cumsum(windows_S) - windows_S, count_S[self._wanted_S])
+        return Neighbours(found.ids_BK[row_N], found.distances_BK[row_N])
 
     def _deal(self, generator: torch.Generator) -> None:
         """Deal the groups to pools: of as many neighbours in the lake as there are pools, one each.
@@ -179,10 +184,10 @@ class StreamedWindows:
         The lake is in name order, so every pool gets its share of every subject.
         """
         most = max(int(self._frames_S(group).sum()) for group in self._groups)
-        each = max(self._pool_bytes // (8 * self._listing.width * most), 1)
+        each = max(self._pool_bytes // (8 * self._index.width * most), 1)
         count = -(-len(self._groups) // each)
-        self._pools: list[list[Group]] = [[] for _ in range(count)]
-        self._pool_S = torch.full((len(self._listing.frames_S),), -1)
+        self._pools: list[list[RowGroup]] = [[] for _ in range(count)]
+        self._pool_S = torch.full((len(self._index.frames_S),), -1)
         self._ready: dict[int, Future[_Pool]] = {}
         for at in range(0, len(self._groups), count):
             turn = torch.randperm(count, generator=generator, device=generator.device).tolist()
@@ -202,31 +207,27 @@ class StreamedWindows:
             self._ready.pop(old).cancel()
         return self._ready[number].result()
 
-    def _read(self, groups: list[Group]) -> _Pool:
-        first_S = torch.full((len(self._listing.frames_S),), -1)
+    def _read(self, groups: list[RowGroup]) -> _Pool:
+        first_S = torch.full((len(self._index.frames_S),), -1)
         total = sum(int(self._frames_S(group).sum()) for group in groups)
-        detected_FC, truth_FC = (torch.empty((total, self._listing.width)) for _ in range(2))
+        detected_FC, truth_FC = (torch.empty((total, self._index.width)) for _ in range(2))
         at = 0
         for group in groups:
             frames_S = self._frames_S(group)
             first_S[group.rows] = torch.from_numpy(at + np.cumsum(frames_S) - frames_S)
-            poses = self._listing.read_group(group, self._wanted_S)
+            poses = read_row_group(self._index, group, POSES, self._wanted_S)
             end = at + int(frames_S.sum())
             detected_FC.numpy()[at:end] = poses["detected"]
             truth_FC.numpy()[at:end] = poses["truth"]
             at = end
         return _Pool(first_S, detected_FC.to(self.device), truth_FC.to(self.device))
 
-    def _frames_S(self, group: Group) -> NDArray[np.int64]:
-        return np.where(self._wanted_S[group.rows], self._listing.frames_S[group.rows], 0)
+    def _frames_S(self, group: RowGroup) -> NDArray[np.int64]:
+        return np.where(self._wanted_S[group.rows], self._index.frames_S[group.rows], 0)
 
-    def _windows_of(self, group: Group) -> int:
+    def _windows_of(self, group: RowGroup) -> int:
         return int(self._counts_S[group.rows].sum())
 
-    def _numbers(self, group: Group) -> Tensor:
+    def _numbers(self, group: RowGroup) -> Tensor:
         end = int(self._ends_S[group.rows.stop - 1])
         return torch.arange(end - self._windows_of(group), end)
-
-
-def _size(bank: PoseBank, neighbours: Neighbours) -> int:
-    return bank.truth_FC.nbytes + neighbours.ids_NK.nbytes + neighbours.distances_NK.nbytes

@@ -69,14 +69,14 @@ def test_a_row_for_each_kind_of_neighbour(inputs: AnalysisInputs) -> None:
     assert farther.distance is not None
     assert nearest.distance < farther.distance
     assert farther.distance >= 0.3
-    windows = len(inputs.test.names) * (40 - 7)
+    windows = len(inputs.test.index.names) * (40 - 7)
     assert (nearest.missing, beyond.missing, nothing.missing) == (0, windows, windows)
     assert beyond.row.mpjpe == pytest.approx(nothing.row.mpjpe)
     assert nothing.distance is None
     assert drawn.distance is not None
     test = inputs.test
     alone = evaluate(
-        inputs.refiner, Examples(test.names, test.clips(None), test.truths()), TRACK, 0
+        inputs.refiner, Examples(test.index.names, test.clips(None), test.truths()), TRACK, 0
     )
     assert nothing.row.mpjpe == pytest.approx(alone.row.mpjpe)
     assert "distance >= 0.3" in neighbours_table(found)

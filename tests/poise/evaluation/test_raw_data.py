@@ -11,7 +11,7 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.catalog.tracks import Track
 from poise.evaluation.raw_data import RawEvaluation, RawRequest, evaluate_raw
 from poise.evaluation.tables import Entry, markdown
-from poise.pvd.build import pvd_store
+from poise.pvd.collection import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence

@@ -7,7 +7,6 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import pose_spec
 from poise.experiments.fit import EpochReport, FitRequest, Pause, fit
-from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
@@ -31,13 +30,13 @@ def refiner(name: str) -> Refiner:
 
 
 def request(whole: TrackSplit, held: str) -> FitRequest:
-    return FitRequest(whole.without([held]), whole.only([held]), PoseBank(whole), BUDGET)
+    return FitRequest(whole.without([held]), whole.only([held]), whole.bank(), BUDGET)
 
 
 def reports(
     name: str, whole: TrackSplit, upto: int = 99, resume: bytes | None = None
 ) -> tuple[list[EpochReport], Refiner]:
-    held = sorted(set(whole.subjects))[-1]
+    held = sorted(set(whole.index.subjects))[-1]
     built = refiner(name)
     found = []
     for report in fit(built, request(whole, held), resume):
@@ -73,14 +72,14 @@ def test_a_resumed_fit_reports_what_an_uninterrupted_one_does(name: str, whole: 
 def test_more_neighbours_than_the_lake_has_are_refused_before_training(whole: TrackSplit) -> None:
     built = catalogue.build("synsp", pose_spec(TRACK), {"views": 5, "partners": "similar"})
     with pytest.raises(LakeError, match="synsp reads 4 neighbours of a window, and the lake has 3"):
-        next(fit(built, FitRequest(whole, None, PoseBank(whole), BUDGET)))
+        next(fit(built, FitRequest(whole, None, whole.bank(), BUDGET)))
     with pytest.raises(LakeError, match="reads 4 neighbours"):
-        examples(built, whole, PoseBank(whole))
+        examples(built, whole, whole.bank())
 
 
 def test_a_fit_that_pauses_goes_on_from_the_very_step(whole: TrackSplit) -> None:
     straight, _ = reports("synspp", whole)
-    held = sorted(set(whole.subjects))[-1]
+    held = sorted(set(whole.index.subjects))[-1]
     state: bytes | None = None
     found: list[EpochReport] = []
     pauses = 0

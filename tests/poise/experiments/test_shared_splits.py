@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import ray
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.experiments.shared_splits import SplitSource, shared_splits
+from poise.lake.split_index import SplitIndex
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, load_split
+from poise_retrieval import Neighbours
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +34,14 @@ def source(lake: str) -> Iterator[SplitSource]:
 
 
 def same(one: TrackSplit, other: TrackSplit) -> bool:
-    def plain(split: TrackSplit) -> list[Any]:
-        values = [getattr(split, field.name) for field in dataclasses.fields(split)]
-        return [v.tolist() if isinstance(v, torch.Tensor) else v for v in values]
+    def plain(value: Any) -> Any:
+        if isinstance(value, (torch.Tensor, np.ndarray)):
+            return value.tolist()
+        if isinstance(value, (TrackSplit, SplitIndex, Neighbours)):
+            return [plain(getattr(value, field.name)) for field in dataclasses.fields(value)]
+        return value
 
-    return plain(one) == plain(other)
+    return bool(plain(one) == plain(other))
 
 
 class Reader:

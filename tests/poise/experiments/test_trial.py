@@ -135,11 +135,13 @@ def test_validation_subjects_never_train(
     def spy(refiner: Any, wanted: FitRequest, *_: Any) -> Iterator[Any]:
         assert isinstance(wanted.train, TrackSplit)
         assert wanted.validation is not None
-        seen.update(train=set(wanted.train.subjects), validation=set(wanted.validation.subjects))
+        seen.update(
+            train=set(wanted.train.index.subjects), validation=set(wanted.validation.index.subjects)
+        )
         raise LakeError("seen enough")
 
     monkeypatch.setattr("poise.experiments.trial.fit", spy)
-    subject = sorted(set(load_split(lake, TRACK, "train").subjects))[0]
+    subject = sorted(set(load_split(lake, TRACK, "train").index.subjects))[0]
     trial = begun(lake, tmp_path, validation={"subjects": [subject]})
     run(trial, lake)
     assert seen["validation"] == {subject}

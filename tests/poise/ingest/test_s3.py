@@ -7,15 +7,14 @@ import boto3  # type: ignore[import-untyped]
 import pytest
 import torch
 from moto.server import ThreadedMotoServer
+from tests.support.ingesting import ingest
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation.evaluate import evaluate
-from poise.ingest.split_writer import take_split
-from poise.ingest.track import ingest
+from poise.ingest.split_writer import write_split
 from poise.lake.ids import SPLITS
-from poise.lake.manifest import read_manifest, track_folder, tracks_in
-from poise.lake.schemas import part_folder
+from poise.lake.manifest import part_folder, read_manifest, track_folder, tracks_in
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
@@ -69,8 +68,8 @@ def test_bytes_and_parts(bucket: str, data: Path) -> None:
     with pytest.raises(FileNotFoundError):
         storage.read_bytes(file)
     assert storage.list_dir(storage.join(place, "nowhere")) == []
-    here = take_split(data, TRACK, str(data / "lake"), "train")
-    there = take_split(data, TRACK, f"{place}/lake", "train")
+    here = write_split(data, TRACK, str(data / "lake"), "train")
+    there = write_split(data, TRACK, f"{place}/lake", "train")
     assert here == there
     folder = part_folder(f"{place}/lake", TRACK, "sequences", "train")
     assert storage.list_dir(folder) == here.parts
@@ -95,10 +94,12 @@ def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> N
 
     test = load_split(place, TRACK, "test")
     by_name = {one.name: one for one in sequences("test", Size(2, 2, 24))}
-    for name, detected in zip(test.names, test.detected(), strict=True):
+    for name, detected in zip(test.index.names, test.detected(), strict=True):
         assert torch.equal(detected, torch.from_numpy(by_name[name].detected_FC))
     raw = catalogue.build("input", pose_spec(TRACK), {})
-    row = evaluate(raw, Examples(test.names, test.clips(None), test.truths()), TRACK, seed=0).row
+    row = evaluate(
+        raw, Examples(test.index.names, test.clips(None), test.truths()), TRACK, seed=0
+    ).row
     assert row.frames == 4 * 24
     assert row.mpjpe > 0
 

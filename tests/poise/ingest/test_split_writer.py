@@ -13,22 +13,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.support.ingesting import settings as places
+from tests.support.lake_rows import read_sequences, read_windows
 
 from poise.catalog.tracks import Track
 from poise.ingest import split_writer as intake
 from poise.ingest import spool
 from poise.ingest import track as ingesting
-from poise.ingest.split_writer import Intake, take_split
+from poise.ingest.sources import RawTrack
+from poise.ingest.split_writer import SplitResult, write_split
+from poise.ingest.track import IngestOptions
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
     SplitSummary,
+    part_folder,
     read_manifest,
     track_folder,
     write_manifest,
 )
 from poise.lake.parts import read_part, row_group_sizes
-from poise.lake.schemas import part_folder, read_sequences, read_windows
 from poise.runtime import storage
 from poise.runtime.errors import DataError, LakeError
 from poise.training_data.split import load_split
@@ -95,7 +99,7 @@ def write(data: Path, kinds: list[str], split: str = "train") -> dict[str, Path]
     return files
 
 
-def rows_of(place: Path, found: Intake) -> list[dict[str, Any]]:
+def rows_of(place: Path, found: SplitResult) -> list[dict[str, Any]]:
     folder = part_folder(str(place), TRACK, "sequences", "train")
     return [
         row for part in found.parts for row in read_part(storage.join(folder, part)).to_pylist()
@@ -109,7 +113,7 @@ def test_rows_in_are_rows_out_and_rows_quarantined(
 ) -> None:
     folder = tmp_path_factory.mktemp("mix")
     files = write(folder, kinds)
-    found = take_split(folder, TRACK, str(folder / "lake"), "train")
+    found = write_split(folder, TRACK, str(folder / "lake"), "train")
     good = [place for place, kind in enumerate(kinds) if kind not in FAULTS]
     assert found.read == len(kinds) == found.sequences + len(found.quarantined)
     rows = rows_of(folder / "lake", found)
@@ -128,7 +132,7 @@ def test_rows_in_are_rows_out_and_rows_quarantined(
 
 def test_columns_of_a_row(tmp_path: Path) -> None:
     write(tmp_path, ["good", "one frame"])
-    found = take_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
+    found = write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
     first, _ = rows_of(tmp_path / "lake", found)
     assert list(first)[:6] == ["sequence_id", "sequence", "subject", "camera", "action", "take"]
     assert (first["subject"], first["camera"], first["take"]) == ("S1", "1", "S1/Walk 0")
@@ -147,19 +151,19 @@ def test_a_damaged_file_is_refused_whole(tmp_path: Path, column: str, how: str) 
         content[middle : middle + 4] = b"\xff\x00\xff\x00"  # a pose that is wrong, yet finite
     file.write_bytes(content)
     with pytest.raises(DataError, match=file.name) as caught:
-        take_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
+        write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
     if how == "flipped":
         assert "none of its sequences can be trusted" in str(caught.value)
 
 
 def test_parts_and_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, ["good"] * 30)
-    whole = rows_of(tmp_path / "a", take_split(tmp_path, TRACK, str(tmp_path / "a"), "train"))
+    whole = rows_of(tmp_path / "a", write_split(tmp_path, TRACK, str(tmp_path / "a"), "train"))
     bytes_of_one = 2 * 4 * 12 * WIDTH
     monkeypatch.setattr(intake, "PART_BYTES", 10 * bytes_of_one)
     monkeypatch.setattr(intake, "GROUP_FRAMES", 48)
     monkeypatch.setattr(spool, "MEMORY_BYTES", 3 * bytes_of_one)
-    found = take_split(tmp_path, TRACK, str(tmp_path / "b"), "train")
+    found = write_split(tmp_path, TRACK, str(tmp_path / "b"), "train")
     folder = part_folder(str(tmp_path / "b"), TRACK, "sequences", "train")
     assert len(found.parts) == 3
     for part in found.parts:
@@ -172,11 +176,11 @@ def test_a_split_without_one_good_sequence(tmp_path: Path, monkeypatch: pytest.M
     write(tmp_path, ["nan", "wide"], "test")
     monkeypatch.setattr("poise.ingest.track.connect", nullcontext)
     monkeypatch.setattr(
-        "poise.ingest.stages.take_in",
-        lambda data, track, place, splits: [take_split(data, track, place, s) for s in splits],
+        "poise.ingest.draft.write_splits",
+        lambda data, track, place, splits: [write_split(data, track, place, s) for s in splits],
     )
     place = tmp_path / "lake"
-    made = ingesting.ingest(TRACK, data=tmp_path, lake=place, pvd=False)
+    made = ingesting.ingest(TRACK, places(tmp_path, lake=place), IngestOptions(pvd=False))
     train, test = made.splits["train"], made.splits["test"]
     assert (train.read, train.sequences, train.quarantined) == (2, 1, 1)
     assert (test.read, test.sequences, test.quarantined) == (2, 0, 2)
@@ -190,10 +194,11 @@ def test_a_split_without_one_good_sequence(tmp_path: Path, monkeypatch: pytest.M
 SMALL_FILES = """
 import json, resource, sys
 from pathlib import Path
-from poise.ingest.split_writer import _take_split
+from poise.ingest.sources import RawTrack
+from poise.ingest.split_writer import _write_split
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 data, lake = sys.argv[1:]
-print(json.dumps(_take_split({"split": "train"}, data, "h36m/fcn/3D", lake)))
+print(json.dumps(_write_split({"split": "train"}, data, "h36m/fcn/3D", lake)))
 """
 
 
@@ -214,7 +219,7 @@ def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> No
 def test_a_lake_nobody_may_write_to(tmp_path: Path) -> None:
     write(tmp_path, ["good"])
     with pytest.raises(LakeError, match=r"h36m/fcn/3D: cannot write to /proc/lake"):
-        ingesting.ingest(TRACK, data=tmp_path, lake="/proc/lake", pvd=False)
+        ingesting.ingest(TRACK, places(tmp_path, lake="/proc/lake"), IngestOptions(pvd=False))
 
 
 def test_a_file_nobody_may_read(tmp_path: Path) -> None:
@@ -223,13 +228,13 @@ def test_a_file_nobody_may_read(tmp_path: Path) -> None:
     file = write(tmp_path, ["good"])["detected"]
     file.chmod(0)
     with pytest.raises(DataError, match=r"h36m_fcn_3D_train\.npz: .*[Pp]ermission"):
-        take_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
+        write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
 
 
 @pytest.mark.parametrize("where", ["footer", "page", "end"])
 def test_a_damaged_part_is_named(tmp_path: Path, where: str) -> None:
     write(tmp_path, ["good"] * 30)
-    found = take_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
+    found = write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
     folder = part_folder(str(tmp_path / "lake"), TRACK, "sequences", "train")
     part = Path(folder) / found.parts[0]
     content = bytearray(part.read_bytes())
@@ -262,5 +267,5 @@ def test_a_lake_of_an_older_schema_is_made_anew(tmp_path: Path) -> None:
     with pytest.raises(LakeError, match=r"schema version 1, this Poise reads 2; .*--force"):
         read_manifest(place, TRACK)
     said: list[str] = []
-    assert ingesting._finished(str(place), TRACK, [], said.append) is None
+    assert ingesting._finished(str(place), RawTrack(TRACK, None, [], []), said.append) is None
     assert "made anew, because" in said[0]

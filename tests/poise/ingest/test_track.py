@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from numpy.typing import NDArray
+from tests.support.ingesting import ensure_ingested, ingest
+from tests.support.lake_rows import read_sequences, read_windows
 
 from poise.catalog.tracks import Track
 from poise.ingest import track as ingesting
-from poise.ingest.track import ensure_ingested, ingest
 from poise.lake.checks.track import check_track
 from poise.lake.ids import SPLITS, Split, decode, sequence_ids
 from poise.lake.manifest import (
@@ -25,9 +27,9 @@ from poise.lake.manifest import (
     read_manifest,
     track_folder,
 )
-from poise.lake.poses import gather_windows
-from poise.lake.schemas import neighbour_arrays, pose_frames, read_sequences, read_windows
-from poise.pvd.build import pvd_store
+from poise.lake.poses import every_window, pose_frames
+from poise.lake.windows import neighbours_of
+from poise.pvd.collection import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
@@ -103,6 +105,11 @@ def tables(folder: Path, track: Track = TRACK) -> dict[str, pa.Table]:
         for read in (read_sequences, read_windows)
         for split in SPLITS
     }
+
+
+def neighbour_arrays(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    found = neighbours_of(table)
+    return found.ids_BK, found.distances_BK
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -197,7 +204,7 @@ def windows_of(folder: Path, split: Split, column: str) -> np.ndarray:
     frames = pose_frames(table, column)  # type: ignore[arg-type]
     assert frames is not None
     lengths = table.column("frames").to_numpy().astype(np.int64)
-    vectors = [embed(some, "h36m17", "3D").numpy() for some in gather_windows(frames, lengths)]
+    vectors = [embed(some, "h36m17", "3D").numpy() for some in every_window(frames, lengths)]
     return np.concatenate(vectors)
 
 
@@ -265,7 +272,7 @@ def test_without_a_pvd_first_and_with_one_later(data: Path, tmp_path: Path, milv
         windows = read_windows(place, TRACK, split)
         assert windows.num_rows == bare.splits[split].windows
         assert (neighbour_arrays(windows)[0] == -1).all()
-        assert load_split(place, TRACK, split).neighbour_ids_NK is None
+        assert load_split(place, TRACK, split).neighbours is None
     assert again(nobody, pvd=False) == bare
     assert said == [f"{TRACK}: up to date, {ingesting.in_words(bare)}"]
     kept = Lines()
@@ -278,7 +285,7 @@ def test_without_a_pvd_first_and_with_one_later(data: Path, tmp_path: Path, milv
     assert not said.said("reading")
     assert files(place / "uiprmd" / "kinect-3D" / "sequences") == sequences_before
     check_neighbours(place)
-    assert load_split(place, TRACK, "train").neighbour_ids_NK is not None
+    assert load_split(place, TRACK, "train").neighbours is not None
     assert again(nobody, pvd=False) == whole
 
 

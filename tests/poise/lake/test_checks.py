@@ -12,6 +12,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from tests.support.hand_lake import write_lake
 from tests.support.lake_damage import DAMAGES
+from tests.support.lake_rows import read_sequences
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.catalog.tracks import Track
@@ -19,7 +20,6 @@ from poise.cli import check as command
 from poise.lake.checks.poses import PERSON, wrong_unit
 from poise.lake.checks.report import Report
 from poise.lake.checks.track import check_lake
-from poise.lake.schemas import read_sequences
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime import storage

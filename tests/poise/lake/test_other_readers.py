@@ -32,7 +32,7 @@ def parts(lake: Path, kind: str) -> str:
 
 
 def of(train: TrackSplit, name: str) -> np.ndarray[Any, Any]:
-    return train.detected()[train.names.index(name)].numpy()
+    return train.detected()[train.index.names.index(name)].numpy()
 
 
 def test_duckdb(lake: Path, train: TrackSplit) -> None:
@@ -41,7 +41,7 @@ def test_duckdb(lake: Path, train: TrackSplit) -> None:
         "SELECT sequence, detected, split FROM read_parquet(?) WHERE split = 'train'",
         [f"{base}/sequences/*/*.parquet"],
     ).fetchall()
-    assert sorted(row[0] for row in rows) == sorted(train.names)
+    assert sorted(row[0] for row in rows) == sorted(train.index.names)
     for name, detected, _ in rows:
         np.testing.assert_array_equal(np.array(detected, np.float32), of(train, name))
     [(joined, nearest)] = duckdb.execute(
@@ -49,9 +49,9 @@ def test_duckdb(lake: Path, train: TrackSplit) -> None:
         "JOIN read_parquet(?) s USING (sequence_id) WHERE s.subject = w.subject",
         [parts(lake, "windows"), parts(lake, "sequences")],
     ).fetchall()
-    assert train.neighbour_distances_NK is not None
-    assert joined == len(train.neighbour_distances_NK) == 4 * (FRAMES - 7)
-    assert nearest == train.neighbour_distances_NK[:, 0].min().item()
+    assert train.neighbours is not None
+    assert joined == len(train.neighbours.distances_BK) == 4 * (FRAMES - 7)
+    assert nearest == train.neighbours.distances_BK[:, 0].min()
 
 
 def test_polars(lake: Path, train: TrackSplit) -> None:
@@ -60,14 +60,14 @@ def test_polars(lake: Path, train: TrackSplit) -> None:
         np.testing.assert_array_equal(np.array(detected, np.float32), of(train, name))
     windows = pl.read_parquet(parts(lake, "windows"))
     assert windows.schema["neighbour_ids"] == pl.Array(pl.Int64, 3)
-    assert train.neighbour_ids_NK is not None
-    np.testing.assert_array_equal(windows["neighbour_ids"].to_numpy(), train.neighbour_ids_NK)
+    assert train.neighbours is not None
+    np.testing.assert_array_equal(windows["neighbour_ids"].to_numpy(), train.neighbours.ids_BK)
 
 
 def test_pandas(lake: Path, train: TrackSplit) -> None:
     frame = pd.read_parquet(Path(parts(lake, "sequences")).parent)
-    assert frame["sequence"].tolist() == train.names
-    assert frame["frames"].tolist() == train.lengths_S.tolist()
+    assert frame["sequence"].tolist() == train.index.names
+    assert frame["frames"].tolist() == train.index.frames_S.tolist()
     for name, detected in zip(frame["sequence"], frame["detected"], strict=True):
         np.testing.assert_array_equal(np.stack(list(detected)), of(train, name))
     assert len(pd.read_parquet(Path(parts(lake, "windows")).parent)) == 4 * (FRAMES - 7)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.dataset
 import pytest
 from numpy.typing import NDArray
+from tests.support.lake_rows import read_sequences, read_windows, write_rows
 
 from poise.catalog.tracks import Track
-from poise.ingest.split_writer import take_split
+from poise.ingest.split_writer import write_split
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
@@ -28,15 +28,9 @@ from poise.lake.manifest import (
     tracks_in,
     write_manifest,
 )
-from poise.lake.parts import read_part, row_group_sizes, write_part
-from poise.lake.schemas import (
-    frame_offsets,
-    pose_frames,
-    read_sequences,
-    read_windows,
-    sequence_schema,
-    sequence_table,
-)
+from poise.lake.parts import read_part
+from poise.lake.poses import POSES, pose_frames
+from poise.lake.schemas import sequence_schema, sequence_table
 from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
@@ -74,22 +68,18 @@ def a_manifest(**changes: object) -> Manifest:
 def test_poses_survive_the_table_and_the_file(tmp_path: Path) -> None:
     given_ = [a_sequence("a", 3), a_sequence("b", 20), a_sequence("c", 8)]
     table = sequence_table([1, 2, 3], given_)
-    name = write_part(str(tmp_path), 0, table)
+    name = write_rows(str(tmp_path), table)
     back = read_part(str(tmp_path / name))
     assert back.equals(table)
     assert back.schema.equals(sequence_schema(51))
-    for column, poses in (
-        ("detected", [sequence.detected_FC for sequence in given_]),
-        ("truth", [sequence.truth_FC for sequence in given_]),
-    ):
-        flat = pose_frames(back, column)  # type: ignore[arg-type]
-        np.testing.assert_array_equal(flat, np.concatenate(poses))  # type: ignore[arg-type]
-    assert frame_offsets(back).tolist() == [0, 3, 23, 31]
+    for pose in POSES:
+        poses = [getattr(sequence, f"{pose}_FC") for sequence in given_]
+        np.testing.assert_array_equal(pose_frames(back, pose), np.concatenate(poses))
 
 
 def test_missing_truth_is_null(tmp_path: Path) -> None:
     table = sequence_table([1, 2], [a_sequence("a", 3), a_sequence("b", 4, truth=False)])
-    back = read_part(str(tmp_path / write_part(str(tmp_path), 0, table)))
+    back = read_part(str(tmp_path / write_rows(str(tmp_path), table)))
     assert back.column("truth").is_null().to_pylist() == [False, True]
     assert pose_frames(back, "truth") is None
     detected = pose_frames(back, "detected")
@@ -99,7 +89,7 @@ def test_missing_truth_is_null(tmp_path: Path) -> None:
 
 def test_other_readers_can_read_a_part(tmp_path: Path) -> None:
     sequence = a_sequence("a", 3)
-    name = write_part(str(tmp_path), 0, sequence_table([7], [sequence]))
+    name = write_rows(str(tmp_path), sequence_table([7], [sequence]))
     frame = pd.read_parquet(tmp_path / name)
     assert frame.loc[0, "sequence_id"] == 7
     poses: list[NDArray[np.float32]] = list(frame["detected"].iloc[0])
@@ -109,21 +99,10 @@ def test_other_readers_can_read_a_part(tmp_path: Path) -> None:
 
 def test_parts_are_named_by_their_content(tmp_path: Path) -> None:
     one, other = (sequence_table([7], [a_sequence(name, 3)]) for name in "ab")
-    first = write_part(str(tmp_path), 0, one)
-    assert write_part(str(tmp_path), 0, one) == first
-    assert write_part(str(tmp_path), 0, other) != first
+    first = write_rows(str(tmp_path), one)
+    assert write_rows(str(tmp_path), one) == first
+    assert write_rows(str(tmp_path), other) != first
     assert first.startswith("part-00000-")
-
-
-def test_row_groups_are_bounded_and_whole_sequences(tmp_path: Path) -> None:
-    given_ = [a_sequence(str(number), 5000, width=3) for number in range(8)]
-    name = write_part(str(tmp_path), 0, sequence_table(list(range(8)), given_))
-    sizes = row_group_sizes(str(tmp_path / name))
-    assert sum(sizes) == 8
-    assert len(sizes) > 1
-    assert max(sizes) * 5000 <= 16_384 + 5000
-    back = pa.concat_tables(read_part(str(tmp_path / name), None, n) for n in range(len(sizes)))
-    assert back.column("sequence").to_pylist() == [sequence.name for sequence in given_]
 
 
 def test_the_manifest_comes_back(tmp_path: Path) -> None:
@@ -194,7 +173,7 @@ def test_rows_do_not_depend_on_the_order_of_the_raw_file(tmp_path: Path) -> None
     parts = []
     for name, order in (("a", made), ("b", made[::-1])):
         write_smoothnet(tmp_path / name, TRACK, "train", order)
-        intake = take_split(tmp_path / name, TRACK, str(tmp_path / f"lake-{name}"), "train")
+        intake = write_split(tmp_path / name, TRACK, str(tmp_path / f"lake-{name}"), "train")
         parts.append(intake.parts)
     assert parts[0] == parts[1]
 
@@ -203,7 +182,7 @@ def test_a_bad_sequence_is_quarantined(tmp_path: Path) -> None:
     made = list(sequences("train", Size(2, 3, 20)))
     made[1].detected_FC[5, 7] = np.nan
     write_smoothnet(tmp_path, TRACK, "train", made)
-    intake = take_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
+    intake = write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
     assert (intake.read, intake.sequences, len(intake.quarantined)) == (6, 5, 1)
     left_out = intake.quarantined[0]
     assert left_out.file.startswith("poses/uiprmd_kinect_3D/detected/")

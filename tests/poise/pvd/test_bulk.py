@@ -9,7 +9,7 @@ from moto.server import ThreadedMotoServer
 
 from poise.cli.main import main
 from poise.pvd import bulk as pvdbulk
-from poise.pvd.bulk import BulkFolder
+from poise.pvd.options import BulkFolder
 from poise.runtime import storage
 
 

@@ -16,7 +16,8 @@ from tests.support.running_milvus import KINDS, RunningMilvus
 from tests.support.serving import small_ray
 
 from poise.pvd.build import build
-from poise.pvd.bulk import BulkFolder, build_in_bulk
+from poise.pvd.bulk import build_in_bulk
+from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.runtime.errors import LakeError
 from poise_retrieval.errors import ImportFailedError, VectorError
 from poise_retrieval.milvus.store import PoseStore
@@ -60,16 +61,8 @@ def blocks(value: float | None) -> ray.data.Dataset:
 def run(
     milvus: RunningMilvus, name: str, value: float | None, progress: Callable[[int], None]
 ) -> None:
-    build(
-        blocks(value),
-        milvus.uri,
-        name,
-        width=WIDTH,
-        rows=ALL,
-        writers=None,
-        patience_s=120,
-        progress=progress,
-    )
+    collection = Collection(milvus.uri, name, WIDTH, ALL)
+    build(blocks(value), collection, FillOptions(patience_s=120), progress)
 
 
 def values(milvus: RunningMilvus, name: str) -> np.ndarray:
@@ -124,17 +117,9 @@ def in_bulk(
     milvus: RunningMilvus, name: str, vectors: ray.data.Dataset, bulk: BulkFolder
 ) -> list[int]:
     counts: list[int] = []
-    build_in_bulk(
-        vectors,
-        milvus.uri,
-        name,
-        bulk=bulk,
-        width=WIDTH,
-        rows=ALL,
-        writers=2,
-        patience_s=120,
-        progress=counts.append,
-    )
+    collection = Collection(milvus.uri, name, WIDTH, ALL)
+    options = FillOptions(writers=2, bulk=bulk, patience_s=120)
+    build_in_bulk(vectors, collection, bulk, options, counts.append)
     return counts
 
 

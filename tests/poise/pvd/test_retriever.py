@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.support import tiny_lake as tinylake
 from tests.support.serving import clip, publish
 
-from poise.ingest import stages
 from poise.lake.manifest import read_manifest, write_manifest
+from poise.pvd import publish as publishing
 from poise.pvd.retriever import Retriever, choose_road
 from poise.runtime.errors import LakeError
 from poise_models.base.windows import unfold
@@ -129,8 +129,8 @@ def test_a_build_is_not_taken_up_by_another_embedding_or_of_other_sequences(
     train = manifest.splits["train"]
     searched = {"train": replace(train, windows_parts=["other"])}
     changed = {"train": replace(train, sequences_parts=["other"])}
-    before = stages.fingerprint(manifest)
-    assert stages.fingerprint(replace(manifest, splits=manifest.splits | searched)) == before
-    assert stages.fingerprint(replace(manifest, splits=manifest.splits | changed)) != before
-    monkeypatch.setattr(stages, "EMBEDDING_VERSION", 99)
-    assert stages.fingerprint(manifest) != before
+    before = publishing.fingerprint(manifest)
+    assert publishing.fingerprint(replace(manifest, splits=manifest.splits | searched)) == before
+    assert publishing.fingerprint(replace(manifest, splits=manifest.splits | changed)) != before
+    monkeypatch.setattr(publishing, "EMBEDDING_VERSION", 99)
+    assert publishing.fingerprint(manifest) != before

@@ -7,13 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from poise.lake.ids import Split, encode
+from poise.catalog.tracks import Track
+from poise.lake.ids import WINDOW, Split, encode
+from poise.lake.split_index import SplitIndex
 from poise.pvd.show.examples import Example, Shown
 from poise.pvd.show.plots import distances_plot, gallery
-from poise.pvd.show.statistics import Cast, Table, in_words, rank_stats
+from poise.pvd.show.statistics import NeighbourTable, in_words, rank_stats
 from poise.pvd.show.stick_figures import Side, View, bones, up_of
 from poise.readers.synthetic.sequences import Size, sequences
-from poise_retrieval import SKELETONS, Skeleton
+from poise_retrieval import SKELETONS, Neighbours, Skeleton
 
 H36M = SKELETONS["h36m17"]
 #: From (right, up, back) of a body facing the viewer to the axes of a data set.
@@ -91,48 +93,67 @@ def test_the_gallery_is_not_blank(dims: int) -> None:
     assert (blue > red + 80).sum() > 300
 
 
-def _cast(subjects: list[str], actions: list[str], windows: list[int]) -> Cast:
-    ids = np.arange(1, len(subjects) + 1) * 2
-    return Cast(ids, np.array(subjects), np.array(actions), np.array(windows))
+Found = list[list[int]]
 
 
-def _table(split: Split, own: list[int], found: list[list[int]]) -> Table:
-    ids = np.array(found)
-    distances = np.where(ids < 0, np.inf, np.arange(ids.size).reshape(ids.shape)).astype(np.float32)
-    neighbours = np.where(ids < 0, -1, encode(ids, np.full_like(ids, 3)))
-    return Table(split, encode(np.array(own), np.zeros(len(own), np.int64)), neighbours, distances)
+def _table(
+    split: Split, subjects: list[str], actions: list[str], windows: list[int], found: Found
+) -> NeighbourTable:
+    """Sequences 2, 4 ... whose windows all find those of the sequences in their row."""
+    count = len(subjects)
+    index = SplitIndex(
+        track=Track.parse("uiprmd/kinect/3D"),
+        split=split,
+        width=51,
+        truth=True,
+        ids_S=np.arange(1, count + 1) * 2,
+        frames_S=np.array(windows) + WINDOW - 1,
+        names=[str(number) for number in range(count)],
+        subjects=subjects,
+        cameras=[None] * count,
+        actions=list(actions),
+        takes=[None] * count,
+    )
+    rows = np.repeat(np.array(found), windows, axis=0)
+    ids = np.where(rows < 0, -1, encode(rows, np.zeros_like(rows)))
+    order = np.repeat(np.arange(3 * count).reshape(count, 3), windows, axis=0)
+    distances = np.where(rows < 0, np.inf, order).astype(np.float32)
+    return NeighbourTable(index, Neighbours(ids, distances), np.array(actions, np.str_))
 
 
 def test_shares_of_the_same_action() -> None:
-    train = _cast(["A", "A", "B", "C"], ["run", "sit", "run", "lie"], [10, 10, 30, 50])
     # A runs, A sits (nobody else does), B runs, C lies (nobody else does).
-    table = _table("train", [2, 4, 6, 8], [[6, 6, 8], [8, -1, -1], [2, 4, 8], [2, 6, -1]])
-    first, second, third = rank_stats(table, train, train, True)
-    assert (first.windows, second.windows, third.windows) == (4, 3, 2)
-    assert (first.comparable, first.same_action) == (2, 1.0)
-    assert (second.comparable, second.same_action) == (2, 0.5)
+    found = [[6, 6, 8], [8, -1, -1], [2, 4, 8], [2, 6, -1]]
+    train = _table(
+        "train", ["A", "A", "B", "C"], ["run", "sit", "run", "lie"], [10, 10, 30, 50], found
+    )
+    first, second, third = rank_stats(train, train, True)
+    assert (first.windows, second.windows, third.windows) == (100, 90, 40)
+    assert (first.comparable, first.same_action) == (40, 1.0)
+    assert (second.comparable, second.same_action) == (40, 0.25)
     # A may find 80 windows, of which 30 are of running; B 70, of which 10.
-    assert first.by_chance == pytest.approx((30 / 80 + 10 / 70) / 2)
+    assert first.by_chance == pytest.approx((10 * 30 / 80 + 30 * 10 / 70) / 40)
     assert first.same_sequence == 1.0
-    assert second.same_sequence == pytest.approx(1 / 3)
-    assert first.mean == pytest.approx(np.mean([0, 3, 6, 9]))
+    assert second.same_sequence == pytest.approx(10 / 90)
+    assert first.mean == pytest.approx(np.average([0, 3, 6, 9], weights=[10, 10, 30, 50]))
 
 
 def test_test_subjects_may_find_everybody() -> None:
-    train = _cast(["A", "B"], ["run", "sit"], [30, 10])
-    own = _cast(["Z", "Z"], ["sit", "fly"], [1, 1])
-    (only, *_) = rank_stats(_table("test", [2, 4], [[4, -1, -1], [2, -1, -1]]), own, train, False)
+    train = _table("train", ["A", "B"], ["run", "sit"], [30, 10], [[4, -1, -1], [2, -1, -1]])
+    own = _table("test", ["Z", "Z"], ["sit", "fly"], [1, 1], [[4, -1, -1], [2, -1, -1]])
+    (only, *_) = rank_stats(own, train, False)
     assert (only.comparable, only.same_action, only.by_chance) == (1, 1.0, 0.25)
 
 
 def test_without_actions_there_is_no_share() -> None:
-    train = _cast(["A", "B"], ["", ""], [30, 10])
-    stats = rank_stats(_table("train", [2, 4], [[4, -1, -1], [2, -1, -1]]), train, train, True)
+    train = _table("train", ["A", "B"], ["", ""], [30, 10], [[4, -1, -1], [2, -1, -1]])
+    stats = rank_stats(train, train, True)
     assert [one.same_action for one in stats] == [None]
     assert in_words(stats).splitlines()[-1].split()[-3:] == ["-", "-", "100.0%"]
 
 
 @pytest.mark.parametrize("found", [[[-1, -1, -1]], [[2, 1, -1], [1, 2, 2]]])
-def test_histograms_of_any_table(found: list[list[int]]) -> None:
-    png = distances_plot([_table("train", [2] * len(found), found)], "a track")
+def test_histograms_of_any_table(found: Found) -> None:
+    names = ["A"] * len(found)
+    png = distances_plot([_table("train", names, names, [1] * len(found), found)], "a track")
     assert Image.open(io.BytesIO(png)).width > 500

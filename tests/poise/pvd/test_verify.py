@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pymilvus import MilvusClient
 from tests.support.serving import publish
 from tests.support.tiny_lake import TRACK, write_tiny_lake
@@ -15,9 +16,8 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.lake.checks.report import Report
 from poise.lake.ids import decode
 from poise.lake.manifest import read_manifest, write_manifest
-from poise.lake.poses import poses_of
-from poise.lake.schemas import read_windows
-from poise.lake.split_index import Listing
+from poise.lake.poses import POSES, Pose, read_windows
+from poise.lake.split_index import SplitIndex
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.sample import ExactSearch, Sample
 from poise.pvd.verify import verify
@@ -156,42 +156,36 @@ def test_a_track_without_a_pvd_says_how_to_make_one(lake: Path, tmp_path: Path) 
 
 
 def test_the_streamed_search_is_the_exact_one(lake: Path) -> None:
-    listing = Listing.read(lake, read_manifest(lake, TRACK), "train")
-    sample = Sample.draw(listing, TRACK, 60, 0)
-    everything = Sample.draw(listing, TRACK, 10_000, 0)
-    subjects = [listing.subjects[row] for row in _rows_of(listing, everything)]
+    index = SplitIndex.read(lake, read_manifest(lake, TRACK), "train")
+    sample = Sample.draw(index, 60, 0)
+    everything = Sample.draw(index, 10_000, 0)
+    subjects = [index.subjects[row] for row in _rows_of(index, everything)]
     exact = ExactSearch(sample)
     for at in range(0, len(subjects), 50):
         page = slice(at, at + 50)
-        exact.take_in(everything.vectors_NE[page], np.array(subjects[page]))
-    index = NeighbourIndex.build(everything.ids_N, everything.vectors_NE, subjects)
-    right = index.search(sample.queries_QE, 3, sample.subjects_Q).distances_BK
+        exact.add(everything.vectors_NE[page], np.array(subjects[page]))
+    database = NeighbourIndex.build(everything.ids_N, everything.vectors_NE, subjects)
+    right = database.search(sample.queries_QE, 3, sample.subjects_Q).distances_BK
     assert exact.recall_of(right) == 1.0
     assert exact.recall_of(right + np.array([0, 0, 1], np.float32)) == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("pose", ["detected", "truth"])
-def test_windows_by_id_are_those_of_the_loaded_split(lake: Path, pose: str) -> None:
+@pytest.mark.parametrize("pose", POSES)
+def test_windows_by_id_are_those_of_the_loaded_split(lake: Path, pose: Pose) -> None:
     split = load_split(lake, TRACK, "train")
-    listing = Listing.read(lake, read_manifest(lake, TRACK), "train")
-    ids = np.random.default_rng(0).permutation(read_windows(lake, TRACK, "train")["window_id"])
+    index = SplitIndex.read(lake, read_manifest(lake, TRACK), "train")
+    ids = np.random.default_rng(0).permutation(index.every_window()[1])
     some = np.concatenate([ids[:20], ids[:3]])
-    bank = PoseBank(split if pose == "truth" else replace(split, truth_FC=split.detected_FC))
-    wanted = bank.windows(_tensor(some))
-    np.testing.assert_array_equal(poses_of(listing, some, pose), wanted)  # type: ignore[arg-type]
+    bank = PoseBank(index, split.truth if pose == "truth" else split.detected_FC)
+    wanted = bank.windows(torch.from_numpy(some))
+    np.testing.assert_array_equal(read_windows(index, some, pose), wanted)
     with pytest.raises(LakeError, match="window 99 is not in"):
-        poses_of(listing, np.array([99]), "truth")
+        read_windows(index, np.array([99]), "truth")
 
 
-def _rows_of(listing: Listing, sample: Sample) -> list[int]:
-    order = {int(one): row for row, one in enumerate(listing.ids_S)}
+def _rows_of(index: SplitIndex, sample: Sample) -> list[int]:
+    order = {int(one): row for row, one in enumerate(index.ids_S)}
     return [order[decode(int(one))[0]] for one in sample.ids_N]
-
-
-def _tensor(ids: Any) -> Any:
-    import torch
-
-    return torch.from_numpy(ids)
 
 
 def _row(window: Any, vector: Any, subject: str) -> dict[str, Any]:

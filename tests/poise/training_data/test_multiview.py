@@ -15,6 +15,8 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import evaluate
 from poise.experiments.fit import EpochReport, FitRequest, fit
+from poise.lake.schemas import sequence_table
+from poise.lake.split_index import SplitIndex
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
@@ -39,20 +41,20 @@ def split_of(shots: Sequence[Shot], truth: bool = True) -> TrackSplit:
         for number, (_, _, frames) in enumerate(shots)
     ]
     poses_FC = torch.cat(rows)
-    lengths_S = torch.tensor([frames for _, _, frames in shots])
-    return TrackSplit(
+    index = SplitIndex(
         track=TRACK,
+        split="train",
+        width=2,
+        truth=truth,
+        ids_S=np.arange(len(shots)),
+        frames_S=np.array([frames for _, _, frames in shots]),
         names=[f"{take}/camera{camera}" for take, camera, _ in shots],
         subjects=["S9" for _ in shots],
         cameras=[camera for _, camera, _ in shots],
+        actions=[None for _ in shots],
         takes=[take for take, _, _ in shots],
-        sequence_ids_S=torch.arange(len(shots)),
-        offsets_S=torch.cat([torch.zeros(1, dtype=torch.long), lengths_S.cumsum(0)]),
-        detected_FC=poses_FC,
-        truth_FC=poses_FC + 0.5 if truth else None,
-        neighbour_ids_NK=None,
-        neighbour_distances_NK=None,
     )
+    return TrackSplit.of(index, poses_FC, poses_FC + 0.5 if truth else None)
 
 
 TWO: list[Shot] = [
@@ -169,20 +171,9 @@ def split_of_sequences(rows: Sequence[PoseSequence]) -> TrackSplit:
         [torch.from_numpy(poses) for poses in column if poses is not None]
         for column in ([row.detected_FC for row in rows], [row.truth_FC for row in rows])
     )
-    lengths_S = torch.tensor([len(poses) for poses in detected])
-    return TrackSplit(
-        track=TRACK,
-        names=[row.name for row in rows],
-        subjects=[row.subject for row in rows],
-        cameras=[row.camera for row in rows],
-        takes=[row.take for row in rows],
-        sequence_ids_S=torch.arange(len(rows)),
-        offsets_S=torch.cat([torch.zeros(1, dtype=torch.long), lengths_S.cumsum(0)]),
-        detected_FC=torch.cat(detected),
-        truth_FC=torch.cat(truth),
-        neighbour_ids_NK=None,
-        neighbour_distances_NK=None,
-    )
+    table = sequence_table(range(len(rows)), rows)
+    index = SplitIndex.of_rows(TRACK, "train", [table], width=51, truth=True)
+    return TrackSplit.of(index, torch.cat(detected), torch.cat(truth))
 
 
 def filmed(subjects: int) -> MultiView:

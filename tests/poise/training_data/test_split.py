@@ -7,7 +7,6 @@ import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.lake.ids import WINDOW, decode, encode
-from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, TrainingWindows, load_split
 from poise_models.base.windows import unfold
@@ -27,22 +26,22 @@ def train(lake: Path) -> TrackSplit:
 
 
 def test_bank_returns_the_truth_window_of_an_id(train: TrackSplit) -> None:
-    bank = PoseBank(train)
+    bank = train.bank()
     for row, truth in enumerate(train.truths()):
-        ids = encode(train.sequence_ids_S[row], torch.arange(len(truth) - WINDOW + 1))
+        ids = encode(torch.tensor(train.index.ids_S[row]), torch.arange(len(truth) - WINDOW + 1))
         assert torch.equal(bank.windows(ids), unfold(truth, WINDOW))
 
 
 def test_bank_refuses_a_window_it_does_not_have(train: TrackSplit) -> None:
     with pytest.raises(LakeError, match="different ingests"):
-        PoseBank(train).windows(torch.tensor([encode(5, 0)]))
+        train.bank().windows(torch.tensor([encode(5, 0)]))
 
 
 def test_neighbours_come_in_the_windows_frame(train: TrackSplit) -> None:
-    bank = PoseBank(train)
+    bank = train.bank()
     detected = unfold(train.detected()[0], WINDOW)
-    assert train.neighbour_ids_NK is not None
-    ids = train.neighbour_ids_NK[: len(detected), :1]
+    assert train.neighbours is not None
+    ids = torch.from_numpy(train.neighbours.ids_BK[: len(detected), :1])
     found, _ = bank.neighbours(detected, ids, torch.zeros(ids.shape))
     expected = align(bank.windows(ids[:, 0]).reshape(-1, 136, 3), detected.reshape(-1, 136, 3))
     torch.testing.assert_close(found, expected.reshape(found.shape))
@@ -51,21 +50,21 @@ def test_neighbours_come_in_the_windows_frame(train: TrackSplit) -> None:
 def test_no_neighbour_means_the_window_itself_at_distance_one(train: TrackSplit) -> None:
     detected = unfold(train.detected()[0], WINDOW)[:4]
     nothing = torch.full((4, 2), -1)
-    found, distance = PoseBank(train).neighbours(detected, nothing, torch.full((4, 2), torch.inf))
+    found, distance = train.bank().neighbours(detected, nothing, torch.full((4, 2), torch.inf))
     assert torch.equal(found, detected[:, None].expand_as(found))
     assert distance.tolist() == [[1.0, 1.0]] * 4
 
 
 def test_subsets_keep_frames_and_neighbours_together(train: TrackSplit) -> None:
-    subject = sorted(set(train.subjects))[1]
+    subject = sorted(set(train.index.subjects))[1]
     part, rest = train.only([subject]), train.without([subject])
-    assert set(part.subjects) == {subject}
-    assert subject not in rest.subjects
-    assert len(part.names) + len(rest.names) == len(train.names)
-    bank = PoseBank(train)
-    for whole_row, name in enumerate(train.names):
-        if name in part.names:
-            row = part.names.index(name)
+    assert set(part.index.subjects) == {subject}
+    assert subject not in rest.index.subjects
+    assert len(part.index.names) + len(rest.index.names) == len(train.index.names)
+    bank = train.bank()
+    for whole_row, name in enumerate(train.index.names):
+        if name in part.index.names:
+            row = part.index.names.index(name)
             assert torch.equal(part.truths()[row], train.truths()[whole_row])
             a, b = part.clips(bank)[row], train.clips(bank)[whole_row]
             assert a.neighbours_NKTC is not None
@@ -77,7 +76,7 @@ def test_subsets_keep_frames_and_neighbours_together(train: TrackSplit) -> None:
 def test_training_windows_are_every_window_of_every_sequence(
     train: TrackSplit, length: int
 ) -> None:
-    windows = TrainingWindows(train, length, PoseBank(train) if length == WINDOW else None)
+    windows = TrainingWindows(train, length, train.bank() if length == WINDOW else None)
     generator = torch.Generator().manual_seed(0)
     batch = windows.batch(torch.arange(len(windows)), generator)
     assert torch.equal(batch.detected_BTC, torch.cat([unfold(d, length) for d in train.detected()]))
@@ -85,22 +84,22 @@ def test_training_windows_are_every_window_of_every_sequence(
 
 
 def test_half_of_the_draws_take_the_nearest_neighbour(train: TrackSplit) -> None:
-    windows = TrainingWindows(train, WINDOW, PoseBank(train))
+    windows = TrainingWindows(train, WINDOW, train.bank())
     generator = torch.Generator().manual_seed(0)
     index = torch.zeros(4000, dtype=torch.long)
     drawn = windows.batch(index, generator).distances_BK
-    assert windows.neighbours is not None
-    nearest = windows.neighbours.distances_NK[0, 0]
+    assert windows.draw is not None
+    nearest = windows.draw.distances_RK[0, 0]
     assert (drawn == nearest).float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert len(drawn.unique()) == 3
 
 
 def test_a_training_draw_never_comes_from_the_querys_own_subject(train: TrackSplit) -> None:
-    assert train.neighbour_ids_NK is not None
-    owner = dict(zip(train.sequence_ids_S.tolist(), train.subjects, strict=True))
+    assert train.neighbours is not None
+    owner = dict(zip(train.index.ids_S.tolist(), train.index.subjects, strict=True))
     row = 0
-    for subject, frames in zip(train.subjects, train.lengths_S.tolist(), strict=True):
-        for ids in train.neighbour_ids_NK[row : row + frames - WINDOW + 1].tolist():
+    for subject, frames in zip(train.index.subjects, train.index.frames_S.tolist(), strict=True):
+        for ids in train.neighbours.ids_BK[row : row + frames - WINDOW + 1].tolist():
             assert subject not in {owner[decode(i)[0]] for i in ids}
         row += frames - WINDOW + 1
 
@@ -111,7 +110,7 @@ def test_a_track_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_several_neighbours_come_together(train: TrackSplit) -> None:
-    bank = PoseBank(train)
+    bank = train.bank()
     many, one = train.clips(bank, 2)[0], train.clips(bank)[0]
     assert one.neighbours_NKTC is not None
     assert one.neighbours_NKTC.shape[1] == 1

@@ -16,9 +16,7 @@ from poise.experiments.plan import Plan
 from poise.experiments.records import TrialFolder, TrialResult
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
-from poise.lake import parts
 from poise.lake.ids import WINDOW
-from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, TrainingWindows, load_split
 from poise.training_data.streaming import StreamedSplit, StreamedWindows
@@ -34,9 +32,7 @@ MEMORY = 3 * POSES // 2
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "GROUP_FRAMES", 2 * FRAMES)  # 24 row groups, subject by subject
-        write_tiny_lake(folder, SUBJECTS, PER_SUBJECT, FRAMES)
+    write_tiny_lake(folder, SUBJECTS, PER_SUBJECT, FRAMES, group=2)  # 24 groups, by subject
     return folder
 
 
@@ -97,7 +93,7 @@ def test_epochs_follow_from_their_seed(lake: Path) -> None:
 def test_batches_are_mixed_like_draws_from_everything(lake: Path, train: TrackSplit) -> None:
     windows = StreamedWindows(streamed(lake), 8, None)
     count = FRAMES - WINDOW + 1
-    subject_N = np.repeat(np.unique(train.subjects, return_inverse=True)[1], count)
+    subject_N = np.repeat(np.unique(train.index.subjects, return_inverse=True)[1], count)
     batch = 96
     spread: list[float] = []
     even: list[float] = []
@@ -128,7 +124,7 @@ def test_memory_is_bounded_by_pools(lake: Path) -> None:
 
 
 def test_neighbours_come_along_or_are_refused(lake: Path, train: TrackSplit) -> None:
-    bank = PoseBank(train)
+    bank = train.bank()
     resident = TrainingWindows(train, 8, bank)
     windows = StreamedWindows(streamed(lake, 20 * POSES), 8, bank)
     index_B = torch.arange(0, len(resident), 7)

@@ -88,14 +88,14 @@ def wrong_unit(size: float) -> str:
 
 #: How much too large a person is, and the likely reason.
 _UNITS = (
-    (1000.0, "millimetres: multiply by 0.001, or say unit = \"mm\" in the data set's TOML file"),
+    (1000.0, 'millimetres: multiply by 0.001, or say unit = "mm" in the data set\'s TOML file'),
     (100.0, "centimetres: multiply by 0.01 before ingest"),
     (39.37, "inches: multiply by 0.0254 before ingest"),
     (17.72, "CMU's ASF units: multiply by 0.0254 / 0.45, or use poise convert"),
     (0.4500, "CMU's ASF units read as inches: divide by 0.45, or use poise convert"),
     (0.1772, "CMU's ASF units read as centimetres: multiply by 5.644, or use poise convert"),
     (0.001, "metres that were taken for millimetres: multiply by 1000"),
-)  # fmt: skip
+)
 
 
 def _departure(columns_FJD: Floats) -> Floats:

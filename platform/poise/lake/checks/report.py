@@ -28,10 +28,10 @@ class Finding:
 
 @dataclass
 class Report:
-    """All findings of one track, and what was found sound."""
+    """All findings of one track, and what passed."""
 
     track: str
-    sound: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -57,7 +57,7 @@ class Report:
 
     def text(self) -> str:
         """Readable lines, the worst findings first."""
-        lines = [self.track, *(f"  ✓ {line}" for line in self.sound)]
+        lines = [self.track, *(f"  ✓ {line}" for line in self.passed)]
         signs = {"error": "✗", "warning": "!", "note": "·"}
         for level in LEVELS:
             for finding in self.findings:

@@ -4,16 +4,23 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pyarrow as pa
-
 from poise.catalog.tracks import Track
 from poise.lake.checks.parts import tables
 from poise.lake.checks.report import Report
-from poise.lake.checks.sequences import Sequences, check_split, take_in
-from poise.lake.checks.windows import Bank, Expected, WindowCheck
+from poise.lake.checks.sequences import SequenceCheck
+from poise.lake.checks.windows import WindowCheck
 from poise.lake.ids import SPLITS, Split
-from poise.lake.manifest import Exclude, Manifest, read_manifest, tracks_in
-from poise.lake.schemas import Kind, part_folder, part_paths, sequence_schema, window_schema
+from poise.lake.manifest import (
+    Exclude,
+    Kind,
+    Manifest,
+    part_folder,
+    part_paths,
+    read_manifest,
+    tracks_in,
+)
+from poise.lake.schemas import sequence_schema, window_schema
+from poise.lake.split_index import SplitIndex
 from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError
 
@@ -68,11 +75,12 @@ class _Check:
         splits = [split for split in SPLITS if split in self.manifest.splits]
         found = {split: self._sequences(split) for split in splits}
         self._shared(found)
-        people = pa.array(sorted({s for one in found.values() for s in one.subjects}), pa.string())
-        bank = Bank.of(found.get("train", Sequences()), self.rule)
-        for split in splits:
-            expected = Expected.of(found[split], people)
-            self._windows(WindowCheck(split, expected, bank, people, self.again, self.report))
+        info = self.track.info
+        width = info.joints * info.dims
+        none = SplitIndex.of_rows(self.track, "train", [], width=width, truth=False)
+        train = found.get("train", none)
+        for own in found.values():
+            self._windows(WindowCheck(own, train, self.rule, self.again, self.report))
 
     @property
     def rule(self) -> Exclude:
@@ -120,27 +128,27 @@ class _Check:
             problem = f"a PVD of {manifest.pvd.rows:,} rows for {train.windows:,} training windows"
             self.report.add("error", "pvd", where, problem, self.again)
         if not self.report.failed:
-            self.report.sound.append(f"manifest, schema version {manifest.schema_version}")
+            self.report.passed.append(f"manifest, schema version {manifest.schema_version}")
 
-    def _sequences(self, split: Split) -> Sequences:
+    def _sequences(self, split: Split) -> SplitIndex:
         info = self.track.info
-        found = Sequences()
+        check = SequenceCheck(self.track, split, self.report)
         schema = sequence_schema(info.joints * info.dims)
         before = len(self.report.findings)
         for path in self._parts("sequences", split):
             where = _where(path, "sequences", split)
             for table in tables(path, where, schema, self.again, self.report):
-                take_in(table, where, found, info, self.report)
-        check_split(found, self.track, split, self.manifest, self.report)
+                check.check(table, where)
+        found = check.finish(self.manifest)
         if len(self.report.findings) == before:
             frames, people = int(found.frames_S.sum()), len(set(found.subjects))
-            self.report.sound.append(
-                f"{split}: {len(found.names):,} sequences of {people:,} subjects, "
+            self.report.passed.append(
+                f"{split}: {len(found):,} sequences of {people:,} subjects, "
                 f"{frames:,} frames, finite, moving, files as they were written"
             )
         return found
 
-    def _shared(self, found: dict[Split, Sequences]) -> None:
+    def _shared(self, found: dict[Split, SplitIndex]) -> None:
         if len(found) < 2:
             return
         both = sorted(set(found["train"].subjects) & set(found["test"].subjects))
@@ -150,28 +158,25 @@ class _Check:
             advice = "test scores are then of people the training has seen: split by subject"
             self.report.add("error", "shared-subjects", "train, test", problem, advice)
         else:
-            self.report.sound.append("no subject is in both splits")
+            self.report.passed.append("no subject is in both splits")
 
     def _windows(self, check: WindowCheck) -> None:
-        split, expected = check.split, check.expected
-        before, row = len(self.report.findings), 0
+        split, before = check.own.split, len(self.report.findings)
         schema = window_schema()
         for path in self._parts("windows", split):
             where = _where(path, "windows", split)
             for table in tables(path, where, schema, self.again, self.report):
-                check.take_in(table, row, where)
-                row += table.num_rows
-        summary = self.manifest.splits[split]
-        if not row == expected.rows == summary.windows:
+                check.check(table, where)
+        said, have = self.manifest.splits[split].windows, check.own.windows
+        if not check.rows == have == said:
             problem = (
-                f"{row:,} windows, the manifest says {summary.windows:,}, the sequences have "
-                f"{expected.rows:,}"
+                f"{check.rows:,} windows, the manifest says {said:,}, the sequences have {have:,}"
             )
             self.report.add("error", "counts", split, problem, self.again)
         if len(self.report.findings) == before:
             rule = f", none of the window's own {self.rule}" if split == "train" else ""
             text = f"neighbours are training windows{rule}" if self.manifest.pvd else "no PVD"
-            self.report.sound.append(f"{split}: {row:,} windows, {text}")
+            self.report.passed.append(f"{split}: {check.rows:,} windows, {text}")
 
     def _parts(self, kind: Kind, split: Split) -> list[str]:
         paths = part_paths(self.lake, self.manifest, kind, split)

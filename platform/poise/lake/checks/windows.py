@@ -1,10 +1,9 @@
 """A split's windows: all windows of its sequences, in order, with neighbours that may be theirs.
 
-Shape letters: S sequences, N windows of a split, B of one row group, K neighbours.
+Shape letters: S sequences, B windows of one row group, K neighbours.
 """
 
-from dataclasses import dataclass
-from typing import Any, Self
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -12,132 +11,92 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from poise.lake.checks.report import Report
-from poise.lake.checks.sequences import Sequences
-from poise.lake.ids import Ints, Split, decode, encode, window_count
+from poise.lake.ids import Ints, encode
 from poise.lake.manifest import Exclude
-from poise.lake.schemas import neighbour_arrays
+from poise.lake.split_index import Bools, SplitIndex
+from poise.lake.windows import neighbours_of
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What the windows of a split must be, by row."""
-
-    ids_S: Ints
-    first_S: Ints
-    subject_S: Ints
-    rows: int
-
-    @classmethod
-    def of(cls, found: Sequences, people: "pa.Array[pa.StringScalar]") -> Self:
-        """Derive it from the split's sequences; ``people`` numbers the subjects."""
-        count_S = window_count(found.frames_S)
-        subject_S = _numbers(pa.array(found.subjects, pa.string()), people)
-        return cls(found.ids_S, np.cumsum(count_S) - count_S, subject_S, int(count_S.sum()))
-
-
-@dataclass(frozen=True)
-class Bank:
-    """The windows a neighbour may be: those of the train split."""
-
-    rule: Exclude
-    ids_S: Ints
-    windows_S: Ints
-    group_S: Ints
-
-    @classmethod
-    def of(cls, train: Sequences, rule: Exclude) -> Self:
-        """Derive it from the train split's sequences."""
-        order_S = np.argsort(train.ids_S)
-        names = np.array(train.subjects if rule == "subject" else train.takes, np.str_)
-        group_S = np.unique(names, return_inverse=True)[1]
-        return cls(
-            rule, train.ids_S[order_S], window_count(train.frames_S)[order_S], group_S[order_S]
-        )
-
-    def find(self, ids_BK: Ints) -> tuple[NDArray[np.bool_], Ints]:
-        """Say which windows there are, and of which subject or take, as the rule has it."""
-        if not len(self.ids_S):
-            return np.zeros(ids_BK.shape, np.bool_), np.full(ids_BK.shape, -1)
-        sequence_BK, start_BK = decode(ids_BK)
-        row_BK = np.searchsorted(self.ids_S, sequence_BK).clip(max=len(self.ids_S) - 1)
-        there_BK = (self.ids_S[row_BK] == sequence_BK) & (start_BK < self.windows_S[row_BK])
-        return there_BK, self.group_S[row_BK]
-
-
-@dataclass(frozen=True)
 class WindowCheck:
-    """Checks a split's windows, row group by row group."""
+    """Checks a split's windows, row group by row group, against what its sequences say."""
 
-    split: Split
-    expected: Expected
-    bank: Bank
-    people: "pa.Array[pa.StringScalar]"
-    advice: str
-    report: Report
+    def __init__(
+        self, own: SplitIndex, train: SplitIndex, rule: Exclude, advice: str, report: Report
+    ) -> None:
+        """Check nothing yet.
 
-    def take_in(self, table: pa.Table, row: int, where: str) -> None:
-        """Check one row group, whose first row is the split's row number ``row``."""
+        Args:
+            own: the split's sequences.
+            train: those of the train split, whose windows are the neighbours.
+            rule: what a training window's neighbours must not share with it.
+            advice: what to do about a finding.
+            report: receives the findings.
+        """
+        self.own, self.train, self.rule = own, train, rule
+        self.advice, self.report = advice, report
+        self.rows = 0
+
+    def check(self, table: pa.Table, where: str) -> None:
+        """Check one row group, which follows those checked before."""
         id_B = table.column("window_id").to_numpy()
         sequence_B, start_B = (table.column(name).to_numpy() for name in ("sequence_id", "start"))
         wrong_B = id_B != encode(sequence_B, start_B)
-        self._flag(
-            "window-ids", where, id_B, wrong_B, "window ids that are not sequence_id << 24 | start"
+        problem = "window ids that are not sequence_id << 24 | start"
+        self._flag("window-ids", where, id_B, wrong_B, problem)
+        if self.own.windows:
+            self._order(table, where)
+        self._neighbours(table, where)
+        self.rows += table.num_rows
+
+    def _order(self, table: pa.Table, where: str) -> None:
+        id_B, sequence_B, start_B = (
+            table.column(name).to_numpy() for name in ("window_id", "sequence_id", "start")
         )
-        if self.expected.rows:
-            own_B = _numbers(table.column("subject").combine_chunks(), self.people)
-            self._order(id_B, sequence_B, start_B, own_B, row, where)
-        self._neighbours(table, id_B, where)
+        first_S = np.cumsum(self.own.windows_S) - self.own.windows_S
+        number_B = np.arange(self.rows, self.rows + len(id_B))
+        row_B = np.searchsorted(first_S, number_B, "right") - 1
+        mine_B = (number_B < self.own.windows) & (sequence_B == self.own.ids_S[row_B])
+        wrong_B = ~mine_B | (start_B != number_B - first_S[row_B])
+        problem = "windows that are not those of the sequences, in their order"
+        self._flag("window-order", where, id_B, wrong_B, problem)
+        subject_B = table.column("subject").combine_chunks()
+        right_B = pa.array(self.own.subjects, pa.string()).take(pa.array(row_B, pa.int64()))
+        other_B = np.asarray(pc.not_equal(subject_B, right_B))
+        problem = "windows with another subject than their sequence"
+        self._flag("window-subjects", where, id_B, np.logical_and(mine_B, other_B), problem)
 
-    def _order(
-        self, id_B: Ints, sequence_B: Ints, start_B: Ints, own_B: Ints, row: int, where: str
-    ) -> None:
-        row_B = np.arange(row, row + len(id_B))
-        at_B = np.searchsorted(self.expected.first_S, row_B, "right") - 1
-        mine_B = (row_B < self.expected.rows) & (sequence_B == self.expected.ids_S[at_B])
-        wrong_B = ~mine_B | (start_B != row_B - self.expected.first_S[at_B])
-        self._flag(
-            "window-order", where, id_B, wrong_B,
-            "windows that are not those of the sequences, in their order",
-        )  # fmt: skip
-        self._flag(
-            "window-subjects", where, id_B, mine_B & (own_B != self.expected.subject_S[at_B]),
-            "windows with another subject than their sequence",
-        )  # fmt: skip
+    def _neighbours(self, table: pa.Table, where: str) -> None:
+        id_B = table.column("window_id").to_numpy()
+        found = neighbours_of(table)
+        some_BK = found.ids_BK >= 0
+        row_BK, there_BK = self.train.find(found.ids_BK)
+        lost_BK = some_BK & ~there_BK
+        problem = "windows with neighbours that are no windows of the train split"
+        self._flag("neighbours", where, id_B, np.asarray(lost_BK.any(axis=1)), problem)
+        if self.own.split == "train" and len(self.train):
+            row_B, mine_B = self.train.find(id_B)
+            same_BK = self._apart_S[row_BK] == self._apart_S[row_B][:, None]
+            own_BK = some_BK & there_BK & mine_B[:, None] & same_BK
+            problem = (
+                f"windows with neighbours of their own {self.rule}: training would copy the answer"
+            )
+            self._flag(f"{self.rule}-rule", where, id_B, own_BK.any(axis=1), problem)
+        finite_BK = np.isfinite(found.distances_BK) & (found.distances_BK >= 0)
+        whole_B = (finite_BK == some_BK).all(axis=1)
+        rising_B = (found.distances_BK[:, 1:] >= found.distances_BK[:, :-1]).all(axis=1)
+        problem = (
+            "windows whose distances fall, or are not finite exactly where there is a neighbour"
+        )
+        self._flag("distances", where, id_B, ~(whole_B & rising_B), problem)
 
-    def _neighbours(self, table: pa.Table, id_B: Ints, where: str) -> None:
-        ids_BK, distances_BK = neighbour_arrays(table)
-        some_BK = ids_BK >= 0
-        there_BK, group_BK = self.bank.find(ids_BK)
-        lost_B = np.asarray((some_BK & ~there_BK).any(axis=1))
-        self._flag(
-            "neighbours", where, id_B, lost_B,
-            "windows with neighbours that are no windows of the train split",
-        )  # fmt: skip
-        if self.split == "train":
-            mine_B, own_B = self.bank.find(id_B)
-            own_BK = some_BK & there_BK & mine_B[:, None] & (group_BK == own_B[:, None])
-            self._flag(
-                f"{self.bank.rule}-rule", where, id_B, own_BK.any(axis=1),
-                f"windows with neighbours of their own {self.bank.rule}: "
-                "training would copy the answer",
-            )  # fmt: skip
-        finite_BK = np.isfinite(distances_BK) & (distances_BK >= 0)
-        whole_B = np.asarray((finite_BK == some_BK).all(axis=1))
-        rising_B = np.asarray((distances_BK[:, 1:] >= distances_BK[:, :-1]).all(axis=1))
-        self._flag(
-            "distances", where, id_B, ~(whole_B & rising_B),
-            "windows whose distances fall, or are not finite exactly where there is a neighbour",
-        )  # fmt: skip
+    @cached_property
+    def _apart_S(self) -> NDArray[np.int64]:
+        """Subject or take of each training sequence, as a number."""
+        names = np.array(self.train.kept_apart(self.rule), np.str_)
+        return np.unique(names, return_inverse=True)[1]
 
-    def _flag(
-        self, check: str, where: str, id_B: Ints, bad_B: NDArray[np.bool_], problem: str
-    ) -> None:
+    def _flag(self, check: str, where: str, id_B: Ints, bad_B: Bools, problem: str) -> None:
         count = int(bad_B.sum())
         if count:
             text = f"{count:,} {problem}; first: window {id_B[bad_B.argmax()]}"
             self.report.add("error", check, where, text, self.advice)
-
-
-def _numbers(names: "pa.Array[pa.StringScalar]", people: "pa.Array[pa.StringScalar]") -> Ints:
-    found: Any = pc.index_in(names, value_set=people)
-    return np.asarray(pc.fill_null(found, -1).to_numpy(zero_copy_only=False), np.int64)

@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.lake.ids import Ints
-from poise.lake.manifest import Manifest
-from poise.lake.poses import poses_of
-from poise.lake.split_index import Listing
-from poise.pvd.show.statistics import Cast, Table
-from poise.runtime.storage import Location
+from poise.lake.poses import read_windows
+from poise.pvd.show.statistics import NeighbourTable
 from poise_retrieval import bring_into_frame
 
 Poses = NDArray[np.float32]
@@ -37,65 +34,48 @@ class Example:
     neighbours: list[Shown]
 
 
-def examples(
-    lake: Location,
-    manifest: Manifest,
-    table: Table,
-    own: Cast,
-    train: Cast,
-    count: int,
-    seed: int,
-) -> list[Example]:
+def examples(own: NeighbourTable, train: NeighbourTable, count: int, seed: int) -> list[Example]:
     """Draw windows of different actions, and read their poses and their neighbours'.
 
     Args:
-        lake: where the track is.
-        manifest: the track's; 2D or 3D.
-        table: neighbours of the split to draw from.
-        own: its sequences.
-        train: the train split's.
+        own: the windows and neighbours to draw from, of a 2D or 3D track.
+        train: those of the train split.
         count: how many; fewer where fewer windows have a neighbour.
         seed: of the draw.
     """
-    dims = manifest.dims
-    chosen_Q = _spread(table, own, count, seed)
-    query_QTC = poses_of(
-        Listing.read(lake, manifest, table.split), table.ids_N[chosen_Q], "detected"
-    )
-    ids_QK = table.neighbour_ids_NK[chosen_Q]
+    track = own.index.track
+    dims = track.info.dims
+    row_N, ids_N = own.index.every_window()
+    chosen_Q = _spread(own, row_N, count, seed)
+    query_QTC = read_windows(own.index, ids_N[chosen_Q], "detected")
+    ids_QK = own.neighbours.ids_BK[chosen_Q]
     there_QK = ids_QK >= 0
-    truth_BTC = poses_of(Listing.read(lake, manifest, "train"), ids_QK[there_QK], "truth")
+    truth_BTC = read_windows(train.index, ids_QK[there_QK], "truth")
     asked_BTC = query_QTC[np.nonzero(there_QK)[0]]
-    moved = iter(bring_into_frame(truth_BTC, asked_BTC, manifest.representation).numpy())
+    moved = iter(bring_into_frame(truth_BTC, asked_BTC, track.representation).numpy())
     found = []
     for place, query_TC in zip(chosen_Q, query_QTC, strict=True):
-        row = own.rows(table.ids_N[place])
-        query = Shown(str(own.subject_S[row]), str(own.action_S[row]), 0.0, _joints(query_TC, dims))
+        query = _shown(own, int(row_N[place]), 0.0, _joints(query_TC, dims))
+        hits, there = train.index.find(own.neighbours.ids_BK[place])
+        distances = own.neighbours.distances_BK[place][there]
         neighbours = [
-            Shown(
-                str(train.subject_S[hit]),
-                str(train.action_S[hit]),
-                float(distance),
-                _joints(next(moved), dims),
-            )
-            for hit, distance, window in zip(
-                train.rows(table.neighbour_ids_NK[place]),
-                table.distances_NK[place],
-                table.neighbour_ids_NK[place],
-                strict=True,
-            )
-            if window >= 0
+            _shown(train, int(hit), float(distance), _joints(next(moved), dims))
+            for hit, distance in zip(hits[there], distances, strict=True)
         ]
         found.append(Example(query, neighbours))
     return found
 
 
-def _spread(table: Table, own: Cast, count: int, seed: int) -> Ints:
+def _shown(table: NeighbourTable, row: int, distance: float, poses_TJD: Poses) -> Shown:
+    return Shown(table.index.subjects[row], str(table.action_S[row]), distance, poses_TJD)
+
+
+def _spread(own: NeighbourTable, row_N: Ints, count: int, seed: int) -> Ints:
     """Draw windows at random, each action once before any comes twice; in order of action."""
-    some = np.flatnonzero(table.neighbour_ids_NK[:, 0] >= 0)
+    some = np.flatnonzero(own.neighbours.ids_BK[:, 0] >= 0)
     rng = np.random.default_rng(seed)
     drawn = rng.permutation(some)[: 1000 * count]
-    action = own.action_S[own.rows(table.ids_N[drawn])]
+    action = own.action_S[row_N[drawn]]
     _, group, size = np.unique(action, return_inverse=True, return_counts=True)
     order = np.argsort(group, kind="stable")
     turn = np.empty(len(drawn), np.int64)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from poise.pvd.show.examples import Example, Shown
-from poise.pvd.show.statistics import Table
+from poise.pvd.show.statistics import NeighbourTable
 from poise.pvd.show.stick_figures import Bone, View, bones, up_of
 from poise.runtime.plotting import BLUE, GHOST, INK, ORANGE, new_figure, png
 from poise_retrieval import Skeleton
@@ -49,21 +49,20 @@ def gallery(shown: Sequence[Example], skeleton: Skeleton, title: str) -> bytes:
     for column, example in enumerate(shown):
         _draw_column(list(panels[:, column]), example, skeleton, up)
     for name, panel in zip(("detected", *_RANKS), panels[:, 0], strict=False):
-        panel.annotate(name, (-0.08, 0.5), xycoords="axes fraction", rotation=90, ha="center",
-                       va="center", color=INK, fontsize=11)  # fmt: skip
+        style: Any = {"rotation": 90, "ha": "center", "va": "center", "fontsize": 11}
+        panel.annotate(name, (-0.08, 0.5), xycoords="axes fraction", color=INK, **style)
     figure.suptitle(title, color=INK, fontsize=11.5, x=0.01, ha="left")
     figure.legend(handles=_legend(), loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return png(figure, _PALETTE)
 
 
-def distances_plot(tables: Sequence[Table], track: str) -> bytes:
+def distances_plot(tables: Sequence[NeighbourTable], track: str) -> bytes:
     """Draw histograms of the squared distances, a panel for each rank, a line for each split."""
-    ranks = tables[0].distances_NK.shape[1]
+    ranks = tables[0].neighbours.distances_BK.shape[1]
     figure = new_figure(0.6 + 3.4 * ranks, 3.1, _DPI)
     panels = figure.subplots(1, ranks, squeeze=False, sharex=True, sharey=True)[0]
-    found = np.concatenate(
-        [table.distances_NK[np.isfinite(table.distances_NK)] for table in tables]
-    )
+    found = np.concatenate([table.neighbours.distances_BK.ravel() for table in tables])
+    found = found[np.isfinite(found)]
     some = found if len(found) else np.ones(1, np.float32)
     edges = np.linspace(0.0, max(float(np.quantile(some, 0.99)), 1e-6), 61)
     for rank, panel in enumerate(panels):
@@ -82,15 +81,15 @@ def distances_plot(tables: Sequence[Table], track: str) -> bytes:
     return png(figure, _PALETTE)
 
 
-def _draw_distances(panel: Axes, table: Table, rank: int, edges: Plane) -> None:
-    distances = table.distances_NK[:, rank]
+def _draw_distances(panel: Axes, table: NeighbourTable, rank: int, edges: Plane) -> None:
+    distances = table.neighbours.distances_BK[:, rank]
     distances = distances[np.isfinite(distances)]
     if not len(distances):
         return
     counts, _ = np.histogram(distances.clip(max=edges[-1]), edges)
-    colour, middle = _SPLIT_COLOURS[table.split], float(np.median(distances))
+    colour, middle = _SPLIT_COLOURS[table.index.split], float(np.median(distances))
     panel.stairs(counts / len(distances), edges, color=colour, fill=True, alpha=0.15)
-    label = f"{table.split}, median {middle:.3f}"
+    label = f"{table.index.split}, median {middle:.3f}"
     panel.stairs(counts / len(distances), edges, color=colour, linewidth=1.4, label=label)
     panel.axvline(middle, color=colour, linewidth=0.9, linestyle=(0, (4, 3)))
 
@@ -126,12 +125,10 @@ def _draw_pose(
     segments = [(pose_J2[bone.first], pose_J2[bone.second]) for bone in lines]
     solid = [_COLOURS[bone.side] for bone in lines]
     colours = GHOST if ghost else [_paled(one) for one in solid] if pale else solid
-    panel.add_collection(
-        LineCollection(
-            segments, colors=colours, linewidths=3.4 if ghost else 2.0, capstyle="round",
-            zorder=1 if ghost else 2,
-        )
-    )  # fmt: skip
+    width, layer = (3.4, 1) if ghost else (2.0, 2)
+    strokes = LineCollection(segments, colors=colours, linewidths=width, zorder=layer)
+    strokes.set_capstyle("round")
+    panel.add_collection(strokes)
 
 
 def _paled(colour: str) -> tuple[float, ...]:

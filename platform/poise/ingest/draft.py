@@ -1,0 +1,67 @@
+"""A raw track to sequences in the lake: the first half of an ingest."""
+
+import time
+from importlib import metadata
+
+from poise.ingest.sources import RawTrack
+from poise.ingest.split_writer import SplitResult, write_splits
+from poise.lake.ids import WINDOW
+from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary
+from poise.pvd.progress import Report, pace
+from poise.runtime.errors import DataError
+
+
+def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
+    """Write the sequences; return a manifest that has neither PVD nor windows yet.
+
+    Raises:
+        DataError: a raw file cannot be used at all, or not one of its sequences.
+    """
+    track, sources = raw.track, raw.sources
+    size = sum(source.size for source in sources) / 1e6
+    report(f"{track}: reading {len(sources)} source{'s' * (len(sources) != 1)}, {size:.1f} MB")
+    clock = time.monotonic()
+    results = write_splits(raw.data, track, lake, raw.splits)
+    sequences, frames = sum(one.sequences for one in results), sum(one.frames for one in results)
+    left_out = [item for result in results for item in result.quarantined]
+    for item in left_out:
+        report(f"  quarantined {item.file}, sequence {item.sequence}, {item.key}: {item.reason}")
+    if not sequences:
+        raise DataError(f"{track}: none of its {len(left_out)} sequences can be used; see above")
+    report(f"  sequences   {sequences:,}, {frames:,} frames{pace(frames, clock)}")
+    info = track.info
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        poise_version=_version(),
+        track=str(track),
+        representation=track.representation,
+        joints=info.joints,
+        dims=info.dims,
+        window=WINDOW,
+        fps=info.fps,
+        splits={result.split: _summary(result) for result in results},
+        sources=sources,
+        quarantined=left_out,
+        pvd=None,
+    )
+
+
+def _summary(result: SplitResult) -> SplitSummary:
+    return SplitSummary(
+        read=result.read,
+        sequences=result.sequences,
+        quarantined=len(result.quarantined),
+        frames=result.frames,
+        windows=result.windows,
+        truth=result.truth,
+        subjects=result.subjects,
+        sequences_parts=result.parts,
+        windows_parts=[],
+    )
+
+
+def _version() -> str:
+    try:
+        return metadata.version("poise")
+    except metadata.PackageNotFoundError:
+        return "checkout"

@@ -1,0 +1,67 @@
+"""The collections of a PVD: one a build, and the alias that points at the one in use."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+
+from poise.lake.manifest import Pvd
+from poise.runtime.retry import retry
+from poise.runtime.settings import Settings
+from poise_retrieval.milvus.server import EmbeddedMilvus
+from poise_retrieval.milvus.store import PoseStore
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def pvd_store(settings: Settings) -> Iterator[str]:
+    """Yield the URI of the settings' Milvus; without one, of an embedded server for the block."""
+    if settings.milvus_uri:
+        yield settings.milvus_uri
+        return
+    with EmbeddedMilvus(settings.pvd) as server:
+        yield server.uri
+
+
+def next_name(
+    uri: str, alias: str, fingerprint: str, patience_s: float, *, bulk: bool = False
+) -> str:
+    """Name a build's collection by its fingerprint; never the one that is published now.
+
+    One filled in bulk has a name of its own: an import that ended early may go on in the server,
+    so nobody may take up its work with `poise.pvd.build.build`.
+    """
+    with closing(PoseStore(uri)) as store:
+        published = retry(lambda: store.resolve(alias), patience_s)
+    name = f"{alias}_{fingerprint}" + "_bulk" * bulk
+    return f"{name}_again" if published == name else name
+
+
+def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:
+    """Point the alias at a collection, then drop the one it pointed at."""
+    with closing(PoseStore(uri)) as store:
+        before = retry(lambda: store.resolve(alias), patience_s)
+        retry(lambda: store.publish(alias, collection), patience_s)
+        if before is not None and before != collection:
+            retry(lambda: store.drop(before), patience_s)
+
+
+def is_published(uri: str, pvd: Pvd, patience_s: float) -> bool:
+    """Say whether the alias points at this collection and all its rows are there."""
+    with closing(PoseStore(uri)) as store:
+        if retry(lambda: store.resolve(pvd.alias), patience_s) != pvd.collection:
+            return False
+        return retry(lambda: store.count(pvd.collection), patience_s) == pvd.rows
+
+
+def drop_unpublished(uri: str, alias: str, patience_s: float) -> None:
+    """Drop what nobody reads: a build would go on with its rows, which may be the damaged ones."""
+    ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_bulk)?(_again)?")
+    with closing(PoseStore(uri)) as store:
+        published = retry(lambda: store.resolve(alias), patience_s)
+        for name in retry(store.list, patience_s):
+            if ours.fullmatch(name) and name != published:
+                log.info("dropping %s, which is not published", name)
+                retry(partial(store.drop, name), patience_s)
