@@ -5,15 +5,15 @@ import json
 import pytest
 import torch
 from safetensors.torch import load, save
-from tests.support.small_refiners import NETWORKS, SPECS, build, found, sequence
+from tests.support.small_refiners import NETWORKS, SPECS, VARIANTS, build, found, sequence
 from torch import Tensor
 
 from poise_models import catalogue
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.errors import ConfigError, ShapeError, UnknownRefinerError
+from poise_models.errors import ShapeError
 
-every_refiner = pytest.mark.parametrize("name", catalogue.names())
+every_refiner = pytest.mark.parametrize("name", [*catalogue.names(), *VARIANTS])
 every_representation = pytest.mark.parametrize("representation", SPECS)
 
 CHANGES = ("translation", "rotation", "scale")
@@ -25,7 +25,8 @@ ALIKE = dict.fromkeys(("input", "gaussian1d", "savgol", "butterworth"), CHANGES)
 
 
 def alike(name: str, representation: str) -> tuple[str, ...]:
-    only_translation = name not in NETWORKS or representation == "3D"
+    is_network = name in NETWORKS or name in VARIANTS
+    only_translation = not is_network or representation == "3D"
     return ALIKE.get(name, ("translation",) if only_translation else ())
 
 
@@ -89,7 +90,7 @@ class TestContract:
         refiner = build(name, spec)
         torch.manual_seed(99)
         settings = json.loads(json.dumps(refiner.settings()))
-        other = catalogue.build(name, spec, settings)
+        other = catalogue.build(refiner.name, spec, settings)
         other.load_state_dict(load(save(refiner.state_dict())))
         clip = found(refiner, sequence(50, spec))
         (before,), (after,) = refiner.refine([clip]), other.refine([clip])
@@ -116,12 +117,3 @@ def test_behaves_alike_as_documented(name: str, representation: str, change: str
     difference = float((there.poses_FC - expected_FC).abs().max())
     # float32 keeps 40 m to 4e-6; what is not claimed is off by more than anyone could overlook.
     assert (difference < 1e-3) is (change in alike(name, representation)), difference
-
-
-def test_unknown_names_and_settings_say_what_there_is() -> None:
-    with pytest.raises(UnknownRefinerError, match="did you mean smoothnet"):
-        catalogue.build("smothnet", SPECS["3D"])
-    with pytest.raises(ConfigError, match=r"widht.*it has .*width"):
-        catalogue.build("synspp", SPECS["3D"], {"widht": 3})
-    with pytest.raises(ConfigError, match="window"):
-        catalogue.build("synspp", SPECS["3D"], {"window": 1})

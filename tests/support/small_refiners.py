@@ -30,12 +30,22 @@ SMALL: dict[str, dict[str, Any]] = {
     "synspp": _SYNERGY,
 }
 NETWORKS = [name for name in catalogue.names() if catalogue.trains(name)]
+#: What else promises the same: a network's name, and settings that make another network of it.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "synsp of random people": ("synsp", {"views": 3, "partners": "random"}),
+    "synsp of similar people": ("synsp", {"views": 4, "partners": "similar"}),
+    "gfpose at the official pace": ("gfpose", {"pace": "official", "start": 0.1, "steps": 15}),
+}
 
 
 def build(name: str, spec: PoseSpec, **settings: Any) -> Refiner:
-    """The refiner, ready to refine; an offset has seen detections that are off by 0.1 and more."""
+    """A refiner of the catalogue or of `VARIANTS`, ready to refine.
+
+    An offset has seen detections that are off by 0.1 and more.
+    """
+    name, variant = VARIANTS.get(name, (name, {}))
     torch.manual_seed(0)
-    refiner = catalogue.build(name, spec, {**SMALL.get(name, {}), **settings})
+    refiner = catalogue.build(name, spec, {**SMALL.get(name, {}), **variant, **settings})
     if isinstance(refiner, Offset):
         truth_FC = torch.randn(30, spec.channels)
         refiner.fit(truth_FC + torch.linspace(0.1, 1.0, spec.channels), truth_FC)

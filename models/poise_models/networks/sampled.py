@@ -197,7 +197,7 @@ class SampledRefiner(FastWindowRefiner):
     def branches(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor]:
         """All frames recovered, (B, T, C), and the sampled frames refined, (B, S, C)."""
         # The mean over all frames would let the network see those it does not look at.
-        centre = self.centre_of(self.sampled(detected_BTC)) if self.spec.centre else 0.0
+        centre = self.centre_of(self.sampled(detected_BTC))
         refined_BSC, memory_BSE = self.denoise(detected_BTC - centre)
         return self.recovery(refined_BSC, memory_BSE) + centre, refined_BSC + centre
 

@@ -71,7 +71,7 @@ class SmoothNet(FastWindowRefiner):
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Smooth windows (B, T, C); neighbours are not looked at."""
-        centre = self.centre_of(detected_BTC) if self.spec.centre else 0.0
+        centre = self.centre_of(detected_BTC)
         poses_BCT = self.body((detected_BTC - centre).transpose(1, 2))
         return Prediction(poses_BCT.transpose(1, 2) + centre)
 

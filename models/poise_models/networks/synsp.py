@@ -127,7 +127,7 @@ class SynSP(SynergyRefiner):
                 f"{tuple(detected_BVTC.shape)}; they are the views of a moment"
             )
         x_NTC = detected_BVTC.flatten(0, 1)  # N = B x V
-        centre = self.centre_of(x_NTC) if self.spec.centre else x_NTC.new_zeros(1, 1, 1)
+        centre = self.centre_of(x_NTC)
         x_NTC = x_NTC - centre
         relative_to = self.skip(x_NTC)
         tokens, local = self.local_encoder(self.transformed(x_NTC))

@@ -124,9 +124,7 @@ class SynSPP(SynergyRefiner):
 
         Of the neighbours the nearest is read. What a switch leaves out is None.
         """
-        centre = detected_BTC.new_zeros(1, 1, 1)
-        if self.spec.centre:
-            centre = self.centre_of(detected_BTC)
+        centre = self.centre_of(detected_BTC)
         x_BTC = detected_BTC - centre
         base = self.skip(x_BTC) + centre
         tokens, local = self.detected_encoder(self.transformed(x_BTC))

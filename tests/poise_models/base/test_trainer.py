@@ -7,8 +7,10 @@ import torch
 from torch import Tensor
 
 from poise_models import catalogue
+from poise_models.base.augmentation import augmented
 from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget, Schedule
+from poise_models.base.optimiser import learning_rate
 from poise_models.base.pose_spec import LeftRightFlip, PoseSpec
 from poise_models.base.trainer import Trainer
 from poise_models.base.window_refiner import WindowRefiner
@@ -129,15 +131,26 @@ def test_clipping_bounds_what_a_wild_batch_does() -> None:
     assert moved[1] < 1.01e-9
 
 
-def test_a_learning_rate_rises_and_falls_as_the_budget_says() -> None:
-    run = trainer(Budget(epochs=10, batch=20, schedule="cosine", warm_up=0.2, floor=0.1))
-    rates = []
-    while not run.done:
-        run.advance(seconds=0.0)
+def test_every_step_has_its_rate_and_its_augmentation(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = Budget(epochs=2, batch=20, schedule="cosine", warm_up=0.2, mirror=True)
+    run, shown, rates = trainer(budget), list[Batch](), list[float]()
+    loss = run.network.loss
+
+    def watched(batch: Batch) -> Tensor:
+        shown.append(batch)
         rates.append(run.optimiser.param_groups[0]["lr"])
-    assert rates[0] < 0.05e-3
-    assert max(rates) == max(rates[8:12])
-    assert 0.1e-3 < rates[-1] < 0.11e-3
+        return loss(batch)
+
+    monkeypatch.setattr(run.network, "loss", watched)
+    run.epoch()
+    assert rates == [learning_rate(budget, 0, step / 5) for step in range(5)]
+    generator = torch.Generator().manual_seed(torch.initial_seed())
+    order = run.source.order(generator)
+    for step, batch in enumerate(shown):
+        plain = run.source.batch(order[20 * step : 20 * step + 20], generator)
+        expected = augmented(plain, budget, SPEC.flip, generator)
+        assert torch.equal(batch.truth_BTC, expected.truth_BTC)
+        assert not torch.equal(batch.truth_BTC, plain.truth_BTC)
 
 
 @pytest.mark.slow
@@ -169,40 +182,6 @@ def test_budgets_that_make_no_sense_are_refused() -> None:
     for bad in ({"epochs": 0}, {"batch": 0}, {"decay": 0.0}, {"schedule": "x"}, {"scale": 1.0}):
         with pytest.raises(ConfigError):
             Budget(**bad)
-
-
-def test_flipped_windows_are_reflected_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    run, seen = trainer(Budget(epochs=1, batch=100, mirror=True)), list[Batch]()
-    loss = run.network.loss
-
-    def watched(batch: Batch) -> Tensor:
-        seen.append(batch)
-        return loss(batch)
-
-    monkeypatch.setattr(run.network, "loss", watched)
-    run.epoch()
-    (shown,) = seen
-    generator = torch.Generator().manual_seed(0)
-    plain = run.source.batch(run.source.order(generator), generator)
-    flip = SPEC.flip
-    assert flip is not None
-    swapped_B = (shown.truth_BTC == flip(plain.truth_BTC)).all(-1).all(-1)
-    assert 30 < int(swapped_B.sum()) < 70
-    for now, before in (
-        (shown.detected_BTC, plain.detected_BTC),
-        (shown.truth_BTC, plain.truth_BTC),
-        (shown.neighbours_BKTC[:, 0], plain.neighbours_BKTC[:, 0]),
-    ):
-        assert torch.equal(now, torch.where(swapped_B[:, None, None], flip(before), before))
-
-
-def test_a_flip_undoes_itself_and_keeps_every_distance() -> None:
-    poses = torch.randn(5, 8, 9, generator=torch.Generator().manual_seed(0))
-    assert SPEC.flip is not None
-    flipped = SPEC.flip(poses)
-    assert torch.equal(SPEC.flip(flipped), poses)
-    joints, other = poses.unflatten(-1, (3, 3)), flipped.unflatten(-1, (3, 3))[..., [0, 2, 1], :]
-    torch.testing.assert_close(torch.cdist(joints, joints), torch.cdist(other, other))
 
 
 def test_a_flip_needs_a_lateral_axis() -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -29,6 +29,7 @@ def plus(chunk: Columns) -> Tensor:
 
 
 @given(rows=st.integers(1, 200), most=st.integers(1, 20), apart=st.booleans())
+@settings(max_examples=40, deadline=None)
 def test_chunks_are_all_rows_in_order(rows: int, most: int, apart: bool) -> None:
     columns = torch.arange(rows), 1000 * torch.arange(rows)
     parts = in_chunks(plus, columns, most, apart)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from poise_models.base.batch import Batch
-from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import ConfigError
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
@@ -105,29 +104,6 @@ def test_sine_encoding_is_one_turn_over_the_window() -> None:
     torch.testing.assert_close(encoding[100, :2], encoding[0, :2], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("representation", SPECS)
-def test_refines_any_sequence_by_itself(representation: str) -> None:
-    spec = SPECS[representation]
-    built = network(representation, **TINY)
-    clips = [Clip(torch.randn(frames, spec.channels)) for frames in (1, 2, 7, 21, 22, 60)]
-    together = built.refine(clips)
-    for clip, refined in zip(clips, together, strict=True):
-        assert refined.poses_FC.shape == clip.detected_FC.shape
-        (alone,) = built.refine([clip])
-        torch.testing.assert_close(alone.poses_FC, refined.poses_FC, atol=1e-5, rtol=1e-5)
-    for value in (0.0, 1.0, 1e6):
-        (still,) = built.refine([Clip(torch.full((30, spec.channels), value))])
-        assert torch.isfinite(still.poses_FC).all()
-
-
-def test_world_translation_passes_through_3d() -> None:
-    built = network(**TINY)
-    here = torch.randn(40, 51)
-    shift = torch.tensor([5.0, -3.0, 100.0]).repeat(17)
-    (before,), (after,) = built.refine([Clip(here)]), built.refine([Clip(here + shift)])
-    torch.testing.assert_close(after.poses_FC - shift, before.poses_FC, atol=1e-3, rtol=0)
-
-
 @pytest.mark.parametrize("pre_norm", [True, False])
 def test_learns_smooth_motion(pre_norm: bool) -> None:
     spec = SPECS["3D"]
@@ -146,30 +122,6 @@ def test_learns_smooth_motion(pre_norm: bool) -> None:
     detected = truth + 0.3 * torch.randn_like(truth)
     refined = run(built.eval(), detected)
     assert (refined - truth).abs().mean() < 0.9 * (detected - truth).abs().mean()
-
-
-def test_exports_with_any_batch() -> None:
-    class Poses(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.built = network(**TINY)
-
-        def forward(self, detected_BTC: Tensor) -> Tensor:
-            return self.built.branches(detected_BTC)[0]
-
-    poses = Poses().eval()
-    shapes = ({0: torch.export.Dim("batch")},)
-    window = torch.randn(3, 21, 51)
-    exported = torch.export.export(poses, (window,), dynamic_shapes=shapes, strict=False)
-    five = torch.randn(5, 21, 51)
-    torch.testing.assert_close(exported.module()(five), poses(five))
-
-
-def test_weights_survive_a_round_trip() -> None:
-    one, other = network(**TINY), DeciWatch(SPECS["3D"], DeciWatchConfig(**TINY)).eval()
-    other.load_state_dict(one.state_dict())
-    window = torch.randn(2, 21, 51)
-    assert torch.equal(run(one, window), run(other, window))
 
 
 @pytest.mark.parametrize(

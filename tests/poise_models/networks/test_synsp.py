@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
 from poise_models.base.batch import Batch
 from poise_models.base.clip import Clip
@@ -40,35 +39,6 @@ def poses(*shape: int, seed: int = 0) -> Tensor:
 
 def batch(detected: Tensor, truth: Tensor) -> Batch:
     return Batch.without_neighbours(detected, truth)
-
-
-@pytest.mark.parametrize("representation", SPECS)
-@pytest.mark.parametrize("kind", KINDS)
-class TestContract:
-    def test_frames_batches_and_order(self, kind: str, representation: str) -> None:
-        spec = SPECS[representation]
-        net = network(spec, **KINDS[kind])
-        clips = [Clip(poses(frames, spec.channels, seed=frames)) for frames in (1, 2, 7, 8, 9, 300)]
-        together = net.refine(clips)
-        alone = [net.refine([one])[0] for one in reversed(clips)][::-1]
-        for clip, a, b in zip(clips, together, alone, strict=True):
-            assert a.poses_FC.shape == clip.detected_FC.shape
-            assert a.quality_F is not None
-            assert a.quality_F.shape == (len(clip.detected_FC),)
-            torch.testing.assert_close(a.poses_FC, b.poses_FC, atol=1e-5, rtol=1e-5)
-
-    def test_odd_input_and_stored_weights(self, kind: str, representation: str) -> None:
-        spec = SPECS[representation]
-        net = network(spec, **KINDS[kind])
-        for value in (0.0, 1.0, 1e6):
-            (refined,) = net.refine([Clip(torch.full((20, spec.channels), value))])
-            assert refined.poses_FC.isfinite().all()
-        other = network(spec, **KINDS[kind])
-        for parameter in other.parameters():
-            torch.nn.init.zeros_(parameter)
-        other.load_state_dict(load(save(net.state_dict())))
-        clip = Clip(poses(12, spec.channels))
-        assert torch.equal(net.refine([clip])[0].poses_FC, other.refine([clip])[0].poses_FC)
 
 
 def test_one_view_of_a_moment_is_a_window() -> None:
@@ -170,24 +140,6 @@ def test_learns(kind: str) -> None:
         losses.append(loss.item())
     assert losses[-1] < 0.8 * losses[0]
     assert all(p.grad is not None for p in net.parameters())
-
-
-class Poses(nn.Module):
-    def __init__(self, network: SynSP) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, detected_BVTC: Tensor) -> Tensor:
-        out: Tensor = self.network(detected_BVTC, detected_BVTC, detected_BVTC).poses_BTC
-        return out
-
-
-def test_exports() -> None:
-    net = Poses(network(views=2))
-    free = {0: torch.export.Dim("batch", min=2)}
-    x, y = poses(2, 2, 8, 51), poses(5, 2, 8, 51, seed=1)
-    program = torch.export.export(net, (x,), dynamic_shapes=(free,), strict=False)
-    torch.testing.assert_close(program.module()(y), net(y), atol=1e-5, rtol=1e-5)
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -1,16 +1,14 @@
-"""SynSP++: sizes of the published network, its encodings, and its switches."""
+"""SynSP++: what reaches its output, and what its switches do."""
 
 from typing import Any
 
 import pytest
 import torch
 
-from poise_models import catalogue
 from poise_models.base.batch import Batch
 from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.networks.dct import dct_matrix, low_pass_matrix
-from poise_models.networks.synergy import pose_quality
+from poise_models.networks.dct import low_pass_matrix
 from poise_models.networks.synspp import SynSPP, SynSPPConfig
 
 SPEC = PoseSpec(17, 3)
@@ -26,53 +24,6 @@ def batch(seed: int = 0) -> Batch:
     torch.manual_seed(seed)
     detected, truth, neighbour = torch.randn(3, 4, 8, 51)
     return Batch(detected, truth, neighbour[:, None], torch.rand(4, 1))
-
-
-@pytest.mark.parametrize(("joints", "dims", "weights"), [(17, 3, 6_106_011), (14, 3, 6_096_768)])
-def test_official_sharing_has_the_official_number_of_weights(
-    joints: int, dims: int, weights: int
-) -> None:
-    spec = PoseSpec(joints, dims)
-    assert SynSPP(spec, SynSPPConfig(branches="shared")).parameter_count() == weights
-
-
-def test_separate_branches_have_as_many_layers_as_shared_ones() -> None:
-    # Three layers in common and one each, against five in common: the same five layers' weights.
-    assert network().parameter_count() == network(branches="shared").parameter_count()
-
-
-def test_published_smoothnet_sizes() -> None:
-    for window, weights in ((8, 667_272), (16, 675_472), (32, 691_872), (64, 724_672)):
-        built = catalogue.build("smoothnet", SPEC, {"window": window})
-        assert built.parameter_count() == weights
-
-
-def test_dct_of_a_constant_is_its_gain_alone() -> None:
-    transformed = dct_matrix(8) @ torch.ones(8)
-    torch.testing.assert_close(transformed, torch.tensor([16.0] + [0.0] * 7), atol=1e-5, rtol=0)
-
-
-def test_low_pass_projects() -> None:
-    matrix = low_pass_matrix(8, 3)
-    torch.testing.assert_close(matrix @ matrix, matrix, atol=1e-6, rtol=0)
-    torch.testing.assert_close(matrix @ torch.ones(8), torch.ones(8))
-    torch.testing.assert_close(low_pass_matrix(8, 8), torch.eye(8), atol=1e-6, rtol=0)
-
-
-def test_quality_is_highest_where_the_branches_agree() -> None:
-    position = torch.zeros(1, 8, 51)
-    smooth = torch.zeros(1, 8, 51)
-    smooth[0, 3] = 1.0
-    quality = pose_quality(position, smooth, SPEC, "frames")[0]
-    assert quality[3] == pytest.approx(torch.e**-1, abs=1e-4)
-    assert quality[0] == pytest.approx(1.0, abs=1e-4)
-    assert quality.argmin() == 3
-
-
-def test_quality_of_branches_that_coincide() -> None:
-    same = torch.randn(1, 8, 51)
-    quality = pose_quality(same, same, SPEC, "frames")
-    torch.testing.assert_close(quality, torch.full((1, 8), 0.9048), atol=1e-4, rtol=0)
 
 
 def test_shared_branches_coincide_before_the_heads() -> None:
