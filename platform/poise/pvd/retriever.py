@@ -1,8 +1,8 @@
-"""Neighbours for sequences the lake has never seen: the service's and the evaluation's road.
+"""Neighbours for sequences the lake has never seen, as the service and evaluation need them.
 
-Two roads lead to the same windows. Where the published collection fits into memory its rows are
-read once, into an in-process index: it answers in less than a millisecond, and Milvus may go away.
-Where it does not, Milvus is asked every time. The neighbours' poses come from the lake.
+There are two search backends. Where the published collection fits into memory, its rows are read
+once into an in-process index, which answers in less than a millisecond and needs no Milvus any
+more. Where it does not, Milvus is asked every time. The neighbours' poses come from the lake.
 """
 
 import logging
@@ -44,11 +44,11 @@ MEMORY_SHARE: Final = 0.25
 #: rows, so that a long sequence is no reason to call it away.
 _PIECE: Final = 256
 
-Road = Literal["index", "milvus"]
+SearchBackend = Literal["index", "milvus"]
 
 
-def choose_road(rows: int, width: int, lite: bool, memory: int) -> Road:
-    """Choose who searches a collection.
+def choose_search_backend(rows: int, width: int, lite: bool, memory: int) -> SearchBackend:
+    """Choose what searches a collection: an index in this process, or Milvus.
 
     Args:
         rows: of the collection.
@@ -68,7 +68,7 @@ class Retriever:
         lake: where the track's train split is.
         track: a track with a PVD.
         milvus_uri: the Milvus that holds its collection.
-        road: who searches; `choose_road` says where it is None.
+        search_backend: what searches; None leaves it to `choose_search_backend`.
         budget_s: longest silence of Milvus that `find` bears; None for the store's own patience.
         neighbours: poses to find for a window, K.
 
@@ -82,7 +82,7 @@ class Retriever:
         lake: Location,
         track: Track,
         milvus_uri: str,
-        road: Road | None = None,
+        search_backend: SearchBackend | None = None,
         budget_s: float | None = None,
         neighbours: int = 1,
     ) -> None:
@@ -102,15 +102,17 @@ class Retriever:
         self._collection = retry(lambda: self._store.resolve(self._alias), PATIENCE_S)
         rows, width = manifest.pvd.rows, manifest.pvd.width
         free = psutil.virtual_memory().available
-        self.road = road or choose_road(rows, width, self._store.one_writer, free)
-        if self.road == "milvus":
+        self.search_backend = search_backend or choose_search_backend(
+            rows, width, self._store.one_writer, free
+        )
+        if self.search_backend == "milvus":
             # A Milvus that was started again loads the collection at the first search, which may
             # take minutes: no request waits for that.
             first = np.zeros((1, width), np.float32)
             retry(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
         self.bank = PoseBank.read(SplitIndex.read(lake, manifest, "train"))
         self.index: NeighbourIndex | None = None
-        if self.road == "index":
+        if self.search_backend == "index":
             self.index = load_index(milvus_uri, self._alias, PATIENCE_S)
             self._store.close()
         log.info(
@@ -118,7 +120,7 @@ class Retriever:
             track,
             rows,
             self._collection,
-            "an index here" if self.road == "index" else "Milvus",
+            "an index here" if self.search_backend == "index" else "Milvus",
             index_bytes(rows, width) / 1e9,
             free / 1e9,
         )

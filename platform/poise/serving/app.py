@@ -125,7 +125,7 @@ class RefineService:
             logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=refined)
             raise HTTPException(500, f"the model failed on this sequence: {refined}")
         seconds = time.perf_counter() - start
-        self._metrics.count(len(frames_FC), refined.retrieval, self._model.road, seconds)
+        self._metrics.count(len(frames_FC), refined.retrieval, self._model.search_backend, seconds)
         response = responses.refine_response(self._model, body, refined, seconds)
         return Response(response.model_dump_json(), media_type="application/json")
 

@@ -28,15 +28,15 @@ class ServiceMetrics:
         for metric in (self._frames, self._answers, self._seconds):
             metric.set_default_tags({"model": model})
 
-    def count(self, frames: int, retrieval: str, road: str, seconds: float) -> None:
+    def count(self, frames: int, retrieval: str, search_backend: str, seconds: float) -> None:
         """Count one answered request.
 
         Args:
             frames: of its sequence.
             retrieval: whether neighbours took part, as the response says it.
-            road: who searches for neighbours.
+            search_backend: what searches for neighbours.
             seconds: from the parsed request to the refined poses.
         """
         self._frames.inc(frames)
-        self._answers.inc(tags={"retrieval": retrieval, "road": road})
+        self._answers.inc(tags={"retrieval": retrieval, "road": search_backend})
         self._seconds.observe(seconds)

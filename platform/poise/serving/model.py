@@ -122,9 +122,9 @@ class ServedModel:
         return "unavailable" if self._retrieves else "none"
 
     @property
-    def road(self) -> Literal["index", "milvus", "none"]:
+    def search_backend(self) -> Literal["index", "milvus", "none"]:
         """Who searches for neighbours."""
-        return "none" if self._retriever is None else self._retriever.road
+        return "none" if self._retriever is None else self._retriever.search_backend
 
     def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[RefinedSequence | Exception]:
         """Refine sequences (F, C) together.

@@ -24,7 +24,7 @@ RetrievalState = Literal["ready", "unavailable"]
 class NeighbourFinder(Protocol):
     """What a replica asks of a retriever; `poise.pvd.retriever.Retriever` is the real one."""
 
-    road: Literal["index", "milvus"]
+    search_backend: Literal["index", "milvus"]
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours (N, K, T, C) in the windows' own frames, squared L2 distances (N, K)."""
@@ -62,10 +62,10 @@ class ReconnectingRetriever:
         return "unavailable" if self._finder is None else "ready"
 
     @property
-    def road(self) -> Literal["index", "milvus", "none"]:
+    def search_backend(self) -> Literal["index", "milvus", "none"]:
         """Who searches for neighbours now."""
         finder = self._finder
-        return "none" if finder is None else finder.road
+        return "none" if finder is None else finder.search_backend
 
     def wait(self, seconds: float) -> RetrievalState:
         """Wait for the end of the first attempt, successful or not, for so many seconds at most."""
@@ -137,4 +137,4 @@ class ReconnectingRetriever:
         self._finder = finder
         if before is not None:
             before.close()
-        logger.info("Retrieval is ready, by %s.", finder.road)
+        logger.info("Retrieval is ready, by %s.", finder.search_backend)

@@ -1,4 +1,4 @@
-"""Both roads to neighbours, and what is published while a retriever is open."""
+"""Both search backends, and what is published while a retriever is open."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +14,7 @@ from tests.support.serving import clip, publish
 
 from poise.lake.manifest import read_manifest, write_manifest
 from poise.pvd import publish as publishing
-from poise.pvd.retriever import Retriever, choose_road
+from poise.pvd.retriever import Retriever, choose_search_backend
 from poise.runtime.errors import LakeError
 from poise_models.base.windows import unfold
 from poise_retrieval.errors import StoreUnavailableError
@@ -40,9 +40,9 @@ def lake(tmp_path_factory: pytest.TempPathFactory, milvus: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def roads(lake: Path, milvus: str) -> Iterator[tuple[Retriever, Retriever]]:
-    index = Retriever(lake, tinylake.TRACK, milvus, road="index")
-    server = Retriever(lake, tinylake.TRACK, milvus, road="milvus")
+def backends(lake: Path, milvus: str) -> Iterator[tuple[Retriever, Retriever]]:
+    index = Retriever(lake, tinylake.TRACK, milvus, search_backend="index")
+    server = Retriever(lake, tinylake.TRACK, milvus, search_backend="milvus")
     yield index, server
     server.close()
 
@@ -50,14 +50,14 @@ def roads(lake: Path, milvus: str) -> Iterator[tuple[Retriever, Retriever]]:
 @settings(deadline=None, max_examples=25)
 @example(frames=31, seed=31)
 @given(st.integers(1, 60), st.integers(0, 2**32 - 1))
-def test_both_roads_find_the_same(
-    roads: tuple[Retriever, Retriever], frames: int, seed: int
+def test_both_backends_find_the_same(
+    backends: tuple[Retriever, Retriever], frames: int, seed: int
 ) -> None:
     detected_FC = torch.from_numpy(clip(frames, seed))
-    (near_N1TC, distance_N1), (far_N1TC, far_N1) = (road.find(detected_FC) for road in roads)
+    (near_N1TC, distance_N1), (far_N1TC, far_N1) = (one.find(detected_FC) for one in backends)
     near_NTC, far_NTC, distance_N, far_N = near_N1TC[:, 0], far_N1TC[:, 0], distance_N1, far_N1
     assert torch.allclose(distance_N, far_N, rtol=1e-4, atol=1e-5)
-    index = roads[0].index
+    index = backends[0].index
     assert index is not None
     queries = embed(unfold(detected_FC, 8), tinylake.TRACK.info.skeleton, "3D").numpy()
     first_N, second_N = index.search(queries, 2).distances_BK.T
@@ -65,17 +65,17 @@ def test_both_roads_find_the_same(
     assert torch.allclose(near_NTC[clear_N], far_NTC[clear_N], atol=1e-4)
 
 
-def test_memory_and_server_choose_the_road() -> None:
-    assert choose_road(6_000_000, 84, lite=False, memory=16 * GB) == "index"
-    assert choose_road(6_000_000, 84, lite=False, memory=8 * GB) == "milvus"
-    assert choose_road(6_000_000, 84, lite=True, memory=8 * GB) == "index"
+def test_memory_and_server_choose_the_backend() -> None:
+    assert choose_search_backend(6_000_000, 84, lite=False, memory=16 * GB) == "index"
+    assert choose_search_backend(6_000_000, 84, lite=False, memory=8 * GB) == "milvus"
+    assert choose_search_backend(6_000_000, 84, lite=True, memory=8 * GB) == "index"
 
 
-def test_the_road_is_chosen_and_said(
+def test_the_backend_is_chosen_and_said(
     lake: Path, milvus: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("INFO", "poise.pvd.retriever"):
-        assert Retriever(lake, tinylake.TRACK, milvus).road == "index"
+        assert Retriever(lake, tinylake.TRACK, milvus).search_backend == "index"
     assert "searched by an index here" in caplog.text
 
 

@@ -85,11 +85,11 @@ def test_milvus_hangs_dies_and_comes_back_while_it_serves(
     tinylake.write_tiny_lake(lake)
     milvus = RunningMilvus("lite", tmp_path / "milvus")
     publish(lake, milvus.uri)
-    by_milvus = partial(Retriever, road="milvus")
+    by_milvus = partial(Retriever, search_backend="milvus")
     monkeypatch.setattr(model_module, "Retriever", by_milvus)
     monkeypatch.setattr(retrieval_module, "RETRY_LONGEST_S", 1.0)
     model = ServedModel(replica(checkpoint, str(lake), milvus.uri))
-    bystander = Retriever(lake, tinylake.TRACK, milvus.uri, road="index")
+    bystander = Retriever(lake, tinylake.TRACK, milvus.uri, search_backend="index")
 
     def goes_and_comes(away: Callable[[], None], back: Callable[[], None]) -> None:
         away()
@@ -107,7 +107,7 @@ def test_milvus_hangs_dies_and_comes_back_while_it_serves(
 
     try:
         before, _ = _timed(model)
-        assert (model.road, before.retrieval) == ("milvus", "used")
+        assert (model.search_backend, before.retrieval) == ("milvus", "used")
         _, exact_N = bystander.find(torch.from_numpy(clip(600)))
         assert before.distances_N is not None
         np.testing.assert_allclose(before.distances_N, exact_N[:, 0], rtol=1e-4, atol=1e-5)

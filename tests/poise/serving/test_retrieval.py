@@ -16,7 +16,7 @@ from poise_retrieval.errors import StoreUnavailableError, VectorError
 
 
 class MadeUpFinder:
-    road: Literal["index", "milvus"] = "index"
+    search_backend: Literal["index", "milvus"] = "index"
 
     def __init__(self, distance: float = 1.0) -> None:
         self.error: Exception | None = None
@@ -95,7 +95,7 @@ def test_another_pvd_is_taken_in_without_a_gap(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(retrieval_module, "RETRY_FIRST_S", 0.02)
     retrieval = ReconnectingRetriever(opened)
     assert retrieval.wait(5) == "ready"
-    assert retrieval.road == "index"
+    assert retrieval.search_backend == "index"
     detected_FC = torch.from_numpy(clip(9))
 
     def distance() -> float:
