@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.mlflow_server import free_port
+from tests.support.ports import free_port
 from tests.support.sweep_job import ROOT, environment, prepare, rows, statuses
 
 

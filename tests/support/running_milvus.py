@@ -2,18 +2,15 @@
 
 import importlib.util
 import platform
-import socket
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
+from pymilvus import MilvusClient
+from tests.support.ports import free_port
 
 from poise_retrieval.milvus.server import EmbeddedMilvus, MilvusServer
 from poise_retrieval.milvus.standalone import StandaloneMilvus
-
-#: For `parametrize`: the real server takes seconds to start and to index.
-KINDS: list[Any] = ["lite", pytest.param("server", marks=pytest.mark.slow)]
 
 
 class RunningMilvus:
@@ -24,7 +21,7 @@ class RunningMilvus:
             needs_package()
         self.kind = kind
         self._folder = folder
-        self._port = _free_port()
+        self._port = free_port()
         self.start()
 
     @property
@@ -57,14 +54,17 @@ class RunningMilvus:
         self._server.__enter__()
         assert self._server.uri == self.uri
 
+    def clear(self) -> None:
+        """Drop all aliases and collections."""
+        client = MilvusClient(self.uri, dedicated=True)
+        for name in client.list_collections():
+            for alias in client.list_aliases(name)["aliases"]:
+                client.drop_alias(alias)
+            client.drop_collection(name)
+        client.close()
+
     def stop(self) -> None:
         self._server.__exit__(None, None, None)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def needs_package() -> None:

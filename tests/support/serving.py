@@ -1,13 +1,8 @@
 """What the service's tests share: an untrained SynSP++, made-up clips, a published tiny PVD."""
 
-import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import ray
 import torch
 from numpy.typing import NDArray
 from tests.support.lake_rows import read_windows
@@ -15,15 +10,12 @@ from tests.support.tiny_lake import TRACK
 
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.lake.manifest import read_manifest
-from poise.runtime.cluster import start
 from poise.serving.model import ReplicaConfig
 from poise.serving.model_lookup import ModelLocation
 from poise.training_data.split import load_split
 from poise_models import catalogue
 from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.milvus.store import PoseStore
-
-ROOTS = [Path(__file__).parents[2] / root for root in ("platform", "models", "retrieval", ".")]
 
 
 def save_untrained(folder: Path, refiner: str = "synspp") -> str:
@@ -63,20 +55,3 @@ def publish(lake: Path, uri: str) -> None:
     )
     store.seal(manifest.pvd.collection)
     store.publish(manifest.pvd.alias, manifest.pvd.collection)
-
-
-@contextmanager
-def small_ray() -> Iterator[None]:
-    """Run a local Ray whose workers find the packages and the tests."""
-    path = os.pathsep.join(str(root.resolve()) for root in ROOTS)
-    start(
-        num_cpus=2,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        logging_level=logging.WARNING,
-        runtime_env={"env_vars": {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}},
-    )
-    try:
-        yield
-    finally:
-        ray.shutdown()

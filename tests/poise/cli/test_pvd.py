@@ -18,7 +18,6 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.cli.main import main
 from poise.lake.checks.track import check_lake
 from poise.lake.manifest import read_manifest, write_manifest
-from poise.runtime.cluster import connect
 from poise.runtime.settings import Settings
 from poise_retrieval import EmbeddedMilvus, PoseStore
 
@@ -81,13 +80,12 @@ def test_a_milvus_that_is_not_there_is_exit_code_2(
 
 @pytest.mark.slow
 def test_rebuild_makes_a_sound_pvd_from_the_lake_alone(
-    home: Path, lake: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Path, lake: Path, cluster: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     manifest = read_manifest(lake, TRACK)
     write_manifest(lake, replace(manifest, pvd=None))  # as after --no-pvd
     told, damaged = [], np.ones((3, 84), np.float32)
-    with connect(cpus=2), EmbeddedMilvus(Settings.load(home=home).pvd) as server:
+    with EmbeddedMilvus(Settings.load(home=home).pvd) as server:
         store = PoseStore(server.uri)
         for _ in range(2):
             assert main(["pvd", "rebuild", str(lake), NAME]) == 0

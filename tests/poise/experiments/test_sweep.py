@@ -1,11 +1,11 @@
 import math
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.mlflow_server import free_port, fresh_store
+from tests.support.mlflow_server import fresh_store
+from tests.support.ports import free_port
 from tests.support.sweep_job import run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 from tests.support.tiny_plan import BUDGET, SYNSPP, plan_of
@@ -20,7 +20,6 @@ from poise.experiments.sweep import republish, run_sweep
 from poise.experiments.trial import TrialSetup, run_trial
 from poise.experiments.tuning import trial_resources
 from poise.lake.manifest import manifest_hash, read_manifest
-from poise.runtime.cluster import connect as connect_ray
 from poise.runtime.errors import PlanError
 
 
@@ -29,12 +28,6 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("lake")
     write_tiny_lake(folder)
     return str(folder)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with connect_ray(cpus=2):
-        yield
 
 
 def test_subjects_that_are_not_there_are_said_before_anything_starts(

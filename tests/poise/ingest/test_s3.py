@@ -1,13 +1,11 @@
 """The lake on S3: a real HTTP server, real pyarrow.fs, and Ray workers that write to it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]
 import pytest
 import torch
-from moto.server import ThreadedMotoServer
 from tests.support.ingesting import ingest
+from tests.support.object_store import new_bucket
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
@@ -18,7 +16,6 @@ from poise.lake.manifest import part_folder, read_manifest, track_folder, tracks
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError
 from poise.runtime.locks import exclusive
 from poise.training_data.examples import Examples
@@ -27,25 +24,11 @@ from poise.training_data.streaming import StreamedSplit
 from poise_models import catalogue
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-ACCOUNT = {
-    "AWS_ACCESS_KEY_ID": "nobody",
-    "AWS_SECRET_ACCESS_KEY": "nothing",  # pragma: allowlist secret
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 
 @pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {**ACCOUNT, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
-            patch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket="poses")
-        yield "s3://poses"
-    server.stop()
+def bucket(s3: None) -> str:
+    return new_bucket("poses")
 
 
 @pytest.fixture(scope="module")
@@ -76,18 +59,17 @@ def test_bytes_and_parts(bucket: str, data: Path) -> None:
 
 
 @pytest.mark.slow
-def test_from_raw_files_to_a_score(bucket: str, data: Path, tmp_path: Path) -> None:
+def test_from_raw_files_to_a_score(cluster: None, bucket: str, data: Path, tmp_path: Path) -> None:
     place = f"{bucket}/lake"
-    with connect(cpus=2):
-        made = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
-        said: list[str] = []
-        again = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False, report=said.append)
-        assert said == [f"{TRACK}: up to date, 8 sequences, 192 frames, 136 windows"]
-        with (
-            exclusive(track_folder(place, TRACK)),
-            pytest.raises(BusyError, match="in use by process"),
-        ):
-            ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
+    made = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
+    said: list[str] = []
+    again = ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False, report=said.append)
+    assert said == [f"{TRACK}: up to date, 8 sequences, 192 frames, 136 windows"]
+    with (
+        exclusive(track_folder(place, TRACK)),
+        pytest.raises(BusyError, match="in use by process"),
+    ):
+        ingest(TRACK, data=data, lake=place, home=tmp_path, pvd=False)
     assert made == again == read_manifest(place, TRACK)
     assert tracks_in(place) == [str(TRACK)]
     assert list(tmp_path.rglob("*.parquet")) == []

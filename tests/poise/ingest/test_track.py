@@ -1,6 +1,5 @@
 """Ingest with real Ray and a real Milvus Lite: rows, repetition, interruption, faults."""
 
-import json
 import os
 import socket
 import threading
@@ -14,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from tests.support.ingesting import ensure_ingested, ingest
 from tests.support.lake_rows import read_sequences, read_windows
+from tests.support.ray_cluster import KNOWS_UNMAPPED
 
 from poise.catalog.tracks import Track
 from poise.ingest import track as ingesting
@@ -34,42 +34,28 @@ from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError, DataError
 from poise.runtime.locks import exclusive
 from poise.runtime.settings import Settings
 from poise.training_data.split import load_split
 from poise_retrieval.errors import StoreUnavailableError
 from poise_retrieval.geometry.embedding import embed
-from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-#: A user's data set whose joints nobody has mapped onto the template.
-UNMAPPED = f"""
-name = "unmapped"
-[[tracks]]
-representation = "3D"
-estimators = ["*"]
-joints = {[f"joint{number}" for number in range(17)]}
-roots = ["joint0"]
-unit = "m"
-"""
 SIZES = {"train": Size(3, 2, 24), "test": Size(1, 2, 24)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("POISE_DATASETS_TOML", json.dumps([UNMAPPED]))
-        with connect(cpus=2):
-            yield
+@pytest.fixture(autouse=True)
+def told(cluster: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process know the data sets that the workers know."""
+    for name, value in KNOWS_UNMAPPED.items():
+        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[str]:
-    with EmbeddedMilvus(tmp_path_factory.mktemp("pvd")) as server:
-        yield server.uri
+def milvus(lite_uri: str, cluster: None) -> str:
+    return lite_uri
 
 
 def people(split: str) -> list[PoseSequence]:

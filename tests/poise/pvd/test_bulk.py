@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from moto.server import ThreadedMotoServer
+from tests.support.object_store import new_bucket
 
 from poise.cli.main import main
 from poise.pvd import bulk as pvdbulk
@@ -48,33 +48,18 @@ def test_options_that_cannot_be_are_said_before_anything_starts(
     assert said in capsys.readouterr().err
 
 
-def test_files_lie_where_the_server_is_told_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    account = {
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",  # pragma: allowlist secret
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }
-    for name, value in account.items():
-        monkeypatch.setenv(name, value)
-    try:
-        boto3.client("s3").create_bucket(Bucket="a-bucket")
-        bulk = BulkFolder("s3://a-bucket/poise")
-        folder = storage.join(bulk.folder, "pvd_1")
-        with pvdbulk._emptied(folder):
-            (receipt,) = pvdbulk._write(_rows(), folder).to_pylist()
-            assert receipt["error"] == ""
-            assert np.frombuffer(receipt["ids"], np.int64).tolist() == [3, 5]
-            seen = bulk.to_server("pvd_1", receipt["file"])
-            (listed,) = boto3.client("s3").list_objects(Bucket="a-bucket", Prefix=seen)["Contents"]
-            written = pa.BufferReader(storage.read_bytes(f"s3://a-bucket/{listed['Key']}"))
-            assert pq.read_table(written).column("window_id").to_pylist() == [3, 5]
-        assert storage.list_dir(folder) == []
-    finally:
-        server.stop()
+def test_files_lie_where_the_server_is_told_and_go(s3: None) -> None:
+    bulk = BulkFolder(f"{new_bucket('a-bucket')}/poise")
+    folder = storage.join(bulk.folder, "pvd_1")
+    with pvdbulk._emptied(folder):
+        (receipt,) = pvdbulk._write(_rows(), folder).to_pylist()
+        assert receipt["error"] == ""
+        assert np.frombuffer(receipt["ids"], np.int64).tolist() == [3, 5]
+        seen = bulk.to_server("pvd_1", receipt["file"])
+        (listed,) = boto3.client("s3").list_objects(Bucket="a-bucket", Prefix=seen)["Contents"]
+        written = pa.BufferReader(storage.read_bytes(f"s3://a-bucket/{listed['Key']}"))
+        assert pq.read_table(written).column("window_id").to_pylist() == [3, 5]
+    assert storage.list_dir(folder) == []
 
 
 def _rows() -> pa.Table:

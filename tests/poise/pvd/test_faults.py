@@ -3,7 +3,7 @@
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import ray
-from tests.support.running_milvus import KINDS, RunningMilvus
-from tests.support.serving import small_ray
+from tests.support.running_milvus import RunningMilvus
 
 from poise.pvd.build import build
 from poise.pvd.bulk import build_in_bulk
@@ -22,24 +21,9 @@ from poise.runtime.errors import LakeError
 from poise_retrieval.errors import ImportFailedError, VectorError
 from poise_retrieval.milvus.store import PoseStore
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.usefixtures("cluster")]
 BLOCKS, ROWS, WIDTH = 12, 250, 12
 ALL = BLOCKS * ROWS
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with small_ray():
-        yield
-
-
-@pytest.fixture(scope="module", params=KINDS)
-def milvus(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, cluster: None
-) -> Iterator[RunningMilvus]:
-    server = RunningMilvus(request.param, tmp_path_factory.mktemp(request.param))
-    yield server
-    server.stop()
 
 
 def blocks(value: float | None) -> ray.data.Dataset:

@@ -26,9 +26,8 @@ GB = 10**9
 
 
 @pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedMilvus(tmp_path_factory.mktemp("pvd")) as server:
-        yield server.uri
+def milvus(lite_uri: str) -> str:
+    return lite_uri
 
 
 @pytest.fixture(scope="module")

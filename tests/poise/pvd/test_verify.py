@@ -1,7 +1,7 @@
 """A sound PVD has no findings; each kind of damage, done to a real Milvus, has its own."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from poise.pvd.sample import ExactSearch, Sample
 from poise.pvd.verify import verify
 from poise.runtime.errors import LakeError
 from poise.training_data.split import load_split
-from poise_retrieval import EmbeddedMilvus, NeighbourIndex, PoseStore
+from poise_retrieval import NeighbourIndex, PoseStore
 from poise_retrieval.milvus.packing import subject_key
 
 Rows = tuple[Any, Any, list[str]]
@@ -31,9 +31,8 @@ _names = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def milvus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with EmbeddedMilvus(tmp_path_factory.mktemp("milvus")) as server:
-        yield server.uri
+def milvus(lite_uri: str) -> str:
+    return lite_uri
 
 
 @pytest.fixture(scope="module")

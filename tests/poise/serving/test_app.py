@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from tests.support.serving import clip, publish, save_untrained, small_ray
+from tests.support.serving import clip, publish, save_untrained
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import load_checkpoint
@@ -36,11 +36,11 @@ class Served:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Served]:
     home = tmp_path_factory.mktemp("home")
     checkpoint = save_untrained(home / "untrained")
     write_tiny_lake(home / "lake")
-    with small_ray(), EmbeddedMilvus(home / "pvd") as milvus:
+    with EmbeddedMilvus(home / "pvd") as milvus:
         publish(home / "lake", milvus.uri)
         args = ServiceArgs(model=checkpoint, home=str(home), milvus_uri=milvus.uri)
         retriever = Retriever(str(home / "lake"), TRACK, milvus.uri)

@@ -4,7 +4,6 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from tests.support.serving import clip, publish, save_untrained, small_ray
+from tests.support.serving import clip, publish, save_untrained
 from tests.support.tiny_lake import write_tiny_lake
 
 from poise.runtime.errors import CheckpointError, ModelError
@@ -25,12 +24,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def home(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Path:
     home = tmp_path_factory.mktemp("home")
     save_untrained(home / "untrained")
     write_tiny_lake(home / "lake")
-    with small_ray():
-        yield home
+    return home
 
 
 def args(home: Path, **others: Any) -> ServiceArgs:

@@ -2,18 +2,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.running_milvus import KINDS, RunningMilvus
+from tests.support.running_milvus import RunningMilvus
 
 from poise_retrieval import PoseStore
-
-
-@pytest.fixture(scope="session", params=KINDS)
-def milvus(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningMilvus]:
-    server = RunningMilvus(request.param, tmp_path_factory.mktemp(request.param))
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -1,0 +1,44 @@
+"""The one Ray of a test process. Its workers know all that any test wants them to know."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.object_store import ACCOUNT
+
+from poise.runtime.cluster import connect
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+#: A user's data set whose joints nobody has mapped onto the template.
+UNMAPPED = f"""
+name = "unmapped"
+[[tracks]]
+representation = "3D"
+estimators = ["*"]
+joints = {[f"joint{number}" for number in range(17)]}
+roots = ["joint0"]
+unit = "m"
+"""
+#: The environment of whoever wants to know that data set.
+KNOWS_UNMAPPED = {"POISE_DATASETS_TOML": json.dumps([UNMAPPED])}
+
+
+@contextmanager
+def shared_ray() -> Iterator[None]:
+    """Run a local Ray with two CPUs."""
+    roots = [str(_REPOSITORY), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {
+        **ACCOUNT,
+        **KNOWS_UNMAPPED,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, roots)),
+    }
+    with ExitStack() as running:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            running.enter_context(connect(cpus=2))
+        yield
