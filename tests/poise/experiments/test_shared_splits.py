@@ -13,7 +13,6 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.experiments.shared_splits import SplitSource, shared_splits
 from poise.lake.split_index import SplitIndex
-from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, load_split
 from poise_retrieval import Neighbours
@@ -28,8 +27,8 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture(scope="module")
-def source(lake: str) -> Iterator[SplitSource]:
-    with connect(cpus=2), shared_splits(lake) as found:
+def source(cluster: None, lake: str) -> Iterator[SplitSource]:
+    with shared_splits(lake) as found:
         yield found
 
 

@@ -3,20 +3,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError
 from poise.runtime.locks import exclusive
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    with connect(cpus=2):
-        yield
 
 
 def test_a_folder_is_held_by_one_and_freed_by_any_death(tmp_path: Path) -> None:
