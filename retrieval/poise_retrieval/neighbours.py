@@ -1,4 +1,4 @@
-"""What a neighbour search answers, whichever road it took.
+"""What a neighbour search answers, whether in this process or in Milvus.
 
 Shape letters: B queries, K neighbours of a query.
 """

@@ -13,7 +13,7 @@ from torch import Tensor
 from poise.catalog.tracks import Track, TrackInfo
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import prepare
-from poise.pvd.retriever import Retriever
+from poise.pvd.retriever import Retriever, SearchBackend
 from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
 from poise.serving.model_lookup import ModelLocation
@@ -122,7 +122,7 @@ class ServedModel:
         return "unavailable" if self._retrieves else "none"
 
     @property
-    def search_backend(self) -> Literal["index", "milvus", "none"]:
+    def search_backend(self) -> SearchBackend | Literal["none"]:
         """Who searches for neighbours."""
         return "none" if self._retriever is None else self._retriever.search_backend
 

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from poise.pvd.retriever import SearchBackend
 from poise.runtime.errors import LakeError, PoiseError
 from poise_retrieval.errors import RetrievalError, VectorError
 
@@ -24,7 +25,7 @@ RetrievalState = Literal["ready", "unavailable"]
 class NeighbourFinder(Protocol):
     """What a replica asks of a retriever; `poise.pvd.retriever.Retriever` is the real one."""
 
-    search_backend: Literal["index", "milvus"]
+    search_backend: SearchBackend
 
     def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours (N, K, T, C) in the windows' own frames, squared L2 distances (N, K)."""
@@ -62,7 +63,7 @@ class ReconnectingRetriever:
         return "unavailable" if self._finder is None else "ready"
 
     @property
-    def search_backend(self) -> Literal["index", "milvus", "none"]:
+    def search_backend(self) -> SearchBackend | Literal["none"]:
         """Who searches for neighbours now."""
         finder = self._finder
         return "none" if finder is None else finder.search_backend

@@ -195,7 +195,7 @@ def test_a_recall_below_the_promise_is_a_warning(
 
 
 @dataclass(frozen=True)
-class Roads:
+class Backends:
     """The same 5,000 rows in cells here and in Milvus, and exactly."""
 
     rows: Rows
@@ -205,20 +205,20 @@ class Roads:
 
 
 @pytest.fixture(scope="module")
-def roads(milvus: RunningMilvus) -> Iterator[Roads]:
+def backends(milvus: RunningMilvus) -> Iterator[Backends]:
     ids, vectors, subjects = rows = _rows(5000, subjects=7)
     with closing(PoseStore(milvus.uri)) as store:
-        store.create("both_roads", vectors.shape[1])
-        store.upsert("both_roads", ids, vectors, list(subjects))
-        store.seal("both_roads")
+        store.create("both_backends", vectors.shape[1])
+        store.upsert("both_backends", ids, vectors, list(subjects))
+        store.seal("both_backends")
         cells = NeighbourIndex.build(*rows, exact_rows=1000)
         assert not cells.exact
-        yield Roads(rows, cells, store, NeighbourIndex.build(*rows))
-        store.drop("both_roads")
+        yield Backends(rows, cells, store, NeighbourIndex.build(*rows))
+        store.drop("both_backends")
 
 
-def test_both_roads_lead_to_the_same_neighbours(roads: Roads) -> None:
-    ids, vectors, subjects = roads.rows
+def test_both_backends_lead_to_the_same_neighbours(backends: Backends) -> None:
+    ids, vectors, subjects = backends.rows
     order = np.argsort(ids)
     agreed: dict[str, list[NDArray[np.bool_]]] = {"cells": [], "Milvus": [], "each other": []}
 
@@ -229,18 +229,18 @@ def test_both_roads_lead_to_the_same_neighbours(roads: Roads) -> None:
         queries = vectors[rng.integers(0, len(ids), batch)]
         queries = queries + rng.normal(scale=0.01, size=queries.shape).astype(np.float32)
         exclude = [None if s == 7 else f"S{s}" for s in rng.integers(0, 8, batch)]
-        exact = roads.exact.search(queries, k, exclude)
+        exact = backends.exact.search(queries, k, exclude)
         found = {
-            "cells": roads.cells.search(queries, k, exclude),
-            "Milvus": roads.store.search("both_roads", queries, k, exclude),
+            "cells": backends.cells.search(queries, k, exclude),
+            "Milvus": backends.store.search("both_backends", queries, k, exclude),
         }
-        for road, answer in found.items():
+        for backend, answer in found.items():
             rows_BK = order[np.searchsorted(ids[order], answer.ids_BK)]
             assert np.array_equal(ids[rows_BK], answer.ids_BK)
             assert not (subjects[rows_BK] == np.array(exclude)[:, None]).any()
             own_BK = np.square(vectors[rows_BK] - queries[:, None]).sum(-1)
             np.testing.assert_allclose(answer.distances_BK, own_BK, rtol=1e-3, atol=1e-5)
-            agreed[road].append(_shared(answer, exact))
+            agreed[backend].append(_shared(answer, exact))
         agreed["each other"].append(_shared(*found.values()))
 
     ask()
