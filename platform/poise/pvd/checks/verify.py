@@ -20,7 +20,7 @@ from poise.lake.ids import Ints
 from poise.lake.manifest import Pvd, read_manifest
 from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import SplitIndex
-from poise.pvd.sample import ExactSearch, Floats, Sample
+from poise.pvd.checks.sample import ExactSearch, Floats, Sample
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise_retrieval.errors import CollectionError, SubjectRuleError

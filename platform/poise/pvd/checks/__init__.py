@@ -1,0 +1,1 @@
+"""Checks of a PVD against the lake that it was made from."""
