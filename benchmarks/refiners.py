@@ -31,6 +31,7 @@ from poise.lake.ids import WINDOW
 from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import SplitIndex
 from poise.training_data.split import TrackSplit
+from poise.training_data.training_windows import TrainingWindows
 from poise_models import catalogue
 from poise_models.base.attention import Attention
 from poise_models.base.batch import Batch
@@ -226,7 +227,7 @@ def epoch(given: argparse.Namespace, device: str) -> None:
     for name in given.networks:
         network = build(name, device)
         bank = split.bank() if network.uses_neighbours else None
-        windows = split.windows(network.window, bank, device)
+        windows = TrainingWindows(split, network.window, bank, device)
         budget = replace(
             Budget(), epochs=2, batch=batch, bf16=given.bf16, compile=given.compile, clip=1.0
         )

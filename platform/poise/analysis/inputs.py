@@ -16,9 +16,10 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import resolve
 from poise.lake.ids import WINDOW
 from poise.pvd.pose_bank import PoseBank
+from poise.pvd.retriever import retrieves
 from poise.runtime.errors import CheckpointError
 from poise.runtime.settings import Settings
-from poise.training_data.split import TrackSplit, load_split, retrieves
+from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.clip import Clip
 from poise_models.base.windows import unfold
 from poise_models.fast.memory import keep_freed_memory

@@ -11,14 +11,13 @@ from poise.catalog.tracks import Track
 from poise.cli.bulkoptions import add_bulk, bulk_of
 from poise.lake.ids import SPLITS
 from poise.lake.manifest import read_manifest
+from poise.pvd.checks.verify import SAMPLE, verify
 from poise.pvd.collection import pvd_store
 from poise.pvd.options import FillOptions
 from poise.pvd.rebuild import rebuild
-from poise.pvd.checks.sample import distance_to_own_truth
 from poise.pvd.show.examples import examples
 from poise.pvd.show.plots import distances_plot, gallery
-from poise.pvd.show.statistics import NeighbourTable, in_words, rank_stats
-from poise.pvd.checks.verify import SAMPLE, verify
+from poise.pvd.show.statistics import NeighbourTable, distance_to_own_truth, in_words, rank_stats
 from poise.runtime.errors import LakeError
 from poise.runtime.settings import Settings
 

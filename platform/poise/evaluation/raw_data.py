@@ -19,14 +19,14 @@ from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW, Split
 from poise.pvd.collection import pvd_store
-from poise.pvd.retriever import Retriever
+from poise.pvd.retriever import Retriever, retrieves
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime.errors import CheckpointError, DataError, LakeError, NoRetrievalError
 from poise.runtime.settings import Settings
 from poise.training_data.examples import Examples
-from poise.training_data.split import load_split, retrieves
+from poise.training_data.split import load_split
 from poise_models import catalogue
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner

@@ -14,9 +14,10 @@ from poise.experiments.fit import FitRequest
 from poise.experiments.grid import TrialSpec
 from poise.experiments.shared_splits import SplitSource
 from poise.pvd.pose_bank import PoseBank
+from poise.pvd.retriever import retrieves
 from poise.runtime.errors import PlanError
 from poise.training_data.examples import examples
-from poise.training_data.split import TrackSplit, load_split, retrieves
+from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.streaming import StreamedSplit
 from poise_models import catalogue
 from poise_models.base.budget import Budget

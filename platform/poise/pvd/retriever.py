@@ -20,13 +20,15 @@ from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
-from poise.lake.manifest import read_manifest
+from poise.lake.manifest import Manifest, Pvd, read_manifest
 from poise.lake.split_index import SplitIndex
 from poise.pvd.neighbour_search import load_index
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry
 from poise.runtime.storage import Location
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
 from poise_retrieval.errors import RetrievalError, StoreUnavailableError
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION, embed
@@ -61,6 +63,13 @@ def choose_search_backend(rows: int, width: int, lite: bool, memory: int) -> Sea
     return "index" if lite or fits else "milvus"
 
 
+def retrieves(refiner: Refiner) -> bool:
+    """Say whether a refiner looks at neighbours, and at windows as long as the PVD's."""
+    if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
+        return False
+    return refiner.window == WINDOW
+
+
 class Retriever:
     """The nearest training pose of every window, brought into the window's frame.
 
@@ -87,20 +96,14 @@ class Retriever:
         neighbours: int = 1,
     ) -> None:
         manifest = read_manifest(lake, track)
-        if manifest.pvd is None:
-            raise LakeError(f"{track} was ingested without a PVD: there is nothing to retrieve")
-        if manifest.pvd.embedding != EMBEDDING_VERSION:
-            raise LakeError(
-                f"the PVD of {track} is of embedding {manifest.pvd.embedding}, and this Poise "
-                f"asks with {EMBEDDING_VERSION}: run poise pvd rebuild {lake} {track}"
-            )
+        pvd = _pvd_to_ask(manifest, lake)
         self.track = track
-        self._lake, self._manifest, self._alias = lake, manifest, manifest.pvd.alias
+        self._lake, self._manifest, self._alias = lake, manifest, pvd.alias
         self._budget_s, self._neighbours = budget_s, neighbours
         self._store = PoseStore(milvus_uri)
         # Before the rows are read: what is published meanwhile then counts as a change.
         self._collection = retry(lambda: self._store.resolve(self._alias), PATIENCE_S)
-        rows, width = manifest.pvd.rows, manifest.pvd.width
+        rows, width = pvd.rows, pvd.width
         free = psutil.virtual_memory().available
         self.search_backend = search_backend or choose_search_backend(
             rows, width, self._store.one_writer, free
@@ -193,3 +196,15 @@ class Retriever:
             raise StoreUnavailableError(
                 f"Milvus at {self._store.uri} has not answered a search in {seconds:g} s"
             ) from None
+
+
+def _pvd_to_ask(manifest: Manifest, lake: Location) -> Pvd:
+    track, pvd = manifest.track, manifest.pvd
+    if pvd is None:
+        raise LakeError(f"{track} was ingested without a PVD: there is nothing to retrieve")
+    if pvd.embedding != EMBEDDING_VERSION:
+        raise LakeError(
+            f"the PVD of {track} is of embedding {pvd.embedding}, and this Poise asks with "
+            f"{EMBEDDING_VERSION}: run poise pvd rebuild {lake} {track}"
+        )
+    return pvd

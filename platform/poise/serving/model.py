@@ -13,12 +13,11 @@ from torch import Tensor
 from poise.catalog.tracks import Track, TrackInfo
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import prepare
-from poise.pvd.retriever import Retriever, SearchBackend
+from poise.pvd.retriever import Retriever, SearchBackend, retrieves
 from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
-from poise.training_data.split import retrieves
 from poise_models.base.clip import Clip, Refined
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner

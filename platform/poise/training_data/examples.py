@@ -7,10 +7,12 @@ from torch import Tensor
 
 from poise.lake.schemas import NEIGHBOURS
 from poise.pvd.pose_bank import PoseBank
+from poise.pvd.retriever import retrieves
 from poise.runtime.errors import LakeError
 from poise.training_data.multiview import MultiView
-from poise.training_data.split import TrackSplit, retrieves
-from poise.training_data.streaming import StreamedSplit
+from poise.training_data.split import TrackSplit
+from poise.training_data.streaming import StreamedSplit, StreamedWindows
+from poise.training_data.training_windows import TrainingWindows
 from poise_models.base.batch import WindowSource
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
@@ -50,10 +52,13 @@ def training_windows(
     Raises:
         LakeError: no sequence is long enough, or the split lacks what the network looks at.
     """
-    if network.views == 1:
-        return split.windows(network.window, _used(bank, network), device)
+    used = _used(bank, network)
+    if isinstance(split, StreamedSplit) and network.views == 1:
+        return StreamedWindows(split, network.window, used, device)
     if isinstance(split, StreamedSplit):
         raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
+    if network.views == 1:
+        return TrainingWindows(split, network.window, used, device)
     return _views(network, split).windows(network.window, device)
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from poise.runtime.errors import LakeError
-from poise.training_data.split import TrackSplit, detect
+from poise.training_data.noise import detected_anew
+from poise.training_data.split import TrackSplit
 from poise_models.base.batch import Batch
 from poise_models.base.clip import Clip
 
@@ -194,7 +195,7 @@ class MultiViewTraining:
         """Gather windows by number, (B, V, T, C); noise is drawn anew every time, for each view."""
         views = self.moments.batch(index_B)
         assert views.truth_BNTC is not None  # noqa: S101  (looked at when it was built)
-        detected_BVTC = detect(views.detected_BNTC, views.truth_BNTC, self.track, generator)
+        detected_BVTC = detected_anew(views.detected_BNTC, views.truth_BNTC, self.track, generator)
         return Batch.without_neighbours(detected_BVTC, views.truth_BNTC)
 
 

@@ -1,7 +1,4 @@
-"""From the lake to tensors: a split in memory, training windows by index, clips for a refiner.
-
-A track is loaded once into contiguous tensors and windows are gathered by number; nothing here
-loops over windows in Python.
+"""A split of the lake in memory, whole or some sequences of it.
 
 Shape letters: S sequences, F frames of all of them, N windows, T frames of a window, C values of a
 frame, K neighbours.
@@ -15,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poise.catalog.tracks import Noise, Track
-from poise.lake.ids import WINDOW, Ints, Split, ranges
+from poise.catalog.tracks import Track
+from poise.lake.ids import WINDOW, Ints, Split
 from poise.lake.manifest import read_manifest
 from poise.lake.poses import POSES, read_poses
 from poise.lake.split_index import SplitIndex
@@ -24,12 +21,8 @@ from poise.lake.windows import read_neighbours
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
-from poise.training_data.neighbour_draw import NeighbourDraw
 from poise.training_data.tensors import read_only
-from poise_models.base.batch import Batch
 from poise_models.base.clip import Clip
-from poise_models.base.refiner import Refiner
-from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
 from poise_retrieval.neighbours import Neighbours
 
@@ -112,10 +105,6 @@ class TrackSplit:
             first_window_S=self.first_window_S[row_S],
         )
 
-    def windows(self, length: int, bank: PoseBank | None, device: str) -> "TrainingWindows":
-        """Its training windows, resident on a device."""
-        return TrainingWindows(self, length, bank, device)
-
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All frames, detected and truth (F, C), in one piece: copied where they do not lie so."""
         yield self._joined(self.detected_FC), self._joined(self.truth)
@@ -154,66 +143,6 @@ class TrackSplit:
         self.__dict__.update(state)
 
 
-class TrainingWindows:
-    """Training windows of any length, resident on the device (a `WindowSource`)."""
-
-    def __init__(
-        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
-    ) -> None:
-        """Gather windows, where there is a bank with a neighbour each.
-
-        Raises:
-            LakeError: no sequence is long enough, or the split has no ground truth.
-        """
-        count_S = np.maximum(split.index.frames_S - length + 1, 0)
-        if not count_S.any():
-            raise LakeError(f"{split.track}: no training sequence has {length} frames")
-        self.track = split.track
-        self.start_N = torch.from_numpy(ranges(split.first_S, count_S)).to(device)
-        self.step_T = torch.arange(length, device=device)
-        self.detected_FC = split.detected_FC.to(device)
-        truth_FC = split.truth
-        self.draw: NeighbourDraw | None = None
-        if bank is not None and split.neighbours is not None:
-            row_N = ranges(split.first_window_S, count_S)
-            self.draw = NeighbourDraw(bank, split.neighbours, device, row_N)
-            if bank.truth_FC is truth_FC:  # one copy on the device does for both
-                truth_FC = self.draw.bank.truth_FC
-        self.truth_FC = truth_FC.to(device)
-
-    def __len__(self) -> int:
-        """Number of windows."""
-        return len(self.start_N)
-
-    def order(self, generator: torch.Generator) -> Tensor:
-        """Return the window numbers of an epoch, shuffled, (N,)."""
-        return torch.randperm(len(self), generator=generator, device=generator.device)
-
-    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
-        """Gather windows by number; noise and neighbour are drawn anew every time."""
-        frame_BT = self.start_N[index_B, None] + self.step_T
-        truth_BTC = self.truth_FC[frame_BT]
-        detected_BTC = detect(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
-        if self.draw is None:
-            return Batch.without_neighbours(detected_BTC, truth_BTC)
-        return self.draw.with_neighbours(detected_BTC, truth_BTC, index_B, generator)
-
-
-def detect(
-    detected_BTC: Tensor, truth_BTC: Tensor, track: Track, generator: torch.Generator
-) -> Tensor:
-    """Windows as detected; on a denoise track, truth with noise drawn anew."""
-    noise = track.info.noise
-    return detected_BTC if noise is None else truth_BTC + draw_noise(truth_BTC, noise, generator)
-
-
-def retrieves(refiner: Refiner) -> bool:
-    """Say whether a refiner looks at neighbours, and at windows as long as the PVD's."""
-    if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
-        return False
-    return refiner.window == WINDOW
-
-
 def load_split(
     lake: Location, track: Track, split: Split, subjects: Collection[str] | None = None
 ) -> TrackSplit:
@@ -237,15 +166,6 @@ def load_split(
         torch.from_numpy(poses["truth"]) if index.truth else None,
         None if manifest.pvd is None else read_neighbours(lake, manifest, index, wanted_S),
     )
-
-
-def draw_noise(like: Tensor, noise: Noise, generator: torch.Generator) -> Tensor:
-    """Independent noise of a denoise track, of the shape of ``like``."""
-    if noise.kind == "gaussian":
-        unit = torch.randn(like.shape, generator=generator, device=like.device)
-    else:
-        unit = torch.rand(like.shape, generator=generator, device=like.device) - 0.5
-    return noise.scale * unit
 
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:

@@ -26,7 +26,7 @@ from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.neighbour_draw import NeighbourDraw
-from poise.training_data.split import detect
+from poise.training_data.noise import detected_anew
 from poise_models.base.batch import Batch
 from poise_retrieval.neighbours import Neighbours
 
@@ -76,10 +76,6 @@ class StreamedSplit:
                 f"half of the {self.memory_bytes / 2**30:.2g} GiB allowed (stream_gb): allow at "
                 f"least {2 * size / 2**30:.2g} GiB, or train a refiner without neighbours"
             )
-
-    def windows(self, length: int, bank: PoseBank | None, device: str) -> "StreamedWindows":
-        """Return its training windows."""
-        return StreamedWindows(self, length, bank, device)
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Read all frames once, detected and truth (F, C), a row group at a time."""
@@ -163,7 +159,7 @@ class StreamedWindows:
             here_B = here_B.to(self.device)
             detected_BTC[here_B] = pool.detected_FC[frame_BT]
             truth_BTC[here_B] = pool.truth_FC[frame_BT]
-        detected_BTC = detect(detected_BTC, truth_BTC, self.track, generator)
+        detected_BTC = detected_anew(detected_BTC, truth_BTC, self.track, generator)
         if self._draw is None:
             return Batch.without_neighbours(detected_BTC, truth_BTC)
         here_B = index_B.to(self.device)

@@ -20,7 +20,7 @@ from poise.runtime.errors import BusyError
 from poise.runtime.locks import exclusive
 from poise.training_data.examples import Examples
 from poise.training_data.split import load_split
-from poise.training_data.streaming import StreamedSplit
+from poise.training_data.streaming import StreamedSplit, StreamedWindows
 from poise_models import catalogue
 
 TRACK = Track.parse("uiprmd/kinect/3D")
@@ -85,7 +85,7 @@ def test_from_raw_files_to_a_score(cluster: None, bucket: str, data: Path, tmp_p
     assert row.frames == 4 * 24
     assert row.mpjpe > 0
 
-    windows = StreamedSplit(place, TRACK).windows(8, None, "cpu")
+    windows = StreamedWindows(StreamedSplit(place, TRACK), 8, None, "cpu")
     order = windows.order(torch.Generator().manual_seed(0))
     assert len(order) == 4 * 17
     assert windows.batch(order[:10], torch.Generator()).truth_BTC.shape == (10, 8, 51)

@@ -1,16 +1,28 @@
 """A split in memory: what is gathered is what the lake holds."""
 
+import pickle
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.lake.ids import WINDOW, decode, encode
 from poise.runtime.errors import LakeError
-from poise.training_data.split import TrackSplit, TrainingWindows, load_split
+from poise.training_data.neighbour_draw import NeighbourDraw
+from poise.training_data.split import TrackSplit, load_split
+from poise.training_data.training_windows import TrainingWindows
 from poise_models.base.windows import unfold
+from poise_retrieval import Neighbours
 from poise_retrieval.geometry.align import align
+
+ORDER = torch.arange(10)
+
+
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(0)
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +129,83 @@ def test_several_neighbours_come_together(train: TrackSplit) -> None:
     assert many.neighbours_NKTC is not None
     assert many.neighbours_NKTC.shape[1] == 2
     torch.testing.assert_close(many.neighbours_NKTC[:, :1], one.neighbours_NKTC)
+
+
+def gathered(split: TrackSplit, rows: list[int], length: int) -> list[torch.Tensor]:
+    """All windows of some sequences, one copied after the other: detected, truth, neighbours."""
+    assert split.neighbours is not None
+    first_S = np.cumsum(split.index.windows_S) - split.index.windows_S
+    lake_N = np.concatenate(
+        [first_S[row] + np.arange(split.index.frames_S[row] - length + 1) for row in rows]
+    )
+    return [
+        torch.cat([unfold(split.detected()[row], length) for row in rows]).clone(),
+        torch.cat([unfold(split.truths()[row], length) for row in rows]).clone(),
+        torch.tensor(split.neighbours.ids_BK[lake_N]),
+        torch.tensor(split.neighbours.distances_BK[lake_N]),
+    ]
+
+
+@pytest.mark.parametrize("rows", [[0, 1, 2], [5, 6, 7, 8], [8, 2, 5], [4]])
+def test_a_subset_shares_its_poses_and_its_windows_are_an_explicit_gather(
+    train: TrackSplit, rows: list[int]
+) -> None:
+    part = train.take(rows)
+    assert part.detected_FC is train.detected_FC
+    assert part.truth_FC is train.truth_FC
+    assert part.neighbours is train.neighbours
+    windows = TrainingWindows(part, WINDOW, train.bank())
+    detected, truth, ids, distances = gathered(train, rows, WINDOW)
+    assert windows.draw is not None
+    assert windows.detected_FC.data_ptr() == train.detected_FC.data_ptr()
+    assert windows.truth_FC.data_ptr() == train.truth.data_ptr()
+    assert windows.draw.row_N is not None
+    assert torch.equal(windows.draw.ids_RK[windows.draw.row_N], ids)
+    assert torch.equal(windows.draw.distances_RK[windows.draw.row_N], distances)
+    order = windows.order(torch.Generator().manual_seed(1))
+    assert torch.equal(
+        order, torch.randperm(len(detected), generator=torch.Generator().manual_seed(1))
+    )
+    batch = windows.batch(order[:20], torch.Generator().manual_seed(2))
+    assert torch.equal(batch.detected_BTC, detected[order[:20]])
+    assert torch.equal(batch.truth_BTC, truth[order[:20]])
+    draw = NeighbourDraw(train.bank(), Neighbours(ids.numpy(), distances.numpy()), "cpu")
+    given = detected[order[:20]], truth[order[:20]], order[:20]
+    same = draw.with_neighbours(*given, torch.Generator().manual_seed(2))
+    assert torch.equal(batch.neighbours_BKTC, same.neighbours_BKTC)
+    assert torch.equal(batch.distances_BK, same.distances_BK)
+    [(detected_FC, truth_FC)] = part.chunks()
+    assert torch.equal(detected_FC, torch.cat([train.detected()[row] for row in rows]))
+    assert torch.equal(truth_FC, torch.cat([train.truths()[row] for row in rows]))
+
+
+def test_a_bank_of_a_subset_has_its_windows_alone(train: TrackSplit) -> None:
+    part = train.take([7, 1])
+    _, ids = part.index.every_window()
+    wanted = torch.cat([unfold(truth, WINDOW) for truth in part.truths()])
+    assert torch.equal(part.bank().windows(torch.from_numpy(ids)), wanted)
+    with pytest.raises(LakeError, match="different ingests"):
+        part.bank().windows(torch.tensor([encode(int(train.index.ids_S[0]), 0)]))
+
+
+def test_a_split_travels_without_copies_of_its_poses(train: TrackSplit) -> None:
+    buffers: list[pickle.PickleBuffer] = []
+    small = pickle.dumps(train, protocol=5, buffer_callback=buffers.append)
+    assert train.detected_FC.nbytes in [len(one.raw()) for one in buffers]
+    assert len(small) < train.detected_FC.nbytes / 10
+    frozen = [memoryview(bytes(one.raw())).toreadonly() for one in buffers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        there: TrackSplit = pickle.loads(small, buffers=frozen)  # noqa: S301
+        bank, some = there.bank(), there.index.subjects[:1]
+        clips = there.only(some).clips(bank, 2)
+        batch = TrainingWindows(there.without(some), WINDOW, bank).batch(ORDER, generator())
+    assert torch.equal(there.detected_FC, train.detected_FC)
+    assert torch.equal(there.truth, train.truth)
+    assert there.index.names == train.index.names
+    for one, other in zip(clips, train.only(some).clips(train.bank(), 2), strict=True):
+        assert one.neighbours_NKTC is not None
+        assert other.neighbours_NKTC is not None
+        assert torch.equal(one.neighbours_NKTC, other.neighbours_NKTC)
+    here = TrainingWindows(train.without(some), WINDOW, train.bank()).batch(ORDER, generator())
+    assert all(map(torch.equal, vars(batch).values(), vars(here).values()))

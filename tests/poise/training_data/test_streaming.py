@@ -18,8 +18,9 @@ from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
 from poise.lake.ids import WINDOW
 from poise.runtime.errors import LakeError
-from poise.training_data.split import TrackSplit, TrainingWindows, load_split
+from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.streaming import StreamedSplit, StreamedWindows
+from poise.training_data.training_windows import TrainingWindows
 from poise_models import catalogue
 from poise_models.base.budget import Budget
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.lake.ids import Ints
-from poise.lake.poses import POSES, read_windows
+from poise.lake.poses import read_windows
 from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import SplitIndex
 from poise_retrieval.geometry.embedding import embed
@@ -81,19 +81,3 @@ class ExactSearch:
         hits_Q = (found_QK <= farthest_Q1 * (1 + _TIE_RELATIVE) + _TIE).sum(1)
         wanted_Q = there_QK.sum(1)
         return float(np.minimum(hits_Q, wanted_Q).sum() / max(wanted_Q.sum(), 1))
-
-
-def distance_to_own_truth(index: SplitIndex, count: int, seed: int) -> float:
-    """Return the median squared distance of ``count`` detected windows to their own truth.
-
-    What is farther than its own truth says little by its distance: that much the detector's errors
-    do alone.
-    """
-    _, ids_N = index.every_window()
-    track, rng = index.track, np.random.default_rng(seed)
-    some_B = rng.choice(ids_N, min(count, len(ids_N)), replace=False)
-    detected_BE, truth_BE = (
-        embed(read_windows(index, some_B, pose), track.info.skeleton, track.representation)
-        for pose in POSES
-    )
-    return float((detected_BE - truth_BE).square().sum(1).median())

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from poise.lake.ids import Split, decode
 from poise.lake.manifest import Manifest
+from poise.lake.poses import POSES, read_windows
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import read_neighbours
 from poise.runtime.storage import Location
+from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.neighbours import Neighbours
 
 QUANTILES: Final = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -123,6 +125,22 @@ def rank_stats(own: NeighbourTable, train: NeighbourTable, others_only: bool) ->
             )
         )
     return found
+
+
+def distance_to_own_truth(index: SplitIndex, count: int, seed: int) -> float:
+    """Return the median squared distance of ``count`` detected windows to their own truth.
+
+    What is farther than its own truth says little by its distance: that much the detector's errors
+    do alone.
+    """
+    _, ids_N = index.every_window()
+    track, rng = index.track, np.random.default_rng(seed)
+    some_B = rng.choice(ids_N, min(count, len(ids_N)), replace=False)
+    detected_BE, truth_BE = (
+        embed(read_windows(index, some_B, pose), track.info.skeleton, track.representation)
+        for pose in POSES
+    )
+    return float((detected_BE - truth_BE).square().sum(1).median())
 
 
 def in_words(stats: list[RankStats]) -> str:

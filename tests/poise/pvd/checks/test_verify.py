@@ -18,9 +18,9 @@ from poise.lake.ids import decode
 from poise.lake.manifest import read_manifest, write_manifest
 from poise.lake.poses import POSES, Pose, read_windows
 from poise.lake.split_index import SplitIndex
-from poise.pvd.pose_bank import PoseBank
 from poise.pvd.checks.sample import ExactSearch, Sample
 from poise.pvd.checks.verify import verify
+from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.split import load_split
 from poise_retrieval import NeighbourIndex, PoseStore

@@ -1,0 +1,62 @@
+"""The training windows of a split in memory: gathered by number, without a loop in Python.
+
+Shape letters: S sequences, F frames of all of them, N windows, B of a batch, T frames of a window,
+C values of a frame.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poise.lake.ids import ranges
+from poise.pvd.pose_bank import PoseBank
+from poise.runtime.errors import LakeError
+from poise.training_data.neighbour_draw import NeighbourDraw
+from poise.training_data.noise import detected_anew
+from poise.training_data.split import TrackSplit
+from poise_models.base.batch import Batch
+
+
+class TrainingWindows:
+    """Training windows of any length, resident on the device (a `WindowSource`)."""
+
+    def __init__(
+        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+    ) -> None:
+        """Gather windows, where there is a bank with a neighbour each.
+
+        Raises:
+            LakeError: no sequence is long enough, or the split has no ground truth.
+        """
+        count_S = np.maximum(split.index.frames_S - length + 1, 0)
+        if not count_S.any():
+            raise LakeError(f"{split.track}: no training sequence has {length} frames")
+        self.track = split.track
+        self.start_N = torch.from_numpy(ranges(split.first_S, count_S)).to(device)
+        self.step_T = torch.arange(length, device=device)
+        self.detected_FC = split.detected_FC.to(device)
+        truth_FC = split.truth
+        self.draw: NeighbourDraw | None = None
+        if bank is not None and split.neighbours is not None:
+            row_N = ranges(split.first_window_S, count_S)
+            self.draw = NeighbourDraw(bank, split.neighbours, device, row_N)
+            if bank.truth_FC is truth_FC:  # one copy on the device does for both
+                truth_FC = self.draw.bank.truth_FC
+        self.truth_FC = truth_FC.to(device)
+
+    def __len__(self) -> int:
+        """Number of windows."""
+        return len(self.start_N)
+
+    def order(self, generator: torch.Generator) -> Tensor:
+        """Return the window numbers of an epoch, shuffled, (N,)."""
+        return torch.randperm(len(self), generator=generator, device=generator.device)
+
+    def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
+        """Gather windows by number; noise and neighbour are drawn anew every time."""
+        frame_BT = self.start_N[index_B, None] + self.step_T
+        truth_BTC = self.truth_FC[frame_BT]
+        detected_BTC = detected_anew(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
+        if self.draw is None:
+            return Batch.without_neighbours(detected_BTC, truth_BTC)
+        return self.draw.with_neighbours(detected_BTC, truth_BTC, index_B, generator)
