@@ -17,6 +17,7 @@ from poise.evaluation import smpl
 from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
 from poise.evaluation.smpl import BodyModel
 from poise_retrieval.geometry.align import align
+from poise_retrieval.geometry.skeletons import DIMS
 
 DEGREES = "°"
 _MM = 1000.0
@@ -51,7 +52,7 @@ def pose_errors(
         info: joints, dims, roots and the factor to the reported unit.
         body: gives joints to SMPL poses; without it their rotations are compared.
     """
-    if info.dims != 6:
+    if info.dims != DIMS["smpl"]:
         shape = (-1, info.joints, info.dims)
         refined_FJD, truth_FJD = (p.double().reshape(shape) for p in (refined_FC, truth_FC))
         return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric)
@@ -63,7 +64,7 @@ def pose_errors(
 
 def unit(info: TrackInfo, body: BodyModel | None) -> str:
     """Return the unit of `pose_errors`; degrees mean that rotations were compared."""
-    if info.dims != 6:
+    if info.dims != DIMS["smpl"]:
         return info.unit
     return DEGREES if body is None else "mm"
 

@@ -19,6 +19,7 @@ from poise.evaluation.rotations import matrices
 from poise.readers.smpl_file import Floats, read_body_file
 from poise.runtime.errors import DataError
 from poise.runtime.settings import VARIABLES, Settings
+from poise_retrieval.geometry.skeletons import SKELETONS, SMPL_JOINTS
 
 FILES = (
     "SMPL_NEUTRAL.pkl",
@@ -27,11 +28,11 @@ FILES = (
     "basicModel_neutral_lbs_10_207_0_v1.0.0.pkl",
 )
 HEAD_FILE = "J_regressor_extra.npy"
-#: The published 14 joints (ankle, knee, hip, hip, knee, ankle, wrist, elbow, shoulder, shoulder,
-#: elbow, wrist, neck; right to left) among SMPL's 24; the top of the head is row 3 of `HEAD_FILE`.
-J14 = (8, 5, 2, 1, 4, 7, 21, 19, 17, 16, 18, 20, 12)
+#: Places of the published 14 joints among SMPL's; the last, the top of the head, is no joint of the
+#: body, but row 3 of `HEAD_FILE`.
+J14 = tuple(SMPL_JOINTS.index(name) for name in SKELETONS["j14"].joints[:-1])
 HEAD_ROW = 3
-#: Hips, whose mean is the root.
+#: Hips among the 14, whose mean is the root.
 ROOTS = (2, 3)
 WITHOUT_BODY = (
     "without SMPL's licensed body model there are no joints: MPJPE, PA-MPJPE and Accel in mm are "
@@ -44,7 +45,8 @@ MEAN_SHAPE = (
 )
 WITHOUT_HEAD = f"13 joints: {HEAD_FILE} is not beside the body model, so no top of the head"
 
-_JOINTS, _PARTS = 24, 23
+_JOINTS = len(SMPL_JOINTS)
+_PARTS = _JOINTS - 1
 _FRAMES = 2048
 
 
