@@ -70,7 +70,8 @@ def six(vectors_FJ3: Any) -> torch.Tensor:
 def test_angles_are_those_of_scipy(seed: int, scale: float) -> None:
     random = np.random.default_rng(seed)
     a, b = (Rotation.from_rotvec(random.normal(scale=scale, size=(20, 3))) for _ in range(2))
-    mine = angle_errors(*(torch.from_numpy(r.as_matrix())[:, None] for r in (a, b)))
+    one, other = (torch.from_numpy(r.as_matrix())[:, None] for r in (a, b))
+    mine = angle_errors(one, other)
     wanted = np.degrees((b.inv() * a).magnitude())
     np.testing.assert_allclose(mine[:, 0], wanted, atol=1e-6)
 
@@ -81,7 +82,8 @@ def test_accelerations_are_those_of_scipy() -> None:
     def acceleration(r: Rotation) -> Any:
         return np.diff(np.degrees((r[:-1].inv() * r[1:]).as_rotvec()), axis=0)
 
-    mine = acceleration_errors(*(torch.from_numpy(r.as_matrix())[:, None] for r in (a, b)))
+    one, other = (torch.from_numpy(r.as_matrix())[:, None] for r in (a, b))
+    mine = acceleration_errors(one, other)
     wanted = np.linalg.norm(acceleration(a) - acceleration(b), axis=-1)
     np.testing.assert_allclose(mine[:, 0], wanted, atol=1e-9)
 
@@ -242,7 +244,7 @@ def test_a_pickle_that_would_run_code_runs_none(
         b"cchumpy.ch\nCh\n(S'f8'\nt\x81(lb.",
         b"Pid\n.",
     ],
-)  # fmt: skip
+)
 def test_names_that_are_no_data_are_refused(tmp_path: Path, program: bytes) -> None:
     path = tmp_path / "SMPL_NEUTRAL.pkl"
     path.write_bytes(program)

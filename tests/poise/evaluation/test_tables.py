@@ -20,9 +20,11 @@ def entry(
 
 
 ENTRIES = [
-    entry("synspp", 49.0, 0.80), entry("synspp", 51.0, 0.90, seed=1),
-    entry("input", 126.3, 9.1), entry("gaussian1d", 125.9, 0.801),
-]  # fmt: skip
+    entry("synspp", 49.0, 0.80),
+    entry("synspp", 51.0, 0.90, seed=1),
+    entry("input", 126.3, 9.1),
+    entry("gaussian1d", 125.9, 0.801),
+]
 
 
 def test_rows_stand_in_catalogue_order_with_the_mean_over_seeds() -> None:

@@ -62,8 +62,11 @@ def test_the_full_plan_is_the_papers_training() -> None:
         ("epoch: 3", "epoch", None),
         ("budget: {epoch: 3}", "budget.epoch", "epochs"),
         ("refiners: [{name: input, setings: {}}]", "refiners[0].setings", "settings"),
-        ("refiners: [{name: input, budget: {lerning_rate: 1}}]",
-         "refiners[0].budget.lerning_rate", "learning_rate"),
+        (
+            "refiners: [{name: input, budget: {lerning_rate: 1}}]",
+            "refiners[0].budget.lerning_rate",
+            "learning_rate",
+        ),
         ("resources: {gpus: 1}", "resources.gpus", "gpu"),
         ("tracks: []", "tracks", None),
         ("tracks: [h36m/fcn]", "tracks[0]", None),
@@ -72,7 +75,7 @@ def test_the_full_plan_is_the_papers_training() -> None:
         ("scheduler: random", "scheduler", None),
         ("name: ../up", "name", None),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_key_is_named_with_its_path(
     tmp_path: Path, change: str, path: str, hint: str | None
 ) -> None:
@@ -97,10 +100,12 @@ def test_an_unknown_plan_names_the_close_one() -> None:
 
 @pytest.mark.parametrize(
     ("refiners", "where"),
-    [("[sinspp]", r"refiners\[0\]\.name: .*synspp"),
-     ("[{name: synspp, settings: {widht: 3}}]", r"refiners\[0\]\.settings: .*'widht'"),
-     ("[{name: synspp, settings: {window: 1}}]", r"refiners\[0\]\.settings: .*at least 3")],
-)  # fmt: skip
+    [
+        ("[sinspp]", r"refiners\[0\]\.name: .*synspp"),
+        ("[{name: synspp, settings: {widht: 3}}]", r"refiners\[0\]\.settings: .*'widht'"),
+        ("[{name: synspp, settings: {window: 1}}]", r"refiners\[0\]\.settings: .*at least 3"),
+    ],
+)
 def test_refiners_and_settings_are_checked_before_anything_runs(
     tmp_path: Path, refiners: str, where: str
 ) -> None:
@@ -119,8 +124,11 @@ def test_the_grid_has_one_trial_for_each_seed_of_a_network(tmp_path: Path) -> No
     plan = plan_of(tmp_path, SMALL + "seeds: [0, 1, 2]\n")
     specs = grid(plan, MANIFESTS)
     assert [(spec.refiner, spec.seed) for spec in specs] == [
-        ("input", 0), ("synspp", 0), ("synspp", 1), ("synspp", 2)
-    ]  # fmt: skip
+        ("input", 0),
+        ("synspp", 0),
+        ("synspp", 1),
+        ("synspp", 2),
+    ]
     assert specs[0].budget is None
 
 
