@@ -11,8 +11,8 @@ class Clip:
     """One sequence as a refiner receives it, in the units its track stores.
 
     Attributes:
-        detected_FC: the estimator's output, (F, C) float32, finite; NaN where a joint was not seen
-            is for smoothing filters alone, which fill it (`poise_models.filters.gaps.filled`).
+        detected_FC: the estimator's output, (F, C) float32. NaN marks a joint that was not seen:
+            smoothing filters fill it (`poise_models.filters.gaps.filled`), networks want none.
         windows_NTC: overlapping windows whose frames disagree (the paper's per-window noise);
             None means the windows of ``detected_FC``.
         neighbours_NKTC: per window the K nearest poses of the PVD, nearest first, already in the

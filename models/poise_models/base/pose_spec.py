@@ -28,11 +28,16 @@ class LeftRightFlip:
 
 @dataclass(frozen=True)
 class PoseSpec:
-    """What one frame is: J joints of D numbers, and which joints are the root.
+    """What one frame is.
 
-    ``centre`` says whether a network sees a window relative to its mean detected root (3D), or as
-    it stands (2D in its track's normalisation, SMPL rotations). ``flip`` is known where the
-    track says which axis runs from right to left.
+    Attributes:
+        joints: J.
+        dims: D, numbers of a joint.
+        roots: joints whose mean is the root.
+        centre: whether a network sees a window relative to its mean detected root (3D), or as it
+            stands (2D in its track's normalisation, SMPL rotations).
+        flip: swaps left and right; None where the track does not say which axis runs from right
+            to left.
     """
 
     joints: int

@@ -20,10 +20,13 @@ from poise_models.errors import ShapeError
 
 
 class Refiner(nn.Module):
-    """Base of all refiners."""
+    """Base of all refiners: detected sequences in, refined sequences out."""
 
+    #: What plans and the command line call it.
     name: ClassVar[str]
+    #: What tables call it.
     title: ClassVar[str]
+    #: Whether it has to be trained before it is of use.
     learns: ClassVar[bool] = False
 
     def __init__(self, spec: PoseSpec, config: Any) -> None:
@@ -40,7 +43,12 @@ class Refiner(nn.Module):
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
     def check(self, clip: Clip) -> None:
-        """Raise `ShapeError` where a clip cannot be one of this refiner's."""
+        """Check a clip's shape and times.
+
+        Raises:
+            ShapeError: the clip has no frames, or other joints than the refiner was built for, or
+                its times do not increase.
+        """
         shape = tuple(clip.detected_FC.shape)
         if len(shape) != 2 or shape[0] == 0 or shape[1] != self.spec.channels:
             raise ShapeError(

@@ -1,7 +1,7 @@
 """The training loop of every network, resumable to the exact step, without any I/O.
 
-Whoever trains calls `Trainer.epoch` (or `Trainer.advance`, which pauses) as long as it likes and
-keeps `Trainer.state` wherever it likes. Randomness is seeded anew every epoch from (seed, epoch)
+The caller runs `Trainer.epoch` (or `Trainer.advance`, which pauses) until `Trainer.done`, and keeps
+`Trainer.state` wherever it likes. Randomness is seeded anew every epoch from (seed, epoch)
 and its state is part of the trainer's, so a training that was cut off and resumed ends in the very
 weights of one that was not.
 """
@@ -91,7 +91,7 @@ class Trainer:
         return self._finish()
 
     def state(self) -> dict[str, Tensor]:
-        """All tensors needed to go on: weights, moments, random states, where we are."""
+        """All tensors needed to go on: weights, moments, random states, epochs and steps done."""
         state = {f"weights.{k}": v for k, v in self.network.state_dict().items()}
         state |= {f"other.{number}": weight for number, weight in enumerate(self._other)}
         for which, moments in self.optimiser.state_dict()["state"].items():

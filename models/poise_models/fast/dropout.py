@@ -1,4 +1,4 @@
-"""Dropout that costs a CPU little."""
+"""Dropout that takes little time on a CPU."""
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,11 @@ class Dropout(nn.Dropout):
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero elements by chance in training, and scale the others up by 1 / (1 - p)."""
-        return dropout(x, self.p, self.training)
-
-
-def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
-    """As `torch.nn.functional.dropout`; see `Dropout`."""
-    if not training or probability in (0, 1) or x.device.type != "cpu":
-        return functional.dropout(x, probability, training)
-    if torch.compiler.is_compiling():
-        return functional.dropout(x, probability)
-    drawn = torch.empty(-(-x.numel() // _MASKS), dtype=torch.int64).random_(-(2**63), None)
-    bits = drawn.view(torch.int16)[: x.numel()].view(x.shape)
-    keep = (bits >= round(probability * 2**16) - 2**15).to(x.dtype)
-    return x * keep.mul_(1 / (1 - probability))
+        if not self.training or self.p in (0, 1) or x.device.type != "cpu":
+            return super().forward(x)
+        if torch.compiler.is_compiling():
+            return functional.dropout(x, self.p)
+        drawn = torch.empty(-(-x.numel() // _MASKS), dtype=torch.int64).random_(-(2**63), None)
+        bits = drawn.view(torch.int16)[: x.numel()].view(x.shape)
+        keep = (bits >= round(self.p * 2**16) - 2**15).to(x.dtype)
+        return x * keep.mul_(1 / (1 - self.p))

@@ -1,6 +1,7 @@
 """HANet: kinematics of sampled frames, and attention at widths that double from level to level."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import torch
@@ -86,10 +87,7 @@ class HANet(SampledRefiner):
         self.embed = nn.Linear(4 * channels, width)
         widths = [width * 2**level for level in range(config.layers)]
         self.levels = nn.ModuleList(
-            [
-                Level(config, narrower, own)
-                for narrower, own in zip([width, *widths], widths, strict=False)
-            ]
+            Level(config, narrower, own) for narrower, own in pairwise([width, *widths])
         )
         self.head = nn.Linear(width, channels)
         self.gain = nn.Conv1d(3 * channels, 3 * channels, 1, groups=3 * channels)

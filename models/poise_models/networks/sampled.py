@@ -1,5 +1,8 @@
 """What DeciWatch and HANet share: refine every N-th frame, then recover the frames between.
 
+Their layers have little in common with SynSP's (`poise_models.networks.transformer`): positions
+enter every attention, norms may come first, activations leak.
+
 Shape letters: B batch, T frames of a window, S sampled frames of it, C = joints x dims, L query
 tokens, M memory tokens, E width.
 """
@@ -154,9 +157,7 @@ class Recovery(nn.Module):
         super().__init__()
         self.window, self.interval = config.window, config.interval
         self.embed = nn.Conv1d(spec.channels, config.width, TOKEN_FRAMES, padding=TOKEN_FRAMES // 2)
-        self.layers = nn.ModuleList(
-            [FrameDecoderLayer(config, inner) for _ in range(config.layers)]
-        )
+        self.layers = nn.ModuleList(FrameDecoderLayer(config, inner) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, spec.channels)
         position_TE = sine_encoding(config.window, config.width)
