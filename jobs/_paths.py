@@ -1,14 +1,9 @@
 """Let a job find Poise where it is not installed: put the checkout's source roots on the path."""
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
 if importlib.util.find_spec("poise") is None:
     _checkout = Path(__file__).resolve().parent.parent
     sys.path[1:1] = [str(_checkout / root) for root in ("platform", "models", "retrieval")]
-
-# gRPC reads it when it comes up: before Ray, where a job asks Milvus first.
-# See poise.runtime.cluster.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")

@@ -100,7 +100,7 @@ def test_help_teaches() -> None:
 def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
     process = job("--home", str(tmp_path), "--port", "0")
     output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "jobs/sweep.py" in output
     assert "Traceback" not in output
 
@@ -111,7 +111,7 @@ def test_a_taken_port_is_an_error_not_a_traceback(tmp_path: Path) -> None:
         taken.listen()
         process = job("--home", str(tmp_path), "--port", str(taken.getsockname()[1]))
         output, _ = process.communicate(timeout=120)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "another port" in output
     assert "Traceback" not in output
 

@@ -1,58 +1,58 @@
 """``poise fetch``: download open motion data."""
 
-import argparse
 import sys
 from pathlib import Path
+from typing import Annotated, Literal
 
-from poise.mocap.download.cmu import CMU_URL, SUMS, TERMS, fetch_cmu, parse_subjects
-from poise.mocap.download.http import FetchError
+import typer
 
-EXAMPLES = f"""examples:
+EXAMPLES = """
+examples:
   poise fetch cmu --subjects 07,35 --to cmu            two people
   poise fetch cmu --subjects 1-144 --to cmu            everybody
   poise fetch cmu --subjects 12,14 --to asf --skeletons-only
 
-Files come as cmu/07/07.asf and cmu/07/07_01.amc, and are listed in cmu/{SUMS}; 'cd cmu;
-sha256sum --check {SUMS}' checks them. The same command again goes on where it was stopped,
-leaves whole files alone, and fetches changed ones anew. Next: poise convert cmu --out data
+Files come as cmu/07/07.asf and cmu/07/07_01.amc, and are listed in
+cmu/SHA256SUMS; 'cd cmu; sha256sum --check SHA256SUMS' checks them. The same
+command again goes on where it was stopped, leaves whole files alone, and
+fetches changed ones anew. Next: poise convert cmu --out data
 
-{TERMS}
+The data used in this project was obtained from mocap.cs.cmu.edu. The database
+was created with funding from NSF EIA-0196217. Free for all uses; not to be
+resold as data.
 """
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
-    parser = commands.add_parser(
-        "fetch",
-        help="download motion capture data from CMU",
-        description="Download skeletons and takes of the CMU Motion Capture Database.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    option = parser.add_argument
-    option("source", choices=["cmu"], help="the CMU Graphics Lab Motion Capture Database")
-    option("--subjects", required=True, metavar="LIST", help="for example 01,02,7-9")
-    option("--to", type=Path, required=True, metavar="FOLDER", help="where to")
-    option("--base-url", default=CMU_URL, metavar="URL", help=f"the site or a mirror ({CMU_URL})")
-    option("--jobs", type=int, default=2, choices=range(1, 9), metavar="N",
-        help="files at a time, 1 to 8 (2): it is a small server")  # fmt: skip
-    option("--skeletons-only", action="store_true", help="only the .asf files")
-    parser.set_defaults(run=run)
+def fetch(
+    source: Annotated[
+        Literal["cmu"],
+        typer.Argument(metavar="SOURCE", help="cmu: the CMU Graphics Lab Motion Capture Database"),
+    ],
+    subjects: Annotated[str, typer.Option(metavar="LIST", help="for example 01,02,7-9")],
+    to: Annotated[Path, typer.Option(metavar="FOLDER", help="where to")],
+    base_url: Annotated[
+        str, typer.Option(metavar="URL", help="the site or a mirror")
+    ] = "http://mocap.cs.cmu.edu",
+    jobs: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, max=8, help="files at a time: it is a small server"),
+    ] = 2,
+    skeletons_only: Annotated[
+        bool, typer.Option("--skeletons-only", help="only the .asf files")
+    ] = False,
+) -> int:
+    """Download motion capture data from CMU: skeletons and takes."""
+    from poise.mocap.download.cmu import fetch_cmu, parse_subjects
 
-
-def run(args: argparse.Namespace) -> int:
-    """Fetch; return 1 where files are missing."""
-    if not args.base_url.startswith(("http://", "https://")):
-        raise FetchError(f"--base-url {args.base_url}: an address starts with http:// or https://")
+    if not base_url.startswith(("http://", "https://")):
+        raise typer.BadParameter(
+            f"--base-url {base_url}: an address starts with http:// or https://"
+        )
+    numbers = parse_subjects(subjects)
     outcome = fetch_cmu(
-        parse_subjects(args.subjects),
-        args.to,
-        args.base_url,
-        args.jobs,
-        args.skeletons_only,
-        report=lambda line: print(line, flush=True),
+        numbers, to, base_url, jobs, skeletons_only, report=lambda line: print(line, flush=True)
     )
-    print(f"{len(outcome.fetched)} files fetched, {len(outcome.kept)} were there, in {args.to}")
+    print(f"{len(outcome.fetched)} files fetched, {len(outcome.kept)} were there, in {to}")
     for reason in outcome.failed:
         print(f"  {reason}", file=sys.stderr)
     return 1 if outcome.failed else 0

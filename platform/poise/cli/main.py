@@ -1,64 +1,117 @@
-"""``poise``: the commands beside the jobs."""
+"""``poise``: one command with every verb, in the order of work."""
 
-import argparse
 import logging
 import os
 import sys
 from collections.abc import Sequence
-from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
 
-from poise.runtime.errors import PoiseError
-from poise_retrieval.errors import RetrievalError
+import typer
+from typer.main import get_command
 
-#: Modules of this package; each has ``add(commands)`` and ``run(args)``.
-COMMANDS = ("tracks", "fetch", "convert", "check", "pvd", "export")
+from poise.cli import (
+    analyse,
+    check,
+    convert,
+    demo,
+    evaluate,
+    export,
+    fetch,
+    ingest,
+    pvd,
+    serve,
+    sweep,
+    tracks,
+    ui,
+)
+from poise.cli.shared.commands import Interrupted, add, group
+from poise.runtime.errors import expected_errors
 
-EPILOG = """in the order of work:
-  poise tracks                          what Poise can read
+EXAMPLES = """
+in the order of work:
+  poise tracks                             what Poise can read
+  poise ingest --data data                 raw tracks to the lake
+  poise sweep --data data                  train, compare, promote the best
+  poise ui                                 the comparison in MLflow
+  poise evaluate --model poise-uiprmd-kinect-3D --track uiprmd/kinect/3D
+  poise serve                              the best one behind an endpoint
+  poise export poise-uiprmd-kinect-3D@champion out.onnx
+
+data from motion capture:
   poise fetch cmu --subjects 07 --to cmu   open motion capture data
-  poise convert cmu --out data          motion capture files to a track
-  poise tracks data                     what a folder holds
-  python jobs/ingest.py --data data     raw tracks to the lake
-  poise check .poise/lake               is the lake sound?
-  poise pvd verify .poise/lake uiprmd/kinect/3D   is its Pose Vector Database?
-  poise export poise-uiprmd-kinect-3D@champion out.onnx   a trained network, to run anywhere
+  poise convert cmu --out data             motion capture files to a track
+  poise check                              can the lake be trusted?
+  poise pvd verify uiprmd/kinect/3D        and its Pose Vector Database?
 
-Every command explains itself with --help. Exit codes: 0 well, 1 problems found, 2 could not work.
+Every command explains itself with --help; docs/settings.md lists the
+variables that all of them honour. Exit codes: 0 well, 1 problems found, 2
+could not work.
 """
+
+app = group("Refine human motion: bring data in, train, compare, serve.", EXAMPLES)
+add(app, ingest.ingest, ingest.EXAMPLES)
+add(app, sweep.sweep, sweep.EXAMPLES)
+add(app, evaluate.evaluate, evaluate.EXAMPLES)
+app.add_typer(analyse.app, name="analyse")
+add(app, serve.serve, serve.EXAMPLES)
+add(app, demo.demo, demo.EXAMPLES)
+add(app, ui.ui, ui.EXAMPLES)
+add(app, tracks.tracks, tracks.EXAMPLES)
+add(app, convert.convert, convert.EXAMPLES)
+add(app, fetch.fetch, fetch.EXAMPLES)
+add(app, check.check, check.EXAMPLES)
+app.add_typer(pvd.app, name="pvd")
+add(app, export.export, export.EXAMPLES)
+
+
+@app.callback()
+def _root(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="tell more on stderr")] = False,
+) -> None:
+    if verbose:
+        logging.getLogger().setLevel(logging.INFO)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; the console script."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run ``poise``; return its exit code: 0 well, 1 problems found, 2 could not work."""
+    return _run(get_command(app), "poise", sys.argv[1:] if arguments is None else arguments)
+
+
+def door(verb: str) -> None:
+    """Run one verb as a script of its own, and exit as ``poise`` would."""
+    command: Any = get_command(app)
+    sys.exit(_run(command.commands[verb], sys.argv[0], sys.argv[1:]))
+
+
+def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
+    name = Path(program).stem
+    # gRPC reads it when it comes up: before Ray, where a command asks Milvus first.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    if f"_{name.upper()}_COMPLETE" in os.environ:
+        command.main(prog_name=program)  # answers the shell, and exits
     try:
-        args = _parser(given).parse_args(given)
-        level = logging.INFO if args.verbose else logging.WARNING
-        logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-        code: int = args.run(args)
+        with command.make_context(program, list(arguments)) as context:
+            code: int | None = command.invoke(context)
         sys.stdout.flush()
-        return code
-    except (PoiseError, RetrievalError) as error:
-        print(f"poise: {error}", file=sys.stderr)
-        return 2
+        return code or 0
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.TyperException as error:
+        place = getattr(error, "ctx", None)
+        asked = place.command_path if place else program
+        print(f"{name}: {error.format_message()} ({asked} --help)", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:  # piped into head: nobody reads on, and nothing went wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except KeyboardInterrupt:
-        print("poise: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        what_now = f"; {stop}" if isinstance(stop, Interrupted) else ""
+        print(f"{name}: interrupted{what_now}", file=sys.stderr)
         return 130
-
-
-def _parser(given: Sequence[str]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="poise",
-        description="Refine human motion: look at data, bring it in, check it.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("-v", "--verbose", action="store_true", help="tell more on stderr")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    # Some commands take seconds to import: only what was asked for is.
-    asked = [name for name in COMMANDS if name in given[:2]]
-    for name in asked or COMMANDS:
-        import_module(f"poise.cli.{name}").add(commands)
-    return parser
+    except Exception as error:
+        if not isinstance(error, expected_errors()):
+            raise
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2

@@ -47,3 +47,15 @@ class ModelError(PoiseError):
 
 class BusyError(PoiseError):
     """Another process holds what this one needs alone."""
+
+
+def expected_errors() -> tuple[type[Exception], ...]:
+    """Return the roots of all errors that Poise raises on purpose, of each of its three packages.
+
+    A command prints them as one line; any other is a mistake of ours and shows its traceback.
+    """
+    # Here and not above: the retrieval package takes seconds to import.
+    from poise_models.errors import RefinerError
+    from poise_retrieval.errors import RetrievalError
+
+    return PoiseError, RefinerError, RetrievalError

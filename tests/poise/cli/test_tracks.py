@@ -7,14 +7,7 @@ import numpy as np
 import pytest
 
 from poise.catalog.tracks import catalogue
-from poise.cli.main import COMMANDS, main
-
-
-@pytest.fixture(autouse=True)
-def nobodys_datasets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("POISE_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("POISE_DATASETS", raising=False)
-    monkeypatch.delenv("POISE_DATASETS_TOML", raising=False)
+from poise.cli.main import main
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> dict[str, list[str]]:
@@ -74,29 +67,3 @@ def test_errors_are_one_line_and_code_2(
     monkeypatch.setenv("POISE_DATASETS", str(broken))
     assert main(["tracks"]) == 2
     assert f"poise: {broken} is not TOML" in capsys.readouterr().err
-
-
-def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupted() -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("poise.cli.tracks.catalogue", interrupted)
-    assert main(["tracks"]) == 130
-    assert "interrupted" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["tracks", "--help"]])
-def test_help_teaches(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 0
-    out = capsys.readouterr().out
-    assert "poise tracks" in out
-    if arguments == ["--help"]:
-        assert all(f"  {name} " in out for name in COMMANDS)
-
-
-def test_no_command_is_a_usage_error() -> None:
-    with pytest.raises(SystemExit) as caught:
-        main([])
-    assert caught.value.code == 2

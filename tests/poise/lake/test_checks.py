@@ -1,7 +1,5 @@
 """A sound lake has no findings; a lake that is broken in one way has that one."""
 
-import argparse
-import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,7 +14,6 @@ from tests.support.lake_rows import read_sequences
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.catalog.tracks import Track
-from poise.cli import check as command
 from poise.lake.checks.poses import PERSON, wrong_unit
 from poise.lake.checks.report import Report
 from poise.lake.checks.track import check_lake
@@ -153,33 +150,3 @@ def test_what_is_not_there_is_refused(sound: Path, tmp_path: Path) -> None:
         check_lake(str(tmp_path))
     with pytest.raises(LakeError, match="it has uiprmd/kinect/3D"):
         check_lake(str(sound), ["cmu/gaussian-10/3D"])
-
-
-def run(*arguments: str) -> int:
-    parser = argparse.ArgumentParser()
-    command.add(parser.add_subparsers())
-    args = parser.parse_args(["check", *arguments])
-    return int(args.run(args))
-
-
-def test_the_command_reports_and_exits(lake: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(str(lake), str(TRACK)) == 0
-    assert "1 track: sound" in capsys.readouterr().out
-    DAMAGES["frozen"][2](lake)
-    assert run(str(lake)) == 0
-    assert "! warning" in capsys.readouterr().out
-    DAMAGES["own-subject"][2](lake)
-    assert run(str(lake)) == 1
-    assert "1 error, 1 warning" in capsys.readouterr().out
-    assert run(str(lake), "--json") == 1
-    (found,) = json.loads(capsys.readouterr().out)
-    assert found["track"] == str(TRACK)
-    assert {f["check"] for f in found["findings"]} == {"frozen", "subject-rule"}
-
-
-def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run("--help")
-    text = capsys.readouterr().out
-    assert "examples:" in text
-    assert "exit code" in text

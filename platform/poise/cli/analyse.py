@@ -1,0 +1,157 @@
+"""``poise analyse``: a look into a trained SynSP++."""
+
+import json as json_format
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from poise.cli.shared.commands import add, group
+from poise.cli.shared.options import Json, Model, with_settings
+from poise.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from poise.analysis.result import AnalysisResult
+
+EXAMPLES = """
+examples:
+  poise analyse quality --model poise-uiprmd-kinect-3D --plot quality.png
+  poise analyse neighbours --model .poise/sweeps/demo/trials/KEY/checkpoint \\
+      --json rows.json
+  poise sweep --plan fig1a --data my_data
+  poise analyse ratio .poise/sweeps/fig1a
+  poise analyse latency --model poise-uiprmd-kinect-3D@champion --fps 12 \\
+      --threads 1
+
+--model wants a SynSP++ with retrieval. Data are the test split in the lake
+(by default the one it was trained on), and the PVD's poses there; no Milvus
+has to run. docs/analysis.md says what is measured, and what came out.
+"""
+QUALITY = """
+example:
+  poise analyse quality --model poise-uiprmd-kinect-3D --plot quality.png
+
+Of every frame, all in the track's reported unit, poses relative to their
+roots as in MPJPE:
+  input error    mean joint distance of the detected pose to the truth (Diff1)
+  disagreement   mean joint distance of the two branches' poses (Diff2)
+  quality        the pose quality encoding, averaged back to a sequence
+  output error   mean joint distance of the refined pose to the truth
+
+An indicator that works has a positive correlation of disagreement and error,
+and a negative one of quality and error.
+"""
+NEIGHBOURS = """
+example:
+  poise analyse neighbours --model poise-uiprmd-kinect-3D --from 0 1 2
+
+Table VIII: what SynSP++ makes of neighbours that are nearer, farther, or of
+no relevance.
+"""
+RATIO = """
+example:
+  poise sweep --plan fig1a --data my_data
+  poise analyse ratio .poise/sweeps/fig1a --plot ratio.png
+
+Fig. 1(a): precision against smoothness over the ratio of their losses.
+"""
+LATENCY = """
+example:
+  poise analyse latency --model poise-uiprmd-kinect-3D@champion --fps 12 \\
+      --threads 1
+
+Table IX: where the time goes between a frame and its refined pose. The wait
+is no computation: a window is refined when its last frame is there, so its
+first frame waits for as many frames as the window has.
+"""
+
+app = group("Look into a trained SynSP++ the way its paper does.", EXAMPLES)
+
+Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="draw here, as PNG")]
+
+
+@with_settings("home", "lake", "tracking_uri")
+def quality(settings: Settings, model: Model, plot: Plot = None, json: Json = None) -> None:
+    """Correlate the quality it gives its input with the input's error."""
+    from poise.analysis import quality_correlation
+    from poise.analysis.inputs import load_inputs
+
+    _show(quality_correlation.analyse(load_inputs(model, settings)), json, plot)
+
+
+@with_settings("home", "lake", "tracking_uri")
+def neighbours(
+    settings: Settings,
+    model: Model,
+    floors: Annotated[
+        list[float] | None,
+        typer.Option(
+            "--from",
+            metavar="D ...",
+            help="least squared L2 distances of embeddings (0 1 2)",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(metavar="N", help="of the irrelevant poses")] = 0,
+    json: Json = None,
+) -> None:
+    """Refine with neighbours that are near, far, and irrelevant."""
+    from poise.analysis import neighbour_distance
+    from poise.analysis.inputs import load_inputs
+
+    inputs = load_inputs(model, settings)
+    _show(neighbour_distance.analyse(inputs, floors or neighbour_distance.FLOORS, seed), json)
+
+
+def ratio(
+    sweep: Annotated[
+        str, typer.Argument(metavar="SWEEP_FOLDER", help="for example .poise/sweeps/fig1a")
+    ],
+    plot: Plot = None,
+    json: Json = None,
+) -> None:
+    """Read precision and smoothness over the loss ratio from a sweep."""
+    from poise.analysis import loss_ratio
+
+    _show(loss_ratio.analyse(sweep), json, plot)
+
+
+@with_settings("home", "lake", "tracking_uri")
+def latency(
+    settings: Settings,
+    model: Model,
+    fps: Annotated[
+        float | None,
+        typer.Option(metavar="FPS", help="of the estimator (the track's own; the paper has 12)"),
+    ] = None,
+    turns: Annotated[int, typer.Option(metavar="N", help="the median of so many")] = 7,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="of torch (as it is set)")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Measure where the time goes on this machine, part by part."""
+    import torch
+
+    from poise.analysis import latency as part_latency
+    from poise.analysis.inputs import load_inputs
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    _show(part_latency.analyse(load_inputs(model, settings), fps, turns), json)
+
+
+def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
+    print(result.text)
+    if json:
+        rows = [asdict(row) for row in result.rows]
+        json.write_text(json_format.dumps(rows, indent=2) + "\n")
+    if result.picture is not None and plot:
+        plot.write_bytes(result.picture())
+
+
+add(app, quality, QUALITY)
+add(app, neighbours, NEIGHBOURS)
+add(app, ratio, RATIO)
+add(app, latency, LATENCY)

@@ -1,0 +1,79 @@
+"""``poise ingest``: raw tracks into the lake, and their Pose Vector Database into Milvus."""
+
+import signal
+from contextlib import ExitStack
+from typing import Annotated, Literal
+
+import typer
+
+from poise.cli.shared.commands import resumable
+from poise.cli.shared.options import Bulk, BulkSeenAs, Tracks, Writers, bulk_of, with_settings
+from poise.cli.shared.output import stopwatch
+from poise.runtime.settings import Settings
+
+EXAMPLES = """
+examples:
+  poise ingest      every known track under $POISE_DATA, else a synthetic one
+  poise ingest --data my_data --track uiprmd/kinect/3D
+  poise ingest --milvus-uri http://milvus:19530 --writers 4 \\
+      --lake s3://bucket/lake
+  poise ingest --track aist/spin/3D --no-pvd     sequences and windows only
+  poise ingest --milvus-uri http://milvus:19530 \\
+      --bulk s3://milvus-bucket/poise            a PVD of millions of rows
+  ray job submit --working-dir . jobs/ingest.py
+
+A track that did not change since its last ingest is left alone. An ingest
+that was cut short is taken up by the same command. What could not be read is
+named here and in manifest.json.
+"""
+SYNTHETIC = "synthetic/simulated/3D"
+
+
+@with_settings("home", "data", "lake", "milvus_uri")
+def ingest(
+    settings: Settings,
+    track: Tracks = None,
+    writers: Writers = None,
+    bulk: Bulk = None,
+    bulk_seen_as: BulkSeenAs = None,
+    no_pvd: Annotated[
+        bool,
+        typer.Option(
+            "--no-pvd",
+            help="sequences and windows only, without Milvus; neighbours are absent until the "
+            "command runs again without this",
+        ),
+    ] = False,
+    exclude: Annotated[
+        Literal["subject", "take"],
+        typer.Option(
+            help="what a training window's neighbours must not share with it; take, all cameras "
+            "of one moment, is a weaker rule, only there to compare with"
+        ),
+    ] = "subject",
+    force: Annotated[
+        bool, typer.Option("--force", help="ingest again although nothing changed")
+    ] = False,
+) -> None:
+    """Bring raw tracks into the lake and their Pose Vector Database into Milvus."""
+    folder = bulk_of(settings, bulk, bulk_seen_as)
+    with resumable("the same command takes up the work again"):
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        from poise.catalog.tracks import Track
+        from poise.ingest.sources import tracks_in
+        from poise.ingest.track import IngestOptions
+        from poise.ingest.track import ingest as ingest_track
+        from poise.pvd.options import FillOptions
+        from poise.runtime.cluster import connect
+
+        options = IngestOptions(force, not no_pvd, exclude, FillOptions(writers, folder))
+        say = stopwatch("[{seconds:6.1f} s] {line}")
+        if track:
+            tracks = [Track.parse(name) for name in track]
+        else:
+            tracks = tracks_in(settings.data) if settings.data else [Track.parse(SYNTHETIC)]
+        with ExitStack() as stack:
+            if len(tracks) > 1:  # one cluster for all of them
+                stack.enter_context(connect())
+            for one in tracks:
+                ingest_track(one, settings, options, say)

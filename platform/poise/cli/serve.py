@@ -1,0 +1,95 @@
+"""``poise serve``: a refiner behind HTTP until Ctrl-C."""
+
+import json
+import signal
+import time
+import urllib.request
+from typing import Annotated, Any
+
+import typer
+
+from poise.cli.shared.options import MODEL, Stride, with_settings
+from poise.runtime.settings import Settings
+
+EXAMPLES = """
+examples:
+  poise serve                                    the only champion there is
+  poise serve --model poise-uiprmd-kinect-3D@champion --port 8080
+  poise serve --model runs/my-checkpoint         a folder, no registry needed
+  poise serve --milvus-uri http://milvus:19530   the PVD of a Milvus that runs
+
+Starts a small local Ray (or joins the one of $RAY_ADDRESS) and an embedded
+Milvus (or uses the one of --milvus-uri), waits until the service answers, and
+stops what it started when it ends. For a service that outlives this command,
+on a cluster:
+  serve deploy deploy/serve.yaml
+"""
+
+
+@with_settings("home", "lake", "milvus_uri", "tracking_uri")
+def serve(
+    settings: Settings,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help=f"{MODEL} (the only champion in the registry)"),
+    ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", help="0 takes a free one")] = 8000,
+    stride: Stride = None,
+    compile_: Annotated[
+        bool,
+        typer.Option("--compile", help="compile the network, for long sequences: +1 minute"),
+    ] = False,
+    replicas_max: Annotated[
+        int, typer.Option(metavar="N", help="replicas that autoscaling may start")
+    ] = 1,
+) -> None:
+    """Serve a refiner over HTTP until Ctrl-C."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        print("Starting; this takes about 20 seconds.", flush=True)
+        from poise.pvd.collection import pvd_store
+        from poise.serving.app import ServiceArgs
+        from poise.serving.running_service import running_service
+
+        with pvd_store(settings) as milvus_uri:
+            service = ServiceArgs(
+                model=model,
+                home=str(settings.home),
+                lake=settings.lake,
+                milvus_uri=milvus_uri,
+                tracking_uri=settings.tracking_uri,
+                stride=stride,
+                compiled=compile_,
+                replicas_max=replicas_max,
+            )
+            with running_service(service, host, port) as url:
+                signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own in place
+                _introduce(url)
+                while True:  # not one long wait: a signal that a thread of Ray's takes ends none
+                    time.sleep(1)
+    except KeyboardInterrupt:
+        print("Stopped.", flush=True)
+
+
+def _introduce(url: str) -> None:
+    with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as response:  # noqa: S310
+        model: dict[str, Any] = json.load(response)["models"][0]
+    version = f" version {model['version']}" if model["version"] else ""
+    print(
+        f"Serving {model['name']}{version} at {url}\n"
+        f"  takes      {model['track']}: {model['joints']} joints x {model['dims']}, "
+        f"{model['unit']}\n"
+        f"  retrieval  {model['retrieval']}\n"
+        f"  docs       {url}/docs\n"
+        f"  try it     curl -s {url}/v1/example | curl -s -d @- "
+        f"-H 'Content-Type: application/json' {url}/v1/refine\n"
+        "Ctrl-C stops it.",
+        flush=True,
+    )
+
+
+def _terminate(*_: Any) -> None:
+    raise KeyboardInterrupt

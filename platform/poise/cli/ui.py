@@ -1,0 +1,37 @@
+"""``poise ui``: MLflow's pages on the results."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from poise.cli.shared.options import with_settings
+from poise.runtime.errors import PoiseError
+from poise.runtime.settings import Settings
+
+EXAMPLES = """
+examples:
+  poise ui
+  poise ui --home /shared/poise --port 5001
+
+Compare trials: choose the experiment, tick runs, press Compare.
+"""
+
+
+@with_settings("home", "tracking_uri")
+def ui(
+    settings: Settings,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="where to listen")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", help="where to listen")] = 5000,
+) -> None:
+    """Open MLflow's pages on the tracking store until Ctrl-C."""
+    of_the_home = "tracking_uri" not in settings.model_fields_set
+    if of_the_home and not (settings.home / "mlflow.db").exists():
+        raise PoiseError(
+            f"{settings.home} holds no results yet; run make demo or poise sweep first"
+        )
+    print(f"MLflow on {settings.tracking_uri}: http://{host}:{port}", flush=True)
+    store = ["--backend-store-uri", settings.tracking_uri]
+    place = ["--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *store, *place])  # noqa: S606

@@ -1,0 +1,208 @@
+"""Motion capture files to a truth-only track, to which denoise tracks add noise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from poise.catalog import datasets
+from poise.catalog.tracks import Track, catalogue
+from poise.lake.ids import SPLITS, Split
+from poise.mocap.clip import JOINTS, MotionClip
+from poise.mocap.formats.body_model import Bodies
+from poise.mocap.formats.markers import read_marker_map
+from poise.mocap.recordings import (
+    Recording,
+    Settings,
+    find_recordings,
+    find_skeletons,
+    read_recording,
+)
+from poise.readers import layouts
+from poise.readers.sequence import PoseSequence
+from poise.runtime.errors import DataError
+
+#: Callback with the number of files read, the number of all, and what came of the last one.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """Files of motion capture, and what they do not say themselves.
+
+    Attributes:
+        folder: where the files are, at any depth.
+        fps: rate to bring them to, a whole fraction of theirs.
+        source_fps: rate by subject (``S07``), and of all others under ``""``, where files do not
+            say or are wrong.
+        skeletons: where further .asf files are.
+        estimate_thorax: give native BVH takes without .asf a thorax as long as their upper back.
+        markers: which C3D markers make which joint.
+        body_model: of AMASS, a folder by gender or one file for everybody.
+    """
+
+    folder: Path
+    fps: float
+    source_fps: Mapping[str, float] = field(default_factory=dict)
+    skeletons: Path | None = None
+    estimate_thorax: bool = False
+    markers: Path | None = None
+    body_model: Path | None = None
+
+
+@dataclass
+class Takes:
+    """What was read below a folder: clips at one rate, and why files were left out."""
+
+    folder: Path
+    files: int
+    clips: list[MotionClip] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TestPeople:
+    """Who is tested on: those named, else every n-th person, the first one first."""
+
+    named: Sequence[str] | None = None
+    every: int = 4
+
+
+@dataclass(frozen=True)
+class WrittenSplit:
+    """What went into a split; ``path`` is None where it has no takes."""
+
+    split: Split
+    takes: int
+    frames: int
+    subjects: list[str]
+    path: Path | None
+
+
+def noise_track(dataset: str) -> Track:
+    """Return one of the noise tracks of a data set, all of which share their files.
+
+    Raises:
+        TrackError: there is no such data set.
+        DataError: it has no noise tracks of our joints.
+    """
+    datasets.dataset(dataset)  # says which there are
+    for track in catalogue():
+        if track.dataset == dataset and track.info.noise and track.info.joints == len(JOINTS):
+            return track
+    raise DataError(f"{dataset} has no noise tracks of {len(JOINTS)} joints; try another data set")
+
+
+def parse_rates(texts: Sequence[str]) -> dict[str, float]:
+    """Read ``60`` and ``SUBJECT=60`` as `Capture.source_fps`, else raise `DataError`."""
+    rates: dict[str, float] = {}
+    for text in texts:
+        subject, _, rate = text.rpartition("=")
+        try:
+            rates[_subject(subject)] = float(rate)
+        except ValueError:
+            raise DataError(f"--source-fps {text}: write 60 or SUBJECT=60") from None
+    if any(rate <= 0 for rate in rates.values()):
+        raise DataError("--source-fps: rates are above zero")
+    return rates
+
+
+def read_takes(capture: Capture, progress: Progress) -> Takes:
+    """Read all recordings below a folder; those that cannot be read are left out.
+
+    Raises:
+        DataError: there are none, or what comes with them cannot be read.
+    """
+    recordings = find_recordings(capture.folder)
+    folders = [capture.folder, *([capture.skeletons] if capture.skeletons else [])]
+    skeletons, settings = find_skeletons(*folders), _settings(capture)
+    takes, first = Takes(capture.folder, len(recordings)), dict[tuple[str, str], Path]()
+    for count, recording in enumerate(recordings, start=1):
+        try:
+            clip = _clip(recording, skeletons, settings, capture.fps)
+            earlier = first.setdefault((clip.subject, clip.name), recording.file)
+            if earlier != recording.file:
+                raise DataError(f"{recording.file}: the same take as {earlier}")
+            takes.clips.append(clip)
+            done = f"{clip.subject}/{clip.name}: {clip.frames} frames"
+        except DataError as error:
+            takes.left_out.append(str(error))
+            done = f"{recording.file.name}: left out"
+        progress(count, len(recordings), done)
+    return takes
+
+
+def check_free(data: Path, track: Track, overwrite: bool) -> None:
+    """Raise `DataError` where a data folder has the track already and may not lose it."""
+    files = _existing(data, track)
+    if files and not overwrite:
+        raise DataError(f"{files[0]} exists; choose another --out, or replace it with --overwrite")
+
+
+def write_takes(takes: Takes, data: Path, track: Track, people: TestPeople) -> list[WrittenSplit]:
+    """Write takes as the train and test split of a track, in the place of those that are there.
+
+    Raises:
+        DataError: there are no takes, none of somebody who was named, or no room.
+    """
+    if not takes.clips:
+        raise DataError(f"{takes.folder}: none of {takes.files} files could be converted")
+    tested = _tested(sorted({clip.subject for clip in takes.clips}), people)
+    for path in _existing(data, track):
+        path.unlink()  # also the split that may not be written again
+    of_split: dict[Split, list[MotionClip]] = {split: [] for split in SPLITS}
+    for clip in takes.clips:
+        of_split["test" if clip.subject in tested else "train"].append(clip)
+    return [_write(data, track, split, clips) for split, clips in of_split.items()]
+
+
+def _settings(capture: Capture) -> Settings:
+    markers = read_marker_map(capture.markers) if capture.markers else None
+    bodies = Bodies(capture.body_model) if capture.body_model else None
+    return Settings(dict(capture.source_fps), markers, bodies, capture.estimate_thorax)
+
+
+def _clip(
+    recording: Recording, skeletons: dict[str, Path], settings: Settings, fps: float
+) -> MotionClip:
+    clip = read_recording(recording, skeletons, settings)
+    try:
+        return clip.resampled(fps)
+    except DataError as error:
+        raise DataError(f"{recording.file}: {error}") from None
+
+
+def _subject(text: str) -> str:
+    return f"S{int(text):02d}" if text.isdigit() else text
+
+
+def _existing(data: Path, track: Track) -> list[Path]:
+    splits = [split for split in SPLITS if layouts.split_exists(data, track, split)]
+    return [path for split in splits for path in layouts.locate(data, track, split).present]
+
+
+def _tested(subjects: list[str], people: TestPeople) -> set[str]:
+    if people.named is None:
+        if people.every < 2:
+            raise DataError(f"--test-every {people.every}: at least 2, or nothing is learned")
+        return set(subjects[:: people.every]) if len(subjects) > 1 else set()
+    tested = {_subject(text) for text in people.named}
+    unknown = sorted(tested - set(subjects))
+    if unknown:
+        raise DataError(f"no takes of {', '.join(unknown)}; there are {', '.join(subjects)}")
+    return tested
+
+
+def _write(data: Path, track: Track, split: Split, clips: Sequence[MotionClip]) -> WrittenSplit:
+    rows = []
+    for clip in clips:
+        joints_FC = clip.joints_FJ3.reshape(clip.frames, -1)
+        name = f"{clip.subject}/{clip.name}"
+        rows.append(PoseSequence(name, clip.subject, None, None, clip.fps, joints_FC, joints_FC))
+    path = None
+    if rows:
+        try:
+            (path,) = layouts.write_smoothnet(data, track, split, rows)
+        except OSError as error:
+            raise DataError(f"{data}: cannot be written to ({error.strerror})") from None
+    subjects = sorted({clip.subject for clip in clips})
+    return WrittenSplit(split, len(clips), sum(clip.frames for clip in clips), subjects, path)

@@ -1,0 +1,93 @@
+"""Refine held-out sequences through a running service, and hold them against truth and offline."""
+
+import json
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import load_checkpoint
+from poise.evaluation.metrics import PoseErrors, pool, pose_errors
+from poise.lake.manifest import read_manifest
+from poise.lake.split_index import SplitIndex
+from poise.pvd.pose_bank import PoseBank
+from poise.training_data.split import TrackSplit, load_split
+from poise_models.base.clip import Refined
+
+#: Test sequences that are sent to the service, spread evenly over the split.
+HELD_OUT = 12
+REQUEST_TIMEOUT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """What came back over HTTP for the held-out sequences.
+
+    Attributes:
+        deviation: largest difference to the same sequences refined offline, in stored units.
+    """
+
+    before: PoseErrors
+    after: PoseErrors
+    deviation: float
+    sequences: int
+    retrieval: str
+    seconds: float
+
+
+def refine_held_out(url: str, checkpoint: str, lake: str, track: Track) -> Served:
+    """Send some test sequences of a track to a service that serves a checkpoint.
+
+    Args:
+        url: of the service.
+        checkpoint: folder of what it serves.
+        lake: where the track is.
+        track: what to send; it has ground truth.
+    """
+    test = load_split(lake, track, "test")
+    count = len(test.index)
+    rows = torch.linspace(0, count - 1, min(HELD_OUT, count)).int().tolist()
+    test = test.take(rows)
+    start = time.perf_counter()
+    answers = [_post(url, track, one) for one in test.detected()]
+    seconds = time.perf_counter() - start
+    refined = [torch.tensor(answer["poses"]).flatten(1) for answer in answers]
+    offline = _offline(checkpoint, lake, track, test)
+    deviation = max(
+        float((a - b.poses_FC).abs().max()) for a, b in zip(refined, offline, strict=True)
+    )
+    return Served(
+        before=_scores(test.detected(), test, track),
+        after=_scores(refined, test, track),
+        deviation=deviation,
+        sequences=len(answers),
+        retrieval=", ".join(sorted({answer["retrieval"] for answer in answers})),
+        seconds=seconds,
+    )
+
+
+def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
+    refiner, _ = load_checkpoint(checkpoint)
+    bank = PoseBank.read(SplitIndex.read(lake, read_manifest(lake, track), "train"))
+    return refiner.refine(test.clips(bank))
+
+
+def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> PoseErrors:
+    return pool([pose_errors(p, t, track.info) for p, t in zip(poses, test.truths(), strict=True)])
+
+
+def _post(url: str, track: Track, detected_FC: Tensor) -> dict[str, Any]:
+    info = track.info
+    poses = detected_FC.reshape(-1, info.joints, info.dims).tolist()
+    request = urllib.request.Request(  # noqa: S310  (our own service)
+        f"{url}/v1/refine",
+        data=json.dumps({"track": str(track), "poses": poses}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:  # noqa: S310
+        answer: dict[str, Any] = json.load(response)
+    return answer
