@@ -30,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
-from poise.lake.poses import every_window
+from poise.lake.poses import gather_windows
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise_retrieval import NeighbourIndex, PoseStore, align, embed
@@ -102,7 +102,9 @@ def real(folder: Path, rows: int) -> tuple[Rows, int]:
         for sequence in open_split(folder, track, "train"):
             if not isinstance(sequence, PoseSequence) or sequence.truth_FC is None:
                 continue
-            for windows_BTC in every_window(sequence.truth_FC, np.array([len(sequence.truth_FC)])):
+            for windows_BTC in gather_windows(
+                sequence.truth_FC, np.array([len(sequence.truth_FC)])
+            ):
                 vectors.append(embed(windows_BTC, track.info.skeleton, "3D").numpy())
                 subjects += [f"{track.dataset}/{sequence.subject}"] * len(windows_BTC)
     found, who = np.concatenate(vectors), np.array(subjects)

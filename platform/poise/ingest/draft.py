@@ -4,9 +4,9 @@ import time
 from importlib import metadata
 
 from poise.ingest.sources import RawTrack
-from poise.ingest.split_writer import SplitResult, write_splits
+from poise.ingest.split_writer import write_splits
 from poise.lake.ids import WINDOW
-from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary
+from poise.lake.manifest import SCHEMA_VERSION, Manifest
 from poise.pvd.progress import Report, pace
 from poise.runtime.errors import DataError
 
@@ -22,7 +22,10 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
     report(f"{track}: reading {len(sources)} source{'s' * (len(sources) != 1)}, {size:.1f} MB")
     clock = time.monotonic()
     results = write_splits(raw.data, track, lake, raw.splits)
-    sequences, frames = sum(one.sequences for one in results), sum(one.frames for one in results)
+    sequences, frames = (
+        sum(one.summary.sequences for one in results),
+        sum(one.summary.frames for one in results),
+    )
     left_out = [item for result in results for item in result.quarantined]
     for item in left_out:
         report(f"  quarantined {item.file}, sequence {item.sequence}, {item.key}: {item.reason}")
@@ -39,24 +42,10 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
         dims=info.dims,
         window=WINDOW,
         fps=info.fps,
-        splits={result.split: _summary(result) for result in results},
+        splits={result.split: result.summary for result in results},
         sources=sources,
         quarantined=left_out,
         pvd=None,
-    )
-
-
-def _summary(result: SplitResult) -> SplitSummary:
-    return SplitSummary(
-        read=result.read,
-        sequences=result.sequences,
-        quarantined=len(result.quarantined),
-        frames=result.frames,
-        windows=result.windows,
-        truth=result.truth,
-        subjects=result.subjects,
-        sequences_parts=result.parts,
-        windows_parts=[],
     )
 
 

@@ -39,7 +39,7 @@ def tracks_in(data: Path) -> list[Track]:
 
 
 def unknown_folders(data: Path, tracks: Sequence[Track]) -> list[str]:
-    """Return the folders, of those a data folder keeps tracks in, that no track was found in."""
+    """Return the folders of a data folder that should hold a track, but in which none was found."""
     known = {track.info.folder for track in tracks} | {track.dataset for track in tracks}
     places = [data / name for name in ("poses", "detected_poses", "groundtruth_poses")]
     there = [place for place in places if place.is_dir()] or [data]

@@ -1,4 +1,4 @@
-"""Raw files to sequences: one Ray Data task a split reads, checks, names and writes them."""
+"""From raw files to sequences: one Ray Data task for each split reads, checks and writes them."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ import ray
 from poise.catalog.tracks import Track
 from poise.ingest.spool import Spool
 from poise.lake.ids import LONGEST, SPLITS, Split
-from poise.lake.manifest import Quarantined, part_folder
+from poise.lake.manifest import Quarantined, SplitSummary, part_folder
 from poise.lake.parts import GROUP_FRAMES, write_part
 from poise.lake.schemas import sequence_schema, sequence_table
 from poise.lake.split_index import SplitIndex
@@ -30,16 +30,10 @@ PART_BYTES = 192 * 2**20
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What was written of a split; ``read == sequences + len(quarantined)``."""
+    """What was written of a split, and what was left out; there are no windows yet."""
 
     split: Split
-    read: int
-    sequences: int
-    frames: int
-    windows: int
-    truth: bool
-    subjects: list[str]
-    parts: list[str]
+    summary: SplitSummary
     quarantined: list[Quarantined]
 
 
@@ -102,17 +96,18 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
             write_part(folder, number, sequence_schema(width), _row_groups(kept, index, rows))
             for number, rows in enumerate(_parts(kept, index))
         ]
-    return SplitResult(
-        split=split,
+    summary = SplitSummary(
         read=len(index) + len(left_out),
         sequences=len(index),
+        quarantined=len(left_out),
         frames=int(index.frames_S.sum()),
         windows=index.windows,
         truth=index.truth,
         subjects=sorted(set(index.subjects)),
-        parts=parts,
-        quarantined=[_quarantined(split, item, data) for item in left_out],
+        sequences_parts=parts,
+        windows_parts=[],
     )
+    return SplitResult(split, summary, [_quarantined(split, item, data) for item in left_out])
 
 
 def _checked(item: PoseSequence | Rejected, track: Track, expected: int) -> PoseSequence | Rejected:
@@ -169,5 +164,5 @@ def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined
 
 def _from_json(text: str) -> SplitResult:
     fields = json.loads(text)
-    quarantined = [Quarantined(**entry) for entry in fields.pop("quarantined")]
-    return SplitResult(**fields, quarantined=quarantined)
+    quarantined = [Quarantined(**entry) for entry in fields["quarantined"]]
+    return SplitResult(fields["split"], SplitSummary(**fields["summary"]), quarantined)

@@ -21,7 +21,7 @@ class Spool:
     """Sequences with their poses on disk (a context manager)."""
 
     def __init__(self) -> None:
-        """Start empty; the file is made in the folder for temporary files when it is needed."""
+        """Start empty; a temporary file is made when more is added than memory should hold."""
         self._bare: dict[str, PoseSequence] = {}  # poses without frames
         self._places: dict[str, tuple[int, int]] = {}  # frames, and where they begin in the file
         self._end = 0

@@ -125,7 +125,7 @@ def ensure_ingested(track: Track, settings: Settings, report: Report = log.info)
 
 
 def in_words(manifest: Manifest) -> str:
-    """Say what a track holds, for example ``1,361 sequences, 96,933 frames, 87,406 windows``."""
+    """Describe what a track holds: ``1,361 sequences, 96,933 frames, 87,406 windows``."""
     splits = manifest.splits.values()
     text = (
         f"{sum(split.sequences for split in splits):,} sequences, "
@@ -152,7 +152,7 @@ def _finished(lake: str, raw: RawTrack, report: Report) -> Manifest | None:
 
 
 def _missing_pvd(manifest: Manifest, settings: Settings, options: IngestOptions) -> str | None:
-    """Say what is missing of the PVD, and done about it; None where nothing is."""
+    """Say what of the PVD is missing, and what is done about it; None where nothing is missing."""
     if not options.pvd:
         return None
     if manifest.pvd is None:

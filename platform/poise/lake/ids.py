@@ -58,15 +58,15 @@ def decode(window_id: Whole) -> tuple[Whole, Whole]:
 
 
 def window_count(frames: Whole) -> Whole:
-    """Return how many windows sequences have: stride 1, and one where it is shorter than a window.
+    """Return how many windows sequences of so many frames have: one from every possible frame.
 
-    The one window of a short sequence is padded with its last frame.
+    A sequence shorter than a window has one window, padded with its last frame.
     """
     return (frames - WINDOW) * (frames > WINDOW) + 1
 
 
 def window_index(frames_S: Ints) -> tuple[Ints, Ints]:
-    """Return row and first frame of every window of S sequences, in order: both (N,)."""
+    """Return the row of its sequence and the first frame of every window, in order: both (N,)."""
     count_S = window_count(frames_S)
     return np.repeat(np.arange(len(frames_S)), count_S), ranges(np.zeros_like(count_S), count_S)
 

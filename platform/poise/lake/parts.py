@@ -46,10 +46,10 @@ def row_group_sizes(path: str) -> list[int]:
 
 
 def write_part(folder: str, number: int, schema: pa.Schema, groups: Iterable[pa.Table]) -> str:
-    """Write a part of row groups that come one by one; return its name: of its place and content.
+    """Write a part from row groups that come one by one; return its name.
 
-    The same rows give the same name and bytes, so a retry overwrites its own work, and new rows
-    never touch a part that an older manifest still names.
+    The name is made of the number and the content. The same rows give the same name and bytes, so a
+    retry overwrites its own work, and new rows never touch a part that an older manifest names.
     """
     options: dict[str, Any] = {
         "use_dictionary": [name for name in _TEXTS if name in schema.names],

@@ -29,7 +29,9 @@ _CHUNK = 8192
 def read_poses(
     index: SplitIndex, poses: Sequence[Pose], wanted_S: Bools | None = None
 ) -> dict[Pose, Floats]:
-    """Read sequences one after the other, several row groups at once: (F, C) of each pose.
+    """Read the frames of sequences, one sequence after the other: (F, C) of each pose.
+
+    Several row groups are read at once.
 
     Args:
         index: of the split.
@@ -95,7 +97,7 @@ def read_windows(index: SplitIndex, ids_B: Ints, pose: Pose) -> Floats:
     return _gather(frames_FC, end_S[row_B] - index.frames_S[row_B] + start_B, end_S[row_B])
 
 
-def every_window(frames_FC: Floats, frames_S: Ints) -> Iterator[Floats]:
+def gather_windows(frames_FC: Floats, frames_S: Ints) -> Iterator[Floats]:
     """Yield all windows of S sequences in the order of `window_index`, (B, T, C) at a time.
 
     Args:

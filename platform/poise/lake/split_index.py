@@ -36,7 +36,7 @@ class RowGroup:
 class SplitIndex:
     """Sequences of a split, S of them in lake order, and the windows they make.
 
-    A window is row after row: those of the first sequence, then those of the second.
+    Windows are in lake order too: those of the first sequence, then those of the second, and so on.
 
     Attributes:
         width: values of a frame, C.
@@ -89,7 +89,7 @@ class SplitIndex:
         truth: bool,
         groups: tuple[RowGroup, ...] = (),
     ) -> Self:
-        """Put together the rows of sequence tables, which have `INDEX_COLUMNS` at least."""
+        """Make an index from tables of sequences; it reads only their `INDEX_COLUMNS`."""
         empty = sequence_schema(width).empty_table().select(INDEX_COLUMNS)
         rows = pa.concat_tables([empty, *(table.select(INDEX_COLUMNS) for table in tables)])
         texts: dict[str, list[Any]] = {name: rows.column(name).to_pylist() for name in _TEXTS}
@@ -155,9 +155,9 @@ class SplitIndex:
         return row
 
     def kept_apart(self, rule: Exclude) -> list[str]:
-        """Return what training windows and their neighbours must not share, of each sequence.
+        """Return what the windows of each sequence must not share with their neighbours.
 
-        Its subject, or its take: its own name where the data set names no take.
+        That is its subject, or its take: its own name where the data set names no take.
         """
         if rule == "subject":
             return self.subjects

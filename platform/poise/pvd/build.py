@@ -1,4 +1,4 @@
-"""Window vectors to Milvus: a new collection for every build.
+"""Fill a collection in Milvus with window vectors, sent row by row.
 
 A build that was interrupted is taken up again: its collection is named after the data and the
 embedding, so the rows in it are those it should have, and only the missing ones are written.
@@ -86,7 +86,7 @@ def check_and_seal(store: PoseStore, collection: Collection, patience_s: float) 
 
 
 def writing_tasks(wanted: int | None) -> int:
-    """Return how many tasks write at once: one a CPU of the cluster where nobody says."""
+    """Return how many tasks write at once: as many as wanted, else one for each CPU."""
     return wanted or max(int(ray.cluster_resources().get("CPU", 1)), 1)
 
 

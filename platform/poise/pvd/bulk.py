@@ -1,4 +1,4 @@
-"""Bulk import of a PVD: Ray writes files where Milvus reads them itself, past its log of writes."""
+"""Fill a collection in bulk: Ray writes files, which Milvus reads itself, past its write log."""
 
 import logging
 import time
@@ -97,7 +97,7 @@ def _new(store: PoseStore, collection: Collection, patience_s: float) -> Iterato
 
 @contextmanager
 def _emptied(folder: str) -> Iterator[None]:
-    """Have nothing in a folder of our own before the block and none of it after."""
+    """Empty a folder of our own before and after the block."""
     try:
         _remove_folder(folder)
         yield

@@ -1,4 +1,4 @@
-"""The collections of a PVD: one a build, and the alias that points at the one in use."""
+"""The collections of a PVD: one for each build, and an alias that points at the one in use."""
 
 import logging
 import re
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def pvd_store(settings: Settings) -> Iterator[str]:
-    """Yield the URI of the settings' Milvus; without one, of an embedded server for the block."""
+    """Yield the URI of the Milvus in the settings, else of a server that runs inside the block."""
     if settings.milvus_uri:
         yield settings.milvus_uri
         return
@@ -28,7 +28,7 @@ def pvd_store(settings: Settings) -> Iterator[str]:
 def next_name(
     uri: str, alias: str, fingerprint: str, patience_s: float, *, bulk: bool = False
 ) -> str:
-    """Name a build's collection by its fingerprint; never the one that is published now.
+    """Return a name for a build's collection, made of its fingerprint, that is not in use.
 
     One filled in bulk has a name of its own: an import that ended early may go on in the server,
     so nobody may take up its work with `poise.pvd.build.build`.
@@ -57,7 +57,10 @@ def is_published(uri: str, pvd: Pvd, patience_s: float) -> bool:
 
 
 def drop_unpublished(uri: str, alias: str, patience_s: float) -> None:
-    """Drop what nobody reads: a build would go on with its rows, which may be the damaged ones."""
+    """Drop a track's collections that are not published.
+
+    A build would take up one of the same name and keep its rows, which may be the damaged ones.
+    """
     ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_bulk)?(_again)?")
     with closing(PoseStore(uri)) as store:
         published = retry(lambda: store.resolve(alias), patience_s)

@@ -91,7 +91,7 @@ def _labels(index: SplitIndex, rule: Exclude, window_ids_B: Ints) -> list[str]:
 def _read(
     store: PoseStore, collection: str
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], list[str]]:
-    """Read all rows to where they stay: six million vectors do not fit twice everywhere."""
+    """Read all rows into arrays of their final size: six million vectors may not fit twice."""
     count, at = store.count(collection), 0
     ids_N = np.empty(count, np.int64)
     vectors_NE: NDArray[np.float32] | None = None

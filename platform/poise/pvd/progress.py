@@ -1,4 +1,4 @@
-"""What long work says of itself, a line at a time."""
+"""Progress of long work, as lines of text."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ _EVERY_S = 5.0
 
 
 def counting(what: str, total: int, report: Report) -> Callable[[int], None]:
-    """Return a callback with the number of rows done so far, which reports it now and then."""
+    """Return a callback with the number of rows done so far; it reports every few seconds."""
     began = last = time.monotonic()
 
     def tell(done: int) -> None:

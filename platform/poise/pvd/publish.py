@@ -38,7 +38,7 @@ def why_no_pvd(manifest: Manifest) -> str | None:
 
 
 def add_windows(start: Manifest, lake: str, reason: str, report: Report) -> Manifest:
-    """Write the windows of a track that gets no PVD, for the reason given."""
+    """Write the windows of a track that gets no PVD, without neighbours, and report the reason."""
     report(f"  PVD         none: {reason}")
     return replace(_with_windows(start, lake, None, report), pvd=None)
 

@@ -1,4 +1,4 @@
-"""``poise pvd rebuild``: the PVD anew from the lake alone, while readers go on with the old one."""
+"""Make a PVD anew from the lake alone, while readers use the old one (``poise pvd rebuild``)."""
 
 import logging
 

@@ -78,7 +78,7 @@ class Retriever:
         track: a track with a PVD.
         milvus_uri: the Milvus that holds its collection.
         search_backend: what searches; None leaves it to `choose_search_backend`.
-        budget_s: longest silence of Milvus that `find` bears; None for the store's own patience.
+        budget_s: seconds that `find` waits for an answer of Milvus; None leaves it to the store.
         neighbours: poses to find for a window, K.
 
     Raises:
@@ -129,7 +129,7 @@ class Retriever:
         )
 
     def stale(self) -> bool:
-        """Say whether something else is published now; no, where Milvus or lake do not answer."""
+        """Say whether another collection is published by now; False where nobody answers."""
         try:
             if self._store.resolve(self._alias) not in (None, self._collection):
                 return True

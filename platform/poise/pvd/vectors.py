@@ -1,4 +1,4 @@
-"""Sequences in the lake to window vectors: the Ray Data stream both PVD and neighbours live on."""
+"""Vectors of windows, as a Ray Data stream: of truth for the PVD, of detections to search it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track
 from poise.lake.ids import encode, window_index
 from poise.lake.parts import read_part
-from poise.lake.poses import Pose, every_window, pose_frames
+from poise.lake.poses import Pose, gather_windows, pose_frames
 from poise.lake.split_index import SplitIndex
 from poise_retrieval.geometry.embedding import embed
 
 
 def window_vectors(index: SplitIndex, pose: Pose) -> ray.data.Dataset:
-    """Embed every window of a split, a row group a task.
+    """Embed every window of a split; each task embeds one row group.
 
     Rows: ``position`` (number of the window in lake order), ``window_id``, ``subject``, ``vector``
     (E float32). They arrive in any order; ``position`` says where they belong.
@@ -51,7 +51,7 @@ def _embed_group(batch: dict[str, NDArray[Any]], pose: Pose, track: str) -> Iter
         ids_N = encode(table.column("sequence_id").to_numpy()[row_N], start_N)
         subjects_N = table.column("subject").combine_chunks().take(row_N)
         done = 0
-        for windows_BTC in every_window(frames_FC, frames_S):
+        for windows_BTC in gather_windows(frames_FC, frames_S):
             vectors_BE = embed(windows_BTC, info.skeleton, representation).numpy()
             here = slice(done, done + len(vectors_BE))
             done = here.stop

@@ -29,7 +29,7 @@ class Examples:
 
 
 def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
-    """All sequences of a split, with as many neighbours and views as the refiner looks at.
+    """Return all sequences of a split, with as many neighbours and views as the refiner reads.
 
     Raises:
         LakeError: the split lacks the neighbours, the views, or ground truth.
@@ -47,7 +47,7 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
 def training_windows(
     network: WindowRefiner, split: TrackSplit | StreamedSplit, bank: PoseBank | None, device: str
 ) -> WindowSource:
-    """Windows of a split to train a network on, of as many views, with a neighbour if it reads any.
+    """Return the windows a network trains on, with the views and neighbours that it reads.
 
     Raises:
         LakeError: no sequence is long enough, or the split lacks what the network looks at.

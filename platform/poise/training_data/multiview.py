@@ -1,17 +1,22 @@
-"""Takes seen by several cameras: windows of all views at once, and one camera held out.
+"""Takes seen by several cameras: windows of all views at once.
 
 A take is what all cameras of one moment share (see `poise.readers.image_names`): Human3.6M's
 ``S9/Directions`` over its four cameras, an AIST++ clip over its nine.
+
+Shape letters: M takes, V views, I windows of all views, B of a batch, T frames of a window, F
+frames of all sequences, C values of a frame.
 """
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from poise.lake.ids import ranges
 from poise.runtime.errors import LakeError
 from poise.training_data.noise import detected_anew
 from poise.training_data.split import TrackSplit
@@ -22,34 +27,21 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Views:
-    """Windows of several views; N follows the order of the cameras.
-
-    Attributes:
-        detected_BNTC: what the estimator saw from each camera.
-        truth_BNTC: ground truth in each camera's frame, None where the split has none.
-    """
-
-    detected_BNTC: Tensor
-    truth_BNTC: Tensor | None
-
-
-@dataclass(frozen=True)
 class MultiView:
     """The takes of a split that all of some cameras saw, frame by frame at the same time.
 
     Attributes:
         split: where the poses are.
-        cameras: the views, N of them.
+        cameras: the views, V of them.
         takes: M names.
-        rows_MN: sequence of the split of each take and camera.
+        rows_MV: sequence of the split of each take and camera.
         lengths_M: frames that all views of a take have.
     """
 
     split: TrackSplit
     cameras: tuple[str, ...]
     takes: tuple[str, ...]
-    rows_MN: Tensor
+    rows_MV: Tensor
     lengths_M: Tensor
 
     @classmethod
@@ -90,39 +82,23 @@ class MultiView:
                 len(found),
                 ", ".join(wanted),
             )
-        rows_MN = torch.tensor([[views[camera] for camera in wanted] for views in whole.values()])
-        lengths_MN = torch.from_numpy(split.index.frames_S)[rows_MN]
-        lengths_M = lengths_MN.amin(1)
-        cut = int((lengths_MN - lengths_M[:, None]).sum())
+        rows_MV = torch.tensor([[views[camera] for camera in wanted] for views in whole.values()])
+        lengths_MV = torch.from_numpy(split.index.frames_S)[rows_MV]
+        lengths_M = lengths_MV.amin(1)
+        cut = int((lengths_MV - lengths_M[:, None]).sum())
         if cut:
-            takes = int((lengths_MN != lengths_M[:, None]).any(1).sum())
+            takes = int((lengths_MV != lengths_M[:, None]).any(1).sum())
             log.warning(
                 "%s: cut %d frames off the ends of %d takes whose views differ in length",
                 split.track,
                 cut,
                 takes,
             )
-        return cls(split, wanted, tuple(whole), rows_MN, lengths_M)
+        return cls(split, wanted, tuple(whole), rows_MV, lengths_M)
 
-    def hold_out(self, camera: str) -> tuple[Self, Self]:
-        """Return the views of all other cameras, and those of this one; the takes are the same.
-
-        Window i is the same moment in both.
-
-        Raises:
-            LakeError: there is no such camera, or no other.
-        """
-        if camera not in self.cameras or len(self.cameras) < 2:
-            raise LakeError(
-                f"{self.split.track}: cannot hold out camera {camera} of {', '.join(self.cameras)}"
-            )
-        place = self.cameras.index(camera)
-        others = [other for other in range(len(self.cameras)) if other != place]
-        return self._only(others), self._only([place])
-
-    def windows(self, length: int, device: str = "cpu") -> "MultiViewTraining":
+    def windows(self, length: int, device: str = "cpu") -> "MultiViewWindows":
         """Its training windows, resident on a device; raise `LakeError` without ground truth."""
-        return MultiViewTraining(self, length, device)
+        return MultiViewWindows(self, length, device)
 
     def clips(self) -> list[Clip]:
         """All views of a take in the order of the cameras and of one length, take after take."""
@@ -133,70 +109,49 @@ class MultiView:
         return self._cut(self.split.truth)
 
     def _cut(self, poses_FC: Tensor) -> list[Tensor]:
-        first_MN = self.split.first_S[self.rows_MN.numpy()].tolist()
+        first_MV = self.split.first_S[self.rows_MV.numpy()].tolist()
         return [
             poses_FC[first : first + length]
-            for first_N, length in zip(first_MN, self.lengths_M.tolist(), strict=True)
-            for first in first_N
+            for first_V, length in zip(first_MV, self.lengths_M.tolist(), strict=True)
+            for first in first_V
         ]
-
-    def _only(self, places: Sequence[int]) -> Self:
-        cameras = tuple(self.cameras[place] for place in places)
-        return replace(self, cameras=cameras, rows_MN=self.rows_MN[:, list(places)])
 
 
 class MultiViewWindows:
-    """Windows of all views of the takes, resident on a device, gathered by number."""
-
-    def __init__(self, views: MultiView, length: int, device: str = "cpu") -> None:
-        split = views.split
-        count_M = (views.lengths_M - length + 1).clamp(min=0)
-        if int(count_M.sum()) == 0:
-            raise LakeError(f"{split.track}: no take has {length} frames")
-        first_NM = torch.from_numpy(split.first_S)[views.rows_MN].T
-        take_I = torch.repeat_interleave(torch.arange(len(count_M)), count_M)
-        begins_M = count_M.cumsum(0) - count_M
-        within_I = torch.arange(len(take_I)) - begins_M[take_I]
-        self.start_IN = (first_NM[:, take_I] + within_I).T.contiguous().to(device)
-        self.take_I = take_I.to(device)
-        self.step_T = torch.arange(length, device=device)
-        self.detected_FC = split.detected_FC.to(device)
-        self.truth_FC = None if split.truth_FC is None else split.truth_FC.to(device)
-
-    def __len__(self) -> int:
-        """Number of windows; each has all views."""
-        return len(self.start_IN)
-
-    def batch(self, index_B: Tensor) -> Views:
-        """Gather windows by number."""
-        frame_BNT = self.start_IN[index_B][..., None] + self.step_T
-        truth_FC = self.truth_FC
-        return Views(self.detected_FC[frame_BNT], None if truth_FC is None else truth_FC[frame_BNT])
-
-
-class MultiViewTraining:
     """Training windows of all views of a moment (a `WindowSource`), without neighbours."""
 
     def __init__(self, views: MultiView, length: int, device: str = "cpu") -> None:
-        if views.split.truth_FC is None:
-            raise LakeError(f"{views.split.track}: training needs ground truth, and there is none")
-        self.track = views.split.track
-        self.moments = MultiViewWindows(views, length, device)
+        """Move the poses to the device, and list the windows.
+
+        Raises:
+            LakeError: the split has no ground truth, or no take has so many frames.
+        """
+        split = views.split
+        truth_FC = split.truth
+        count_M = np.maximum(views.lengths_M.numpy() - length + 1, 0)
+        if not count_M.any():
+            raise LakeError(f"{split.track}: no take has {length} frames")
+        starts = [ranges(first_M, count_M) for first_M in split.first_S[views.rows_MV.T.numpy()]]
+        self.track = split.track
+        self.start_IV = torch.from_numpy(np.stack(starts, axis=1)).to(device)
+        self.step_T = torch.arange(length, device=device)
+        self.detected_FC, self.truth_FC = split.detected_FC.to(device), truth_FC.to(device)
 
     def __len__(self) -> int:
         """Number of windows; each has all views."""
-        return len(self.moments)
+        return len(self.start_IV)
 
     def order(self, generator: torch.Generator) -> Tensor:
-        """Return the window numbers of an epoch, shuffled, (N,)."""
+        """Return the window numbers of an epoch, shuffled, (I,)."""
         return torch.randperm(len(self), generator=generator, device=generator.device)
 
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
         """Gather windows by number, (B, V, T, C); noise is drawn anew every time, for each view."""
-        views = self.moments.batch(index_B)
-        assert views.truth_BNTC is not None  # noqa: S101  (looked at when it was built)
-        detected_BVTC = detected_anew(views.detected_BNTC, views.truth_BNTC, self.track, generator)
-        return Batch.without_neighbours(detected_BVTC, views.truth_BNTC)
+        frame_BVT = self.start_IV[index_B][..., None] + self.step_T
+        truth_BVTC = self.truth_FC[frame_BVT]
+        detected_BVTC = self.detected_FC[frame_BVT]
+        detected_BVTC = detected_anew(detected_BVTC, truth_BVTC, self.track, generator)
+        return Batch.without_neighbours(detected_BVTC, truth_BVTC)
 
 
 def _by_take(split: TrackSplit) -> dict[str, dict[str, int]]:

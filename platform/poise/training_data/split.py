@@ -106,7 +106,7 @@ class TrackSplit:
         )
 
     def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """All frames, detected and truth (F, C), in one piece: copied where they do not lie so."""
+        """Yield all frames, detected and truth (F, C), in one piece."""
         yield self._joined(self.detected_FC), self._joined(self.truth)
 
     def clips(self, bank: PoseBank | None, neighbours: int = 1) -> list[Clip]:
@@ -132,7 +132,7 @@ class TrackSplit:
         return torch.cat(self._sequences(poses_FC))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Give tensors as arrays, which pickle can leave where they are."""
+        """Give tensors as arrays, which pickle can leave out of its stream."""
         truth_FC = None if self.truth_FC is None else self.truth_FC.numpy()
         return {**self.__dict__, "detected_FC": self.detected_FC.numpy(), "truth_FC": truth_FC}
 

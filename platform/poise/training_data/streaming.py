@@ -69,7 +69,7 @@ class StreamedSplit:
         return PoseBank.read(index)
 
     def check_neighbours_fit(self, size: int) -> None:
-        """Raise `LakeError` where neighbours and their poses leave too little for the windows."""
+        """Raise `LakeError` where so many bytes of neighbours leave too little for the windows."""
         if size > self.memory_bytes // 2:
             raise LakeError(
                 f"{self.track}: neighbours and their poses take {size / 2**30:.2g} GiB, more than "
@@ -175,7 +175,7 @@ class StreamedWindows:
         return Neighbours(found.ids_BK[row_N], found.distances_BK[row_N])
 
     def _deal(self, generator: torch.Generator) -> None:
-        """Deal the groups to pools: of as many neighbours in the lake as there are pools, one each.
+        """Deal the row groups to pools: of groups that follow one another, each pool gets one.
 
         The lake is in name order, so every pool gets its share of every subject.
         """

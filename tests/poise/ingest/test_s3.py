@@ -55,7 +55,7 @@ def test_bytes_and_parts(bucket: str, data: Path) -> None:
     there = write_split(data, TRACK, f"{place}/lake", "train")
     assert here == there
     folder = part_folder(f"{place}/lake", TRACK, "sequences", "train")
-    assert storage.list_dir(folder) == here.parts
+    assert storage.list_dir(folder) == here.summary.sequences_parts
 
 
 @pytest.mark.slow

@@ -26,17 +26,19 @@ from poise.ingest.track import IngestOptions
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
-    SplitSummary,
     part_folder,
     read_manifest,
     track_folder,
     write_manifest,
 )
 from poise.lake.parts import read_part, row_group_sizes
+from poise.readers.layouts import write_smoothnet
+from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
 from poise.runtime.errors import DataError, LakeError
 from poise.training_data.split import load_split
 
+KINECT = Track.parse("uiprmd/kinect/3D")
 TRACK = Track.parse("h36m/fcn/3D")
 WIDTH = 51
 DRAW = np.random.default_rng(5)
@@ -102,7 +104,9 @@ def write(data: Path, kinds: list[str], split: str = "train") -> dict[str, Path]
 def rows_of(place: Path, found: SplitResult) -> list[dict[str, Any]]:
     folder = part_folder(str(place), TRACK, "sequences", "train")
     return [
-        row for part in found.parts for row in read_part(storage.join(folder, part)).to_pylist()
+        row
+        for part in found.summary.sequences_parts
+        for row in read_part(storage.join(folder, part)).to_pylist()
     ]
 
 
@@ -115,10 +119,10 @@ def test_rows_in_are_rows_out_and_rows_quarantined(
     files = write(folder, kinds)
     found = write_split(folder, TRACK, str(folder / "lake"), "train")
     good = [place for place, kind in enumerate(kinds) if kind not in FAULTS]
-    assert found.read == len(kinds) == found.sequences + len(found.quarantined)
+    assert found.summary.read == len(kinds) == found.summary.sequences + len(found.quarantined)
     rows = rows_of(folder / "lake", found)
-    assert len(rows) == found.sequences == len(good)
-    assert sum(len(row["detected"]) for row in rows) == found.frames
+    assert len(rows) == found.summary.sequences == len(good)
+    assert sum(len(row["detected"]) for row in rows) == found.summary.frames
     wanted = {f"S{place % 5 + 1}/Walk {place}/camera1" for place in good}
     assert {row["sequence"] for row in rows} == wanted
     bad = [kind for kind in kinds if kind in FAULTS]
@@ -136,7 +140,7 @@ def test_columns_of_a_row(tmp_path: Path) -> None:
     first, _ = rows_of(tmp_path / "lake", found)
     assert list(first)[:6] == ["sequence_id", "sequence", "subject", "camera", "action", "take"]
     assert (first["subject"], first["camera"], first["take"]) == ("S1", "1", "S1/Walk 0")
-    assert found.windows == 5 + 1
+    assert found.summary.windows == 5 + 1
 
 
 @pytest.mark.parametrize("column", ["detected", "groundtruth"])
@@ -165,8 +169,8 @@ def test_parts_and_groups_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(spool, "MEMORY_BYTES", 3 * bytes_of_one)
     found = write_split(tmp_path, TRACK, str(tmp_path / "b"), "train")
     folder = part_folder(str(tmp_path / "b"), TRACK, "sequences", "train")
-    assert len(found.parts) == 3
-    for part in found.parts:
+    assert len(found.summary.sequences_parts) == 3
+    for part in found.summary.sequences_parts:
         assert row_group_sizes(storage.join(folder, part)) == [4, 4, 2]
     assert rows_of(tmp_path / "b", found) == whole
 
@@ -236,7 +240,7 @@ def test_a_damaged_part_is_named(tmp_path: Path, where: str) -> None:
     write(tmp_path, ["good"] * 30)
     found = write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
     folder = part_folder(str(tmp_path / "lake"), TRACK, "sequences", "train")
-    part = Path(folder) / found.parts[0]
+    part = Path(folder) / found.summary.sequences_parts[0]
     content = bytearray(part.read_bytes())
     if where == "footer":
         content[-40:-8] = bytes(32)
@@ -245,15 +249,12 @@ def test_a_damaged_part_is_named(tmp_path: Path, where: str) -> None:
     else:
         del content[-100:]
     part.write_bytes(content)
-    summary = SplitSummary(
-        30, 30, 0, found.frames, found.windows, True, found.subjects, found.parts, []
-    )
     info = TRACK.info
     write_manifest(
         tmp_path / "lake",
         Manifest(
             SCHEMA_VERSION, "test", str(TRACK), "3D", info.joints, info.dims, 8, None,
-            {"train": summary}, [], [], None,
+            {"train": found.summary}, [], [], None,
         ),
     )  # fmt: skip
     with pytest.raises(LakeError, match=f"{part.name}: cannot be read .* --force"):
@@ -269,3 +270,25 @@ def test_a_lake_of_an_older_schema_is_made_anew(tmp_path: Path) -> None:
     said: list[str] = []
     assert ingesting._finished(str(place), RawTrack(TRACK, None, [], []), said.append) is None
     assert "made anew, because" in said[0]
+
+
+def test_rows_do_not_depend_on_the_order_of_the_raw_file(tmp_path: Path) -> None:
+    made = list(sequences("train", Size(2, 3, 20)))
+    parts = []
+    for name, order in (("a", made), ("b", made[::-1])):
+        write_smoothnet(tmp_path / name, KINECT, "train", order)
+        result = write_split(tmp_path / name, KINECT, str(tmp_path / f"lake-{name}"), "train")
+        parts.append(result.summary.sequences_parts)
+    assert parts[0] == parts[1]
+
+
+def test_a_bad_sequence_is_quarantined(tmp_path: Path) -> None:
+    made = list(sequences("train", Size(2, 3, 20)))
+    made[1].detected_FC[5, 7] = np.nan
+    write_smoothnet(tmp_path, KINECT, "train", made)
+    result = write_split(tmp_path, KINECT, str(tmp_path / "lake"), "train")
+    assert (result.summary.read, result.summary.sequences, len(result.quarantined)) == (6, 5, 1)
+    left_out = result.quarantined[0]
+    assert left_out.file.startswith("poses/uiprmd_kinect_3D/detected/")
+    assert left_out.key == "joints_3d"
+    assert "NaN" in left_out.reason

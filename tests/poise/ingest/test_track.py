@@ -27,7 +27,7 @@ from poise.lake.manifest import (
     read_manifest,
     track_folder,
 )
-from poise.lake.poses import every_window, pose_frames
+from poise.lake.poses import gather_windows, pose_frames
 from poise.lake.windows import neighbours_of
 from poise.pvd.collection import pvd_store
 from poise.readers.layouts import write_smoothnet
@@ -190,7 +190,7 @@ def windows_of(folder: Path, split: Split, column: str) -> np.ndarray:
     frames = pose_frames(table, column)  # type: ignore[arg-type]
     assert frames is not None
     lengths = table.column("frames").to_numpy().astype(np.int64)
-    vectors = [embed(some, "h36m17", "3D").numpy() for some in every_window(frames, lengths)]
+    vectors = [embed(some, "h36m17", "3D").numpy() for some in gather_windows(frames, lengths)]
     return np.concatenate(vectors)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from poise.catalog.tracks import Track
 from poise.lake import ids
 from poise.lake.ids import LONGEST, SPLITS, WINDOW, decode, encode, sequence_ids, window_count
-from poise.lake.poses import every_window
+from poise.lake.poses import gather_windows
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 GOLDEN = {"S1/m01": 473938620018, "S2/m01": 299053100668}
@@ -80,7 +80,7 @@ def test_windows_against_a_loop(lengths: list[int]) -> None:
             expected.append((row, start, [float(begin + place) for place in inside]))
         begin += length
     row_N, start_N = ids.window_index(frames_S)
-    windows_NTC = np.concatenate(list(every_window(frames_FC, frames_S)))
+    windows_NTC = np.concatenate(list(gather_windows(frames_FC, frames_S)))
     got = zip(row_N.tolist(), start_N.tolist(), windows_NTC[:, :, 0].tolist(), strict=True)
     assert list(got) == expected
     counts = [sum(row == number for row, *_ in expected) for number in range(len(lengths))]
@@ -90,6 +90,6 @@ def test_windows_against_a_loop(lengths: list[int]) -> None:
 
 
 def test_windows_come_in_bounded_chunks() -> None:
-    chunks = list(every_window(np.zeros((20_000, 3), np.float32), np.array([20_000])))
+    chunks = list(gather_windows(np.zeros((20_000, 3), np.float32), np.array([20_000])))
     assert sum(map(len, chunks)) == 19_993
     assert max(map(len, chunks)) <= 8192

@@ -13,7 +13,7 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.lake.ids import decode, encode, window_count
 from poise.lake.manifest import read_manifest
-from poise.lake.poses import POSES, every_window, read_poses, read_windows
+from poise.lake.poses import POSES, gather_windows, read_poses, read_windows
 from poise.lake.schemas import sequence_schema
 from poise.lake.split_index import INDEX_COLUMNS, SplitIndex
 from poise.runtime.errors import LakeError
@@ -101,7 +101,7 @@ def test_poses_lie_where_the_index_says(lake: Path, group: int | None) -> None:
     keep_F = np.repeat(wanted_S, index.frames_S)
     for pose in POSES:
         np.testing.assert_array_equal(some[pose], whole[pose][keep_F])
-    windows_NTC = np.concatenate(list(every_window(whole["truth"], index.frames_S)))
+    windows_NTC = np.concatenate(list(gather_windows(whole["truth"], index.frames_S)))
     _, id_N = index.every_window()
     order = np.random.default_rng(0).permutation(len(id_N))[:30]
     np.testing.assert_array_equal(read_windows(index, id_N[order], "truth"), windows_NTC[order])

@@ -1,4 +1,4 @@
-"""Windows of several cameras at once, and one camera held out."""
+"""Windows of several cameras at once."""
 
 import logging
 from collections.abc import Sequence
@@ -71,24 +71,11 @@ def test_a_window_shows_one_moment_from_every_camera() -> None:
     assert (views.cameras, views.takes) == (("a", "b"), ("walk", "sit"))
     windows = MultiViewWindows(views, 8)
     assert len(windows) == 3 + 2
-    batch = windows.batch(torch.tensor([2, 3]))
-    assert batch.detected_BNTC.shape == (2, 2, 8, 2)
-    assert batch.detected_BNTC[0, :, 0].tolist() == [[1, 2], [0, 2]]
-    assert batch.detected_BNTC[1, :, -1].tolist() == [[2, 7], [4, 7]]
-    assert batch.truth_BNTC is not None
-    assert torch.equal(batch.truth_BNTC, batch.detected_BNTC + 0.5)
-
-
-def test_one_camera_is_held_out_of_the_same_moments() -> None:
-    views = MultiView.of(split_of([*TWO, ("walk", "c", 10), ("sit", "c", 9)]))
-    others, held = views.hold_out("b")
-    assert (others.cameras, held.cameras) == (("a", "c"), ("b",))
-    index_B = torch.arange(5)
-    whole = MultiViewWindows(views, 8).batch(index_B).detected_BNTC
-    assert torch.equal(MultiViewWindows(others, 8).batch(index_B).detected_BNTC, whole[:, [0, 2]])
-    assert torch.equal(MultiViewWindows(held, 8).batch(index_B).detected_BNTC, whole[:, [1]])
-    with pytest.raises(LakeError, match="cannot hold out camera d of a, b, c"):
-        views.hold_out("d")
+    batch = windows.batch(torch.tensor([2, 3]), torch.Generator())
+    assert batch.detected_BTC.shape == (2, 2, 8, 2)
+    assert batch.detected_BTC[0, :, 0].tolist() == [[1, 2], [0, 2]]
+    assert batch.detected_BTC[1, :, -1].tolist() == [[2, 7], [4, 7]]
+    assert torch.equal(batch.truth_BTC, batch.detected_BTC + 0.5)
 
 
 def test_views_end_with_the_shortest(caplog: pytest.LogCaptureFixture) -> None:
@@ -129,11 +116,6 @@ def test_takes_shorter_than_a_window_have_none() -> None:
         MultiViewWindows(views, 11)
 
 
-def test_truth_may_be_missing() -> None:
-    windows = MultiViewWindows(MultiView.of(split_of(TWO, truth=False)), 8)
-    assert windows.batch(torch.tensor([0])).truth_BNTC is None
-
-
 @given(
     st.lists(st.lists(st.integers(1, 12), min_size=3, max_size=3), min_size=1, max_size=5),
     st.integers(1, 9),
@@ -156,7 +138,7 @@ def test_every_window_is_synchronous_and_inside_its_sequences(
         return
     windows = MultiViewWindows(views, length)
     assert len(windows) == expected
-    seen_INTC = windows.batch(torch.arange(expected)).detected_BNTC
+    seen_INTC = windows.batch(torch.arange(expected), torch.Generator()).detected_BTC
     number_INT, frame_INT = seen_INTC.unbind(-1)
     assert (number_INT == number_INT[..., :1]).all()
     assert (frame_INT == frame_INT[:, :1]).all()

@@ -43,10 +43,6 @@ class Report:
         """How many findings of a level there are."""
         return sum(finding.level == level for finding in self.findings)
 
-    def has(self, check: str) -> bool:
-        """Whether a check found something that is not a mere note."""
-        return any(f.check == check and f.level != "note" for f in self.findings)
-
     def add(self, level: Level, check: str, where: str, problem: str, advice: str) -> None:
         """Note a finding."""
         self.findings.append(Finding(level, check, where, problem, advice))

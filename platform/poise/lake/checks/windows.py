@@ -23,7 +23,7 @@ class WindowCheck:
     def __init__(
         self, own: SplitIndex, train: SplitIndex, rule: Exclude, advice: str, report: Report
     ) -> None:
-        """Check nothing yet.
+        """Take what the windows must fit; `check` then checks them.
 
         Args:
             own: the split's sequences.

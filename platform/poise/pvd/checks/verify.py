@@ -1,4 +1,4 @@
-"""``poise pvd verify``: is the PVD in Milvus the one that the lake's poses make?
+"""Check that the PVD in Milvus is the one that the lake's poses make (``poise pvd verify``).
 
 All ids and subjects are compared, a sample of vectors is made anew, and a sample of training
 queries is asked of Milvus and of an exact search over the rows it streams.
@@ -40,7 +40,7 @@ RECALL: Final = 0.95
 def verify(
     lake: Location, track: Track, uri: str, *, sample: int = SAMPLE, seed: int = 0
 ) -> Report:
-    """Hold a track's published collection against the lake.
+    """Compare a track's published collection with the lake.
 
     Args:
         lake: where the track is.

@@ -1,18 +1,13 @@
-"""Schemas, parts, manifest and reading of the lake, without Ray."""
+"""The manifest of a track: written, read, refused."""
 
 import dataclasses
 import json
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-import pyarrow.dataset
 import pytest
-from numpy.typing import NDArray
-from tests.support.lake_rows import read_sequences, read_windows, write_rows
+from tests.support.lake_rows import read_sequences, read_windows
 
 from poise.catalog.tracks import Track
-from poise.ingest.split_writer import write_split
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Manifest,
@@ -28,22 +23,10 @@ from poise.lake.manifest import (
     tracks_in,
     write_manifest,
 )
-from poise.lake.parts import read_part
-from poise.lake.poses import POSES, pose_frames
-from poise.lake.schemas import sequence_schema, sequence_table
-from poise.readers.layouts import write_smoothnet
-from poise.readers.sequence import PoseSequence
-from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
 
 TRACK = Track.parse("uiprmd/kinect/3D")
-
-
-def a_sequence(name: str, frames: int, truth: bool = True, width: int = 51) -> PoseSequence:
-    rng = np.random.default_rng(abs(hash((name, frames))) % 2**32)
-    detected = rng.normal(size=(frames, width)).astype(np.float32)
-    return PoseSequence(name, "S1", None, "squat", 30.0, detected, detected + 1 if truth else None)
 
 
 def a_manifest(**changes: object) -> Manifest:
@@ -63,46 +46,6 @@ def a_manifest(**changes: object) -> Manifest:
         pvd=Pvd("pvd_x_1", "pvd_x", 84, 16, "L2", 1.0),
     )
     return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
-
-
-def test_poses_survive_the_table_and_the_file(tmp_path: Path) -> None:
-    given_ = [a_sequence("a", 3), a_sequence("b", 20), a_sequence("c", 8)]
-    table = sequence_table([1, 2, 3], given_)
-    name = write_rows(str(tmp_path), table)
-    back = read_part(str(tmp_path / name))
-    assert back.equals(table)
-    assert back.schema.equals(sequence_schema(51))
-    for pose in POSES:
-        poses = [getattr(sequence, f"{pose}_FC") for sequence in given_]
-        np.testing.assert_array_equal(pose_frames(back, pose), np.concatenate(poses))
-
-
-def test_missing_truth_is_null(tmp_path: Path) -> None:
-    table = sequence_table([1, 2], [a_sequence("a", 3), a_sequence("b", 4, truth=False)])
-    back = read_part(str(tmp_path / write_rows(str(tmp_path), table)))
-    assert back.column("truth").is_null().to_pylist() == [False, True]
-    assert pose_frames(back, "truth") is None
-    detected = pose_frames(back, "detected")
-    assert detected is not None
-    assert detected.shape == (7, 51)
-
-
-def test_other_readers_can_read_a_part(tmp_path: Path) -> None:
-    sequence = a_sequence("a", 3)
-    name = write_rows(str(tmp_path), sequence_table([7], [sequence]))
-    frame = pd.read_parquet(tmp_path / name)
-    assert frame.loc[0, "sequence_id"] == 7
-    poses: list[NDArray[np.float32]] = list(frame["detected"].iloc[0])
-    np.testing.assert_array_equal(np.stack(poses), sequence.detected_FC)
-    assert pyarrow.dataset.dataset(tmp_path, format="parquet").count_rows() == 1
-
-
-def test_parts_are_named_by_their_content(tmp_path: Path) -> None:
-    one, other = (sequence_table([7], [a_sequence(name, 3)]) for name in "ab")
-    first = write_rows(str(tmp_path), one)
-    assert write_rows(str(tmp_path), one) == first
-    assert write_rows(str(tmp_path), other) != first
-    assert first.startswith("part-00000-")
 
 
 def test_the_manifest_comes_back(tmp_path: Path) -> None:
@@ -166,28 +109,6 @@ def test_a_split_without_parts_is_an_empty_table(tmp_path: Path) -> None:
     ):
         assert table.num_rows == 0
         assert table.schema.names[0] in ("sequence_id", "window_id")
-
-
-def test_rows_do_not_depend_on_the_order_of_the_raw_file(tmp_path: Path) -> None:
-    made = list(sequences("train", Size(2, 3, 20)))
-    parts = []
-    for name, order in (("a", made), ("b", made[::-1])):
-        write_smoothnet(tmp_path / name, TRACK, "train", order)
-        intake = write_split(tmp_path / name, TRACK, str(tmp_path / f"lake-{name}"), "train")
-        parts.append(intake.parts)
-    assert parts[0] == parts[1]
-
-
-def test_a_bad_sequence_is_quarantined(tmp_path: Path) -> None:
-    made = list(sequences("train", Size(2, 3, 20)))
-    made[1].detected_FC[5, 7] = np.nan
-    write_smoothnet(tmp_path, TRACK, "train", made)
-    intake = write_split(tmp_path, TRACK, str(tmp_path / "lake"), "train")
-    assert (intake.read, intake.sequences, len(intake.quarantined)) == (6, 5, 1)
-    left_out = intake.quarantined[0]
-    assert left_out.file.startswith("poses/uiprmd_kinect_3D/detected/")
-    assert left_out.key == "joints_3d"
-    assert "NaN" in left_out.reason
 
 
 def test_alias_names_are_good_for_milvus() -> None:
