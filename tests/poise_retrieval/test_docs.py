@@ -20,7 +20,7 @@ assert abs(reference.numpy() - detected).mean() < abs(truth[4:8] - detected).mea
 """
 
 
-def test_the_page_runs_as_it_is_written(tmp_path: Path) -> None:
+def test_the_page_runs_as_it_is_written(server: None, tmp_path: Path) -> None:
     assert len(BLOCKS) == 2
     code = "\n".join([*BLOCKS, CHECKS])
     done = _python(code, tmp_path)

@@ -38,11 +38,11 @@ def lake(home: Path) -> Path:
 
 
 @pytest.fixture
-def milvus(home: Path, lake: Path) -> Iterator[str]:
+def milvus(server: None, home: Path, lake: Path) -> Iterator[str]:
     """The home's own Milvus, with the lake's rows; commands share it while it runs."""
-    with EmbeddedMilvus(Settings.load(home=home).pvd) as server:
-        publish(lake, server.uri)
-        yield server.uri
+    with EmbeddedMilvus(Settings.load(home=home).pvd) as running:
+        publish(lake, running.uri)
+        yield running.uri
 
 
 def test_verify_answers_with_its_exit_code(
@@ -85,8 +85,8 @@ def test_rebuild_makes_a_sound_pvd_from_the_lake_alone(
     manifest = read_manifest(lake, TRACK)
     write_manifest(lake, replace(manifest, pvd=None))  # as after --no-pvd
     told, damaged = [], np.ones((3, 84), np.float32)
-    with EmbeddedMilvus(Settings.load(home=home).pvd) as server:
-        store = PoseStore(server.uri)
+    with EmbeddedMilvus(Settings.load(home=home).pvd) as running:
+        store = PoseStore(running.uri)
         for _ in range(2):
             assert main(["pvd", "rebuild", str(lake), NAME]) == 0
             told.append(capsys.readouterr().out.splitlines()[-1])

@@ -11,7 +11,6 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.catalog.tracks import Track
 from poise.evaluation.raw_data import RawEvaluation, RawRequest, evaluate_raw
 from poise.evaluation.tables import Entry, markdown
-from poise.pvd.collection import pvd_store
 from poise.readers.layouts import write_smoothnet
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
@@ -155,14 +154,13 @@ def test_questions_without_an_answer_are_refused(
 
 @pytest.mark.slow
 def test_retrieval_takes_part_where_lake_and_milvus_are(
-    tmp_path: Path, home: Path, detected: Path
+    lite_uri: str, tmp_path: Path, home: Path, detected: Path
 ) -> None:
     write_tiny_lake(home / "lake")
     model = save_untrained(tmp_path / "model")
-    with pvd_store(Settings.load(home=home)) as uri:
-        publish(home / "lake", uri)
-        settings = Settings.load(home=home, data=detected, milvus_uri=uri)
-        found = evaluate_raw(RawRequest(TRACK, settings, model))
+    publish(home / "lake", lite_uri)
+    settings = Settings.load(home=home, data=detected, milvus_uri=lite_uri)
+    found = evaluate_raw(RawRequest(TRACK, settings, model))
     without = evaluated(tmp_path / "empty", detected, model=model, without_retrieval=True)
     assert (found.row.retrieval, without.row.retrieval) == ("used", "unavailable")
     assert found.row.mpjpe != without.row.mpjpe

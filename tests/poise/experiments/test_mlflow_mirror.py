@@ -210,26 +210,26 @@ def test_the_last_failure_is_told_in_one_line() -> None:
 @pytest.mark.slow
 @pytest.mark.chaos
 def test_a_server_killed_in_the_middle_gets_everything_later(
-    sweep: SweepFolder, tmp_path: Path
+    server: None, sweep: SweepFolder, tmp_path: Path
 ) -> None:
-    server = MlflowServer(tmp_path / "server")
-    with server:
-        mirror = MlflowMirror(sweep, server.uri, None)
+    remote = MlflowServer(tmp_path / "server")
+    with remote:
+        mirror = MlflowMirror(sweep, remote.uri, None)
         train(sweep, NETWORK, 1)
         mirror.publish(running=True)
-        server.kill()
+        remote.kill()
         for spec in SPECS:
             train(sweep, spec, 3)
             finish(sweep, spec)
-        publisher = BackgroundPublisher(mirror.publish, 60.0, server.uri)
+        publisher = BackgroundPublisher(mirror.publish, 60.0, remote.uri)
         publisher.start()
         start = time.monotonic()
         assert "Exception" in publisher.finish(60)
         assert time.monotonic() - start < 30
-        server.start()
-        again = MlflowMirror(sweep, server.uri, None)
+        remote.start()
+        again = MlflowMirror(sweep, remote.uri, None)
         again.publish(running=False)
-        found = runs(server.uri)
+        found = runs(remote.uri)
         assert len(found) == len(SPECS) + 1
         assert {run.info.status for run in found.values()} == {"FINISHED"}
         steps = [m.step for m in again.client.get_metric_history(again.run_id(NETWORK.key), "loss")]
@@ -238,10 +238,10 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
         assert result is not None
         assert "is champion" in "".join(promote(again, Candidate(NETWORK, result)))
         cache = tmp_path / "cache"
-        local = resolve(model_name(TRACK), server.uri, cache)
+        local = resolve(model_name(TRACK), remote.uri, cache)
         assert Path(local).is_relative_to(cache)
-        server.kill()
+        remote.kill()
         # Version 1 stays readable from the cache, but a name has to be looked up.
         load_checkpoint(local)
         with pytest.raises(ModelError, match="does not give"):
-            resolve(model_name(TRACK), server.uri, cache)
+            resolve(model_name(TRACK), remote.uri, cache)

@@ -18,7 +18,6 @@ from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving.app import ServiceArgs
 from poise.serving.errors import ServiceError
 from poise.serving.running_service import running_service
-from poise_retrieval.milvus.server import EmbeddedMilvus
 
 pytestmark = pytest.mark.slow
 
@@ -76,20 +75,19 @@ class Door:
                 sink.sendall(data)
 
 
-def test_milvus_down_at_the_start_is_marked_and_taken_back(home: Path) -> None:
+def test_milvus_down_at_the_start_is_marked_and_taken_back(home: Path, lite_uri: str) -> None:
     door = Door()
     with (
         contextlib.closing(door),
-        EmbeddedMilvus(home / "pvd") as milvus,
         running_service(args(home, milvus_uri=door.uri), port=0) as url,
     ):
-        publish(home / "lake", milvus.uri)
+        publish(home / "lake", lite_uri)
         start = time.perf_counter()
         answer = refine(url, 30).json()
         assert time.perf_counter() - start < 5
         assert (answer["retrieval"], answer["distances"]) == ("unavailable", None)
         assert httpx.get(f"{url}/healthz").json()["retrieval"] == "unavailable"
-        door.open(milvus.uri)
+        door.open(lite_uri)
         deadline = time.monotonic() + 90
         while refine(url, 30).json()["retrieval"] != "used":
             assert time.monotonic() < deadline

@@ -79,17 +79,16 @@ def _timed(model: ServedModel) -> tuple[RefinedSequence, float]:
 @pytest.mark.slow
 @pytest.mark.chaos
 def test_milvus_hangs_dies_and_comes_back_while_it_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    milvus_lite: RunningMilvus, lite_uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake, checkpoint = tmp_path / "lake", save_untrained(tmp_path / "model")
     tinylake.write_tiny_lake(lake)
-    milvus = RunningMilvus("lite", tmp_path / "milvus")
-    publish(lake, milvus.uri)
+    publish(lake, lite_uri)
     by_milvus = partial(Retriever, search_backend="milvus")
     monkeypatch.setattr(model_module, "Retriever", by_milvus)
     monkeypatch.setattr(retrieval_module, "RETRY_LONGEST_S", 1.0)
-    model = ServedModel(replica(checkpoint, str(lake), milvus.uri))
-    bystander = Retriever(lake, tinylake.TRACK, milvus.uri, search_backend="index")
+    model = ServedModel(replica(checkpoint, str(lake), lite_uri))
+    bystander = Retriever(lake, tinylake.TRACK, lite_uri, search_backend="index")
 
     def goes_and_comes(away: Callable[[], None], back: Callable[[], None]) -> None:
         away()
@@ -111,12 +110,11 @@ def test_milvus_hangs_dies_and_comes_back_while_it_serves(
         _, exact_N = bystander.find(torch.from_numpy(clip(600)))
         assert before.distances_N is not None
         np.testing.assert_allclose(before.distances_N, exact_N[:, 0], rtol=1e-4, atol=1e-5)
-        process = milvus.process
+        process = milvus_lite.process
         goes_and_comes(process.suspend, process.resume)
-        goes_and_comes(milvus.kill, milvus.start)
+        goes_and_comes(milvus_lite.kill, milvus_lite.start)
     finally:
         model.close()
-        milvus.stop()
 
 
 def test_a_broken_checkpoint_is_named(tmp_path: Path) -> None:

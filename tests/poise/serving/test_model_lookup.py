@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.support.mlflow_server import fresh_store
 from tests.support.serving import replica, save_untrained
 
 from poise.checkpoints.mlflow_client import mlflow_client
@@ -18,7 +19,7 @@ def test_a_checkpoint_folder_needs_no_registry(tmp_path: Path) -> None:
 
 
 def test_an_empty_registry_says_what_to_run(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = fresh_store(tmp_path)
     with pytest.raises(ModelError, match=r"jobs/sweep\.py"):
         find_model(None, uri)
     with pytest.raises(ModelError, match="no model poise-x"):
@@ -37,7 +38,7 @@ def _register(uri: str, artifacts: Path, name: str) -> None:
 
 
 def test_the_only_champion_is_found_and_pinned_to_its_version(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    uri = fresh_store(tmp_path)
     _register(uri, tmp_path, "poise-a")
     for asked in (None, "poise-a", "poise-a@champion", "poise-a/1"):
         found = find_model(asked, uri)

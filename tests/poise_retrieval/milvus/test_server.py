@@ -17,14 +17,14 @@ import poise_retrieval
 from poise_retrieval import EmbeddedMilvus, PoseStore, StoreUnavailableError
 from poise_retrieval.milvus.standalone import StandaloneMilvus
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]
 ROOT = Path(poise_retrieval.__file__).parents[1]
 
 PARENT = """
     import sys, time
     from pathlib import Path
-    from poise_retrieval.server import EmbeddedMilvus
-    from poise_retrieval.standalone import StandaloneMilvus
+    from poise_retrieval.milvus.server import EmbeddedMilvus
+    from poise_retrieval.milvus.standalone import StandaloneMilvus
     kind = StandaloneMilvus if sys.argv[2] == "server" else EmbeddedMilvus
     with kind(Path(sys.argv[1])) as server:
         print(server.uri, server.started_here, flush=True)
