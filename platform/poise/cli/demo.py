@@ -16,7 +16,7 @@ from poise.runtime.settings import Settings
 if TYPE_CHECKING:
     from poise.experiments.plan import Plan
     from poise.experiments.sweep import SweepResult
-    from poise.serving.held_out import Served
+    from poise.serving.service_check import ServiceCheck
 
 EXAMPLES = """
 examples:
@@ -67,7 +67,7 @@ def demo(
         )
 
 
-def _run(plan: "Plan", settings: Settings, say: Say) -> "tuple[SweepResult, Served]":
+def _run(plan: "Plan", settings: Settings, say: Say) -> "tuple[SweepResult, ServiceCheck]":
     """Run every stage; what an earlier run finished is reused. The first track is served."""
     from poise.catalog.tracks import Track
     from poise.checkpoints.registry import CHAMPION, model_name, resolve
@@ -76,8 +76,8 @@ def _run(plan: "Plan", settings: Settings, say: Say) -> "tuple[SweepResult, Serv
     from poise.pvd.collection import pvd_store
     from poise.runtime.cluster import connect
     from poise.serving.app import ServiceArgs
-    from poise.serving.held_out import HELD_OUT, refine_held_out
     from poise.serving.running_service import running_service
+    from poise.serving.service_check import TEST_SEQUENCES, check_service
 
     lake, uri = settings.lake, settings.tracking_uri
     with connect(), pvd_store(settings) as milvus_uri:
@@ -101,12 +101,12 @@ def _run(plan: "Plan", settings: Settings, say: Say) -> "tuple[SweepResult, Serv
             tracking_uri=uri,
         )
         with running_service(args, port=0) as url:
-            say(f"4/4 refine {HELD_OUT} held-out sequences through {url}/v1/refine")
-            served = refine_held_out(url, resolve(model, uri), lake, track)
+            say(f"4/4 refine {TEST_SEQUENCES} held-out sequences through {url}/v1/refine")
+            served = check_service(url, resolve(model, uri), lake, track)
     return result, served
 
 
-def _summary(served: "Served", unit: str) -> str:
+def _summary(served: "ServiceCheck", unit: str) -> str:
     """Say in words what the service did to the held-out sequences."""
     before, after = served.before, served.after
     return (

@@ -43,10 +43,11 @@ once as you like.
 Track, window, joints and settings are in the file's metadata (poise.*; .pt2:
 poise.json).
 
-to refine a sequence with onnxruntime: {snippet} Before the file gets its name
-it is run on random windows and compared with the checkpoint; more than 0.0001
-of difference is an error, and nothing is written. ONNX needs pip install
-'poise[onnx]'.
+to refine a sequence with onnxruntime:
+{snippet}
+Before the file gets its name it is run on random windows and compared with
+the checkpoint; more than 0.0001 of difference is an error, and nothing is
+written. ONNX needs pip install 'poise[onnx]'.
 """.format(snippet="".join(f"  {line}\n" for line in SNIPPET.splitlines()))
 
 

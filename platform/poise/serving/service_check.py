@@ -1,4 +1,4 @@
-"""Refine held-out sequences through a running service, and hold them against truth and offline."""
+"""Check a running service on test sequences: against their truth, and against offline refining."""
 
 import json
 import time
@@ -18,17 +18,22 @@ from poise.pvd.pose_bank import PoseBank
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.clip import Refined
 
-#: Test sequences that are sent to the service, spread evenly over the split.
-HELD_OUT = 12
+#: Sequences that are sent, spread evenly over the test split.
+TEST_SEQUENCES = 12
 REQUEST_TIMEOUT_S = 120.0
 
 
 @dataclass(frozen=True)
-class Served:
-    """What came back over HTTP for the held-out sequences.
+class ServiceCheck:
+    """How well a service refined some test sequences.
 
     Attributes:
+        before: errors of the sequences as detected.
+        after: errors as the service refined them.
         deviation: largest difference to the same sequences refined offline, in stored units.
+        sequences: how many were sent.
+        retrieval: what the service said of its neighbours, for example ``used``.
+        seconds: for all requests together.
     """
 
     before: PoseErrors
@@ -39,18 +44,18 @@ class Served:
     seconds: float
 
 
-def refine_held_out(url: str, checkpoint: str, lake: str, track: Track) -> Served:
-    """Send some test sequences of a track to a service that serves a checkpoint.
+def check_service(url: str, checkpoint: str, lake: str, track: Track) -> ServiceCheck:
+    """Send some test sequences of a track to a service, one after the other.
 
     Args:
         url: of the service.
-        checkpoint: folder of what it serves.
+        checkpoint: folder of the model it serves.
         lake: where the track is.
-        track: what to send; it has ground truth.
+        track: the model's, with ground truth.
     """
     test = load_split(lake, track, "test")
     count = len(test.index)
-    rows = torch.linspace(0, count - 1, min(HELD_OUT, count)).int().tolist()
+    rows = torch.linspace(0, count - 1, min(TEST_SEQUENCES, count)).int().tolist()
     test = test.take(rows)
     start = time.perf_counter()
     answers = [_post(url, track, one) for one in test.detected()]
@@ -60,7 +65,7 @@ def refine_held_out(url: str, checkpoint: str, lake: str, track: Track) -> Serve
     deviation = max(
         float((a - b.poses_FC).abs().max()) for a, b in zip(refined, offline, strict=True)
     )
-    return Served(
+    return ServiceCheck(
         before=_scores(test.detected(), test, track),
         after=_scores(refined, test, track),
         deviation=deviation,
@@ -77,7 +82,12 @@ def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list
 
 
 def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> PoseErrors:
-    return pool([pose_errors(p, t, track.info) for p, t in zip(poses, test.truths(), strict=True)])
+    return pool(
+        [
+            pose_errors(one, truth, track.info)
+            for one, truth in zip(poses, test.truths(), strict=True)
+        ]
+    )
 
 
 def _post(url: str, track: Track, detected_FC: Tensor) -> dict[str, Any]:
