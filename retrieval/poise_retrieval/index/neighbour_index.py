@@ -6,6 +6,7 @@ Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from typing import Any, Final, Self
 
 import faiss
@@ -148,37 +149,29 @@ class NeighbourIndex:
                 result.distances_BK[part, :kept] = distances_BK
         return result
 
-    def measure_recall(self, k: int = 3, sample: int = _SAMPLE, seed: int = 0) -> float:
-        """Measure the share of the exact k nearest neighbours that `search` finds.
-
-        The sampled rows ask for neighbours of other subjects, the question of training.
-        """
-        if self._cells is None:
-            return 1.0
-        questions = self._questions(sample, seed)
-        return self._recall(questions, self._exact(questions, k))
-
     def _cluster(self) -> None:
         self._cells = Cells.build(self._rows, len(self), self.width)
-        questions = self._questions(_SAMPLE, 0)
+        questions = self._questions()
         truth = self._exact(questions, 3)
         cells = len(self._cells)
-        for self._candidates in _CANDIDATES:
-            for self._probes in (*(probes for probes in _PROBES if probes < cells), cells):
-                self._built_recall = self._recall(questions, truth)
-                if self._built_recall >= _AIM:
-                    break
+        some = [probes for probes in _PROBES if probes < cells]
+        for self._candidates, self._probes in product(_CANDIDATES, [*some, cells]):
+            self._built_recall = self._recall(questions, truth)
             if self._built_recall >= _AIM:
                 break
         _log.log(
             logging.INFO if self._built_recall >= RECALL else logging.WARNING,
             "clustered %d rows into %d cells; looking into %d finds %.4f of the 3 nearest",
-            *(len(self), cells, self._probes, self._built_recall),
+            len(self),
+            cells,
+            self._probes,
+            self._built_recall,
         )
 
-    def _questions(self, sample: int, seed: int) -> list[_Question]:
-        rng = np.random.default_rng(seed)
-        places = rng.choice(len(self), min(sample, len(self)), replace=False)
+    def _questions(self) -> list[_Question]:
+        """Draw rows that ask for neighbours of other subjects, the question of training."""
+        rng = np.random.default_rng(0)
+        places = rng.choice(len(self), min(_SAMPLE, len(self)), replace=False)
         questions = []
         for own in self._ranges.values():
             mine = places[(places >= own[0]) & (places < own[1])]

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,7 +43,7 @@ class _Record:
 class Launch:
     """How `child.py` is started: what it is told, and what is in its environment."""
 
-    arguments: tuple[str, ...] = ()
+    arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -153,12 +153,14 @@ class MilvusServer(ABC):
     def _start(self) -> _Record:
         token = secrets.token_hex(16)
         launch = self._launch()
-        command = [
-            *(sys.executable, "-P", str(_CHILD)),
-            *("--folder", str(self._folder), "--record", str(self._record_path)),
-            *("--token", token, "--parent", str(os.getpid())),
-            *launch.arguments,
-        ]
+        told = {
+            "--folder": self._folder,
+            "--record": self._record_path,
+            "--token": token,
+            "--parent": os.getpid(),
+        }
+        options = [str(word) for option in told.items() for word in option]
+        command = [sys.executable, "-P", str(_CHILD), *options, *launch.arguments]
         with self._log_path.open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -213,7 +215,7 @@ class EmbeddedMilvus(MilvusServer):
         super().__init__(data_dir, port, timeout_s)
 
     def _launch(self) -> Launch:
-        return Launch(("--port", str(self._wanted_port)))
+        return Launch(["--port", str(self._wanted_port)])
 
 
 def _is_ours(record: _Record) -> bool:

@@ -20,6 +20,15 @@ from poise_retrieval.milvus.server import Launch, MilvusServer
 # Below those that outgoing connections are given, which could take one before the server does.
 _PORTS: Final = range(20_000, 32_000)
 
+_COORDINATORS_AND_NODES: Final = (
+    "rootCoord",
+    "proxy",
+    "queryCoord",
+    "queryNode",
+    "indexNode",
+    "dataCoord",
+    "dataNode",
+)
 #: Settings of the server that differ from its own defaults.
 _SETTINGS: Final = {
     # One segment of up to 4 GiB: searching many small ones costs more than searching.
@@ -27,13 +36,7 @@ _SETTINGS: Final = {
     "dataCoord.segment.sealProportion": "1.0",
     "dataCoord.segment.maxBinlogFileNumber": "1024",
     # The parts talk over loopback and not over the first address of the machine.
-    **{
-        f"{part}.ip": "127.0.0.1"
-        for part in (
-            *("rootCoord", "proxy", "queryCoord", "queryNode"),
-            *("indexNode", "dataCoord", "dataNode"),
-        )
-    },
+    **{f"{part}.ip": "127.0.0.1" for part in _COORDINATORS_AND_NODES},
     # Milliseconds between two looks at what is to be done; by default seconds pass for nothing.
     "indexCoord.scheduler.interval": "100",
     "queryCoord.checkInterval": "100",
@@ -104,11 +107,9 @@ class StandaloneMilvus(MilvusServer):
         # Its pid file lies in a folder of the machine, and two servers must not share it.
         alias = hashlib.sha256(bytes(self._folder)).hexdigest()[:16]
         libraries = f"{binaries}:{os.environ.get('LD_LIBRARY_PATH', '')}"
+        command = [str(binaries / "milvus"), "run", "standalone", "-alias", alias]
         return Launch(
-            (
-                *("--port", str(config.get("proxy_port")), "--health-port", str(health)),
-                *("--", str(binaries / "milvus"), "run", "standalone", "-alias", alias),
-            ),
+            ["--port", str(config.get("proxy_port")), "--health-port", str(health), "--", *command],
             {
                 **{key.replace(".", "_").upper(): value for key, value in _SETTINGS.items()},
                 "DEPLOY_MODE": "STANDALONE",

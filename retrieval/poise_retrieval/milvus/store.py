@@ -70,13 +70,8 @@ class PoseStore:
         version = str(self._connection.call("get_server_version"))
         return version.replace("_", "-").startswith("milvus-lite")
 
-    def create(self, collection: str, width: int, shards: int = 1) -> None:
+    def create(self, collection: str, width: int) -> None:
         """Create a collection for vectors of ``width`` numbers; keep it where it exists.
-
-        Args:
-            collection: its name.
-            width: numbers of a vector.
-            shards: how many nodes of a cluster take in rows at once; Milvus Lite has one.
 
         Raises:
             CollectionError: a bad name, or it exists with another width or other fields.
@@ -98,7 +93,7 @@ class PoseStore:
                 "create_collection",
                 collection,
                 schema=schema(width),
-                num_shards=shards,
+                num_shards=1,
                 consistency_level="Strong",
             )
 

@@ -4,11 +4,8 @@ import pytest
 from poise_retrieval import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, SkeletonError
 from poise_retrieval.geometry.skeletons import Skeleton, skeleton
 
-PARTS = (
-    *("ankle", "knee", "hip", "hip", "knee", "ankle"),
-    *("wrist", "elbow", "shoulder", "shoulder", "elbow", "wrist"),
-    *("neck", "head"),
-)
+_LEG, _ARM = ["ankle", "knee", "hip"], ["wrist", "elbow", "shoulder"]
+PARTS = [*_LEG, *reversed(_LEG), *_ARM, *reversed(_ARM), "neck", "head"]
 
 
 @pytest.mark.parametrize("name", sorted(SKELETONS))

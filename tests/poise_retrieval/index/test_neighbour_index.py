@@ -14,6 +14,9 @@ from tests.support.running_milvus import RunningMilvus
 from poise_retrieval import NeighbourIndex, Neighbours, PoseStore, SubjectRuleError, VectorError
 from poise_retrieval.index.neighbour_index import RECALL
 
+#: Of rows that the index did not tune itself on, as it did to reach `RECALL`.
+FRESH_RECALL = RECALL - 0.01
+
 Rows = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.str_]]
 
 
@@ -43,9 +46,17 @@ def _brute_force(
     return answer_ids, answer_distances
 
 
+def _recall(index: NeighbourIndex, rows: Rows) -> float:
+    """Share of the exact 3 nearest that rows find among those of other subjects."""
+    some = np.random.default_rng(1).choice(len(rows[0]), 512, replace=False)
+    asked, own = rows[1][some], rows[2][some].tolist()
+    exact = NeighbourIndex.build(*rows).search(asked, 3, own)
+    return float(_shared(index.search(asked, 3, own), exact).mean())
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.integers(1, 300), st.integers(1, 60), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_the_exact_road_is_brute_force(count: int, queries: int, k: int, seed: int) -> None:
+def test_exact_search_is_brute_force(count: int, queries: int, k: int, seed: int) -> None:
     rows = _rows(count, width=20, seed=seed)
     rng = np.random.default_rng(seed)
     asked = rows[1][rng.integers(0, count, queries)] + np.float32(0.01)
@@ -105,7 +116,7 @@ def test_cells_find_the_exact_neighbours(caplog: pytest.LogCaptureFixture) -> No
         index = NeighbourIndex.build(*rows, exact_rows=1000)
     assert not index.exact
     assert "of the 3 nearest" in caplog.text
-    assert index.measure_recall() >= RECALL
+    assert _recall(index, rows) > FRESH_RECALL
     asked = rows[1][::20]
     exclude = rows[2][::20].tolist()
     found = index.search(asked, 3, exclude)
@@ -116,17 +127,18 @@ def test_cells_find_the_exact_neighbours(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_subjects_far_apart_do_not_hide_each_others_neighbours() -> None:
-    ids, vectors, subjects = _rows(8000, subjects=8)
+    rows = _, vectors, subjects = _rows(8000, subjects=8)
     for place, name in enumerate(np.unique(subjects)):
         vectors[subjects == name, place] += 10
-    index = NeighbourIndex.build(ids, vectors, subjects, exact_rows=1000)
-    assert index.measure_recall() >= RECALL
+    index = NeighbourIndex.build(*rows, exact_rows=1000)
+    assert _recall(index, rows) > FRESH_RECALL
 
 
-def test_measured_recall_sees_a_bad_index(monkeypatch: pytest.MonkeyPatch) -> None:
-    index = NeighbourIndex.build(*_rows(8000, subjects=8), exact_rows=1000)
+def test_one_cell_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = _rows(8000, subjects=8)
+    index = NeighbourIndex.build(*rows, exact_rows=1000)
     monkeypatch.setattr(index, "_probes", 1)
-    assert index.measure_recall() < RECALL
+    assert _recall(index, rows) < FRESH_RECALL
 
 
 def test_a_selector_that_fails_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
