@@ -83,18 +83,7 @@ class MultiView:
                 ", ".join(wanted),
             )
         rows_MV = torch.tensor([[views[camera] for camera in wanted] for views in whole.values()])
-        lengths_MV = torch.from_numpy(split.index.frames_S)[rows_MV]
-        lengths_M = lengths_MV.amin(1)
-        cut = int((lengths_MV - lengths_M[:, None]).sum())
-        if cut:
-            takes = int((lengths_MV != lengths_M[:, None]).any(1).sum())
-            log.warning(
-                "%s: cut %d frames off the ends of %d takes whose views differ in length",
-                split.track,
-                cut,
-                takes,
-            )
-        return cls(split, wanted, tuple(whole), rows_MV, lengths_M)
+        return cls(split, wanted, tuple(whole), rows_MV, _common_length(split, rows_MV))
 
     def windows(self, length: int, device: str = "cpu") -> "MultiViewWindows":
         """Its training windows, resident on a device; raise `LakeError` without ground truth."""
@@ -168,3 +157,19 @@ def _by_take(split: TrackSplit) -> dict[str, dict[str, int]]:
             )
         views[camera] = row
     return found
+
+
+def _common_length(split: TrackSplit, rows_MV: Tensor) -> Tensor:
+    """Return the frames that all views of a take have, (M,)."""
+    lengths_MV = torch.from_numpy(split.index.frames_S)[rows_MV]
+    lengths_M = lengths_MV.amin(1)
+    over_MV = lengths_MV - lengths_M[:, None]
+    if over_MV.any():
+        frames, takes = int(over_MV.sum()), int(over_MV.any(1).sum())
+        log.warning(
+            "%s: cut %d frames off the ends of %d takes whose views differ in length",
+            split.track,
+            frames,
+            takes,
+        )
+    return lengths_M

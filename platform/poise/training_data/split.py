@@ -117,9 +117,10 @@ class TrackSplit:
         ids_NK = read_only(self.neighbours.ids_BK)[:, :neighbours]
         distances_NK = read_only(self.neighbours.distances_BK)[:, :neighbours]
         first_S, end_S = self.first_window_S, self.first_window_S + self.index.windows_S
-        places = [slice(*ends) for ends in zip(first_S.tolist(), end_S.tolist(), strict=True)]
-        rows = zip(detected, places, strict=True)
-        return [_clip(one, bank, ids_NK[at], distances_NK[at]) for one, at in rows]
+        rows = zip(detected, first_S.tolist(), end_S.tolist(), strict=True)
+        return [
+            _clip(one, bank, ids_NK[first:end], distances_NK[first:end]) for one, first, end in rows
+        ]
 
     def _sequences(self, poses_FC: Tensor) -> list[Tensor]:
         rows = zip(self.first_S.tolist(), self.index.frames_S.tolist(), strict=True)
@@ -170,4 +171,5 @@ def load_split(
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:
     windows_NTC = unfold(detected_FC, WINDOW)
-    return Clip(detected_FC).with_neighbours(*bank.neighbours(windows_NTC, ids_NK, distances_NK))
+    found_NKTC, distances_NK = bank.neighbours(windows_NTC, ids_NK, distances_NK)
+    return Clip(detected_FC).with_neighbours(found_NKTC, distances_NK)
