@@ -11,8 +11,8 @@ import psutil
 import pytest
 from tests.support.lake_rows import read_sequences, read_windows
 
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS
 from poise.lake.manifest import has_track
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tests.support.lake_rows import write_rows
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import WINDOW, Split, sequence_ids
+from poise.lake.ids import WINDOW, sequence_ids
 from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary, part_folder, write_manifest
 from poise.lake.schemas import sequence_table
 from poise.lake.split_index import SplitIndex

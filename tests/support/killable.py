@@ -8,10 +8,10 @@ from unittest.mock import patch
 
 from tests.support.ingesting import settings
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.ingest.split_writer import SplitResult, write_split
 from poise.ingest.track import IngestOptions, ingest
-from poise.lake.ids import Split
 
 
 def run(data: Path, lake: Path, said: Connection) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from tests.support.lake_rows import write_rows
 from tests.support.tiny_lake import TRACK
 
-from poise.lake.ids import Split
+from poise.catalog.splits import Split
 from poise.lake.manifest import (
     KINDS,
     Kind,

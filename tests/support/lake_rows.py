@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import Split
 from poise.lake.manifest import Kind, part_paths, read_manifest
 from poise.lake.parts import read_part, write_part
 from poise.lake.schemas import sequence_schema, window_schema

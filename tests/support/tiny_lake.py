@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 from tests.support.lake_rows import write_rows
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS, WINDOW, Split, encode, sequence_ids
+from poise.lake.ids import WINDOW, encode, sequence_ids
 from poise.lake.manifest import (
     SCHEMA_VERSION,
     Kind,

@@ -8,11 +8,11 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 from pydantic import model_validator as check
 
+from poise.catalog.splits import Split
 from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS, SMPL_JOINTS
 
 Representation = Literal["2D", "3D", "smpl"]
 REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
-Split = Literal["train", "test"]
 
 #: Stands for every estimator that no track of the data set names.
 ANY = "*"

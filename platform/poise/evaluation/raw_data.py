@@ -11,13 +11,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.checkpoints.inference import check, prepare
 from poise.checkpoints.registry import resolve
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
-from poise.lake.ids import WINDOW, Split
+from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
 from poise.readers.noise import cut_clips, noise_seed, per_window

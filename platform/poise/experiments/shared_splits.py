@@ -15,8 +15,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import Split
 from poise.training_data.split import TrackSplit, load_split
 
 log = logging.getLogger(__name__)

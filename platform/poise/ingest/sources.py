@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from poise.catalog import datasets
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS, Split
 from poise.lake.manifest import Source
 from poise.readers import layouts
 from poise.readers import raw_split as raw

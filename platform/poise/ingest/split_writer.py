@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow as pa
 import ray
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
 from poise.ingest.spool import Spool
-from poise.lake.ids import LONGEST, SPLITS, Split
+from poise.lake.ids import LONGEST
 from poise.lake.manifest import Quarantined, SplitSummary, part_folder
 from poise.lake.parts import GROUP_FRAMES, write_part
 from poise.lake.schemas import sequence_schema, sequence_table

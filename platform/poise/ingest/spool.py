@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import Split, sequence_ids
+from poise.lake.ids import sequence_ids
 from poise.lake.split_index import SplitIndex
 from poise.readers.sequence import PoseSequence
 

@@ -3,10 +3,10 @@
 import logging
 from dataclasses import dataclass
 
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.ingest.draft import draft
 from poise.ingest.sources import RawTrack, is_generated
-from poise.lake.ids import SPLITS
 from poise.lake.manifest import (
     KINDS,
     Exclude,

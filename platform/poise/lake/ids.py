@@ -7,16 +7,14 @@ Shape letters: S sequences, N windows of all of them.
 
 import hashlib
 from collections.abc import Iterable
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
-
-Split = Literal["train", "test"]
-SPLITS: tuple[Split, ...] = ("train", "test")
 
 #: Frames of a window.
 WINDOW = 8

@@ -14,8 +14,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import Split
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
 

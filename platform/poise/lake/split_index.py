@@ -12,8 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import Ints, Split, decode, encode, window_count, window_index
+from poise.lake.ids import Ints, decode, encode, window_count, window_index
 from poise.lake.manifest import Exclude, Manifest, part_paths
 from poise.lake.parts import read_part, row_group_sizes
 from poise.lake.schemas import sequence_schema

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from poise.catalog import datasets
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track, catalogue
-from poise.lake.ids import SPLITS, Split
 from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.markers import read_marker_map

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from poise.lake.ids import SPLITS, WINDOW
+from poise.catalog.splits import SPLITS
+from poise.lake.ids import WINDOW
 from poise.lake.manifest import Exclude, Manifest, Pvd, manifest_hash, pvd_alias
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import write_windows

@@ -2,8 +2,8 @@
 
 import logging
 
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS
 from poise.lake.manifest import (
     Manifest,
     part_paths,

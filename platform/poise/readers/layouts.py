@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog import datasets
-from poise.catalog.dataset_file import ANY, DataSet, Split, TrackPart
+from poise.catalog.dataset_file import ANY, DataSet, TrackPart
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.readers.object_npz import npz_keys
 from poise.readers.sequence import PoseSequence

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import WINDOW, Ints, Split
+from poise.lake.ids import WINDOW, Ints
 from poise.lake.manifest import read_manifest
 from poise.lake.poses import POSES, read_poses
 from poise.lake.split_index import SplitIndex

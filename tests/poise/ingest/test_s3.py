@@ -7,11 +7,11 @@ import torch
 from tests.support.ingesting import ingest
 from tests.support.object_store import new_bucket
 
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation.evaluate import evaluate
 from poise.ingest.split_writer import write_split
-from poise.lake.ids import SPLITS
 from poise.lake.manifest import part_folder, read_manifest, track_folder, tracks_in
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences

@@ -15,10 +15,11 @@ from tests.support.ingesting import ensure_ingested, ingest
 from tests.support.lake_rows import read_sequences, read_windows
 from tests.support.ray_cluster import KNOWS_UNMAPPED
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
 from poise.ingest import track as ingesting
 from poise.lake.checks.track import check_track
-from poise.lake.ids import SPLITS, Split, decode, sequence_ids
+from poise.lake.ids import decode, sequence_ids
 from poise.lake.manifest import (
     Manifest,
     has_track,

@@ -9,9 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.lake import ids
-from poise.lake.ids import LONGEST, SPLITS, WINDOW, decode, encode, sequence_ids, window_count
+from poise.lake.ids import LONGEST, WINDOW, decode, encode, sequence_ids, window_count
 from poise.lake.poses import gather_windows
 
 TRACK = Track.parse("uiprmd/kinect/3D")

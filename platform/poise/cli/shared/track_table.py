@@ -8,10 +8,10 @@ from typing import Any
 
 from poise.catalog import datasets
 from poise.catalog.dataset_file import ANY, Pixels
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track, TrackInfo, catalogue
 from poise.cli.shared.output import print_table
 from poise.ingest.sources import tracks_in, unknown_folders
-from poise.lake.ids import SPLITS, Split
 from poise.readers import raw_split as raw
 
 #: Columns that are aligned to the left; the others hold numbers.

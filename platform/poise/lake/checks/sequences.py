@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track, TrackInfo
 from poise.lake.checks import poses
 from poise.lake.checks.report import Level, Report
-from poise.lake.ids import Ints, Split, sequence_ids
+from poise.lake.ids import Ints, sequence_ids
 from poise.lake.manifest import Manifest
 from poise.lake.poses import POSES, Pose, pose_frames
 from poise.lake.split_index import INDEX_COLUMNS, SplitIndex

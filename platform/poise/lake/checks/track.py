@@ -4,12 +4,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
 from poise.lake.checks.parts import tables
 from poise.lake.checks.report import Report
 from poise.lake.checks.sequences import SequenceCheck
 from poise.lake.checks.windows import WindowCheck
-from poise.lake.ids import SPLITS, Split
 from poise.lake.manifest import (
     Exclude,
     Kind,

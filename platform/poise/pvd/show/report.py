@@ -3,8 +3,8 @@
 import re
 from dataclasses import dataclass
 
+from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import SPLITS, Split
 from poise.lake.manifest import read_manifest
 from poise.pvd.checks.verify import SAMPLE
 from poise.pvd.show.examples import examples

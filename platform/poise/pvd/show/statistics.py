@@ -10,7 +10,8 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.lake.ids import Split, decode
+from poise.catalog.splits import Split
+from poise.lake.ids import decode
 from poise.lake.manifest import Manifest
 from poise.lake.poses import POSES, read_windows
 from poise.lake.split_index import SplitIndex

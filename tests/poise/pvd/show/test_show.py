@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.lake.ids import WINDOW, Split, encode
+from poise.lake.ids import WINDOW, encode
 from poise.lake.split_index import SplitIndex
 from poise.pvd.show.examples import Example, Shown
 from poise.pvd.show.plots import distances_plot, gallery
