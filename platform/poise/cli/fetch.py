@@ -42,17 +42,15 @@ def fetch(
     ] = False,
 ) -> int:
     """Download motion capture data from CMU: skeletons and takes."""
-    from poise.mocap.download.cmu import fetch_cmu, parse_subjects
+    from poise.mocap.download.cmu import CmuFiles, fetch_cmu, parse_subjects
 
     if not base_url.startswith(("http://", "https://")):
         raise typer.BadParameter(
             f"--base-url {base_url}: an address starts with http:// or https://"
         )
-    numbers = parse_subjects(subjects)
-    outcome = fetch_cmu(
-        numbers, to, base_url, jobs, skeletons_only, report=lambda line: print(line, flush=True)
-    )
-    print(f"{len(outcome.fetched)} files fetched, {len(outcome.kept)} were there, in {to}")
-    for reason in outcome.failed:
+    files = CmuFiles(parse_subjects(subjects), to, base_url, skeletons_only)
+    report = fetch_cmu(files, lambda line: print(line, flush=True), jobs)
+    print(f"{len(report.fetched)} files fetched, {len(report.kept)} were there, in {to}")
+    for reason in report.failed:
         print(f"  {reason}", file=sys.stderr)
-    return 1 if outcome.failed else 0
+    return 1 if report.failed else 0

@@ -13,7 +13,7 @@ import pytest
 from tests.support.fetch_server import Faults, Site, serving
 
 from poise.mocap.download.checksums import Checksums
-from poise.mocap.download.cmu import Outcome, fetch_cmu, parse_subjects
+from poise.mocap.download.cmu import CmuFiles, DownloadReport, fetch_cmu, parse_subjects
 from poise.mocap.download.http import Downloader, FetchError, Patience, UnreachableError
 from poise.runtime.errors import BusyError
 
@@ -36,8 +36,12 @@ def start_of(asked: str | None) -> int:
     return int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
 
 
-def fetch(site: Site, folder: Path, jobs: int = 2) -> Outcome:
-    return fetch_cmu([7], folder, site.url, jobs, patience=QUICK)
+def fetch(site: Site, folder: Path, jobs: int = 2) -> DownloadReport:
+    return fetch_cmu(CmuFiles([7], folder, site.url), quiet, jobs, QUICK)
+
+
+def quiet(line: str) -> None:
+    pass
 
 
 def assert_whole(site: Site, folder: Path) -> None:
@@ -48,7 +52,7 @@ def assert_whole(site: Site, folder: Path) -> None:
 
 def test_fetches_skeleton_and_all_listed_takes(site: Site, tmp_path: Path) -> None:
     lines: list[str] = []
-    outcome = fetch_cmu([7], tmp_path, site.url, patience=QUICK, report=lines.append)
+    outcome = fetch_cmu(CmuFiles([7], tmp_path, site.url), lines.append, patience=QUICK)
     assert sorted(outcome.fetched) == ["07/07.asf", "07/07_01.amc", "07/07_02.amc", "07/07_05.amc"]
     assert outcome.kept == outcome.failed == []
     assert_whole(site, tmp_path)
@@ -172,7 +176,7 @@ def test_numbers_are_tried_where_the_site_has_no_list(site: Site, tmp_path: Path
 
 
 def test_unknown_subject_is_named_and_others_come(site: Site, tmp_path: Path) -> None:
-    outcome = fetch_cmu([7, 88], tmp_path, site.url, patience=QUICK)
+    outcome = fetch_cmu(CmuFiles([7, 88], tmp_path, site.url), quiet, patience=QUICK)
     (reason,) = outcome.failed
     assert "88.asf" in reason
     assert "404" in reason
@@ -188,7 +192,9 @@ def test_web_page_in_place_of_a_file_is_refused(site: Site, tmp_path: Path) -> N
 
 
 def test_skeletons_only(site: Site, tmp_path: Path) -> None:
-    outcome = fetch_cmu([7], tmp_path, site.url, skeletons_only=True, patience=QUICK)
+    outcome = fetch_cmu(
+        CmuFiles([7], tmp_path, site.url, skeletons_only=True), quiet, patience=QUICK
+    )
     assert outcome.fetched == ["07/07.asf"]
 
 
@@ -197,7 +203,7 @@ def test_offline_says_what_to_do_at_once(tmp_path: Path) -> None:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         with pytest.raises(UnreachableError, match=r"refused.*network.*--base-url"):
-            fetch_cmu([7], tmp_path, url, patience=QUICK)
+            fetch_cmu(CmuFiles([7], tmp_path, url), quiet, patience=QUICK)
 
 
 def test_site_that_goes_away_in_the_middle_ends_the_run(site: Site, tmp_path: Path) -> None:
@@ -215,7 +221,7 @@ def test_two_fetches_do_not_write_to_one_folder(site: Site, tmp_path: Path) -> N
             fetch(site, tmp_path)
         refused.append(str(caught.value))
 
-    fetch_cmu([7], tmp_path, site.url, jobs=1, patience=QUICK, report=again)
+    fetch_cmu(CmuFiles([7], tmp_path, site.url), again, 1, QUICK)
     assert len(refused) == 4
     assert_whole(site, tmp_path)
 
@@ -224,8 +230,9 @@ def test_two_fetches_do_not_write_to_one_folder(site: Site, tmp_path: Path) -> N
 def test_killed_fetch_is_taken_up_by_the_next(site: Site, tmp_path: Path) -> None:
     site.faults = Faults(stalls={TAKE: [100_000]}, stall_s=20.0)
     code = (
-        "import sys; from pathlib import Path; from poise.mocap.download.cmu import fetch_cmu; "
-        "fetch_cmu([7], Path(sys.argv[1]), sys.argv[2], jobs=1)"
+        "import sys; from pathlib import Path; "
+        "from poise.mocap.download.cmu import CmuFiles, fetch_cmu; "
+        "fetch_cmu(CmuFiles([7], Path(sys.argv[1]), sys.argv[2]), print, jobs=1)"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", code, str(tmp_path), site.url]

@@ -25,26 +25,38 @@ from poise.runtime.errors import BusyError
 log = logging.getLogger(__name__)
 
 CMU_URL: Final = "http://mocap.cs.cmu.edu"
-SUMS: Final = "SHA256SUMS"
+_SUMS: Final = "SHA256SUMS"
 _LOCK: Final = ".fetching"
-#: Where the site tells no takes, numbers are tried until so many in a row are missing.
+#: Where the site lists no takes, numbers are tried until so many in a row are missing.
 _GAP: Final = 3
 _SUBJECTS: Final = range(1, 1000)
 
-TERMS: Final = (
-    "The data used in this project was obtained from mocap.cs.cmu.edu. The database was created "
-    "with funding from NSF EIA-0196217. Free for all uses; not to be resold as data."
-)
+
+@dataclass(frozen=True)
+class CmuFiles:
+    """Files of the database, and where they go.
+
+    Attributes:
+        subjects: numbers of people.
+        folder: where to; made if needed.
+        base_url: the site, or a mirror with the same paths.
+        skeletons_only: leave out the takes.
+    """
+
+    subjects: Sequence[int]
+    folder: Path
+    base_url: str = CMU_URL
+    skeletons_only: bool = False
 
 
 @dataclass
-class Outcome:
-    """What came of a fetch.
+class DownloadReport:
+    """What came of a download.
 
     Attributes:
         fetched: files that were downloaded, relative to the folder.
-        kept: files that were there already, checksum and all.
-        failed: why others are missing.
+        kept: files that were there already, with the checksum they had.
+        failed: for each missing file, why.
     """
 
     fetched: list[str] = field(default_factory=list)
@@ -66,37 +78,45 @@ def parse_subjects(text: str) -> list[int]:
 
 
 def fetch_cmu(
-    subjects: Sequence[int],
-    folder: Path,
-    base_url: str = CMU_URL,
+    files: CmuFiles,
+    progress: Callable[[str], None],
     jobs: int = 2,
-    skeletons_only: bool = False,
     patience: Patience | None = None,
-    report: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+) -> DownloadReport:
     """Fetch skeleton and takes of each subject to ``folder/07/07.asf``, ``folder/07/07_01.amc``.
 
     Files whose checksum is that of ``folder/SHA256SUMS`` are left alone; all others are fetched.
 
     Args:
-        subjects: numbers.
-        folder: where to; made if needed.
-        base_url: the site, or a mirror with the same paths.
+        files: which, and where to.
+        progress: callback with a line for every file.
         jobs: files at a time.
-        skeletons_only: leave out the takes.
-        patience: with the server.
-        report: called with a line for every file.
+        patience: how long to bear with the server.
 
     Returns:
         What came of it; single files that failed are in it and are no error.
 
     Raises:
         UnreachableError: the site does not answer.
-        BusyError: another fetch writes to the folder.
+        BusyError: another download writes to the folder.
         FetchError: a take whose number had to be guessed keeps failing.
     """
-    with _alone(folder):
-        return _fetch(subjects, folder, base_url, jobs, skeletons_only, patience, report)
+    with _alone(files.folder):
+        lines = _Progress(progress)
+        downloader = Downloader(patience or Patience(), lines.arrived)
+        site = _Site(files, downloader, Checksums(files.folder / _SUMS), lines)
+        names = [name for subject in files.subjects for name in site.plan(subject)]
+        lines.expect(len(names))
+        with ThreadPoolExecutor(jobs, thread_name_prefix="fetch") as pool:
+            waiting = [pool.submit(site.fetch, name) for name in names]
+            try:
+                for future in as_completed(waiting):
+                    future.result()
+            except BaseException:
+                downloader.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return lines.report
 
 
 @contextmanager
@@ -114,43 +134,14 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(
-    subjects: Sequence[int],
-    folder: Path,
-    base_url: str,
-    jobs: int,
-    skeletons_only: bool,
-    patience: Patience | None,
-    report: Callable[[str], None],
-) -> Outcome:
-    progress = _Progress(report)
-    downloader = Downloader(patience or Patience(), progress.arrived)
-    site = _Site(base_url.rstrip("/"), downloader, folder, Checksums(folder / SUMS), progress)
-    names = [name for subject in subjects for name in site.plan(subject, skeletons_only)]
-    progress.expect(len(names))
-    with ThreadPoolExecutor(jobs, thread_name_prefix="fetch") as pool:
-        waiting = [pool.submit(site.fetch, name) for name in names]
-        try:
-            for future in as_completed(waiting):
-                future.result()
-        except BaseException:
-            downloader.stop()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return progress.outcome
-
-
 class _Progress:
-    """Counts, and says so; used from all threads."""
+    """Counts files and bytes and says how far it is; used from all threads."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        self.outcome = Outcome()
-        self._report = report
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.report = DownloadReport()
+        self._say = say
         self._lock = threading.Lock()
-        self._bytes = 0
-        self._expected = 0
-        self._done = 0
-        self._clock = time.monotonic()
+        self.expect(0)
 
     def expect(self, files: int) -> None:
         self._expected, self._done, self._bytes = files, 0, 0
@@ -164,11 +155,11 @@ class _Progress:
         with self._lock:
             target.append(entry)
             self._done += 1
-            self._report(f"[{self._state()}] {line}")
+            self._say(f"[{self._state()}] {line}")
 
     def say(self, line: str) -> None:
         with self._lock:
-            self._report(line)
+            self._say(line)
 
     def _state(self) -> str:
         seconds = max(time.monotonic() - self._clock, 1e-3)
@@ -181,21 +172,24 @@ class _Progress:
 
 @dataclass(frozen=True)
 class _Site:
-    base: str
+    files: CmuFiles
     downloader: Downloader
-    folder: Path
     sums: Checksums
     progress: _Progress
 
-    def plan(self, number: int, skeletons_only: bool) -> list[str]:
+    @property
+    def base(self) -> str:
+        return self.files.base_url.rstrip("/")
+
+    def plan(self, number: int) -> list[str]:
         """Return a subject's files; those of takes that had to be guessed are fetched at once."""
         subject = f"{number:02d}"
         skeleton = f"{subject}/{subject}.asf"
-        if skeletons_only:
+        if self.files.skeletons_only:
             return [skeleton]
         takes = self._listed(number, subject)
         if takes:
-            return [skeleton, *(f"{subject}/{subject}_{take}.amc" for take in takes)]
+            return [skeleton] + [f"{subject}/{subject}_{take}.amc" for take in takes]
         self.progress.say(f"subject {subject}: the site lists no takes; trying numbers")
         self._probe(subject)
         return [skeleton]
@@ -207,7 +201,7 @@ class _Site:
         except UnreachableError:
             raise
         except FetchError as error:
-            self.progress.note(self.progress.outcome.failed, str(error), f"{name}: failed")
+            self.progress.note(self.progress.report.failed, str(error), f"{name}: failed")
 
     def _listed(self, number: int, subject: str) -> list[str]:
         try:
@@ -232,10 +226,11 @@ class _Site:
 
     def _bring(self, name: str) -> None:
         kept = self.sums.holds(name)
+        report = self.progress.report
         if kept:
-            self.progress.note(self.progress.outcome.kept, name, f"{name}: there")
+            self.progress.note(report.kept, name, f"{name}: there")
             return
-        digest = self.downloader.file(f"{self.base}/subjects/{name}", self.folder / name)
-        self.sums.note(name, digest)
+        url, target = f"{self.base}/subjects/{name}", self.files.folder / name
+        self.sums.note(name, self.downloader.file(url, target))
         again = " again: it had changed on disk" if kept is False else ""
-        self.progress.note(self.progress.outcome.fetched, name, f"{name}: fetched{again}")
+        self.progress.note(report.fetched, name, f"{name}: fetched{again}")
