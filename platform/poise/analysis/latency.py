@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from poise.analysis.inputs import AnalysisInputs, detected_windows, embed_windows
-from poise.analysis.result import AnalysisResult, aligned
+from poise.analysis.result import AnalysisResult
 from poise.runtime.errors import DataError
+from poise.runtime.text_table import text_table
 from poise_models.base.windows import overlap_add
 from poise_retrieval.index.neighbour_index import NeighbourIndex
 
@@ -112,7 +113,7 @@ def latency_table(found: Sequence[Latency]) -> str:
         [part, *(cell for size in batches for cell in _cells(row[size], totals[size]))]
         for part, row in rows.items()
     ]
-    return aligned(header, body)
+    return text_table(header, body)
 
 
 @torch.inference_mode()

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.result import AnalysisResult, aligned, canvas
+from poise.analysis.result import AnalysisResult, canvas
 from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.plotting import BLUE, INK, ORANGE, png
 from poise.runtime.storage import Location
+from poise.runtime.text_table import text_table
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def ratio_table(points: Sequence[RatioPoint]) -> str:
         ]
         for point in points
     ]
-    return aligned(header, body)
+    return text_table(header, body)
 
 
 def ratio_plot(points: Sequence[RatioPoint]) -> bytes:

@@ -14,8 +14,9 @@ from poise.analysis.inputs import (
     detected_windows,
     embed_windows,
 )
-from poise.analysis.result import AnalysisResult, aligned
+from poise.analysis.result import AnalysisResult
 from poise.evaluation.evaluate import Row, evaluate
+from poise.runtime.text_table import text_table
 from poise.training_data.examples import Examples
 from poise_retrieval.errors import SubjectRuleError
 
@@ -156,7 +157,7 @@ def neighbours_table(found: Sequence[NeighbourRow]) -> str:
         ]
         for one in found
     ]
-    return aligned(header, body)
+    return text_table(header, body)
 
 
 def _distances(queries_NE: Tensor, rows: PvdRows, place_N: Tensor) -> Tensor:

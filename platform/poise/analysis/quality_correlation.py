@@ -24,12 +24,13 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from poise.analysis.inputs import AnalysisInputs
-from poise.analysis.result import AnalysisResult, aligned, canvas
+from poise.analysis.result import AnalysisResult, canvas
 from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
 from poise.runtime.errors import CheckpointError, DataError
 from poise.runtime.plotting import INK, png
+from poise.runtime.text_table import text_table
 from poise_models.base.clip import Clip
 from poise_models.base.windows import overlap_add, unfold
 from poise_models.networks.synspp import SynSPP
@@ -203,7 +204,7 @@ def quality_table(found: Sequence[Correlation]) -> str:
         ]
         for one in found
     ]
-    return aligned(header, body)
+    return text_table(header, body)
 
 
 def quality_plot(frames: FrameMeasures) -> bytes:

@@ -25,19 +25,6 @@ class AnalysisResult:
     picture: Callable[[], bytes] | None = None
 
 
-def aligned(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A table as text: the first column to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(header, *body, strict=True)]
-    lines = [header, ["─" * width for width in widths], *body]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def canvas(panels: int = 1) -> tuple[Figure, list[Axes]]:
     """A figure of panels side by side."""
     figure = new_figure(5.6 * panels + 0.6, 4.4)

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +21,6 @@ _WITHOUT_RETRIEVAL = (
     "without retrieval means that the refiner reads neighbours from the PVD and there was none: "
     "every window stood in for its own neighbour, at distance 1"
 )
-_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,21 @@ class Line:
     cells: dict[str, Cell]
 
 
+@dataclass(frozen=True)
+class ResultTable:
+    """The refiners of one track as texts, whatever they are printed on.
+
+    Attributes:
+        best: row and column of the best cell of each column, and of those that print alike.
+    """
+
+    caption: str
+    header: list[str]
+    rows: list[list[str]]
+    best: set[tuple[int, int]]
+    notes: list[str]
+
+
 def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
     """Per track (in order of appearance) its refiners, in catalogue order, best cells marked.
 
@@ -102,39 +116,44 @@ def metric_names(unit: str) -> tuple[str, ...]:
     return tuple(f"{name} {suffix}" for name, suffix in zip(names, units, strict=True))
 
 
-def terminal(entries: Sequence[Entry], colour: bool) -> str:
-    """The tables as aligned text; the best of each column in bold where ``colour``."""
-
-    def bold(text: str) -> str:
-        return f"{_BOLD}{text}{_PLAIN}" if colour else text
-
+def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
+    """Return a table for each of `lines`, in the same order."""
     groups = _tables(entries)
-    return "\n\n".join(
-        "\n".join(
-            [
-                _caption(name, groups[name]),
-                *_aligned(_header(table), table, bold),
-                *_notes(groups[name]),
-            ]
+    tables = []
+    for name, table in lines(entries).items():
+        cells = [_cells(line) for line in table]
+        tables.append(
+            ResultTable(
+                caption=f"{name}, {groups[name][0].row.frames:,} frames",
+                header=["Refiner", *metric_names(table[0].unit), "Size"],
+                rows=[
+                    [line.title, *map(str, of_line), line.size]
+                    for line, of_line in zip(table, cells, strict=True)
+                ],
+                best={
+                    (row, column)
+                    for row, of_line in enumerate(cells)
+                    for column, cell in enumerate(of_line, start=1)
+                    if cell.best
+                },
+                notes=_notes(groups[name]),
+            )
         )
-        for name, table in lines(entries).items()
-    )
+    return tables
 
 
 def markdown(entries: Sequence[Entry]) -> str:
     """The tables as Markdown, the best of each column in bold."""
     blocks = []
-    groups = _tables(entries)
-    for name, table in lines(entries).items():
-        header = _header(table)
+    for table in result_tables(entries):
         ruler = ["---", *["---:"] * len(METRICS), "---"]
         body = [
-            [line.title, *(f"**{c}**" if c.best else str(c) for c in _cells(line)), line.size]
-            for line in table
+            [f"**{cell}**" if (row, column) in table.best else cell for column, cell in some]
+            for row, some in enumerate(map(enumerate, table.rows))
         ]
-        text = "\n".join(f"| {' | '.join(cells)} |" for cells in (header, ruler, *body))
-        notes = "".join(f"\n{note}\n" for note in _notes(groups[name]))
-        blocks.append(f"### {_caption(name, groups[name])}\n\n{text}\n{notes}")
+        text = "\n".join(f"| {' | '.join(cells)} |" for cells in (table.header, ruler, *body))
+        notes = "".join(f"\n{note}\n" for note in table.notes)
+        blocks.append(f"### {table.caption}\n\n{text}\n{notes}")
     return "\n".join(blocks)
 
 
@@ -209,35 +228,6 @@ def _notes(group: Sequence[Entry]) -> list[str]:
     if any(entry.row.retrieval == "unavailable" for entry in group):
         notes.append(_WITHOUT_RETRIEVAL)
     return [f"Note: {note}." for note in dict.fromkeys(notes) if note]
-
-
-def _header(table: Sequence[Line]) -> list[str]:
-    return ["Refiner", *metric_names(table[0].unit), "Size"]
-
-
-def _caption(name: str, group: Sequence[Entry]) -> str:
-    return f"{name}, {group[0].row.frames:,} frames"
-
-
-def _aligned(header: list[str], table: Sequence[Line], bold: Callable[[str], str]) -> list[str]:
-    texts = [[line.title, *map(str, _cells(line)), line.size] for line in table]
-    widths = [max(map(len, column)) for column in zip(header, *texts, strict=True)]
-    rulers = ["─" * width for width in widths]
-    out = ["  ".join(_padded(header, widths)).rstrip(), "  ".join(rulers)]
-    for line, text in zip(table, texts, strict=True):
-        cells = _padded(text, widths)
-        best = [False, *(cell.best for cell in _cells(line)), False]
-        joined = [bold(c) if mark else c for c, mark in zip(cells, best, strict=True)]
-        out.append("  ".join(joined).rstrip())
-    return out
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-    last = len(cells) - 1
-    return [
-        cell.ljust(width) if place in (0, last) else cell.rjust(width)
-        for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
 
 
 def _short(count: int) -> str:

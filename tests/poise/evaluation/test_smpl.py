@@ -25,7 +25,7 @@ from poise.evaluation.metrics import DEGREES, pose_errors
 from poise.evaluation.raw_data import RawRequest, evaluate_raw
 from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
 from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
-from poise.evaluation.tables import Entry, markdown, terminal
+from poise.evaluation.tables import Entry, markdown
 from poise.experiments.fit import EpochReport, FitRequest, fit
 from poise.readers.sequence import PoseSequence
 from poise.readers.smpl_file import read_body_file
@@ -352,7 +352,7 @@ def row(unit: str, note: str) -> Entry:
 
 def test_tables_name_rotations_for_what_they_are() -> None:
     angles, joints = row(DEGREES, smpl.WITHOUT_BODY), row("mm", smpl.MEAN_SHAPE)
-    text = terminal([angles], colour=False)
+    text = markdown([angles])
     assert "MPJAE °" in text
     assert "MPJPE °" not in text
     assert "Note: without SMPL's licensed body model" in text

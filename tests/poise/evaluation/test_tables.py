@@ -7,7 +7,7 @@ import pytest
 
 from poise.evaluation.evaluate import Row
 from poise.evaluation.plots import precision_plot
-from poise.evaluation.tables import Entry, csv_text, lines, markdown, terminal
+from poise.evaluation.tables import Entry, csv_text, lines, markdown, result_tables
 
 UIPRMD, FLAT = "uiprmd/kinect/3D", "jhmdb/simplepose/2D"
 
@@ -60,15 +60,13 @@ def test_labels_make_rows_of_their_own() -> None:
     assert [line.title for line in table] == ["SynSP++ (base)", "SynSP++ (poses)"]
 
 
-def test_terminal_columns_align_and_bold_needs_a_terminal() -> None:
-    plain, bold = terminal(ENTRIES, colour=False), terminal(ENTRIES, colour=True)
-    assert "\x1b" not in plain
-    assert "\x1b[1m 50.00 ± 1.41\x1b[0m" in bold or "\x1b[1m50.00 ± 1.41\x1b[0m" in bold
-    assert bold.replace("\x1b[1m", "").replace("\x1b[0m", "") == plain
-    body = plain.splitlines()[3:]
-    end = {line.index("0.80") + 4 for line in body if "0.80" in line}
-    assert len(end) == 1
-    assert "mm/frame²" in plain
+def test_a_table_of_texts_says_which_are_best() -> None:
+    (table,) = result_tables(ENTRIES)
+    assert table.caption == "uiprmd/kinect/3D, 12,345 frames"
+    assert table.header[3:] == ["Accel mm/frame²", "Size"]
+    best = {(table.rows[row][0], table.rows[row][column]) for row, column in table.best}
+    assert ("SynSP++", "50.00 ± 1.41") in best
+    assert len({len(row) for row in [table.header, *table.rows]}) == 1
 
 
 def test_markdown_has_one_table_a_track_in_its_own_unit() -> None:

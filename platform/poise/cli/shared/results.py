@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from poise.cli.shared.output import in_terminal
-from poise.evaluation.tables import Entry, terminal
+from poise.cli.shared.output import print_table
+from poise.evaluation.tables import Entry, result_tables
 from poise.experiments.sweep import SweepResult
 
 
@@ -23,7 +23,11 @@ def print_result(result: SweepResult) -> None:
 
 def print_entries(entries: Sequence[Entry]) -> None:
     """Print the tables of some rows."""
-    print(terminal(entries, colour=in_terminal()))
+    for number, table in enumerate(result_tables(entries)):
+        print("\n" * (number > 0) + table.caption)
+        print_table(table.header, table.rows, (0, len(table.header) - 1), table.best)
+        for note in table.notes:
+            print(note)
 
 
 def write_json(file: Path, rows: Sequence[Any]) -> None:

@@ -17,6 +17,7 @@ from poise.lake.poses import POSES, read_windows
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import read_neighbours
 from poise.runtime.storage import Location
+from poise.runtime.text_table import text_table
 from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.neighbours import Neighbours
 
@@ -148,15 +149,14 @@ def in_words(stats: list[RankStats]) -> str:
     """Return the statistics as a table of aligned text."""
     quantiles = [f"{q:.0%}" for q in QUANTILES]
     how_often = ["same action", "by chance", "nearest's sequence"]
-    rows = [["split", "rank", "windows", *quantiles, "mean", *how_often]]
+    header = ["split", "rank", "windows", *quantiles, "mean", *how_often]
+    rows = []
     for one in stats:
         known = (one.same_action, one.by_chance, one.same_sequence)
         shares = ["-" if share is None else f"{share:.1%}" for share in known]
         numbers = [f"{value:.4f}" for value in (*one.quantiles, one.mean)]
         rows.append([one.split, str(one.rank), f"{one.windows:,}", *numbers, *shares])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(c.rjust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    return text_table(header, rows, left=())
 
 
 def _action(name: str, pattern: re.Pattern[str] | None) -> str:
