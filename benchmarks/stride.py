@@ -2,7 +2,7 @@
 
 python -m benchmarks.stride --model poise-uiprmd-kinect-3D@champion --track uiprmd/kinect/3D
 
-Seconds are those of `refine` for the whole split, as `jobs/evaluate.py` reports them.
+Seconds are those of `refine` for the whole split, as `poise evaluate` reports them.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
     process = job("--home", str(tmp_path), "--port", "0")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert "jobs/sweep.py" in output
+    assert "poise sweep" in output
     assert "Traceback" not in output
 
 

@@ -82,7 +82,7 @@ def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
     if not isinstance(refiner, SynSPP) or not retrieves(refiner) or refiner.neighbours != 1:
         raise CheckpointError(
             f"{model} is {refiner.title}: these analyses are of SynSP++ with retrieval and one "
-            "neighbour (the `synspp` of a plan; jobs/sweep.py trains it)"
+            "neighbour (the `synspp` of a plan; poise sweep trains it)"
         )
     track = Track.parse(card.track)
     where = settings.lake_of(card.lake)

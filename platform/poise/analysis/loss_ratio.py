@@ -73,7 +73,7 @@ def ratio_points(sweep: Location) -> list[RatioPoint]:
     if len(groups) < 2:
         raise DataError(
             f"{sweep} has finished trials of {len(groups)} values of `smoothness`, and a curve "
-            "takes two at least: run jobs/sweep.py --plan fig1a to its end"
+            "takes two at least: run poise sweep --plan fig1a to its end"
         )
     if len(alike) > 1:
         raise DataError(f"{sweep}: trials differ in more than `smoothness` and seed")

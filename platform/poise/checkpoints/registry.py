@@ -51,7 +51,7 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
         if found is None:
             raise ModelError(
                 f"no model {model} in the registry {tracking_uri}; "
-                f"{_inventory(client) or 'it is empty: run jobs/sweep.py first'}"
+                f"{_inventory(client) or 'it is empty: run poise sweep first'}"
             )
         return _local_folder(client, found, tracking_uri, cache)
     except MlflowException as error:

@@ -126,7 +126,7 @@ def _refiner(wanted: RawRequest) -> tuple[Refiner, ModelCard | None]:
     elif chosen.learns:
         raise CheckpointError(
             f"{wanted.refiner} has to be trained first: give --model, a name from the registry or "
-            "a checkpoint folder (jobs/sweep.py makes both)"
+            "a checkpoint folder (poise sweep makes both)"
         )
     return chosen, None
 
@@ -141,7 +141,7 @@ def _trained(model: str, wanted: RawRequest) -> tuple[Refiner, ModelCard]:
     if isinstance(chosen, WindowRefiner) and chosen.views > 1:
         raise CheckpointError(
             f"{model} refines {chosen.views} views of a take together, which is scored by a "
-            "sweep (jobs/sweep.py) alone"
+            "sweep (poise sweep) alone"
         )
     return chosen, card
 

@@ -174,7 +174,7 @@ def _published(
         if problem:
             notes.append(
                 f"MLflow is not up to date ({problem}). Every number is in {mirror.sweep.uri}; "
-                "the next submission of this plan sends it, or now: jobs/sweep.py --publish-only"
+                "the next submission of this plan sends it, or now: poise sweep --publish-only"
             )
         notes.extend(promoted)
 

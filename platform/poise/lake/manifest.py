@@ -165,7 +165,7 @@ def read_manifest(lake: storage.Location, track: Track) -> Manifest:
         text = storage.read_bytes(path)
     except FileNotFoundError:
         raise LakeError(_not_there(lake, track)) from None
-    again = f"run jobs/ingest.py --track {track} --force to make it anew"
+    again = f"run poise ingest --track {track} --force to make it anew"
     try:
         version = json.loads(text)["schema_version"]
         if version != SCHEMA_VERSION:
@@ -205,5 +205,5 @@ def _not_there(lake: storage.Location, track: Track) -> str:
     present = ", ".join(tracks_in(lake)) or "no track yet"
     return (
         f"{track} is not in the lake {lake} (it has {present}); "
-        f"run: python jobs/ingest.py --track {track} --lake {lake}"
+        f"run: poise ingest --track {track} --lake {lake}"
     )

@@ -93,6 +93,4 @@ class _Hashed:
 
 
 def _unreadable(path: str, error: Exception) -> LakeError:
-    return LakeError(
-        f"{path}: cannot be read ({error}); run jobs/ingest.py --force to make it anew"
-    )
+    return LakeError(f"{path}: cannot be read ({error}); run poise ingest --force to make it anew")

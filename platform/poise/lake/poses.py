@@ -72,7 +72,7 @@ def read_row_group(
         if frames_FC is None or len(frames_FC) != len(keep_F):
             raise LakeError(
                 f"{group.path}: {pose} of {index.track} does not fit its frames; "
-                f"run jobs/ingest.py --track {index.track} --force"
+                f"run poise ingest --track {index.track} --force"
             )
         found[pose] = frames_FC if keep_F.all() else frames_FC[keep_F]
     return found

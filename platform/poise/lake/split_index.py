@@ -151,7 +151,7 @@ class SplitIndex:
         if not there.all():
             raise LakeError(
                 f"{self.track}: window {window_ids[~there][0]} is not in the lake's {self.split} "
-                f"split; run jobs/ingest.py --track {self.track} --force"
+                f"split; run poise ingest --track {self.track} --force"
             )
         return row
 

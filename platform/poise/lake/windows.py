@@ -81,7 +81,7 @@ def read_neighbours(
     if seen != len(wanted_N):
         raise LakeError(
             f"{index.track}: {index.split} windows and sequences do not match; "
-            f"run jobs/ingest.py --track {index.track} --force"
+            f"run poise ingest --track {index.track} --force"
         )
     return found
 

@@ -55,7 +55,7 @@ class PoseBank:
         if not torch.equal(self.ids_S[row_B], sequence_B):
             raise LakeError(
                 f"{self.track}: a neighbour's window is not in the lake's train split; "
-                "PVD and lake are from different ingests: run jobs/ingest.py --force"
+                "PVD and lake are from different ingests: run poise ingest --force"
             )
         first_B = self.first_S[row_B] + start_B
         frame_BT = first_B[:, None] + torch.arange(WINDOW, device=ids_B.device)

@@ -63,7 +63,7 @@ def _only_champion(client: MlflowClient, tracking_uri: str) -> str:
         return f"{champions[0]}@{CHAMPION}"
     if champions:
         raise ModelError(f"several models have a champion, name one: {', '.join(champions)}")
-    raise ModelError(f"no model has a champion in {tracking_uri}: run jobs/sweep.py first")
+    raise ModelError(f"no model has a champion in {tracking_uri}: run poise sweep first")
 
 
 def _pinned(client: MlflowClient, model: str) -> tuple[str, str | None]:

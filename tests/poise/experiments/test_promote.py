@@ -114,7 +114,7 @@ def test_a_name_that_leads_nowhere_lists_what_exists(
 
 
 def test_an_empty_registry_and_a_missing_folder_say_what_to_do(store: str) -> None:
-    with pytest.raises(ModelError, match=r"run jobs/sweep\.py"):
+    with pytest.raises(ModelError, match=r"run poise sweep"):
         resolve("poise-uiprmd-kinect-3D", store)
     with pytest.raises(ModelError, match="neither a checkpoint folder"):
         resolve("/no/such/folder", store)

@@ -66,7 +66,7 @@ def test_the_hash_is_of_the_rows() -> None:
 
 
 def test_a_missing_track_names_what_is_there(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match=r"no track yet.*jobs/ingest\.py --track uiprmd/kinect/3D"):
+    with pytest.raises(LakeError, match=r"no track yet.*poise ingest --track uiprmd/kinect/3D"):
         read_manifest(tmp_path, TRACK)
     write_manifest(tmp_path, a_manifest())
     with pytest.raises(LakeError, match="it has uiprmd/kinect/3D"):

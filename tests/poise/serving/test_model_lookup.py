@@ -20,7 +20,7 @@ def test_a_checkpoint_folder_needs_no_registry(tmp_path: Path) -> None:
 
 def test_an_empty_registry_says_what_to_run(tmp_path: Path) -> None:
     uri = fresh_store(tmp_path)
-    with pytest.raises(ModelError, match=r"jobs/sweep\.py"):
+    with pytest.raises(ModelError, match=r"poise sweep"):
         find_model(None, uri)
     with pytest.raises(ModelError, match="no model poise-x"):
         find_model("poise-x@champion", uri)

@@ -117,7 +117,7 @@ def test_a_training_draw_never_comes_from_the_querys_own_subject(train: TrackSpl
 
 
 def test_a_track_that_is_not_there_says_how_to_get_it(tmp_path: Path) -> None:
-    with pytest.raises(LakeError, match=r"jobs/ingest\.py"):
+    with pytest.raises(LakeError, match=r"poise ingest"):
         load_split(tmp_path, TRACK, "train")
 
 

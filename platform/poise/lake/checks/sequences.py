@@ -222,7 +222,7 @@ class _Group:
 
 
 def _again(track: Track) -> str:
-    return f"run jobs/ingest.py --track {track} --force to make the track anew"
+    return f"run poise ingest --track {track} --force to make the track anew"
 
 
 def _listed(names: Sequence[str]) -> str:

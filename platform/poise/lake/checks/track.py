@@ -89,7 +89,7 @@ class _Check:
 
     @property
     def again(self) -> str:
-        return f"run jobs/ingest.py --track {self.track} --force to make the track anew"
+        return f"run poise ingest --track {self.track} --force to make the track anew"
 
     def _manifest(self) -> None:
         manifest, info = self.manifest, self.track.info
