@@ -58,7 +58,7 @@ def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> TrialResu
         120,
         7,
         1.5,
-        retrieval="not wanted",
+        retrieval="none",
     )
     result = TrialResult("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
     folder.finish(result)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
 
-from poise.analysis.result import AnalysisResult, canvas
+from poise.analysis.result import AnalysisResult, side_by_side
 from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.plotting import BLUE, INK, ORANGE, png
@@ -102,7 +102,7 @@ def ratio_table(points: Sequence[RatioPoint]) -> str:
 def ratio_plot(points: Sequence[RatioPoint]) -> bytes:
     """Draw both curves over the ratio as a PNG, with precision weighing more to the right."""
     order = list(reversed(points))
-    figure, (left,) = canvas()
+    figure, (left,) = side_by_side()
     right = left.twinx()
     place = range(len(order))
     unit = points[0].unit

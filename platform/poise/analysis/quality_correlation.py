@@ -24,7 +24,7 @@ from scipy.stats import pearsonr
 from torch import Tensor
 
 from poise.analysis.inputs import AnalysisInputs
-from poise.analysis.result import AnalysisResult, canvas
+from poise.analysis.result import AnalysisResult, side_by_side
 from poise.catalog.tracks import TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
@@ -209,7 +209,7 @@ def quality_table(found: Sequence[Correlation]) -> str:
 
 def quality_plot(frames: FrameMeasures) -> bytes:
     """Draw both indicators against the input error as a PNG: the darker, the more frames."""
-    figure, panels = canvas(2)
+    figure, panels = side_by_side(2)
     error_F = frames.values["input error"]
     for panel, indicator in zip(panels, ("disagreement", "quality"), strict=True):
         value_F = frames.values[indicator]

@@ -1,4 +1,4 @@
-"""What an analysis gives back, and how its tables and figures are drawn."""
+"""What an analysis gives back, and the panels of its figure."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class AnalysisResult:
     picture: Callable[[], bytes] | None = None
 
 
-def canvas(panels: int = 1) -> tuple[Figure, list[Axes]]:
-    """A figure of panels side by side."""
+def side_by_side(panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a new figure and its panels, which stand side by side."""
     figure = new_figure(5.6 * panels + 0.6, 4.4)
     axes = list(figure.subplots(1, panels, squeeze=False).ravel())
     for panel in axes:

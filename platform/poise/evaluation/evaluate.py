@@ -23,8 +23,8 @@ log = logging.getLogger(__name__)
 #: Clips refined together: bounds memory, whatever the length of the split.
 CLIPS_AT_ONCE = 64
 
-
-Retrieval = Literal["used", "unavailable", "not wanted"]
+#: What retrieval did for a refiner; ``none`` where it reads no neighbours.
+RetrievalUse = Literal["used", "unavailable", "none"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class Row:
         unit: of the errors; degrees are of rotations, see `poise.evaluation.metrics.PoseErrors`.
             Empty in rows of earlier versions: the track's own.
         note: what a reader must know beside the numbers.
-        retrieval: whether the refiner had neighbours from the PVD. ``unavailable``: it reads them,
-            and there were none, so that every window stood in for its own neighbour at distance 1
-            (in a sweep in training, too). Empty in rows of earlier versions.
+        retrieval: whether the refiner had neighbours from the PVD. ``none``: it reads none.
+            ``unavailable``: it reads them, and there were none, so that every window stood in for
+            its own neighbour at distance 1 (in a sweep in training, too). Empty in rows of earlier
+            versions.
     """
 
     track: str
@@ -52,7 +53,7 @@ class Row:
     seconds: float
     unit: str = ""
     note: str = ""
-    retrieval: Retrieval | Literal[""] = ""
+    retrieval: RetrievalUse | Literal[""] = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, keyed as in the documentation of ``--json``."""
@@ -116,10 +117,10 @@ def evaluate(
     return Evaluation(row, list(zip(examples.names, errors, strict=True)))
 
 
-def retrieval_of(refiner: Refiner, clips: Sequence[Clip]) -> Retrieval:
+def retrieval_of(refiner: Refiner, clips: Sequence[Clip]) -> RetrievalUse:
     """Say whether a refiner reads neighbours, and whether these clips have any."""
     if not isinstance(refiner, WindowRefiner) or not refiner.uses_neighbours:
-        return "not wanted"
+        return "none"
     return "used" if any(clip.neighbours_NKTC is not None for clip in clips) else "unavailable"
 
 

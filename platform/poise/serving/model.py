@@ -13,6 +13,7 @@ from torch import Tensor
 from poise.catalog.tracks import Track, TrackInfo
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import prepare
+from poise.evaluation.evaluate import RetrievalUse
 from poise.pvd.retriever import Retriever, SearchBackend, retrieves
 from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
@@ -28,9 +29,6 @@ logger = logging.getLogger(__name__)
 RETRIEVAL_START_S = 30.0
 #: How long one request waits for a Milvus that is gone or hangs; later requests do not ask it.
 RETRIEVAL_BUDGET_S = 2.0
-
-#: What retrieval did for one sequence.
-RetrievalUse = Literal["used", "unavailable", "none"]
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_a_model_that_reads_neighbours_wants_its_pvd_or_an_explicit_no(
     assert row.frames == 2 * 2 * 60
     assert "without retrieval" in markdown([Entry(row)])
     for refiner in ("input", "offset"):
-        assert evaluated(home, detected, refiner=refiner).row.retrieval == "not wanted"
+        assert evaluated(home, detected, refiner=refiner).row.retrieval == "none"
 
 
 def test_the_offset_is_fitted_on_the_train_split(home: Path, detected: Path) -> None:

@@ -72,7 +72,7 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
     assert network.data.params["budget.epochs"] == "3"
     assert network.data.metrics["test_mpjpe"] == 50.0
     assert network.data.metrics["validation_score"] == 0.5
-    assert network.data.tags["poise.retrieval"] == "not wanted"
+    assert network.data.tags["poise.retrieval"] == "none"
     assert (network.info.start_time, network.info.end_time) == (1000, 2000)
     assert network.inputs.dataset_inputs[0].dataset.digest == "cafe"
     client = mlflow_client(store)

@@ -53,7 +53,7 @@ def test_only_a_better_trial_becomes_champion(mirror: MlflowMirror, store: str) 
     assert now() == ("2", NETWORK.key)
     assert "version 1 is champion" in promoted(mirror, OFFSET, 0.3)
     assert len(mirror.client.search_model_versions(f"name='{model_name(TRACK)}'")) == 2
-    assert champion(store).tags["poise.retrieval"] == "not wanted"
+    assert champion(store).tags["poise.retrieval"] == "none"
 
 
 def test_a_registered_model_is_a_checkpoint_without_pickle(

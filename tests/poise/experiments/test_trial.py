@@ -164,8 +164,8 @@ def test_a_trial_that_leaves_the_finite_numbers_fails_with_the_reason(
 @pytest.mark.parametrize(
     ("refiner", "with_pvd", "without_pvd"),
     [
-        ("input", "not wanted", "not wanted"),
-        ({"name": "smoothnet", "settings": {"hidden": 8}}, "not wanted", "not wanted"),
+        ("input", "none", "none"),
+        ({"name": "smoothnet", "settings": {"hidden": 8}}, "none", "none"),
         (SYNSPP, "used", "unavailable"),
     ],
 )
