@@ -43,7 +43,7 @@ class ModelCard:
 
 
 def pose_spec(track: Track) -> PoseSpec:
-    """What a frame of the track is, as refiners want to know it."""
+    """Return what a refiner must know of the track's frames: joints, dims, roots, symmetry."""
     info = track.info
     centre = track.representation == "3D"
     return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip)
@@ -86,7 +86,7 @@ def load_checkpoint(folder: str, device: str = "cpu") -> tuple[Refiner, ModelCar
 
 
 def untrained(card: ModelCard) -> Refiner:
-    """The card's refiner with fresh weights."""
+    """Build the card's refiner with fresh weights; raise `CheckpointError` where it cannot be."""
     try:
         return catalogue.build(card.refiner, pose_spec(Track.parse(card.track)), card.settings)
     except RefinerError as error:

@@ -23,7 +23,7 @@ _NAME = re.compile(r"(?P<name>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))?
 
 
 def model_name(track: Track) -> str:
-    """The registered model of a track: ``poise-uiprmd-kinect-3D``."""
+    """Return the name of a track's registered model, for example ``poise-uiprmd-kinect-3D``."""
     return f"poise-{track.slug}"
 
 

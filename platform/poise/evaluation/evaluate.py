@@ -29,9 +29,12 @@ RetrievalUse = Literal["used", "unavailable", "none"]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a results table; seconds of refining alone.
+    """One row of a results table.
 
     Attributes:
+        frames: that were compared.
+        params: weights that are trained by gradient.
+        seconds: of refining, without reading and comparing.
         unit: of the errors; degrees are of rotations, see `poise.evaluation.metrics.PoseErrors`.
             Empty in rows of earlier versions: the track's own.
         note: what a reader must know beside the numbers.
@@ -56,7 +59,7 @@ class Row:
     retrieval: RetrievalUse | Literal[""] = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values, keyed as in the documentation of ``--json``."""
+        """Return the fields as a dictionary, as ``--json`` writes them."""
         return asdict(self)
 
 

@@ -87,7 +87,7 @@ class RawEvaluation:
     groups: dict[str, Row]
 
 
-def evaluate_raw(wanted: RawRequest) -> RawEvaluation:
+def evaluate_raw(request: RawRequest) -> RawEvaluation:
     """Score a trained model or an untrained refiner on a raw split.
 
     Raises:
@@ -95,48 +95,48 @@ def evaluate_raw(wanted: RawRequest) -> RawEvaluation:
         CheckpointError: the model does not fit the track, or it cannot run as asked.
         NoRetrievalError: the model reads neighbours, and there is no PVD to ask.
     """
-    chosen, card = _refiner(wanted)
-    check(chosen, wanted.stride, wanted.compiled)
-    sequences, rejected = _read(wanted, wanted.split, wanted.clip)
-    members = {prefix: _members(sequences, prefix) for prefix in wanted.apart}
-    windows = _windows(sequences, wanted, chosen)
+    chosen, card = _refiner(request)
+    check(chosen, request.stride, request.compiled)
+    sequences, rejected = _read(request, request.split, request.clip)
+    members = {prefix: _members(sequences, prefix) for prefix in request.apart}
+    windows = _windows(sequences, request, chosen)
     clips = [
         Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
         for sequence, windows_NTC in zip(sequences, windows, strict=True)
     ]
-    clips = _with_neighbours(clips, wanted, chosen, card)
+    clips = _with_neighbours(clips, request, chosen, card)
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     seen = Examples([sequence.name for sequence in sequences], clips, truths)
     seed = card.seed if card else 0
-    prepare(chosen, wanted.stride, wanted.compiled)
-    found = evaluate(chosen, seen, wanted.track, seed, wanted.settings.smpl)
+    prepare(chosen, request.stride, request.compiled)
+    found = evaluate(chosen, seen, request.track, seed, request.settings.smpl)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
     return RawEvaluation(found.row, rejected, groups)
 
 
-def _refiner(wanted: RawRequest) -> tuple[Refiner, ModelCard | None]:
-    if wanted.model is not None:
-        return _trained(wanted.model, wanted)
-    if wanted.refiner is None:
+def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
+    if request.model is not None:
+        return _trained(request.model, request)
+    if request.refiner is None:
         raise CheckpointError("name a model or a refiner")
-    chosen = catalogue.build(wanted.refiner, pose_spec(wanted.track))
+    chosen = catalogue.build(request.refiner, pose_spec(request.track))
     if isinstance(chosen, Offset):
-        detected_FC, truth_FC = _training_frames(wanted)
+        detected_FC, truth_FC = _training_frames(request)
         chosen.fit(detected_FC, truth_FC)
     elif chosen.learns:
         raise CheckpointError(
-            f"{wanted.refiner} has to be trained first: give --model, a name from the registry or "
+            f"{request.refiner} has to be trained first: give --model, a name from the registry or "
             "a checkpoint folder (poise sweep makes both)"
         )
     return chosen, None
 
 
-def _trained(model: str, wanted: RawRequest) -> tuple[Refiner, ModelCard]:
-    chosen, card = load_checkpoint(resolve(model, wanted.settings.tracking_uri))
-    if chosen.spec != pose_spec(wanted.track):
+def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
+    chosen, card = load_checkpoint(resolve(model, request.settings.tracking_uri))
+    if chosen.spec != pose_spec(request.track):
         raise CheckpointError(
             f"{model} was trained on {card.track} with {chosen.spec}; "
-            f"{wanted.track} has {pose_spec(wanted.track)}"
+            f"{request.track} has {pose_spec(request.track)}"
         )
     if isinstance(chosen, WindowRefiner) and chosen.views > 1:
         raise CheckpointError(
@@ -146,17 +146,17 @@ def _trained(model: str, wanted: RawRequest) -> tuple[Refiner, ModelCard]:
     return chosen, card
 
 
-def _training_frames(wanted: RawRequest) -> tuple[Tensor, Tensor]:
-    data, track = wanted.settings.data, wanted.track
+def _training_frames(request: RawRequest) -> tuple[Tensor, Tensor]:
+    data, track = request.settings.data, request.track
     if split_exists(data, track, "train"):
-        sequences, _ = _read(wanted, "train", None)
+        sequences, _ = _read(request, "train", None)
         truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
         return (
             torch.cat([torch.from_numpy(s.detected_FC) for s in sequences]),
             torch.cat([torch.from_numpy(truth) for truth in truths]),
         )
     try:
-        train = load_split(wanted.settings.lake, track, "train")
+        train = load_split(request.settings.lake, track, "train")
     except LakeError as error:
         raise DataError(
             f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
@@ -165,12 +165,12 @@ def _training_frames(wanted: RawRequest) -> tuple[Tensor, Tensor]:
 
 
 def _read(
-    wanted: RawRequest, split: Split, clip: int | None
+    request: RawRequest, split: Split, clip: int | None
 ) -> tuple[list[PoseSequence], list[Rejected]]:
-    data = wanted.settings.data
+    data = request.settings.data
     sequences: list[PoseSequence] = []
     rejected: list[Rejected] = []
-    for item in open_split(data, wanted.track, split):
+    for item in open_split(data, request.track, split):
         if isinstance(item, Rejected):
             rejected.append(item)
         elif item.truth_FC is None:
@@ -180,7 +180,7 @@ def _read(
             sequences += cut_clips(item, clip) if clip else [item]
     if not sequences:
         first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
-        raise DataError(f"{wanted.track}: nothing to score in the {split} split of {data}{first}")
+        raise DataError(f"{request.track}: nothing to score in the {split} split of {data}{first}")
     return sequences, rejected
 
 
@@ -199,36 +199,36 @@ def _row_of(whole: Evaluation, rows: Sequence[int]) -> Row:
 
 
 def _windows(
-    sequences: Sequence[PoseSequence], wanted: RawRequest, refiner: Refiner
+    sequences: Sequence[PoseSequence], request: RawRequest, refiner: Refiner
 ) -> list[Tensor | None]:
-    if wanted.protocol == "per_frame":
+    if request.protocol == "per_frame":
         return [None] * len(sequences)
-    noise = wanted.track.info.noise
+    noise = request.track.info.noise
     if noise is None:
         raise DataError(
-            f"{wanted.track} is not a denoise track: --protocol per_window has no noise"
+            f"{request.track} is not a denoise track: --protocol per_window has no noise"
         )
     length = refiner.window if isinstance(refiner, WindowRefiner) else WINDOW
     return [
-        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(wanted.split, s.name)))
+        torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(request.split, s.name)))
         for s in sequences
         if s.truth_FC is not None
     ]
 
 
 def _with_neighbours(
-    clips: list[Clip], wanted: RawRequest, refiner: Refiner, card: ModelCard | None
+    clips: list[Clip], request: RawRequest, refiner: Refiner, card: ModelCard | None
 ) -> list[Clip]:
-    track = wanted.track
+    track = request.track
     # Where there can be no PVD, the model was trained without one: nothing is missing.
     if not (isinstance(refiner, WindowRefiner) and retrieves(refiner) and track.has_pvd):
         return clips
-    lake = wanted.settings.lake_of(card.lake if card else None)
+    lake = request.settings.lake_of(card.lake if card else None)
     try:
-        with pvd_store(wanted.settings) as uri:
+        with pvd_store(request.settings) as uri:
             retriever = Retriever(lake, track, uri, neighbours=refiner.neighbours)
     except (LakeError, RetrievalError) as error:
-        if not wanted.without_retrieval:
+        if not request.without_retrieval:
             raise NoRetrievalError(
                 f"{refiner.title} reads neighbours from the PVD of {track}, and there is none to "
                 f"ask: {error}. Ingest the track with its PVD, or score it without, which is "

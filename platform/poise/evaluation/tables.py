@@ -45,7 +45,7 @@ class Entry:
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """The row's plain values, with label and epochs."""
+        """Return the row's fields, with label and epochs, as a dictionary."""
         return {**self.row.to_json(), "label": self.label, "epochs": self.epochs}
 
 
@@ -76,7 +76,7 @@ class Line:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """The refiners of one track as texts, whatever they are printed on.
+    """The results of one track as texts, for whatever prints them.
 
     Attributes:
         best: row and column of the best cell of each column, and of those that print alike.
@@ -90,7 +90,7 @@ class ResultTable:
 
 
 def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
-    """Per track (in order of appearance) its refiners, in catalogue order, best cells marked.
+    """Return each track's refiners in catalogue order, best cells marked; tracks as they appear.
 
     A track some of whose rows are in another unit (SMPL with and without body model) has a table
     for each.
@@ -143,7 +143,7 @@ def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
 
 
 def markdown(entries: Sequence[Entry]) -> str:
-    """The tables as Markdown, the best of each column in bold."""
+    """Return the tables as Markdown, the best of each column in bold."""
     blocks = []
     for table in result_tables(entries):
         ruler = ["---", *["---:"] * len(METRICS), "---"]
@@ -158,7 +158,7 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 
 def csv_text(entries: Sequence[Entry]) -> str:
-    """One line a trial, with the keys of `Entry.to_json` as header."""
+    """Return one line of CSV a trial, under the keys of `Entry.to_json`."""
     if not entries:
         return ""
     out = io.StringIO()

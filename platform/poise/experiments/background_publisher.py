@@ -31,7 +31,7 @@ class BackgroundPublisher:
         self._thread = threading.Thread(target=self._run, name="poise-publisher", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def finish(self, patience: float) -> str:

@@ -88,13 +88,13 @@ class FitRequest:
 
 
 def fit(
-    refiner: Refiner, wanted: FitRequest, resume: bytes | None = None, pause_s: float = PAUSE_S
+    refiner: Refiner, request: FitRequest, resume: bytes | None = None, pause_s: float = PAUSE_S
 ) -> Iterator[EpochReport | Pause]:
     """Fit a refiner in place, and score it on the validation subjects after every epoch.
 
     Args:
         refiner: built with fresh weights; seed torch before building it.
-        wanted: data, budget, seed and device.
+        request: data, budget, seed and device.
         resume: ``state`` of an earlier report or pause of the same fit.
         pause_s: seconds of an epoch after which to pause, for a caller that keeps the state.
 
@@ -107,22 +107,22 @@ def fit(
         NonFiniteLossError: the loss became NaN or infinite.
     """
     if isinstance(refiner, WindowRefiner):
-        yield from _descend(refiner, wanted, resume, pause_s)
+        yield from _descend(refiner, request, resume, pause_s)
         return
     start = time.perf_counter()
     if isinstance(refiner, Offset):
-        _fit_offset(refiner, wanted.train)
+        _fit_offset(refiner, request.train)
     seconds = time.perf_counter() - start
-    yield EpochReport(1, 1, None, _validate(refiner, wanted), seconds, b"")
+    yield EpochReport(1, 1, None, _validate(refiner, request), seconds, b"")
 
 
 def _descend(
-    network: WindowRefiner, wanted: FitRequest, resume: bytes | None, pause_s: float
+    network: WindowRefiner, request: FitRequest, resume: bytes | None, pause_s: float
 ) -> Iterator[EpochReport | Pause]:
-    network.to(wanted.device)
-    windows = training_windows(network, wanted.train, wanted.bank, wanted.device)
-    trainer = Trainer(network, windows, wanted.budget, wanted.seed)
-    network.start_from(_mean_offset(network, wanted.train))
+    network.to(request.device)
+    windows = training_windows(network, request.train, request.bank, request.device)
+    trainer = Trainer(network, windows, request.budget, request.seed)
+    network.start_from(_mean_offset(network, request.train))
     if resume:
         trainer.load_state(load_tensors(resume))
     seconds = 0.0
@@ -134,8 +134,8 @@ def _descend(
         if loss is None:
             yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
             continue
-        errors = _validate(network, wanted)
-        epochs = wanted.budget.epochs
+        errors = _validate(network, request)
+        epochs = request.budget.epochs
         yield EpochReport(trainer.epochs_done, epochs, loss, errors, seconds, state)
         seconds = 0.0
 
@@ -155,9 +155,9 @@ def _fit_offset(offset: Offset, train: TrackSplit | StreamedSplit) -> None:
     offset.offset_C = (total_C / frames).float()
 
 
-def _validate(refiner: Refiner, wanted: FitRequest) -> PoseErrors | None:
-    if wanted.validation is None:
+def _validate(refiner: Refiner, request: FitRequest) -> PoseErrors | None:
+    if request.validation is None:
         return None
-    seen = examples(refiner, wanted.validation, wanted.bank)
-    found = evaluate(refiner, seen, wanted.validation.track, seed=0)
+    seen = examples(refiner, request.validation, request.bank)
+    found = evaluate(refiner, seen, request.validation.track, seed=0)
     return pool([errors for _, errors in found.sequences])

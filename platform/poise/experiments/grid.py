@@ -43,12 +43,12 @@ class TrialSpec:
     refit: bool
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
+        """Return the fields as a dictionary of plain values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "TrialSpec":
-        """The inverse of `to_json`."""
+        """Make a trial of what `to_json` returned."""
         budget = given["budget"] and Budget(**given["budget"])
         return cls(**{**given, "budget": budget, "validation": tuple(given["validation"])})
 
@@ -65,7 +65,7 @@ class TrialSpec:
 
 
 def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
-    """All trials of a plan, in its order; what is no network runs with one seed.
+    """Return all trials of a plan, in its order; what is no network runs with one seed.
 
     Args:
         plan: the plan.

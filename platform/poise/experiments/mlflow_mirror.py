@@ -80,7 +80,7 @@ class MlflowMirror:
         self.client.set_terminated(self._parent, _ending_of_all(results))
 
     def run_id(self, key: str) -> str:
-        """The run of a trial that `publish` has seen."""
+        """Return the run of a trial that `publish` has written."""
         return str(self._runs[key].info.run_id)
 
     def _meet(self, header: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ class BudgetPart(_Part):
     compile: bool | None = None
 
     def given(self) -> dict[str, Any]:
-        """The fields that were written down."""
+        """Return the fields that the plan gives."""
         return self.model_dump(exclude_none=True)
 
 

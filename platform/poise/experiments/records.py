@@ -31,7 +31,7 @@ Status = Literal["finished", "failed", "stopped"]
 
 
 def now_ms() -> int:
-    """Milliseconds since 1970, the clock of MLflow."""
+    """Return milliseconds since 1970, the clock of MLflow."""
     return time.time_ns() // 1_000_000
 
 
@@ -67,7 +67,7 @@ class TrialResult:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
-        """Read what `dataclasses.asdict` gave."""
+        """Make a result of what `dataclasses.asdict` returned."""
         row = given["row"] and Row(**given["row"])
         return cls(**{**given, "row": row, "held_out": tuple(given["held_out"])})
 
@@ -94,36 +94,39 @@ class TrialFolder:
         return TrialFolder(storage.join(self.uri, "refit"))
 
     def begin(self, spec: TrialSpec) -> None:
-        """Write down what the trial is."""
+        """Write what the trial is."""
         self._write("spec.json", spec.to_json())
 
     def spec(self) -> TrialSpec | None:
-        """What the trial is; None before it began."""
+        """Return what the trial is; None before it began."""
         found = self._read("spec.json")
         return None if found is None else TrialSpec.from_json(found)
 
     def history(self) -> list[Epoch]:
-        """Finished epochs, in order."""
+        """Return the finished epochs, in order."""
         return [Epoch(**entry) for entry in self._read("history.json") or []]
 
     def save_epoch(self, history: Sequence[Epoch], state: bytes) -> None:
-        """Keep an epoch: the history first, since a state without its metrics cannot be redone."""
+        """Write the epochs so far, then the training state after the last of them.
+
+        In this order: a state ahead of the history would leave an epoch without its metrics.
+        """
         self._write("history.json", [asdict(epoch) for epoch in history])
         storage.write_bytes(self._state, state)
 
     def state(self) -> bytes | None:
-        """Where training goes on; None where it has not begun."""
+        """Return the training state to resume from; None where there is none."""
         return storage.read_bytes(self._state) if storage.exists(self._state) else None
 
     def finish(self, result: TrialResult) -> None:
-        """Write down how the trial ended; a finished one needs its training state no more."""
+        """Write how the trial ended; a finished one needs no training state any more."""
         self._write("result.json", asdict(result))
         if result.status == "finished":
             storage.remove(self._state)
             storage.remove(self.refit._state)
 
     def result(self) -> TrialResult | None:
-        """How the trial ended; None while it has not."""
+        """Return how the trial ended; None while it has not."""
         found = self._read("result.json")
         return None if found is None else TrialResult.from_json(found)
 
@@ -151,25 +154,25 @@ class SweepFolder:
     uri: str
 
     def trial(self, key: str) -> TrialFolder:
-        """The folder of a trial."""
+        """Return the folder of a trial."""
         return TrialFolder(storage.join(self.uri, "trials", key))
 
     def begin(self, plan: Plan, keys: Sequence[str], commit: str) -> None:
-        """Write down what was submitted."""
+        """Write what was submitted."""
         content = {"plan": plan.model_dump(mode="json"), "trials": list(keys), "commit": commit}
         storage.write_bytes(self._header, json.dumps(content, indent=1).encode())
 
     def header(self) -> dict[str, Any]:
-        """What was submitted last: plan, trials (keys, in order), commit."""
+        """Return what was submitted last: plan, trials (keys, in order), commit."""
         found: dict[str, Any] = json.loads(storage.read_bytes(self._header))
         return found
 
     def exists(self) -> bool:
-        """Whether anything was ever submitted here."""
+        """Say whether anything was ever submitted here."""
         return storage.exists(self._header)
 
     def entries(self) -> list[Entry]:
-        """Table entries of the finished trials of the last submission, in its order."""
+        """Return the table entries of the last submission's finished trials, in its order."""
         found = []
         for key in self.header()["trials"]:
             spec, result = self.trial(key).spec(), self.trial(key).result()
@@ -179,7 +182,7 @@ class SweepFolder:
         return found
 
     def write_table(self, name: str, content: bytes) -> None:
-        """Keep one rendering of the rows under ``tables/``."""
+        """Write one form of the rows (JSON, CSV, Markdown, plot) under ``tables/``."""
         storage.write_bytes(storage.join(self.uri, "tables", name), content)
 
     @property

@@ -15,7 +15,7 @@ from poise.experiments.fit import EpochReport, Pause, fit
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
-from poise.experiments.trial_data import TrialData, budget_of, untrained
+from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
 from poise.runtime import storage
 from poise.runtime.errors import PlanError, PoiseError
 from poise_models.base.refiner import Refiner
@@ -120,7 +120,7 @@ class Trial:
         for epoch in epochs.values():
             if "loss" in epoch.metrics:
                 self.report({**epoch.metrics, "epoch": epoch.epoch})
-        refiner = untrained(self.spec)
+        refiner = fresh_refiner(self.spec)
         wanted = self.data.request(self.spec, self.device)
         for step in _finite(fit(refiner, wanted, state)):
             if isinstance(step, Pause):
@@ -141,7 +141,7 @@ class Trial:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
         records = self.folder.refit
         epochs = {epoch.epoch: epoch for epoch in records.history()}
-        refiner = untrained(self.spec)
+        refiner = fresh_refiner(self.spec)
         wanted = self.data.refit_request(self.spec, self.device)
         for step in fit(refiner, wanted, records.state()):
             if isinstance(step, Pause):

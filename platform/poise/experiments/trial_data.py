@@ -91,7 +91,7 @@ class TrialData:
             train=replace(whole, subjects=set(index.subjects) - set(subjects)),
             validation=load_split(source.lake, track, "train", subjects),
             subjects=subjects,
-            bank=whole.bank() if retrieves(untrained(spec)) else None,
+            bank=whole.bank() if retrieves(fresh_refiner(spec)) else None,
         )
 
     def request(self, spec: TrialSpec, device: str) -> FitRequest:
@@ -119,7 +119,7 @@ class TrialData:
         return evaluate(refiner, examples(refiner, split, self.bank), self.track, seed)
 
 
-def untrained(spec: TrialSpec) -> Refiner:
+def fresh_refiner(spec: TrialSpec) -> Refiner:
     """Build a trial's refiner with the fresh weights of its seed."""
     torch.manual_seed(spec.seed)
     return catalogue.build(spec.refiner, pose_spec(Track.parse(spec.track)), spec.settings)
