@@ -32,7 +32,7 @@ class _Part(BaseModel):
 
 
 class Published(_Part):
-    """What the literature says of an estimator: splits, and the errors of its raw output."""
+    """What is published about an estimator: splits, and the errors of its raw output."""
 
     splits: tuple[Split, ...] = ()
     mpjpe: float | None = None
@@ -48,7 +48,7 @@ class Pixels(_Part):
 
 
 class Files(_Part):
-    """Where files are, under the data folder, with placeholders such as {estimator}."""
+    """Paths of the files below the data folder, with placeholders such as {estimator}."""
 
     detected: str
     truth: str | None = None
@@ -74,24 +74,24 @@ class Files(_Part):
 
 
 class TrackPart(_Part):
-    """Tracks of one representation whose files are alike; they differ in the estimator.
+    """The tracks of one representation whose files have the same form, one for each estimator.
 
     Attributes:
-        estimators: their names; ``*`` stands for every name that no other part has.
-        skeleton: joint order, a name of `poise_retrieval.geometry.skeletons`; else ``joints``.
-        joints: names of a joint order of one's own.
-        pvd: the 14 of them that take the places of the template (see docs/own-data.md).
-        stored: joint order of the files where it differs; joints are then picked by name. Files
-            that hold the picked joints alone are read, too.
+        estimators: names of the estimators; ``*`` stands for every name no other part has.
+        skeleton: the joint order by its name in `poise_retrieval.geometry.skeletons`.
+        joints: the joint order by joint names, where no skeleton has it.
+        pvd: the 14 of ``joints`` that match the pose template (see docs/own-data.md).
+        stored: joint order of the files where it differs. Joints are then picked by name; files
+            that hold only the picked joints are read as well.
         roots: joints whose mean is the root in metrics and centring.
-        unit: of the files: m, mm or px.
-        lateral: the axis from people's right to their left or back, where poses are such that a
-            mirror may stand across it: the camera's horizontal one, or any horizontal one where
-            people turn about. Joints are then named left_ and right_.
-        pixels: how 2D is normalised: ``image`` for x / width - 0.5, y / height - 0.5.
-        fps: where it is not that of the data set.
-        noise: the denoise task: detections are truth + noise, estimators are noise levels.
-        published: by estimator.
+        unit: unit of the files: m, mm or px.
+        lateral: horizontal axis along which poses may be reflected: the camera's, or any
+            horizontal one where people face all directions. Needs joints named left_ and right_.
+        pixels: how 2D is normalised; ``image`` means x / width - 0.5 and y / height - 0.5.
+        fps: frames a second, where it differs from the data set's.
+        noise: whether this is the denoise task: detections are truth + noise, and estimators are
+            noise levels.
+        published: what is published about each estimator.
     """
 
     representation: Representation
@@ -117,7 +117,7 @@ class TrackPart(_Part):
 
     @property
     def mirrored_names(self) -> Names:
-        """For each joint the name of its counterpart on the other side of the body."""
+        """The name of each joint's counterpart on the other side of the body."""
         return tuple(_SIDE.sub(lambda side: _OTHER[side[0]], name) for name in self.joint_names)
 
     @check(mode="after")
@@ -218,7 +218,7 @@ class DataSet(_Part):
         return hash(self.name)
 
     def part(self, representation: str, estimator: str) -> TrackPart | None:
-        """Return what describes an estimator's track: its own part, else the one with ``*``."""
+        """Return the part that names an estimator, else the one with ``*``, else None."""
         parts = [part for part in self.tracks if part.representation == representation]
         for wanted in (estimator, ANY):
             for part in parts:

@@ -17,8 +17,8 @@ from poise.runtime.settings import VARIABLES, Settings
 def known() -> Mapping[str, DataSet]:
     """Return every data set by name: the built-in ones, then the user's.
 
-    The user's are the TOML files of ``$POISE_DATASETS`` and of ``<home>/datasets``; on a Ray worker
-    the texts its driver sent. A change of a file is seen by the next process.
+    The user's come from the TOML files of ``$POISE_DATASETS`` and of ``<home>/datasets``; on a Ray
+    worker, from the texts that its driver sent. They are read once a process.
 
     Raises:
         CatalogueError: a file is missing, is not TOML, says something unknown or contradictory, or
@@ -28,7 +28,7 @@ def known() -> Mapping[str, DataSet]:
 
 
 def dataset(name: str) -> DataSet:
-    """Look a data set up; raise `TrackError` where there is none of that name."""
+    """Return a data set by name; raise `TrackError` where there is none."""
     try:
         return known()[name]
     except KeyError:

@@ -42,18 +42,18 @@ class TrackInfo:
 
     Attributes:
         roots: joints whose mean is the root in metrics and centring.
-        skeleton: joint order and its map onto the template; None where it has none, and of SMPL,
-            which needs none.
+        skeleton: joint order and its map onto the pose template; None for SMPL, which needs none,
+            and for joint orders without such a map.
         to_metric: factor from Poise's units to reported ones (m to mm, normalised 2D to px).
-        unit: of reported errors.
-        folder: its folder under ``poses/`` in the SmoothNet layout; None for generated tracks.
-        noise: set on denoise tracks, whose detections are truth + noise.
-        stored_joints: joints of a frame in the files.
-        picked: where the files hold other joints, the place of each of ours among theirs.
-        metres: the files' length unit (3D).
+        unit: unit of reported errors.
+        folder: the track's folder under ``poses/`` in the SmoothNet layout; None where generated.
+        noise: the noise of a denoise track, whose detections are truth + noise; else None.
+        stored_joints: number of joints of a frame in the files.
+        picked: index of each of our joints among those of the files; None where they are equal.
+        metres: length of the files' unit (3D).
         pixels: how the files' pixels are normalised (2D).
-        published: what the literature says of the raw poses. Other splits are read as well.
-        flip: swaps left and right, where the catalogue tells which axis is lateral.
+        published: what is published about the raw poses.
+        flip: exchange of left and right; None where the catalogue names no lateral axis.
     """
 
     joints: int
@@ -114,7 +114,7 @@ class Track:
 
     @property
     def part(self) -> TrackPart:
-        """The catalogue's words; raise `TrackError` where nobody has told Poise of the track."""
+        """The part of the catalogue that describes the track; raise `TrackError` without one."""
         dataset = datasets.dataset(self.dataset)
         part = dataset.part(self.representation, self.estimator)
         if part is None:
@@ -125,7 +125,7 @@ class Track:
 
     @property
     def info(self) -> TrackInfo:
-        """What the track's poses are; raise `TrackError` where nobody has told Poise."""
+        """What the track's poses are; raise `TrackError` where the catalogue has no such track."""
         return _describe(self, datasets.dataset(self.dataset))
 
 

@@ -1,4 +1,4 @@
-"""What the path of a frame's image tells: sequence, subject, camera, action and take."""
+"""Sequence, subject, camera, action and take, read from the path of a frame's image."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,15 @@ from poise.runtime.errors import ImageNameError
 
 @dataclass(frozen=True)
 class ImageName:
-    """Who, where and what a sequence shows.
+    """What a sequence shows.
 
-    ``subject`` is the take, or the sequence itself, where the data set names no person: the
-    retrieval rule "never from the query's own subject" then still covers everybody in the same
-    video. ``take`` is what all cameras of one moment share, None where there is one camera.
+    Attributes:
+        sequence: its name.
+        subject: who moves. Where the data set names no person, the take or else the sequence, so
+            that retrieval still leaves out everything of the same video.
+        camera: which camera saw it, where there are several.
+        action: what is done, where it is known.
+        take: name that all cameras of one moment share; None where there is one camera.
     """
 
     sequence: str
@@ -27,8 +31,9 @@ class ImageName:
 def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
     """Read the image path of a sequence's first frame.
 
-    The folder of the image is the sequence. It has to match one of the data set's patterns, from
-    its start or behind any folder; a data set without patterns tells nothing more.
+    The folder of the image names the sequence. It must match one of the data set's patterns, with
+    or without further folders before it; where a data set has no patterns, the folder is all there
+    is to know.
 
     Args:
         dataset: first part of the track's name.

@@ -1,11 +1,10 @@
-"""Where the folder layouts of the field keep a track, and how to write the commonest.
+"""Where the usual folder layouts keep a track, and how to write the most common one.
 
 SmoothNet: ``poses/<dataset>_<estimator>_<rep>/``, in it
 ``detected/<dataset>_<estimator>_<rep>_<split>.npz`` and
 ``groundtruth/<dataset>_gt_<rep>_<split>.npz``. DeciWatch keeps all representations in one file:
 ``detected_poses/<dataset>/<estimator>/<dataset>_<estimator>_<split>.npz`` and
-``groundtruth_poses/<dataset>/<dataset>_gt_<split>.npz``. A user's data set may name places of its
-own.
+``groundtruth_poses/<dataset>/<dataset>_gt_<split>.npz``. A user's data set may name its own paths.
 """
 
 import re
@@ -13,14 +12,14 @@ import string
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog import datasets
 from poise.catalog.dataset_file import ANY, DataSet, TrackPart
-from poise.catalog.splits import Split
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.readers.object_npz import npz_keys
 from poise.readers.sequence import PoseSequence
@@ -30,14 +29,14 @@ from poise.runtime.errors import DataError
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """The files of one split; ``detected`` is None on denoise tracks, ``truth`` where unknown."""
+    """The files of a split; denoise tracks have no ``detected``, others may lack ``truth``."""
 
     detected: Path | None
     truth: Path | None
 
     @property
     def present(self) -> list[Path]:
-        """The files there are."""
+        """The files that exist, detections first."""
         return [path for path in (self.detected, self.truth) if path is not None]
 
 
@@ -72,7 +71,7 @@ def locate(data: Path, track: Track, split: str) -> SplitFiles:
 
     Args:
         data: the folder that holds ``poses/`` or ``detected_poses/``, the ``poses/`` folder, or the
-            track's own folder in it; for a data set with places of its own, what they are under.
+            track's own folder in it; for a data set that names its paths, the folder they are in.
         track: what to look for; denoise tracks need the ground truth, all others the detections.
         split: ``train`` or ``test``.
 
@@ -93,19 +92,14 @@ def locate(data: Path, track: Track, split: str) -> SplitFiles:
 
 
 def split_exists(data: Path, track: Track, split: str) -> bool:
-    """Tell whether the needed files of a split are there."""
+    """Say whether the needed files of a split are there."""
     return _find(data, track, split) is not None
-
-
-def source_files(data: Path, track: Track, split: str) -> list[Path]:
-    """List the files a split is read from, detections first; raise `DataError` as `locate`."""
-    return locate(data, track, split).present
 
 
 def tracks_under(data: Path) -> list[Track]:
     """Return the tracks of the catalogue that have files in a data folder, sorted.
 
-    One of truth alone gives a track for every noise the catalogue names.
+    A ground truth of its own gives one track for each noise level that the catalogue names.
 
     Raises:
         DataError: a file that several representations share is damaged.
@@ -126,8 +120,8 @@ def write_smoothnet(
 ) -> list[Path]:
     """Write sequences in the SmoothNet layout under ``data/poses``, replacing the split.
 
-    Only 3D tracks in metres: their stored form is Poise's own. A denoise track gets its ground
-    truth alone, and a split whose sequences have no truth its detections alone.
+    It writes 3D tracks in metres, whose stored form is Poise's own: of a denoise track the ground
+    truth only, and of sequences without truth the detections only.
 
     Returns:
         The files written.
@@ -203,7 +197,7 @@ def _tracks_of(data: Path, dataset: DataSet, part: TrackPart, layout: _Layout) -
         track = Track(dataset.name, estimator, part.representation)
         if layout is _OWN_FOLDER and data.name != track.info.folder:
             continue
-        files = [data / _filled(template, track, split) for split in get_args(Split)]
+        files = [data / _filled(template, track, split) for split in SPLITS]
         there = [file for file in files if file.is_file()]
         if there and ("{representation}" in template or _holds(there[0], part)):
             yield track

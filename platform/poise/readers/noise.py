@@ -12,13 +12,13 @@ from poise.readers.sequence import PoseSequence
 
 
 def noise_seed(split: str, name: str) -> int:
-    """Seed of a sequence's noise: depends on split and name, never on arrival order."""
+    """Return the seed of a sequence's noise, which depends on its split and name alone."""
     digest = hashlib.blake2b(f"{split}\n{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
 def per_frame(truth_FC: NDArray[np.float32], noise: Noise, seed: int) -> NDArray[np.float32]:
-    """Add one draw per frame and coordinate, root included: what an estimator could deliver.
+    """Add noise that is drawn once for every frame and coordinate, root included.
 
     Args:
         truth_FC: (F, C) in metres.
@@ -36,8 +36,8 @@ def per_window(
 ) -> NDArray[np.float32]:
     """Draw the noise anew for every overlapping window, as behind the published tables.
 
-    A frame then carries a different error in each window that covers it, so averaging the windows
-    alone divides the noise by sqrt(length): figures compare only with methods of the same window.
+    A frame then has another error in each window that covers it, and averaging the windows alone
+    divides the noise by sqrt(length): compare only methods of the same window length.
 
     Args:
         truth_FC: (F, C) in metres; shorter than a window, it is padded with its last frame.

@@ -1,4 +1,4 @@
-"""One npz file of the SmoothNet layout: poses, and what is stored beside them, by sequence."""
+"""The columns of one npz file: poses, image names and image sizes, one entry a sequence."""
 
 import itertools
 import logging
@@ -21,7 +21,7 @@ _FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 
 
 class EntryError(Exception):
-    """A fault of one sequence, and where it is."""
+    """What is wrong with one sequence, in which file and column."""
 
     def __init__(self, file: Path, key: str, reason: str) -> None:
         super().__init__(reason)
@@ -30,22 +30,22 @@ class EntryError(Exception):
 
 @dataclass(frozen=True)
 class Images:
-    """All that is wanted of the image names of a sequence, which has one for every frame."""
+    """The image names of a sequence, of which only the first and their number are kept."""
 
     first: str
     count: int
 
     @classmethod
     def of(cls, names: Any) -> Any:
-        """Look at the names of a sequence; what is no list of them comes back as it is."""
+        """Sum up a list of names; anything else is returned as it is."""
         if not isinstance(names, list | np.ndarray):
             return names
         return cls(str(names[0]) if len(names) else "", len(names))
 
 
 @dataclass(frozen=True)
-class Stored:
-    """One sequence as one file stores it."""
+class StoredSequence:
+    """A sequence as a file stores it."""
 
     file: Path
     key: str
@@ -55,11 +55,11 @@ class Stored:
 
     @property
     def image(self) -> str:
-        """Path of the first frame's image; empty where unknown."""
+        """Path of the first frame's image; empty where it is unknown."""
         return self.images.first if isinstance(self.images, Images) else ""
 
     def frames(self, widths: tuple[int, ...]) -> NDArray[Any]:
-        """Return the stored frames (F, X), of one of the widths and finite."""
+        """Return the frames (F, X); raise `EntryError` unless finite, with X among the widths."""
         stored_FX = self._numbers()
         if stored_FX.shape[1] not in widths:
             expected = " or ".join(map(str, widths))
@@ -73,7 +73,7 @@ class Stored:
         return stored_FX
 
     def image_size(self, frames: int) -> NDArray[np.float64] | None:
-        """Return height and width, of all or of every frame; None where the file has none."""
+        """Return height and width, (2,) or (F, 2); None where the file has none."""
         if self.image_shape is None:
             return None
         try:
@@ -86,7 +86,7 @@ class Stored:
         return size[..., :2]
 
     def error(self, reason: str, key: str | None = None) -> EntryError:
-        """What to raise about this sequence."""
+        """Make the error that rejects this sequence."""
         return EntryError(self.file, key or self.key, reason)
 
     def _numbers(self) -> NDArray[np.float64]:
@@ -110,8 +110,8 @@ class Stored:
 
 
 @dataclass(frozen=True)
-class Column:
-    """The poses of one file, and what is stored beside them; one entry per sequence."""
+class PoseColumns:
+    """The columns of one file, read side by side."""
 
     file: Path
     key: str
@@ -122,7 +122,7 @@ class Column:
 
     @classmethod
     def open(cls, file: Path, track: Track) -> Self:
-        """Look at the heads of a file's columns; raise `DataError` where they do not fit."""
+        """Open a file; raise `DataError` where columns are missing or of different lengths."""
         present = npz_keys(file)
         wanted = POSE_KEYS[track.representation]
         key = next((key for key in wanted if key in present), None)
@@ -144,11 +144,11 @@ class Column:
             log.warning("%s has no imgname: every sequence counts as a person of its own", file)
         return cls(file, key, poses.count, poses, images, shapes)
 
-    def __iter__(self) -> Iterator[Stored]:
+    def __iter__(self) -> Iterator[StoredSequence]:
         """Read sequence by sequence; raise `DataError` where the file is damaged."""
         columns = [
             itertools.repeat(None, self.count) if column is None else column
             for column in (self.poses, self.images, self.image_shapes)
         ]
         for poses, images, shape in zip(*columns, strict=True):
-            yield Stored(self.file, self.key, poses, images, shape)
+            yield StoredSequence(self.file, self.key, poses, images, shape)

@@ -1,4 +1,4 @@
-"""Read a track in the SmoothNet layout, sequence by sequence, into Poise's units."""
+"""Read a split from its npz files, sequence by sequence, into Poise's units."""
 
 import itertools
 import logging
@@ -14,7 +14,7 @@ from poise.catalog.tracks import Track, TrackInfo
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
 from poise.readers.noise import noise_seed, per_frame
-from poise.readers.npz_columns import Column, EntryError, Stored
+from poise.readers.npz_columns import EntryError, PoseColumns, StoredSequence
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | Rejected]:
     """Read a split: one `PoseSequence` or `Rejected` for every sequence in the files.
 
-    3D stays in metres, H36M and JHMDB 2D come in the published normalisation, SMPL axis-angles
-    become 6D rotations. A denoise track's detections are its truth with noise per frame.
+    3D comes in metres, 2D in the published normalisation, SMPL's axis-angles as 6D rotations. The
+    detections of a denoise track are its truth with noise, drawn per frame.
 
     Args:
         data: the folder that holds ``poses/``, the ``poses/`` folder, or the track's own folder.
@@ -58,14 +58,14 @@ def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | 
 
 @dataclass(frozen=True)
 class _Entry:
-    """One sequence, as the files of the split have it at the same place."""
+    """A sequence as both files have it."""
 
     place: int
-    detected: Stored | None
-    truth: Stored | None
+    detected: StoredSequence | None
+    truth: StoredSequence | None
 
     @property
-    def main(self) -> Stored:
+    def main(self) -> StoredSequence:
         stored = self.detected or self.truth
         assert stored is not None  # noqa: S101
         return stored
@@ -79,14 +79,14 @@ class _Source:
     split: str
     info: TrackInfo
     widths: tuple[int, ...]
-    detected: Column | None
-    truth: Column | None
+    detected: PoseColumns | None
+    truth: PoseColumns | None
 
     @classmethod
     def open(cls, data: Path, track: Track, split: str) -> Self:
         files = locate(data, track, split)
-        detected = Column.open(files.detected, track) if files.detected else None
-        truth = Column.open(files.truth, track) if files.truth else None
+        detected = PoseColumns.open(files.detected, track) if files.detected else None
+        truth = PoseColumns.open(files.truth, track) if files.truth else None
         if detected and truth and detected.count != truth.count:
             raise DataError(
                 f"{detected.file} has {detected.count} sequences and {truth.file} has "
@@ -101,7 +101,7 @@ class _Source:
         return source
 
     def entries(self) -> Iterator[_Entry]:
-        """Every sequence; both files are read side by side, a sequence at a time."""
+        """Yield every sequence; both files are read side by side, a sequence at a time."""
         columns = (self.detected, self.truth)
         count = max(column.count for column in columns if column is not None)
         detected, truth = (
@@ -111,7 +111,7 @@ class _Source:
             yield _Entry(place, ours, theirs)
 
     def unknown(self, place: int) -> str:
-        """The name of a sequence whose images tell none."""
+        """Name a sequence whose image paths do not name it."""
         return f"{self.split}-{place:05d}"
 
     def label(self, place: int, image: str) -> ImageName:
@@ -138,7 +138,7 @@ class _Source:
             take=label.take,
         )
 
-    def _poses(self, stored: Stored, entry: _Entry) -> NDArray[np.float32]:
+    def _poses(self, stored: StoredSequence, entry: _Entry) -> NDArray[np.float32]:
         stored_FX = stored.frames(self.widths)
         sized = next(
             (one for one in (entry.truth, entry.detected) if one and one.image_shape is not None),
@@ -148,7 +148,7 @@ class _Source:
         return to_poise(stored_FX, self.track, size)
 
     def _check_pair(
-        self, entry: _Entry, truth: Stored, label: ImageName, detected: int, true: int
+        self, entry: _Entry, truth: StoredSequence, label: ImageName, detected: int, true: int
     ) -> None:
         if detected != true:
             raise truth.error(f"{true} frames, but {detected} frames were detected")

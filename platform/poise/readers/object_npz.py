@@ -1,10 +1,10 @@
-"""Read the field's object-array npz files, sequence by sequence, without trusting them."""
+"""Read npz files of object arrays sequence by sequence, without running code from them."""
 
 import io
 import itertools
 import math
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,41 +35,26 @@ def npz_keys(path: Path) -> tuple[str, ...]:
         )
 
 
-def read_object_npz(path: Path, keys: Iterable[str] | None = None) -> dict[str, list[Any]]:
-    """Read keys of an npz file whole, each as a list with one entry per sequence.
-
-    Args:
-        path: the file.
-        keys: what to read; all keys where None.
-
-    Raises:
-        DataError: as `ObjectColumn`, for any of the keys.
-    """
-    wanted = npz_keys(path) if keys is None else keys
-    return {key: list(ObjectColumn(path, key)) for key in wanted}
-
-
 class ObjectColumn:
-    """One key of an npz file: as many entries as there are sequences, read one after the other.
+    """One key of an npz file: one entry for each sequence, read one after the other.
 
-    Object arrays go through a restricted unpickler: NumPy arrays, lists, strings and numbers come
-    back, anything else is refused before it can run. Plain arrays are cut along their first axis.
-    Only the entry at hand is in memory. The file's checksum is checked at the end of the column, so
-    what was yielded can be trusted when all of it was.
+    Object arrays are read by a restricted unpickler, which returns NumPy arrays, lists, strings and
+    numbers and refuses everything else before it can run. Plain arrays are cut along their first
+    axis. Only one entry is in memory at a time. The checksum of the column is checked at its end,
+    so entries can be trusted only after all of them were read.
     """
 
     def __init__(self, path: Path, key: str, digest: Callable[[Any], Any] | None = None) -> None:
-        """Look at the head of a column.
+        """Open a column and read its head.
 
         Args:
             path: the file.
             key: the column.
-            digest: what is wanted of an entry, where not all of it is: nothing else is kept.
+            digest: function that sums up an entry; its result is yielded in place of the entry.
 
         Raises:
-            DataError: the file is missing, damaged or implausibly packed, or lacks the key; when
-                read, also where an entry is not data. The message names file, key and, where
-                something was refused, what.
+            DataError: the file is missing, damaged or implausibly compressed, or lacks the key;
+                while reading, also where an entry is not data. The message names file and key.
         """
         present = npz_keys(path)
         if key not in present:

@@ -1,8 +1,8 @@
-"""Read a pickled object array entry by entry, in the space of a few entries.
+"""Read a pickled object array entry by entry, in the memory of a few entries.
 
-An entry is handed over as soon as the pickle has finished it and begun the next. What it was made
-of leaves the memo then, except what pickles really share: types, short strings, and the last few
-entries themselves.
+An entry is yielded as soon as the pickle has finished it and begun the next. Its parts are then
+dropped from the unpickler's memo, except what pickles do share between entries: types, short
+strings, and the last few entries themselves.
 """
 
 import io
@@ -28,14 +28,14 @@ def entries(
     """Read one pickled object array, element by element in the order they are stored.
 
     Args:
-        stream: at the pickle; a buffered one, it is read in small bites.
-        shape: of the array, as its npy header announces it.
-        digest: what is wanted of an element, where not all of it is: nothing else is kept.
+        stream: positioned at the pickle; buffered, as it is read in small pieces.
+        shape: shape of the array, from its npy header.
+        digest: function that sums up an element; its result is yielded in place of the element.
 
     Raises:
-        RefusedError: it names anything but arrays, lists, strings, bytes and numbers; nothing of it
-            was called.
-        Exception: whatever a damaged pickle makes of itself; no narrower promise is possible.
+        RefusedError: the pickle holds something other than arrays, lists, strings, bytes and
+            numbers; nothing of it was called.
+        Exception: a damaged pickle may raise any error.
     """
     reader = _Unpickler(stream, digest)
     yield from reader.entries()

@@ -1,4 +1,4 @@
-"""Raw tracks, from files or made up, as one stream of sequences."""
+"""Splits of raw tracks, from files or generated, as streams of sequences."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,42 +9,34 @@ from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime.errors import DataError
 
-__all__ = ["open_split", "sources", "split_exists"]
 
-
-def open_split(
-    data: Path | None, track: Track, split: str, size: synthetic.Size | None = None
-) -> Iterator[PoseSequence | Rejected]:
-    """Read or make a split of a track, sequence by sequence.
+def open_split(data: Path | None, track: Track, split: str) -> Iterator[PoseSequence | Rejected]:
+    """Read or generate a split of a track, sequence by sequence.
 
     Args:
-        data: see `npz_split.read_split`; not looked at for synthetic tracks.
-        track: what to open.
+        data: see `npz_split.read_split`; not used for synthetic tracks.
+        track: which track.
         split: ``train`` or ``test``.
-        size: how much of a synthetic track to make; its default sizes where None.
 
     Raises:
-        DataError: the track needs files and ``data`` is None or lacks them, or ``size`` is given
-            for a track that is read from files.
+        DataError: the track needs files, and ``data`` is None or lacks them.
     """
     if _is_made(track):
-        return synthetic.sequences(split, size, track.estimator)
-    if size is not None:
-        raise DataError(f"{track} is read from files: a size is for synthetic tracks only")
+        return synthetic.sequences(split, estimator=track.estimator)
     return npz_split.read_split(_needed(data, track), track, split)
 
 
 def sources(data: Path | None, track: Track, split: str) -> list[Path]:
-    """List the files a split is read from (none for synthetic tracks), for checksums.
+    """List the files a split is read from, for checksums; none for synthetic tracks.
 
     Raises:
         DataError: as `open_split`.
     """
-    return [] if _is_made(track) else layouts.source_files(_needed(data, track), track, split)
+    return [] if _is_made(track) else layouts.locate(_needed(data, track), track, split).present
 
 
 def split_exists(data: Path | None, track: Track, split: str) -> bool:
-    """Tell whether `open_split` would find the split."""
+    """Say whether `open_split` finds the split."""
     if _is_made(track):
         return split in synthetic.DEFAULT_SIZES
     return data is not None and layouts.split_exists(data, track, split)

@@ -1,8 +1,8 @@
-"""What a pickle from elsewhere may name: NumPy arrays, lists and strings, and nothing else.
+"""What a pickle may name: NumPy arrays, lists and strings, and nothing else.
 
-The field keeps ragged sequences as pickled object arrays, and unpickling a file somebody sent can
-run code. Here the names a pickle may call lead to the small classes below: neither imports nor
-NumPy's own restore routines (which trust the type flags in a pickle) are ever reached.
+Data sets keep sequences of different lengths as pickled object arrays, and unpickling a file from
+elsewhere can run code. Here the names a pickle may call are bound to the small classes below, so
+that neither imports nor NumPy's own restore functions, which trust the types in a pickle, run.
 """
 
 import math

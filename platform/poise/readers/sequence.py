@@ -15,7 +15,7 @@ class PoseSequence:
         detected_FC: the estimator's output, (F, C) float32.
         truth_FC: ground truth of the same shape, or None.
         fps: frames a second, None where unknown.
-        take: what all cameras that saw this moment share; None where there is one camera.
+        take: name that all cameras of this moment share; None where there is one camera.
     """
 
     name: str

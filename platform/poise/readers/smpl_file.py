@@ -30,11 +30,11 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
 
     Args:
         path: ``SMPL_NEUTRAL.pkl``, as downloaded, or an ``.npz`` of plain arrays.
-        keys: what to read; sparse and chumpy arrays come out as plain ones.
+        keys: what to read; sparse and chumpy arrays are returned as plain ones.
 
     Raises:
-        DataError: the file is damaged, lacks a key, or holds something that is no data; nothing in
-            it was called then.
+        DataError: the file is damaged, lacks a key, or holds something other than data, of which
+            nothing was called.
     """
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path}: {path.stat().st_size:,} bytes are no body model")

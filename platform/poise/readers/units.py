@@ -1,4 +1,4 @@
-"""From what the files store to what Poise computes with."""
+"""Convert poses from the units of the files to those of Poise."""
 
 from typing import Final
 
@@ -19,7 +19,7 @@ POSE_KEYS: Final[dict[Representation, tuple[str, ...]]] = {
 
 
 def stored_widths(track: Track) -> tuple[int, ...]:
-    """Values per frame that a file of the track may hold."""
+    """Return how many values a frame of the track may have in a file."""
     info = track.info
     if track.representation == "smpl":
         return (info.joints * 3,)
@@ -27,7 +27,7 @@ def stored_widths(track: Track) -> tuple[int, ...]:
 
 
 def needs_image_shape(track: Track) -> bool:
-    """Tell whether `to_poise` needs the size of the images."""
+    """Say whether `to_poise` needs the size of the images."""
     return track.info.pixels == "image"
 
 
@@ -38,7 +38,7 @@ def to_poise(
 
     Args:
         stored_FX: (F, X) finite, X one of `stored_widths`.
-        track: whose poses they are.
+        track: the track they belong to.
         image_shape: (..., 2) height and width, per sequence or per frame, where
             `needs_image_shape`.
 

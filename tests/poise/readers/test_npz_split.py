@@ -227,8 +227,6 @@ def test_without_a_folder_the_error_says_what_to_set() -> None:
     with pytest.raises(DataError, match="set POISE_DATA or pass --data"):
         open_split(None, KINECT, "test")
     assert not split_exists(None, KINECT, "test")
-    with pytest.raises(DataError, match="a size is for synthetic tracks only"):
-        open_split(Path(), KINECT, "test", Size(1))
 
 
 def test_only_complete_3d_splits_are_written(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ _FLIPS_PER_LIMB_FRAME: Final = 0.003
 
 
 def bias(draw: np.random.Generator) -> NDArray[np.float64]:
-    """Draw one estimator's fixed error per joint: its joints sit elsewhere than the reference's.
+    """Draw an estimator's constant error of each joint.
 
     Returns:
         (J, 3) metres.
@@ -38,7 +38,7 @@ def bias(draw: np.random.Generator) -> NDArray[np.float64]:
 def detect(
     truth_FJ3: NDArray[np.float64], bias_J3: NDArray[np.float64], draw: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return what the estimator makes of a sequence, (F, J, 3) metres, root at zero."""
+    """Return the estimator's output for a sequence, (F, J, 3) metres, root at zero."""
     detected_FJ3 = truth_FJ3.copy()
     _swap(detected_FJ3, draw)
     _invert(detected_FJ3, draw)

@@ -19,13 +19,13 @@ Angles = NDArray[np.float64]
 
 
 def rotations(kind: str, frames: int, fps: float, draw: np.random.Generator) -> NDArray[np.float64]:
-    """Draw one performance of a movement: pace, size, phase and sway differ every time.
+    """Draw one performance of a movement; pace, size, phase and sway are random.
 
     Args:
         kind: one of `KINDS`.
         frames: F, any number.
         fps: frames a second.
-        draw: where chance comes from.
+        draw: random generator.
 
     Returns:
         (F, J, 3, 3) rotations in the parents' frames.

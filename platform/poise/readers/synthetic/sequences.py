@@ -1,7 +1,7 @@
-"""The synthetic track: people who move, seen by a simulated estimator. Needs no files.
+"""The synthetic track: people who move, seen by a simulated estimator. It needs no files.
 
-What a sequence holds follows from its name, the estimator's name and the seed alone, so any part of
-the track can be made anywhere, in any order.
+A sequence depends only on its name, the estimator's name and the seed, so any part of the track can
+be generated anywhere and in any order.
 """
 
 import hashlib
@@ -24,9 +24,9 @@ class Size:
 
     Attributes:
         subjects: people in the split; those of ``train`` and ``test`` are never the same.
-        sequences_per_subject: the kinds of movement take turns.
+        sequences_per_subject: sequences of one person, over all kinds of movement in turn.
         frames: frames of each sequence.
-        seed: another seed is another world: other people, other estimator.
+        seed: seed of everything random: people, movements and estimator.
     """
 
     subjects: int
@@ -47,7 +47,7 @@ def sequences(
     Args:
         split: ``train`` or ``test``.
         size: see `Size`; `DEFAULT_SIZES` where None.
-        estimator: each name is an estimator of its own, with its own bias and mishaps.
+        estimator: name of the simulated estimator; each has its own bias and its own errors.
 
     Raises:
         DataError: no such split, or a size below one.

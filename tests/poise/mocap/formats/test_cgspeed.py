@@ -20,7 +20,7 @@ from poise.mocap.recordings import (
     find_skeletons,
     read_recording,
 )
-from poise.readers.object_npz import read_object_npz
+from poise.readers.object_npz import ObjectColumn
 from poise.runtime.errors import DataError
 
 #: Takes of mocap_raw by the name they have in the CMU poses that come beside it.
@@ -56,8 +56,8 @@ def published() -> dict[str, NDArray[np.float64]]:
         file = folder / f"cmu_gt_3D_{split}.npz"
         if not file.is_file():
             pytest.skip("POISE_DATA has no cmu_noise_3D")
-        content = read_object_npz(file, ["imgname", "joints_3d"])
-        for images, poses in zip(content["imgname"], content["joints_3d"], strict=True):
+        columns = (ObjectColumn(file, key) for key in ("imgname", "joints_3d"))
+        for images, poses in zip(*columns, strict=True):
             take = str(images[0]).split("/")[1]
             found[take] = np.asarray(poses, np.float64).reshape(len(poses), 17, 3)
     return found
