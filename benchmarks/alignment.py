@@ -16,7 +16,7 @@ from benchmarks.timing import compare
 from torch import Tensor
 
 from poise_models.fast.memory import keep_freed_memory
-from poise_retrieval import align
+from poise_retrieval.geometry.align import align
 
 NEIGHBOURS, POINTS = 1416, 8 * 17
 

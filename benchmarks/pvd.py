@@ -33,10 +33,13 @@ from poise.catalog.tracks import Track
 from poise.lake.poses import gather_windows
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
-from poise_retrieval import NeighbourIndex, PoseStore, align, embed
 from poise_retrieval.geometry import skeletons
+from poise_retrieval.geometry.align import align
+from poise_retrieval.geometry.embedding import embed
+from poise_retrieval.index.neighbour_index import NeighbourIndex
 from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.standalone import StandaloneMilvus
+from poise_retrieval.milvus.store import PoseStore
 
 REAL = ("uiprmd/kinect/3D", "cmu/gaussian-10/3D")
 WIDTH, SUBJECTS, LATENT, K = 84, 30, 12, 3

@@ -36,7 +36,8 @@ from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import window_vectors
 from poise.readers.sequence import PoseSequence
 from poise.runtime.cluster import connect
-from poise_retrieval import PoseStore, StandaloneMilvus
+from poise_retrieval.milvus.standalone import StandaloneMilvus
+from poise_retrieval.milvus.store import PoseStore
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 WIDTH, SUBJECTS, WINDOWS, PART, GROUP = 84, 30, 1000, 100, 16

@@ -44,7 +44,7 @@ from poise_models.fast.memory import keep_freed_memory
 from poise_models.networks.gfpose import GFPose
 from poise_models.networks.synsp import SynSP
 from poise_models.networks.synspp import SynSPP
-from poise_retrieval import Neighbours
+from poise_retrieval.neighbours import Neighbours
 
 SPEC = PoseSpec(17, 3)
 FORWARD, STEP, LARGE = 1416, 512, 6000

@@ -18,7 +18,7 @@ from poise.catalog.tracks import Track, catalogue
 from poise.readers.units import stored_widths
 from poise.runtime.errors import CatalogueError, TrackError
 from poise.runtime.settings import Settings
-from poise_retrieval import embed, embedding_width
+from poise_retrieval.geometry.embedding import embed, embedding_width
 
 LAB = """
 name = "mylab"

@@ -19,7 +19,8 @@ from poise.cli.main import main
 from poise.lake.checks.track import check_lake
 from poise.lake.manifest import read_manifest, write_manifest
 from poise.runtime.settings import Settings
-from poise_retrieval import EmbeddedMilvus, PoseStore
+from poise_retrieval.milvus.server import EmbeddedMilvus
+from poise_retrieval.milvus.store import PoseStore
 
 NAME = str(TRACK)
 

@@ -15,7 +15,7 @@ from poise.experiments.shared_splits import SplitSource, shared_splits
 from poise.lake.split_index import SplitIndex
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, load_split
-from poise_retrieval import Neighbours
+from poise_retrieval.neighbours import Neighbours
 
 
 @pytest.fixture(scope="module")

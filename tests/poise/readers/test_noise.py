@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import cycle, islice
 
 import numpy as np
@@ -61,12 +62,16 @@ def test_published_rows_within_half_a_percent(level: str, clips: list[PoseSequen
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("level", PUBLISHED)
-def test_published_rows_at_full_size(level: str, clips: list[PoseSequence]) -> None:
+@pytest.mark.parametrize(
+    ("level", "twice"), [("gaussian-10", "gaussian-20"), ("uniform-50", "uniform-100")]
+)
+def test_published_rows_at_full_size(level: str, twice: str, clips: list[PoseSequence]) -> None:
     """As many clips as the published test split: three digits, 0.05 % beyond the print's own."""
     rows = np.array(list(input_errors(islice(cycle(clips), 6689), noise_of(level))))
-    for ours, published in zip(rows.mean((0, 2)), PUBLISHED[level], strict=True):
-        assert abs(ours - published) < 0.05 + 5e-4 * published
+    assert noise_of(twice) == replace(noise_of(level), scale=2 * noise_of(level).scale)
+    for factor, published in ((1, PUBLISHED[level]), (2, PUBLISHED[twice])):
+        for ours, theirs in zip(factor * rows.mean((0, 2)), published, strict=True):
+            assert abs(ours - theirs) < 0.05 + 5e-4 * theirs
 
 
 def test_closed_form_away_from_the_ends(clips: list[PoseSequence]) -> None:

@@ -15,8 +15,8 @@ from poise.training_data.neighbour_draw import NeighbourDraw
 from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.training_windows import TrainingWindows
 from poise_models.base.windows import unfold
-from poise_retrieval import Neighbours
 from poise_retrieval.geometry.align import align
+from poise_retrieval.neighbours import Neighbours
 
 ORDER = torch.arange(10)
 

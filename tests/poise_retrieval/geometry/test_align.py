@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from poise_retrieval import VectorError, align, similarity
+from poise_retrieval.errors import VectorError
+from poise_retrieval.geometry.align import align, similarity
 
 shapes = st.tuples(st.integers(1, 9), st.integers(4, 20), st.sampled_from([2, 3]))
 seeds = st.integers(0, 2**32 - 1)

@@ -5,19 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from poise_retrieval import (
-    EMBEDDING_VERSION,
-    SKELETONS,
-    TEMPLATE_2D,
-    TEMPLATE_3D,
-    Skeleton,
-    SkeletonError,
-    VectorError,
-    embed,
-    embedding_width,
-    key_frames,
-)
+from poise_retrieval.errors import SkeletonError, VectorError
 from poise_retrieval.geometry import embedding
+from poise_retrieval.geometry.embedding import EMBEDDING_VERSION, embed, embedding_width, key_frames
+from poise_retrieval.geometry.skeletons import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, Skeleton
 
 
 def _poses(skeleton: str, dims: int, windows: int = 5, seed: int = 0) -> Tensor:

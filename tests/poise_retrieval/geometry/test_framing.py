@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from poise_retrieval import VectorError, bring_into_frame
+from poise_retrieval.errors import VectorError
+from poise_retrieval.geometry.framing import bring_into_frame
 
 JOINTS, FRAMES = 17, 8
 

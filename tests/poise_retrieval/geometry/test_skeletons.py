@@ -1,8 +1,14 @@
 import numpy as np
 import pytest
 
-from poise_retrieval import SKELETONS, TEMPLATE_2D, TEMPLATE_3D, SkeletonError
-from poise_retrieval.geometry.skeletons import Skeleton, skeleton
+from poise_retrieval.errors import SkeletonError
+from poise_retrieval.geometry.skeletons import (
+    SKELETONS,
+    TEMPLATE_2D,
+    TEMPLATE_3D,
+    Skeleton,
+    skeleton,
+)
 
 _LEG, _ARM = ["ankle", "knee", "hip"], ["wrist", "elbow", "shoulder"]
 PARTS = [*_LEG, *reversed(_LEG), *_ARM, *reversed(_ARM), "neck", "head"]

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.support.running_milvus import RunningMilvus
 
-from poise_retrieval import NeighbourIndex, Neighbours, PoseStore, SubjectRuleError, VectorError
-from poise_retrieval.index.neighbour_index import RECALL
+from poise_retrieval.errors import SubjectRuleError, VectorError
+from poise_retrieval.index.neighbour_index import RECALL, NeighbourIndex
+from poise_retrieval.milvus.store import PoseStore
+from poise_retrieval.neighbours import Neighbours
 
 #: Of rows that the index did not tune itself on, as it did to reach `RECALL`.
 FRESH_RECALL = RECALL - 0.01

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from tests.support.running_milvus import RunningMilvus
 
-from poise_retrieval import PoseStore
+from poise_retrieval.milvus.store import PoseStore
 
 
 @pytest.fixture

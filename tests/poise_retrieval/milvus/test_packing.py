@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from pymilvus.grpc_gen import milvus_pb2
 
-from poise_retrieval import VectorError
+from poise_retrieval.errors import VectorError
 from poise_retrieval.milvus.bulk import check_once, import_table
 from poise_retrieval.milvus.packing import subject_key, upsert_message
 

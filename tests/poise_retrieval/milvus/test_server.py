@@ -14,8 +14,10 @@ import pytest
 from tests.support.running_milvus import needs_package
 
 import poise_retrieval
-from poise_retrieval import EmbeddedMilvus, PoseStore, StoreUnavailableError
+from poise_retrieval.errors import StoreUnavailableError
+from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.standalone import StandaloneMilvus
+from poise_retrieval.milvus.store import PoseStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("server")]
 ROOT = Path(poise_retrieval.__file__).parents[1]

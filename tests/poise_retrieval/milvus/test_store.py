@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from pymilvus import DataType, MilvusClient
 from tests.support.running_milvus import RunningMilvus
 
-from poise_retrieval import (
+from poise_retrieval.errors import (
     CollectionError,
-    NeighbourIndex,
-    PoseStore,
     StoreUnavailableError,
     SubjectRuleError,
     VectorError,
 )
+from poise_retrieval.index.neighbour_index import NeighbourIndex
 from poise_retrieval.milvus.packing import subject_key
-from poise_retrieval.milvus.store import Rows
+from poise_retrieval.milvus.store import PoseStore, Rows
 
 WIDTH = 12
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from poise.lake.ids import Ints
 from poise.lake.poses import read_windows
 from poise.pvd.show.statistics import NeighbourTable
-from poise_retrieval import bring_into_frame
+from poise_retrieval.geometry.framing import bring_into_frame
 
 Poses = NDArray[np.float32]
 

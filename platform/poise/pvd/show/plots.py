@@ -15,7 +15,7 @@ from poise.pvd.show.examples import Example, Shown
 from poise.pvd.show.statistics import NeighbourTable
 from poise.pvd.show.stick_figures import Bone, View, bones, up_of
 from poise.runtime.plotting import BLUE, GHOST, INK, ORANGE, new_figure, png
-from poise_retrieval import Skeleton
+from poise_retrieval.geometry.skeletons import Skeleton
 
 Plane = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from typing import Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from poise_retrieval import SKELETONS, Skeleton
+from poise_retrieval.geometry.skeletons import SKELETONS, Skeleton
 
 Floats = NDArray[np.float32]
 Side = Literal["left", "right", "middle"]

@@ -23,8 +23,9 @@ from poise.pvd.checks.verify import verify
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.split import load_split
-from poise_retrieval import NeighbourIndex, PoseStore
+from poise_retrieval.index.neighbour_index import NeighbourIndex
 from poise_retrieval.milvus.packing import subject_key
+from poise_retrieval.milvus.store import PoseStore
 
 Rows = tuple[Any, Any, list[str]]
 _names = itertools.count()

@@ -16,7 +16,8 @@ from poise.pvd.show.plots import distances_plot, gallery
 from poise.pvd.show.statistics import NeighbourTable, in_words, rank_stats
 from poise.pvd.show.stick_figures import Side, View, bones, up_of
 from poise.readers.synthetic.sequences import Size, sequences
-from poise_retrieval import SKELETONS, Neighbours, Skeleton
+from poise_retrieval.geometry.skeletons import SKELETONS, Skeleton
+from poise_retrieval.neighbours import Neighbours
 
 H36M = SKELETONS["h36m17"]
 #: From (right, up, back) of a body facing the viewer to the axes of a data set.
