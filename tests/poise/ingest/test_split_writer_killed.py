@@ -26,7 +26,7 @@ class Runs:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.killable"])
+        self._context.set_forkserver_preload(["tests.support.killable"])
 
     def start(self, place: Path) -> tuple[BaseProcess, Connection]:
         here, there = self._context.Pipe()
