@@ -36,10 +36,11 @@ serve: $(READY) ## the champion behind http://127.0.0.1:8000
 test: $(READY) ## all tests, two at a time
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
 
-lint: $(READY) ## ruff and mypy --strict
+lint: $(READY) ## ruff, mypy --strict, and the order of packages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	PYTHONPATH=platform:models:retrieval $(VENV)/bin/lint-imports
 
 bench: $(READY) ## ratios against reference implementations, measured side by side
 	$(PYTHON) -m benchmarks.swaa
