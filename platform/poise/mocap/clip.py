@@ -1,4 +1,4 @@
-"""What every motion capture reader returns: one take as joints in metres."""
+"""One take of motion capture as joints in metres."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -45,7 +45,7 @@ class MotionClip:
         return float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)))
 
     def resampled(self, fps: float) -> Self:
-        """Return every n-th frame, so that ``fps`` are left.
+        """Keep every n-th frame, so that the rate becomes ``fps``.
 
         Raises:
             DataError: the rate is not a whole multiple of ``fps``.
@@ -64,17 +64,17 @@ class MotionClip:
 def checked_clip(
     file: Path, name: str, subject: str, fps: float, joints_FJ3: NDArray[np.float64]
 ) -> MotionClip:
-    """Return the clip, after a look at what wrong units and damaged numbers do to a body.
+    """Make a clip, and check that its joints can be those of a person.
 
     Args:
         file: what it was read from, for messages.
-        name: the take.
+        name: see `MotionClip`, also for the others.
         subject: who moves.
         fps: frames a second.
         joints_FJ3: (F, 17, 3) in metres, y up.
 
     Raises:
-        DataError: no frames, values that are not finite, or thighs no person has.
+        DataError: no frames, values that are not finite, or a thigh of impossible length.
     """
     if not len(joints_FJ3):
         raise DataError(f"{file}: no frames")

@@ -1,4 +1,4 @@
-"""Motion capture files to a truth-only track, to which denoise tracks add noise."""
+"""Convert motion capture files to a track of ground truth, to which denoise tracks add noise."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +11,12 @@ from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.markers import read_marker_map
 from poise.mocap.recordings import (
+    CaptureDetails,
     Recording,
-    Settings,
     find_recordings,
     find_skeletons,
     read_recording,
+    subject_name,
 )
 from poise.readers import layouts
 from poise.readers.sequence import PoseSequence
@@ -98,7 +99,7 @@ def parse_rates(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         subject, _, rate = text.rpartition("=")
         try:
-            rates[_subject(subject)] = float(rate)
+            rates[subject_name(subject)] = float(rate)
         except ValueError:
             raise DataError(f"--source-fps {text}: write 60 or SUBJECT=60") from None
     if any(rate <= 0 for rate in rates.values()):
@@ -110,15 +111,14 @@ def read_takes(capture: Capture, progress: Progress) -> Takes:
     """Read all recordings below a folder; those that cannot be read are left out.
 
     Raises:
-        DataError: there are none, or what comes with them cannot be read.
+        DataError: there are none, or skeletons, markers or body models cannot be read.
     """
     recordings = find_recordings(capture.folder)
-    folders = [capture.folder, *([capture.skeletons] if capture.skeletons else [])]
-    skeletons, settings = find_skeletons(*folders), _settings(capture)
+    details = _details(capture)
     takes, first = Takes(capture.folder, len(recordings)), dict[tuple[str, str], Path]()
     for count, recording in enumerate(recordings, start=1):
         try:
-            clip = _clip(recording, skeletons, settings, capture.fps)
+            clip = _clip(recording, details, capture.fps)
             earlier = first.setdefault((clip.subject, clip.name), recording.file)
             if earlier != recording.file:
                 raise DataError(f"{recording.file}: the same take as {earlier}")
@@ -139,10 +139,10 @@ def check_free(data: Path, track: Track, overwrite: bool) -> None:
 
 
 def write_takes(takes: Takes, data: Path, track: Track, people: TestPeople) -> list[WrittenSplit]:
-    """Write takes as the train and test split of a track, in the place of those that are there.
+    """Write takes as the train and test split of a track, replacing what is there.
 
     Raises:
-        DataError: there are no takes, none of somebody who was named, or no room.
+        DataError: there are no takes, a named person has none, or they cannot be written.
     """
     if not takes.clips:
         raise DataError(f"{takes.folder}: none of {takes.files} files could be converted")
@@ -155,24 +155,24 @@ def write_takes(takes: Takes, data: Path, track: Track, people: TestPeople) -> l
     return [_write(data, track, split, clips) for split, clips in of_split.items()]
 
 
-def _settings(capture: Capture) -> Settings:
+def _details(capture: Capture) -> CaptureDetails:
     markers = read_marker_map(capture.markers) if capture.markers else None
-    bodies = Bodies(capture.body_model) if capture.body_model else None
-    return Settings(dict(capture.source_fps), markers, bodies, capture.estimate_thorax)
+    folders = [folder for folder in (capture.folder, capture.skeletons) if folder]
+    return CaptureDetails(
+        skeletons=find_skeletons(*folders),
+        fps=dict(capture.source_fps),
+        markers=markers,
+        bodies=Bodies(capture.body_model) if capture.body_model else None,
+        estimate_thorax=capture.estimate_thorax,
+    )
 
 
-def _clip(
-    recording: Recording, skeletons: dict[str, Path], settings: Settings, fps: float
-) -> MotionClip:
-    clip = read_recording(recording, skeletons, settings)
+def _clip(recording: Recording, details: CaptureDetails, fps: float) -> MotionClip:
+    clip = read_recording(recording, details)
     try:
         return clip.resampled(fps)
     except DataError as error:
         raise DataError(f"{recording.file}: {error}") from None
-
-
-def _subject(text: str) -> str:
-    return f"S{int(text):02d}" if text.isdigit() else text
 
 
 def _existing(data: Path, track: Track) -> list[Path]:
@@ -185,7 +185,7 @@ def _tested(subjects: list[str], people: TestPeople) -> set[str]:
         if people.every < 2:
             raise DataError(f"--test-every {people.every}: at least 2, or nothing is learned")
         return set(subjects[:: people.every]) if len(subjects) > 1 else set()
-    tested = {_subject(text) for text in people.named}
+    tested = {subject_name(text) for text in people.named}
     unknown = sorted(tested - set(subjects))
     if unknown:
         raise DataError(f"no takes of {', '.join(unknown)}; there are {', '.join(subjects)}")

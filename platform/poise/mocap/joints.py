@@ -1,4 +1,4 @@
-"""Which points of a recording make the 17 joints of Human3.6M."""
+"""Which points of a recording give the 17 joints of Human3.6M."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""The motion capture files below a folder, and how each becomes a clip."""
+"""Find the motion capture files below a folder, and read each as a clip."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ from typing import Final
 from poise.mocap.clip import MotionClip, checked_clip
 from poise.mocap.formats import amass, cgspeed, markers
 from poise.mocap.formats.amc import read_amc
-from poise.mocap.formats.asf import Skeleton, read_asf
+from poise.mocap.formats.asf import AsfSkeleton, read_asf
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.formats.c3d import read_c3d
@@ -41,16 +41,18 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Settings:
+class CaptureDetails:
     """What the files do not say themselves.
 
     Attributes:
-        fps: rates by subject, ``""`` for all others; none of both: what the file says, else 120.
-        markers: for C3D.
-        bodies: for AMASS.
+        skeletons: ASF files by subject, see `find_skeletons`.
+        fps: rate by subject, and of all others under ``""``; else the rate in the file, else 120.
+        markers: which markers make which joint, for C3D.
+        bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
     """
 
+    skeletons: Mapping[str, Path] = field(default_factory=dict)
     fps: Mapping[str, float] = field(default_factory=dict)
     markers: MarkerMap | None = None
     bodies: Bodies | None = None
@@ -86,19 +88,17 @@ def find_skeletons(*folders: Path) -> dict[str, Path]:
             raise DataError(f"{folder}: not a folder")
         for file in sorted(folder.rglob("*")):
             if file.suffix.lower() == ".asf":
-                found.setdefault(_subject(file.stem), file)
+                found.setdefault(subject_name(file.stem), file)
     return found
 
 
-def read_recording(
-    recording: Recording, skeletons: Mapping[str, Path], settings: Settings
-) -> MotionClip:
+def read_recording(recording: Recording, details: CaptureDetails) -> MotionClip:
     """Read one take.
 
     Raises:
         DataError: it cannot be read, or something it needs is not given.
     """
-    return _READERS[recording.file.suffix.lower()](recording, skeletons, settings)
+    return _READERS[recording.file.suffix.lower()](recording, details)
 
 
 def _is_take(file: Path) -> bool:
@@ -110,26 +110,27 @@ def _is_take(file: Path) -> bool:
 def _recording(folder: Path, file: Path) -> Recording:
     named = _CMU_NAME.fullmatch(file.stem)
     if named:
-        return Recording(file, _subject(named["subject"]), named["take"])
+        return Recording(file, subject_name(named["subject"]), named["take"])
     inner = file.relative_to(folder).parts[:-1]
     return Recording(file, inner[-1] if inner else file.stem, file.stem)
 
 
-def _subject(text: str) -> str:
+def subject_name(text: str) -> str:
+    """Return a subject's name: ``S07`` for the number 7, any other text as it is."""
     return f"S{int(text):02d}" if text.isdigit() else text
 
 
-def _skeleton(recording: Recording, skeletons: Mapping[str, Path]) -> Skeleton | None:
-    file = skeletons.get(recording.subject)
+def _skeleton(recording: Recording, details: CaptureDetails) -> AsfSkeleton | None:
+    file = details.skeletons.get(recording.subject)
     return read_asf(file) if file else None
 
 
-def _rate(recording: Recording, settings: Settings, stored: float) -> float:
-    return settings.fps.get(recording.subject, settings.fps.get("", stored))
+def _rate(recording: Recording, details: CaptureDetails, stored: float) -> float:
+    return details.fps.get(recording.subject, details.fps.get("", stored))
 
 
-def _amc(recording: Recording, skeletons: Mapping[str, Path], settings: Settings) -> MotionClip:
-    skeleton = _skeleton(recording, skeletons)
+def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
+    skeleton = _skeleton(recording, details)
     if skeleton is None:
         raise DataError(
             f"{recording.file}: no skeleton of {recording.subject}; put the subject's .asf beside "
@@ -140,39 +141,39 @@ def _amc(recording: Recording, skeletons: Mapping[str, Path], settings: Settings
         recording.file,
         f"native-{recording.take}",
         recording.subject,
-        _rate(recording, settings, CMU_FPS),
+        _rate(recording, details, CMU_FPS),
         pick(ends_FJ3, skeleton.names, ACCLAIM),
     )
 
 
-def _bvh(recording: Recording, skeletons: Mapping[str, Path], settings: Settings) -> MotionClip:
+def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
     take = read_bvh(recording.file)
-    skeleton = _skeleton(recording, skeletons)
+    skeleton = _skeleton(recording, details)
     return checked_clip(
         recording.file,
         f"{cgspeed.dialect_of(take).prefix}-{recording.take}",
         recording.subject,
-        _rate(recording, settings, take.fps),
-        cgspeed.joints_of(take, skeleton, settings.estimate_thorax),
+        _rate(recording, details, take.fps),
+        cgspeed.joints_of(take, skeleton, details.estimate_thorax),
     )
 
 
-def _c3d(recording: Recording, _: Mapping[str, Path], settings: Settings) -> MotionClip:
-    if settings.markers is None:
+def _c3d(recording: Recording, details: CaptureDetails) -> MotionClip:
+    if details.markers is None:
         raise DataError(f"{recording.file}: C3D holds markers; say with --markers what they are")
     take = read_c3d(recording.file)
     return checked_clip(
         recording.file,
         f"c3d-{recording.take}",
         recording.subject,
-        _rate(recording, settings, take.fps),
-        markers.joints_of(recording.file, take, settings.markers),
+        _rate(recording, details, take.fps),
+        markers.joints_of(recording.file, take, details.markers),
     )
 
 
-def _amass(recording: Recording, _: Mapping[str, Path], settings: Settings) -> MotionClip:
+def _amass(recording: Recording, details: CaptureDetails) -> MotionClip:
     take = amass.read_amass(recording.file)
-    if settings.bodies is None:
+    if details.bodies is None:
         raise DataError(
             f"{recording.file}: AMASS holds rotations; say with --body-model which SMPL model "
             "turns them into joints"
@@ -181,12 +182,12 @@ def _amass(recording: Recording, _: Mapping[str, Path], settings: Settings) -> M
         recording.file,
         f"amass-{recording.take}",
         recording.subject,
-        _rate(recording, settings, take.fps),
-        amass.joints_of(take, settings.bodies.of(take.gender)),
+        _rate(recording, details, take.fps),
+        amass.joints_of(take, details.bodies.of(take.gender)),
     )
 
 
-_READERS: Final[dict[str, Callable[[Recording, Mapping[str, Path], Settings], MotionClip]]] = {
+_READERS: Final[dict[str, Callable[[Recording, CaptureDetails], MotionClip]]] = {
     ".amc": _amc,
     ".bvh": _bvh,
     ".c3d": _c3d,

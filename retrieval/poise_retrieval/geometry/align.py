@@ -29,7 +29,7 @@ class Similarity:
     translation_BD: Tensor
 
     def apply(self, points_BPD: Points) -> Tensor:
-        """Move points (B, P, D); P need not be that of the sets the similarity was fitted to."""
+        """Move points (B, P, D); P may differ from that of the sets it was fitted to."""
         points_BPD = _tensor(points_BPD).to(self.rotation_BDD)
         stretched_BDD = self.scale_B[:, None, None] * self.rotation_BDD
         return _moved(points_BPD, stretched_BDD, self.translation_BD[:, None])
@@ -38,9 +38,9 @@ class Similarity:
 def similarity(source_BPD: Points, target_BPD: Points) -> Similarity:
     """Fit the similarities that bring each source set closest to its target, in least squares.
 
-    Rotations are proper: where a mirror image would fit better, the best rotation is returned all
-    the same. A source without extent (all points equal) keeps scale 1 and moves onto the target's
-    centre. Computed in the source's precision, on its device.
+    Rotations are proper, also where a mirror image would fit better. A source whose points are all
+    equal keeps scale 1 and moves onto the target's centre. Computed in the source's precision, on
+    its device.
 
     Args:
         source_BPD: (B, P, D) tensor or array.
@@ -139,7 +139,7 @@ def _turn_2d(covariance_BDD: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _turn_3d(covariance_BDD: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the rotations in closed form (Markley 1993), by SVD where they hang by a thread."""
+    """Find the rotations in closed form (Markley 1993), by SVD where that is ill-conditioned."""
     square_B = covariance_BDD.square().sum((-2, -1))
     unit_BDD = covariance_BDD / square_B.where(square_B > 0, 1.0).sqrt()[:, None, None]
     rows_BD = unit_BDD.unbind(-2)

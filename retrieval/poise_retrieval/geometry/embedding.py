@@ -1,4 +1,4 @@
-"""From a window of poses to the vector the Pose Vector Database stores and is asked with.
+"""From a window of poses to the vector that the Pose Vector Database stores and searches.
 
 Shape letters: B windows, T frames of a window, K key frames, J joints, D dims, C = J * D,
 E numbers of a vector.
@@ -34,9 +34,9 @@ _CHUNK: Final = 4096
 
 
 def key_frames(length: int) -> tuple[int, ...]:
-    """Frames of a window that its vector describes: the first, then every eighth.
+    """Return the frames of a window that its vector describes: 0, 7, 15, 23 and so on.
 
-    A window of fewer than 8 frames gives its first and last.
+    Of a window of fewer than 8 frames they are the first and the last.
     """
     if length < 8:
         return (0,) if length == 1 else (0, length - 1)
@@ -58,7 +58,7 @@ def embedding_width(length: int, joint_order: JointOrder, dims: int) -> int:
 
 
 def embed(windows_BTC: Points, joint_order: JointOrder, representation: str) -> Tensor:
-    """Turn windows into vectors that do not depend on where, how large and how turned they are.
+    """Turn windows into vectors that do not depend on a body's place, size and direction.
 
     2D and 3D: each key frame's 14 template joints, moved onto the template by its own similarity.
     SMPL: the key frames' 6D rotations halved, not aligned.

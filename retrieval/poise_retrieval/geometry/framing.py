@@ -1,4 +1,4 @@
-"""From a hit to what a network may look at: the stored window in the frame of the query.
+"""Move stored windows into the coordinates of their queries.
 
 Shape letters: B windows, T frames of a window, C = J * D values of a frame.
 """
@@ -12,14 +12,14 @@ from poise_retrieval.geometry.skeletons import DIMS
 
 
 def bring_into_frame(windows_BTC: Points, queries_BTC: Points, representation: str) -> Tensor:
-    """Move stored windows to where their queries are, as large, and turned like them.
+    """Give stored windows the place, size and direction of their queries.
 
-    One similarity a window over all T x J points, so that its own motion stays as it was. SMPL
-    rotations say nothing of place and size, and stay as they are.
+    Each window is moved by one similarity over all T x J points, which keeps its own motion. SMPL
+    rotations have neither place nor size and are returned as they are.
 
     Args:
-        windows_BTC: (B, T, C) windows the search found, as they were captured.
-        queries_BTC: (B, T, C) windows it was asked with.
+        windows_BTC: (B, T, C) windows that a search found.
+        queries_BTC: (B, T, C) windows it searched for.
         representation: ``"2D"``, ``"3D"`` or ``"smpl"``.
 
     Returns:

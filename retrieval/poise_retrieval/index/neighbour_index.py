@@ -1,4 +1,4 @@
-"""An in-process index over the rows of one collection, for queries by the million.
+"""An index in this process over the rows of one collection, for millions of queries.
 
 Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
 """
@@ -46,13 +46,13 @@ _Question = tuple[Floats, Range]
 class NeighbourIndex:
     """Nearest rows by squared L2, with one subject left out per query.
 
-    Exact up to `EXACT_ROWS` rows, and then the same whatever else is in the batch, ties apart.
-    Above, cells over principal components propose rows (see `Cells`) and whole vectors rank them.
-    Not a graph: leaving out a query's own subject leaves out the whole neighbourhood that a graph
-    search walks through, and on real motion HNSW then finds half of the true neighbours.
+    It is exact up to `EXACT_ROWS` rows; an answer then does not depend on the rest of its batch,
+    ties apart. Above, cells over principal components propose rows (see `Cells`), which are ranked
+    by their whole vectors. A graph (HNSW) would find half of the true neighbours in real motion:
+    leaving out a query's own subject removes the neighbourhood that a graph search walks through.
 
-    In order of subject, a subject is one range of places. Rows of an index that is not exact stay
-    where the caller has them, and must not change.
+    Rows are ordered by subject, so that a subject is one range of places. An index that is not
+    exact does not copy the caller's vectors, which must not change.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class NeighbourIndex:
 
     @property
     def recall(self) -> float:
-        """Share of the 3 nearest found at build on a sample, own subject left out; 1 if exact."""
+        """Share of the 3 nearest neighbours that a sample found at build; 1 if exact."""
         return self._built_recall
 
     def search(
@@ -190,9 +190,9 @@ class NeighbourIndex:
     def _side_by_side(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         """Search with as many threads as there are, each with queries of its own.
 
-        faiss would let all of them share each product. Then they wait for one another after every
-        one, and beside other work, which has one of the cores, that takes fifty times as long.
-        Cells it would search with one thread only.
+        Otherwise faiss shares every matrix product among all threads, which wait for one another
+        after each; where other work has one of the cores, that takes fifty times as long. And it
+        searches cells with one thread only.
         """
         untyped: Any = faiss
         workers = untyped.omp_get_max_threads()
@@ -225,7 +225,7 @@ class NeighbourIndex:
         ]
 
     def _near(self, questions: list[_Question], k: int) -> list[Places]:
-        """Propose places that hold the k nearest for certain, in one pass over the rows."""
+        """Propose places among which the k nearest are, in one pass over the rows."""
         near: list[list[Places]] = [
             [np.empty((len(queries_BE), 0), np.int64)] for queries_BE, _ in questions
         ]

@@ -1,1 +1,1 @@
-"""The collection in Milvus, and servers for it."""
+"""Collections of window vectors in Milvus, and servers for it."""

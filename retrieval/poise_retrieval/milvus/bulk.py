@@ -1,7 +1,7 @@
-"""Bulk import: a full-size Milvus reads files of rows by itself, past its log of single writes.
+"""Bulk import: a full-size Milvus reads files of rows, without its log of single writes.
 
-Nothing recognises rows that are imported twice, so only a collection made for the import is filled
-this way, and one whose import ended early is dropped and filled again.
+Milvus does not notice rows that are imported twice. So only a collection made for the import is
+filled this way, and one whose import ended early is dropped and filled again.
 Shape letters: B rows, E numbers of a vector.
 """
 
@@ -30,14 +30,14 @@ _FILE_BYTES: Final = 128 * 2**20
 
 
 def rows_of_a_file(width: int) -> int:
-    """Return how many rows of ``width`` numbers make a file of good size."""
+    """Return how many rows of ``width`` numbers go into one file."""
     return max(_FILE_BYTES // (4 * width), 1)
 
 
 def import_table(
     ids: NDArray[np.int64], vectors: NDArray[np.float32], subjects: Sequence[str]
 ) -> pa.Table:
-    """Put rows into a table which, as a Parquet file, Milvus imports.
+    """Make the table that Milvus imports as a Parquet file.
 
     Args:
         ids: (B,) window ids; `check_once` those of all files together.
@@ -77,14 +77,14 @@ def check_once(ids_B: NDArray[np.int64]) -> None:
 
 
 class BulkImport:
-    """The imports of files into one collection; they go on when this object is gone.
+    """Imports of files into one collection; they go on in the server without this object.
 
     Every call may raise `StoreUnavailableError`.
 
     Args:
         uri: a full-size Milvus; Lite cannot import.
-        collection: where to, made by `PoseStore.create`; `PoseStore.seal` it when all is there.
-        timeout_s: how long a call may take; imports take as long as they take.
+        collection: made by `PoseStore.create`; to be sealed when all imports are done.
+        timeout_s: longest wait for an answer, not for an import.
     """
 
     def __init__(self, uri: str, collection: str, timeout_s: float = 30.0) -> None:
@@ -95,16 +95,16 @@ class BulkImport:
 
     @property
     def done(self) -> bool:
-        """Whether all that was started had ended at the last look."""
+        """Whether all imports had ended at the last `look`."""
         return not self._running
 
     @property
     def rows(self) -> int:
-        """Rows that Milvus had read at the last look."""
+        """Rows that Milvus had read at the last `look`."""
         return sum(self._rows.values())
 
     def start(self, file: str) -> None:
-        """Have one file imported.
+        """Start the import of one file.
 
         Args:
             file: its path as the server knows it: in the bucket that Milvus keeps its own data in,
@@ -120,7 +120,7 @@ class BulkImport:
         self._running[int(job)] = file
 
     def look(self) -> None:
-        """Ask how far the imports are.
+        """Ask for the state of all imports.
 
         Raises:
             ImportFailedError: one of them failed; the message has the server's reason.

@@ -1,8 +1,8 @@
-"""The process that holds a Milvus for one folder; started by `MilvusServer`, not by people.
+"""The process that runs the Milvus of one folder; started by `MilvusServer`, not by users.
 
-It serves Milvus Lite itself, or watches over a standalone server given as a command. It lives as
-long as its standard input stays open and its parent stays its parent, so that Milvus ends with
-the parent whatever ends that. Run as a script: it needs neither Poise nor torch.
+It serves Milvus Lite itself, or watches a standalone server given as a command. It ends when its
+standard input is closed or its parent is gone, so that no Milvus outlives the process that started
+it. It runs as a script and needs neither Poise nor torch.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""One connection to Milvus: made when first needed, never pickled, errors in our words."""
+"""One connection to Milvus: made when first needed, never pickled, with errors of our own."""
 
 import logging
 import os
@@ -19,8 +19,8 @@ _NOT_READY: Final = frozenset({103, 106, 503, 901, 902, 903, 904, 905})
 class Connection:
     """A lazy `MilvusClient` for one URI.
 
-    The client opens a channel with threads of its own, which must not exist before a fork nor
-    travel to another process: a copy of this object starts without one.
+    The client opens a channel with threads of its own, which must neither exist before a fork nor
+    be sent to another process. So a copy of this object starts without a client.
     """
 
     def __init__(self, uri: str, timeout_s: float) -> None:
@@ -50,7 +50,7 @@ class Connection:
         return self.run(method, function, *args, timeout=limit, **kwargs)
 
     def direct(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """Call what only the channel below `MilvusClient` has; raises what `call` raises."""
+        """Call a method that only the channel of `MilvusClient` has; raises what `call` raises."""
         function = getattr(self._connected()._get_connection(), method)
         return self.run(method, function, *args, timeout=self.timeout_s, **kwargs)
 

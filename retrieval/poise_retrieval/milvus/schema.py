@@ -1,4 +1,4 @@
-"""How a collection of window vectors is laid out in Milvus: its fields, and its index by size."""
+"""The fields of a collection of window vectors, and the index for its size."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -63,15 +63,15 @@ def index_params(kind: str, **params: int) -> Any:
 
 
 def cells(rows: int) -> int:
-    """Return into how many cells an index divides this many rows.
+    """Return the number of cells of an index over this many rows.
 
-    Cells, not a graph: `NeighbourIndex` says why.
+    See `NeighbourIndex` for why it has cells and is no graph.
     """
     return min(max(int(4 * rows**0.5), 1), _CELLS_AT_MOST)
 
 
 def still_fits(index: Mapping[str, Any], rows: int) -> bool:
-    """Say whether an index, as Milvus describes it, is what as many rows should have."""
+    """Say whether an index, as Milvus describes it, suits this many rows."""
     if index["index_type"] != "IVF_FLAT":
         return False
     return cells(rows) / _STALE <= _cells_of(index) <= cells(rows) * _STALE

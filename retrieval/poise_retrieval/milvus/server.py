@@ -1,7 +1,7 @@
-"""A Milvus of our own: a server process for one data folder, shared by address.
+"""A Milvus server for one data folder, shared by all processes that need it.
 
-Milvus admits one process to a folder. So whoever comes first starts a server, everybody else talks
-to that one, and it ends with the process that started it.
+Milvus lets one process open a folder. So the first process starts a server, the others connect to
+it, and it ends with the process that started it.
 """
 
 import fcntl
@@ -41,7 +41,7 @@ class _Record:
 
 @dataclass(frozen=True)
 class Launch:
-    """How `child.py` is started: what it is told, and what is in its environment."""
+    """Arguments and environment with which `child.py` is started."""
 
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)

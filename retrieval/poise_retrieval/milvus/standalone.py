@@ -1,7 +1,7 @@
-"""A full-size Milvus of our own: the server in the ``milvus`` package, for one data folder.
+"""A full-size Milvus for one data folder: the server in the ``milvus`` package.
 
-Etcd listens on loopback. Milvus itself binds some ten ports on every interface, without a password
-and with no setting against it: run it behind a firewall or in a container.
+Its etcd listens on loopback. Milvus itself listens on some ten ports of every interface without a
+password, which no setting changes: run it behind a firewall or in a container.
 """
 
 import hashlib
@@ -66,8 +66,8 @@ class StandaloneMilvus(MilvusServer):
     """The server of the ``milvus`` package for ``data_dir``: millions of rows, many writers.
 
     Several may run on one machine. The first start in a folder unpacks 250 MB and takes some 15 s,
-    a later one up to 25 s. It ends by SIGKILL where it takes longer than 3 s in order; rows it
-    acknowledged are in its log. Everything lies in ``data_dir/standalone``.
+    a later one up to 25 s. A server that has not stopped after 3 s is killed; the rows that it
+    acknowledged are in its log. All its files are in ``data_dir/standalone``.
 
     Entering raises `StoreUnavailableError` where the package is not installed, is not made for
     this machine, or its server does not start.

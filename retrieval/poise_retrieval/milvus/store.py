@@ -65,7 +65,7 @@ class PoseStore:
 
     @property
     def one_writer(self) -> bool:
-        """Whether this Milvus is a Lite, where rows of writers at once may be lost in a crash."""
+        """Whether this is a Milvus Lite, which may lose rows of concurrent writers in a crash."""
         # A standalone server calls itself Lite at the end of its version.
         version = str(self._connection.call("get_server_version"))
         return version.replace("_", "-").startswith("milvus-lite")
@@ -107,7 +107,7 @@ class PoseStore:
         """Write rows, replacing those of the same id; of equal ids in one call the last counts.
 
         Args:
-            collection: where to.
+            collection: its name.
             ids: (B,) window ids.
             vectors: (B, E) float32.
             subjects: (B,) subject of each window.
@@ -130,12 +130,12 @@ class PoseStore:
             self._loaded(collection, partial(self._connection.upsert, message))
 
     def delete(self, collection: str, ids: NDArray[np.int64]) -> None:
-        """Delete the rows of these ids; ids that are not there are passed over.
+        """Delete the rows of these ids; unknown ids are ignored.
 
-        A search does not find them from then on, without sealing anew.
+        Searches do not find them from then on; the collection need not be sealed again.
 
         Args:
-            collection: where from.
+            collection: its name.
             ids: (B,) window ids.
 
         Raises:
@@ -150,7 +150,7 @@ class PoseStore:
     def seal(self, collection: str) -> None:
         """Flush, index and load a collection: only then may it be searched.
 
-        Takes as long as building the index takes, some seconds for 10,000 rows on one core.
+        Building the index takes some seconds for 10,000 rows on one core.
 
         Raises:
             CollectionError: no such collection.
@@ -202,7 +202,7 @@ class PoseStore:
             )
 
     def ids(self, collection: str) -> NDArray[np.int64]:
-        """Read the ids of all rows, sorted (N,); of a collection that was not sealed, too.
+        """Read the ids of all rows, sorted (N,), also of a collection that is not sealed.
 
         Raises:
             CollectionError: no such collection.
@@ -264,7 +264,7 @@ class PoseStore:
         return result
 
     def publish(self, alias: str, collection: str) -> None:
-        """Point an alias at a collection, atomically where the alias exists.
+        """Point an alias at a collection; an existing alias is switched atomically.
 
         Raises:
             CollectionError: no such collection, or the alias is a collection's name.

@@ -1,4 +1,4 @@
-"""Know files again by their checksums."""
+"""Checksums of downloaded files, by which changed ones are noticed."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ class Checksums:
     """A SHA256SUMS file, as ``sha256sum --check`` reads it."""
 
     def __init__(self, file: Path) -> None:
-        """Read the file if it is there; lines it cannot read count for nothing."""
+        """Read the file if it is there; lines that are no checksum are ignored."""
         self._file = file
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
@@ -22,7 +22,7 @@ class Checksums:
                     self._known[name] = digest
 
     def holds(self, name: str) -> bool | None:
-        """Tell whether a file is what it was; None where it is not there or was never noted."""
+        """Say whether a file is unchanged; None where it is missing or has no checksum here."""
         path = self._file.parent / name
         if name not in self._known or not path.is_file():
             return None
@@ -30,7 +30,7 @@ class Checksums:
             return hashlib.file_digest(stream, "sha256").hexdigest() == self._known[name]
 
     def note(self, name: str, digest: str) -> None:
-        """Record a file; the list on disk is whole at every moment."""
+        """Record a file's checksum; the list on disk is replaced as a whole."""
         with self._lock:
             self._known[name] = digest
             text = "".join(f"{self._known[key]}  {key}\n" for key in sorted(self._known))

@@ -24,7 +24,7 @@ _LONGEST_PAUSE_S: Final = 60.0
 
 
 class FetchError(PoiseError):
-    """A file could not be fetched; what arrived of it stays for the next run."""
+    """A file could not be fetched; the part that arrived is kept for the next run."""
 
 
 class MissingError(FetchError):
@@ -46,13 +46,13 @@ class _TryAgainError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to bear with a server.
+    """How long to wait for a server, and how often to try.
 
     Attributes:
-        connect_s: until it must have answered the call.
+        connect_s: longest wait for a connection.
         stall_s: longest silence within an answer.
-        tries: attempts that bring nothing new, per file, before giving up.
-        pause_s: wait before the second attempt; doubles from one to the next.
+        tries: attempts in a row without a new byte, after which a file is given up.
+        pause_s: wait before the second attempt; it doubles with every further one.
     """
 
     connect_s: float = 10.0
@@ -62,17 +62,17 @@ class Patience:
 
 
 class Downloader:
-    """Fetches files; one for any number of threads."""
+    """Fetches files; may be shared by threads."""
 
     def __init__(self, patience: Patience, progress: Callable[[int], None]) -> None:
-        """Keep the settings; ``progress`` is called with the size of every piece that arrives."""
+        """Make one; ``progress`` is a callback with the size of every piece that arrives."""
         self._patience = patience
         self._progress = progress
         self._local = threading.local()
         self._stopped = threading.Event()
 
     def stop(self) -> None:
-        """Make every thread give up at its next piece or pause."""
+        """Make all threads stop at their next piece or pause."""
         self._stopped.set()
 
     def page(self, url: str) -> str:
@@ -88,8 +88,8 @@ class Downloader:
     def file(self, url: str, target: Path) -> str:
         """Fetch a file and return its SHA-256.
 
-        Pieces go to ``target`` + ``.part``; a later attempt or run asks for the rest, provided that
-        the server can tell that the file is still the same. ``target`` appears when it is whole.
+        What arrives goes to ``<target>.part``; a later attempt or run asks for the rest, provided
+        that the server can tell that its file is unchanged. ``target`` appears when it is complete.
 
         Raises:
             MissingError: 404.

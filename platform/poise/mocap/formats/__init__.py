@@ -1,1 +1,1 @@
-"""One module for each motion capture format, and what they share."""
+"""Formats of motion capture, one module for each, and what they share."""

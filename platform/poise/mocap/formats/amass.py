@@ -25,7 +25,7 @@ class SmplTake:
     """A take as rotations.
 
     Attributes:
-        pose_FJ3: axis-angles, (F, 24, 3); hands are zero where the file models fingers.
+        pose_FJ3: axis-angles, (F, 24, 3), radians; hands are zero where the file has fingers.
         trans_F3: metres, z up.
         betas: shape coefficients.
     """

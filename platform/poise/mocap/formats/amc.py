@@ -6,16 +6,16 @@ from typing import NoReturn
 
 import numpy as np
 
-from poise.mocap.formats.asf import Bone, Skeleton
+from poise.mocap.formats.asf import AsfSkeleton, Bone
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
 from poise.mocap.formats.text_file import number, numbers, read_lines
 from poise.runtime.errors import DataError
 
 
-def read_amc(path: Path, skeleton: Skeleton) -> Floats:
-    """Read a motion and return where its bones end, (F, J, 3) in file units, y up.
+def read_amc(path: Path, skeleton: AsfSkeleton) -> Floats:
+    """Read a motion and return the ends of its bones, (F, J, 3) in file units, y up.
 
-    Joint order is that of ``skeleton.bones``. The format does not tell the frame rate.
+    Joint order is that of ``skeleton.bones``. The format has no frame rate.
 
     Raises:
         DataError: missing, cut short, damaged, or of another skeleton; names file and line.
@@ -54,7 +54,7 @@ class _Motion:
     layout: dict[str, int]
 
     @classmethod
-    def open(cls, path: Path, skeleton: Skeleton) -> "_Motion":
+    def open(cls, path: Path, skeleton: AsfSkeleton) -> "_Motion":
         lines = read_lines(path)
         start = next((n for n, line in enumerate(lines) if line.strip().isdigit()), None)
         if start is None:
@@ -101,7 +101,7 @@ class _Motion:
         return found
 
     def _explain(self) -> NoReturn:
-        """Find the first line that is not as it must be, which the fast way does not tell."""
+        """Raise for the first wrong line, which `columns` does not know."""
         expected = [None, *self.layout.items()]
         frame = int(self.lines[self.start]) - 1
         step = 0

@@ -17,7 +17,7 @@ _ROOT_CHANNELS: Final = ("tx", "ty", "tz", "rx", "ry", "rz")
 
 @dataclass(frozen=True)
 class Bone:
-    """A bone: where it points and how long it is in the rest pose, and what can turn.
+    """A bone in the rest pose, and the axes it can turn about.
 
     Attributes:
         direction_3: unit vector in the world frame.
@@ -36,7 +36,7 @@ class Bone:
 
 
 @dataclass(frozen=True)
-class Skeleton:
+class AsfSkeleton:
     """A person's bones; bone 0 is the root, a point.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Draft:
     values: dict[str, list[str]] = field(default_factory=dict)
 
 
-def read_asf(path: Path) -> Skeleton:
+def read_asf(path: Path) -> AsfSkeleton:
     """Read a skeleton.
 
     Raises:
@@ -89,7 +89,7 @@ def read_asf(path: Path) -> Skeleton:
     drafts = list(_drafts(path, sections.get("bonedata", [])))
     parents = _parents(path, sections.get("hierarchy", []))
     bones = _ordered(path, drafts, parents)
-    return Skeleton(path, bones, order, _INCH / length)
+    return AsfSkeleton(path, bones, order, _INCH / length)
 
 
 def _sections(path: Path) -> dict[str, list[tuple[int, list[str]]]]:

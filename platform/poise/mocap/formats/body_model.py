@@ -1,6 +1,6 @@
 """Joints of a body model of the SMPL family: its shape, and the chain of its joints.
 
-Where joints lie does not depend on the skin: no blend skinning, and no package, is needed for them.
+Joints do not depend on the skin, so neither blend skinning nor a package for it is needed.
 """
 
 from dataclasses import dataclass
@@ -73,11 +73,11 @@ class Body:
         return cls(regressor_JV @ vertices_V3, shape_J3B, parents)
 
     def joints(self, pose_FJ3: Floats, betas: Floats, trans_F3: Floats) -> Floats:
-        """Return SMPL's 24 joints in metres, (F, 24, 3); hands lie in the wrists without theirs.
+        """Return SMPL's 24 joints in metres, (F, 24, 3); hands are at the wrists where it has none.
 
         Args:
             pose_FJ3: axis-angles, (F, 24, 3).
-            betas: shape; coefficients the model does not have are left out.
+            betas: shape coefficients; those the model does not have are ignored.
             trans_F3: metres.
         """
         count = min(len(betas), self.shape_J3B.shape[-1])
@@ -102,14 +102,14 @@ class Bodies:
     """The body models of a folder, by gender, or one file for everybody."""
 
     def __init__(self, path: Path) -> None:
-        """Remember the place; raise `DataError` where there is nothing."""
+        """Name the folder or file; raise `DataError` where there is none."""
         if not path.exists():
             raise DataError(f"{path}: no body model there")
         self._path = path
         self._loaded: dict[Path, Body] = {}
 
     def of(self, gender: str) -> Body:
-        """Return the model of a gender: shape coefficients are another's in every one.
+        """Return the model of a gender, each of which has its own shape coefficients.
 
         Raises:
             DataError: the folder has none of that gender.

@@ -19,7 +19,7 @@ class Joint:
     """A node of the hierarchy; an ``End Site`` is one without channels.
 
     Attributes:
-        name: an end site is called after its parent, with ``_end``.
+        name: of an end site, its parent's name with ``_end``.
         offset_3: in the parent's frame, in file units.
         channels: lower case, in file order, for example ``("zrotation", ...)``.
     """
@@ -36,7 +36,7 @@ class Bvh:
 
     Attributes:
         values_FC: the motion, one column for each channel of all joints in order.
-        fps: what the file says, whole where it is whole but for rounding.
+        fps: frames a second, rounded where the file's value is a whole number but for rounding.
     """
 
     file: Path

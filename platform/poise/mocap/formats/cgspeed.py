@@ -1,4 +1,4 @@
-"""The three BVH conversions of the CMU database by cgspeed, and what is peculiar to each."""
+"""The three BVH conversions of the CMU database by cgspeed, and how they differ."""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.mocap import joints
-from poise.mocap.formats.asf import Skeleton
+from poise.mocap.formats.asf import AsfSkeleton
 from poise.mocap.formats.bvh import Bvh, Joint
 from poise.runtime.errors import DataError
 
@@ -20,12 +20,12 @@ class Dialect:
     """One conversion.
 
     Attributes:
-        prefix: how its takes are named, since retargeted and own bodies are reported apart.
+        prefix: begin of its takes' names, which tells own bodies from retargeted ones.
         metres: length of a file unit.
-        lead_in: frames that are no recording where the take starts in a T-pose: the pose itself,
-            and in the Daz conversion a spline from it into the motion.
-        spine: joints that carry lower back and upper back; their offsets are bones of the ASF.
-        above_thorax: joints that hang on the thorax and lack its length; none where it is there.
+        lead_in: frames before the recording where a take starts in a T-pose: that pose, and in the
+            Daz conversion a spline from it into the motion.
+        spine: joints whose offsets are the lower and the upper back of the ASF.
+        above_thorax: children of the thorax that lack its length; none where it is not missing.
     """
 
     prefix: str
@@ -38,22 +38,30 @@ class Dialect:
 
 _DIALECTS: Final = {
     "MotionBuilder": Dialect(
-        "native_bvh", _CMU_METRES, joints.MOTIONBUILDER, 1,
-        ("Spine", "Spine1"), ("Neck", "LeftShoulder", "RightShoulder"),
+        prefix="native_bvh",
+        metres=_CMU_METRES,
+        joints=joints.MOTIONBUILDER,
+        lead_in=1,
+        spine=("Spine", "Spine1"),
+        above_thorax=("Neck", "LeftShoulder", "RightShoulder"),
     ),
     "3dsMax": Dialect(
-        "native_bvh", _CMU_METRES, joints.MAX, 1,
-        ("Chest", "Chest2"), ("lowerneck", "LeftCollar", "RightCollar"),
+        prefix="native_bvh",
+        metres=_CMU_METRES,
+        joints=joints.MAX,
+        lead_in=1,
+        spine=("Chest", "Chest2"),
+        above_thorax=("lowerneck", "LeftCollar", "RightCollar"),
     ),
-    "Daz": Dialect("daz", 0.01, joints.DAZ, 10),
-}  # fmt: skip
+    "Daz": Dialect(prefix="daz", metres=0.01, joints=joints.DAZ, lead_in=10),
+}
 #: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here.
 _DAZ_HEAD_TOP: Final = 10.0
 _SAME_OFFSET: Final = 1e-3
 
 
 def dialect_of(take: Bvh) -> Dialect:
-    """Tell which conversion a take is of; raise `DataError` where it is none of them."""
+    """Return the conversion that made a take; raise `DataError` where it is none of them."""
     for dialect in _DIALECTS.values():
         wanted = {name for names in dialect.joints.values() for name in names} - {"headTop"}
         if wanted | set(dialect.above_thorax) <= set(take.names):
@@ -65,12 +73,12 @@ def dialect_of(take: Bvh) -> Dialect:
 
 
 def joints_of(
-    take: Bvh, skeleton: Skeleton | None, estimate_thorax: bool = False
+    take: Bvh, skeleton: AsfSkeleton | None, estimate_thorax: bool = False
 ) -> NDArray[np.float64]:
     """Return the 17 joints in metres, (F, 17, 3), without the lead-in.
 
     Args:
-        take: of one of the conversions.
+        take: a take of one of the conversions.
         skeleton: the person's ASF; native conversions need its thorax.
         estimate_thorax: where there is no ASF, take the upper back's length and direction for
             the thorax (1 to 12 mm off in eight CMU skeletons).
@@ -91,16 +99,16 @@ def joints_of(
 
 
 def starts_in_t_pose(take: Bvh) -> bool:
-    """Tell whether the first frame is a T-pose that was put before the recording.
+    """Say whether the first frame is a T-pose from before the recording.
 
-    Its root is not turned at all, to the last digit, and the next frame's is.
+    Its root then has no rotation at all, and that of the next frame has one.
     """
     turns_F3 = take.channels(take.names[0])[:2, 3:]
     return len(turns_F3) > 1 and not turns_F3[0].any() and bool(turns_F3[1].any())
 
 
 def _thorax(
-    take: Bvh, dialect: Dialect, skeleton: Skeleton | None, estimate: bool
+    take: Bvh, dialect: Dialect, skeleton: AsfSkeleton | None, estimate: bool
 ) -> NDArray[np.float64]:
     offsets = {joint.name: joint.offset_3 for joint in take.joints}
     if any(offsets[name].any() for name in dialect.above_thorax):

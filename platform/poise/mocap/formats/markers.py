@@ -24,8 +24,8 @@ class MarkerMap:
 
     Attributes:
         up: axis that points up in the files.
-        longest_gap: frames a needed marker may be unseen and is interpolated.
-        joints: for each of the 17 joints the markers whose mean it is.
+        longest_gap: frames over which a marker that is not seen is interpolated.
+        joints: for each of the 17 joints, the markers whose mean it is.
     """
 
     up: str

@@ -14,8 +14,8 @@ from poise.mocap.formats import cgspeed
 from poise.mocap.formats.asf import read_asf
 from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.recordings import (
+    CaptureDetails,
     Recording,
-    Settings,
     find_recordings,
     find_skeletons,
     read_recording,
@@ -42,9 +42,8 @@ SAME = {
 @pytest.fixture(scope="module")
 def clips() -> dict[str, MotionClip]:
     folder = real_takes()
-    skeletons = find_skeletons(folder)
-    settings = Settings(estimate_thorax=True)
-    takes = [read_recording(found, skeletons, settings) for found in find_recordings(folder)]
+    details = CaptureDetails(find_skeletons(folder), estimate_thorax=True)
+    takes = [read_recording(found, details) for found in find_recordings(folder)]
     return {clip.name: clip for clip in takes}
 
 
@@ -173,7 +172,7 @@ def test_amc_without_skeleton_is_refused(tmp_path: Path) -> None:
     write_amc(tmp_path / "01_01.amc")
     (recording,) = find_recordings(tmp_path)
     with pytest.raises(DataError, match=r"no skeleton of S01.*--skeletons"):
-        read_recording(recording, find_skeletons(tmp_path), Settings())
+        read_recording(recording, CaptureDetails(find_skeletons(tmp_path)))
 
 
 def test_wrong_unit_is_noticed(tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_wrong_unit_is_noticed(tmp_path: Path) -> None:
     write_amc(tmp_path / "01_01.amc")
     (recording,) = find_recordings(tmp_path)
     with pytest.raises(DataError, match=r"thigh would be 4\.\d+ m"):
-        read_recording(recording, find_skeletons(tmp_path), Settings())
+        read_recording(recording, CaptureDetails(find_skeletons(tmp_path)))
 
 
 def test_rates_are_cut_by_whole_strides() -> None:
