@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from poise.cli.shared.options import with_settings
-from poise.cli.shared.output import Counter
+from poise.cli.shared.output import Screen
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -118,8 +118,8 @@ def convert(
         markers=markers,
         body_model=body_model,
     )
-    with Counter() as counter:
-        takes = conversion.read_takes(capture, counter.step)
+    with Screen("reading") as screen:
+        takes = conversion.read_takes(capture, screen.step)
     if takes.left_out:
         print(f"{len(takes.left_out)} of {takes.files} files were left out:", file=sys.stderr)
         for reason in takes.left_out:

@@ -1,7 +1,5 @@
 """``poise demo``: everything once, on this machine alone."""
 
-import logging
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,13 +7,14 @@ import typer
 
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import CpuOk, with_settings
-from poise.cli.shared.output import Say, stopwatch
+from poise.cli.shared.output import Screen
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from poise.experiments.plan import Plan
     from poise.experiments.sweep import SweepResult
+    from poise.pvd.progress import Report
     from poise.serving.service_check import ServiceCheck
 
 EXAMPLES = """
@@ -50,12 +49,11 @@ def demo(
         from poise.experiments.plan import load_plan
 
         start = time.monotonic()
-        logging.basicConfig(
-            level=logging.INFO, format="      %(message)s", stream=sys.stdout, force=True
-        )
         tracks = () if settings.data else (SYNTHETIC,)
         plan = load_plan("demo-full" if full else "demo").changed(tracks, cpu_ok=cpu_ok)
-        result, served = _run(plan, settings, stopwatch("\n[{seconds:5.0f} s] {line}"))
+        with Screen("demo", "\n[{seconds:5.0f} s] {line}") as screen:
+            screen.take_logs("      %(message)s")
+            result, served = _run(plan, settings, screen.say)
         print_result(result)
         print(_summary(served, Track.parse(plan.tracks[0]).info.unit))
         print(
@@ -67,7 +65,7 @@ def demo(
         )
 
 
-def _run(plan: "Plan", settings: Settings, say: Say) -> "tuple[SweepResult, ServiceCheck]":
+def _run(plan: "Plan", settings: Settings, say: "Report") -> "tuple[SweepResult, ServiceCheck]":
     """Run every stage; what an earlier run finished is reused. The first track is served."""
     from poise.catalog.tracks import Track
     from poise.checkpoints.registry import CHAMPION, model_name, resolve

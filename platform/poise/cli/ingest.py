@@ -8,7 +8,7 @@ import typer
 
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import Bulk, BulkSeenAs, Tracks, Writers, bulk_of, with_settings
-from poise.cli.shared.output import stopwatch
+from poise.cli.shared.output import Screen
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -67,13 +67,12 @@ def ingest(
         from poise.runtime.cluster import connect
 
         options = IngestOptions(force, not no_pvd, exclude, FillOptions(writers, folder))
-        say = stopwatch("[{seconds:6.1f} s] {line}")
         if track:
             tracks = [Track.parse(name) for name in track]
         else:
             tracks = tracks_in(settings.data) if settings.data else [Track.parse(SYNTHETIC)]
-        with ExitStack() as stack:
+        with Screen("ingesting", "[{seconds:6.1f} s] {line}") as screen, ExitStack() as stack:
             if len(tracks) > 1:  # one cluster for all of them
                 stack.enter_context(connect())
             for one in tracks:
-                ingest_track(one, settings, options, say)
+                ingest_track(one, settings, options, screen.say)

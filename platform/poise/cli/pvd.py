@@ -18,7 +18,7 @@ from poise.cli.shared.options import (
     lake_and_track,
     with_settings,
 )
-from poise.cli.shared.output import stopwatch
+from poise.cli.shared.output import Screen
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -125,9 +125,9 @@ def rebuild(
     from poise.pvd.options import FillOptions
     from poise.pvd.rebuild import rebuild as rebuild_pvd
 
-    say = stopwatch("[{seconds:6.1f} s] {line}")
     there = Settings.use(home=settings.home, lake=lake, milvus_uri=settings.milvus_uri)
-    rebuild_pvd(Track.parse(name), there, FillOptions(writers, folder), say)
+    with Screen("rebuilding", "[{seconds:6.1f} s] {line}") as screen:
+        rebuild_pvd(Track.parse(name), there, FillOptions(writers, folder), screen.say)
 
 
 @with_settings("home", "lake")

@@ -1,13 +1,12 @@
 """``poise sweep``: run an experiment plan."""
 
-import logging
-import sys
 from typing import Annotated
 
 import typer
 
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
+from poise.cli.shared.output import Screen
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -58,19 +57,17 @@ def sweep(
         from poise.experiments.sweep import republish, run_sweep
         from poise.ingest.track import ensure_ingested
 
-        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
         chosen = load_plan(plan).changed(track or (), epochs, hold_out or (), cpu_ok)
-        records, uri, artifacts = (
-            storage or settings.sweeps,
-            settings.tracking_uri,
-            settings.artifacts,
-        )
-        if publish_only:
-            result = republish(chosen, records, uri, artifacts)
-        else:
-            for name in chosen.tracks:
-                ensure_ingested(Track.parse(name), settings)
-            result = run_sweep(chosen, settings.lake, records, uri, artifacts)
+        records = storage or settings.sweeps
+        uri, artifacts = settings.tracking_uri, settings.artifacts
+        with Screen("trials") as screen:
+            screen.take_logs()
+            if publish_only:
+                result = republish(chosen, records, uri, artifacts)
+            else:
+                for name in chosen.tracks:
+                    ensure_ingested(Track.parse(name), settings)
+                result = run_sweep(chosen, settings.lake, records, uri, artifacts)
         print_result(result)
         if json:
             write_json(json, [entry.to_json() for entry in result.entries])

@@ -79,14 +79,17 @@ class Progress(TrialProgressCallback):
 
     def _end(self, spec: TrialSpec, result: TrialResult) -> None:
         self.open.discard(spec.key)
-        ended = f"[{len(self._specs) - len(self.open)}/{len(self._specs)}] {spec.name}"
+        total = len(self._specs)
+        done = total - len(self.open)
+        ended, far = f"[{done}/{total}] {spec.name}", {"done": done, "total": total}
         if result.row is None:
-            log.warning(f"{ended} {result.status}: {result.reason}")
+            log.warning(f"{ended} {result.status}: {result.reason}", extra=far)
             return
         row = result.row
         log.info(
             f"{ended}: test MPJPE {row.mpjpe:.2f}, PA-MPJPE {row.pa_mpjpe:.2f}, "
-            f"Accel {row.accel:.2f} {row.unit}"
+            f"Accel {row.accel:.2f} {row.unit}",
+            extra=far,
         )
         if row.retrieval == "unavailable":
             log.warning(f"{spec.name}: trained and scored without retrieval: the lake has no PVD")

@@ -1,5 +1,6 @@
 """What commands share: several values in a row, a lake that may be left out, tables and bars."""
 
+import logging
 import os
 import pty
 import sys
@@ -10,7 +11,7 @@ import typer
 
 from poise.cli.shared.commands import one_value_each
 from poise.cli.shared.options import bulk_of, lake_and_track, lake_and_tracks
-from poise.cli.shared.output import Counter, print_table
+from poise.cli.shared.output import Screen, print_table
 from poise.runtime.settings import Settings
 from poise_retrieval.errors import ImportFailedError
 
@@ -62,15 +63,18 @@ def test_bulk_needs_a_milvus_that_imports() -> None:
 
 def show() -> None:
     print_table(["name", "value"], [["one", "1.0"], ["[two]", "20.0"]], bold=[(1, 1)])
-    with Counter() as counter:
-        counter.step(1, 2, "half")
+    with Screen("work", "<{line}>") as screen:
+        screen.step(1, 2, "half")
+        screen.say("said")
+        screen.take_logs("log: %(message)s")
+        logging.getLogger("poise").info("[one]", extra={"done": 2, "total": 2})
 
 
 def test_pipes_get_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     show()
     lines = capsys.readouterr().out.splitlines()
-    assert lines == ["name   value", "─────  ─────", "one      1.0", "[two]   20.0", lines[4]]
-    assert lines[4].startswith("[1/2, 0 s left] half")
+    assert lines[:4] == ["name   value", "─────  ─────", "one      1.0", "[two]   20.0"]
+    assert lines[4:] == ["<[1/2, 0 s left] half>", "<said>", "log: [one]"]
 
 
 def test_a_terminal_gets_colours_and_a_bar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +88,6 @@ def test_a_terminal_gets_colours_and_a_bar(tmp_path: Path, monkeypatch: pytest.M
     said = os.read(leader, 65536).decode()
     os.close(leader)
     assert "\x1b[" in said
-    assert "[two]" in said
-    assert "half" in said
+    for text in ("[two]", "half", " 50%", "<said>", "log: [one]", "100%"):
+        assert text in said
     assert "s left" not in said

@@ -1,13 +1,12 @@
 """What commands print: colours and bars in a terminal, plain lines in pipes and logs."""
 
+import logging
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from poise.runtime.text_table import text_table
-
-Say = Callable[[str], None]
 
 
 def in_terminal() -> bool:
@@ -47,49 +46,79 @@ def print_table(
     Console().print(table)
 
 
-def stopwatch(form: str) -> Say:
-    """Return what prints a line with the seconds since now.
+class Screen:
+    """Shows how far work is: lines above a bar in a terminal, nothing but lines elsewhere."""
 
-    Args:
-        form: with ``{seconds}`` and ``{line}``.
-    """
-    start = time.monotonic()
+    def __init__(self, what: str, stamp: str = "{line}") -> None:
+        """Be about some work.
 
-    def say(line: str) -> None:
-        print(form.format(seconds=time.monotonic() - start, line=line), flush=True)
-
-    return say
-
-
-class Counter:
-    """Shows how far work is: a bar in a terminal, a line for each step elsewhere."""
-
-    def __init__(self) -> None:
+        Args:
+            what: said beside the bar.
+            stamp: what a line is put into, with ``{seconds}`` since the start and ``{line}``.
+        """
+        self._what, self._stamp = what, stamp
         self._start = time.monotonic()
         self._bar: Any = None
-        self._task: Any = None
 
     def __enter__(self) -> Self:
-        """Start the bar."""
+        """Show the bar."""
         if in_terminal():
-            from rich.progress import Progress
+            from rich import progress
 
-            self._bar = Progress(*Progress.get_default_columns(), transient=True)
-            self._bar.start()
-            self._task = self._bar.add_task("", total=None)
-        return self
-
-    def step(self, done: int, total: int, what: str) -> None:
-        """Say that another step is done, and what came of it."""
-        if self._bar is not None:
-            self._bar.update(
-                self._task, completed=done, total=total, description=what, refresh=True
+            self._bar = progress.Progress(
+                progress.SpinnerColumn(),
+                progress.TextColumn("{task.description}", markup=False),
+                progress.BarColumn(),
+                progress.TextColumn("{task.percentage:>3.0f}%"),
+                progress.TimeElapsedColumn(),
+                transient=True,
             )
-            return
-        left_s = (time.monotonic() - self._start) / done * (total - done)
-        print(f"[{done}/{total}, {left_s:.0f} s left] {what}", flush=True)
+            self._bar.add_task(self._what, total=None)
+            self._bar.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line, stamped."""
+        self.show(self._stamp.format(seconds=time.monotonic() - self._start, line=line))
+
+    def show(self, text: str) -> None:
+        """Print a line as it is."""
+        if self._bar is None:
+            print(text, flush=True)
+        else:
+            self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def move(self, done: int, total: int, what: str = "") -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            about = what or self._what
+            self._bar.update(0, completed=done, total=total, description=about, refresh=True)
+
+    def step(self, done: int, total: int, what: str) -> None:
+        """Say that another step is done, and what came of it: by the bar, else by a line."""
+        self.move(done, total, what)
+        if self._bar is None:
+            left_s = (time.monotonic() - self._start) / done * (total - done)
+            self.say(f"[{done}/{total}, {left_s:.0f} s left] {what}")
+
+    def take_logs(self, form: str = "%(message)s") -> None:
+        """Show everything that is logged from now on; records with ``done`` move the bar, too."""
+        handler = _ScreenHandler(self)
+        handler.setFormatter(logging.Formatter(form))
+        logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+
+
+class _ScreenHandler(logging.Handler):
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.show(self.format(record))
+        if hasattr(record, "done"):
+            self._screen.move(record.done, record.total)  # type: ignore[attr-defined]
