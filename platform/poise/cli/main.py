@@ -26,7 +26,9 @@ from poise.cli import (
     ui,
 )
 from poise.cli.shared.commands import Interrupted, add, group
+from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
+from poise.runtime.printable import printable
 
 EXAMPLES = """
 in the order of work:
@@ -88,7 +90,7 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
     name = Path(program).stem
     # gRPC reads it when it comes up: before Ray, where a command asks Milvus first.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    prepare_terminal()
     if f"_{name.upper()}_COMPLETE" in os.environ:
         command.main(prog_name=program)  # answers the shell, and exits
     try:
@@ -113,5 +115,5 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
     except Exception as error:
         if not isinstance(error, expected_errors()):
             raise
-        print(f"{name}: {error}", file=sys.stderr)
+        print(printable(f"{name}: {error}", keep="\n"), file=sys.stderr)
         return 2

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.runtime.printable import printable
+
 
 @dataclass(frozen=True)
 class PoseSequence:
@@ -38,4 +40,5 @@ class Rejected:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.file}, sequence {self.sequence}, key {self.key}: {self.reason}"
+        found = f"{self.file}, sequence {self.sequence}, key {self.key}: {self.reason}"
+        return printable(found)

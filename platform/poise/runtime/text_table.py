@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+from poise.runtime.printable import printable
+
 
 def text_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int] = (0,)
@@ -13,6 +15,7 @@ def text_table(
         rows: as many cells each.
         left: columns that are aligned to the left; numbers belong to the right.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     lines = [header, ["─" * width for width in widths], *rows]
     return "\n".join(

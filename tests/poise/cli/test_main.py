@@ -268,3 +268,28 @@ def test_the_shell_can_complete_verbs_and_options() -> None:
         [sys.executable, "-m", "poise"], env=env, capture_output=True, text=True, check=False
     )
     assert done.stdout.split() == ["--publish-only"]
+
+
+def test_no_message_acts_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fail_with(PoiseError("label \x1b[2J is twice\nin the file"), monkeypatch)
+    assert main(["tracks"]) == 2
+    assert capsys.readouterr().err == "poise: label \\x1b[2J is twice\nin the file\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8:strict"])
+def test_no_letter_that_the_terminal_lacks_ends_a_command(encoding: str) -> None:
+    code = (
+        "import logging, sys; from poise.cli.main import main; main(['tracks']);"
+        "print('✗ Ζωή \\udcff'); logging.getLogger('x').warning('✗ \\udcff')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert not ran.returncode
+    assert b"Traceback" not in ran.stderr
+    assert b"\\xff" in ran.stderr

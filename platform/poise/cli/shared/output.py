@@ -1,17 +1,34 @@
 """What commands print: colours and bars in a terminal, plain lines in pipes and logs."""
 
+import io
 import logging
 import sys
 import time
 from collections.abc import Collection, Sequence
 from typing import Any, Self
 
+from poise.runtime.printable import printable
 from poise.runtime.text_table import text_table
 
 
 def in_terminal() -> bool:
     """Say whether somebody looks at what is printed."""
     return sys.stdout.isatty()
+
+
+def prepare_terminal() -> None:
+    """Let nothing in a message end a command or act on the terminal: what could is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Printable("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+
+class _Printable(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), keep="\n\t")
 
 
 def print_table(
@@ -42,7 +59,9 @@ def print_table(
         table.add_column(Text(name), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for number, row in enumerate(rows):
         styles = ["bold green" if (number, place) in bold else "" for place in range(len(row))]
-        table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
+        table.add_row(
+            *(Text(printable(cell), style) for cell, style in zip(row, styles, strict=True))
+        )
     Console().print(table)
 
 
@@ -87,7 +106,8 @@ class Screen:
         self.show(self._stamp.format(seconds=time.monotonic() - self._start, line=line))
 
     def show(self, text: str) -> None:
-        """Print a line as it is."""
+        """Print a line without a stamp, control characters escaped."""
+        text = printable(text, keep="\n\t")
         if self._bar is None:
             print(text, flush=True)
         else:
