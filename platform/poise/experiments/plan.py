@@ -21,7 +21,8 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from poise.catalog.tracks import Track
-from poise.runtime.errors import PlanError, TrackError
+from poise.runtime.errors import DataError, PlanError, TrackError
+from poise.runtime.text import read_text
 from poise_models.base.budget import Optimiser, Schedule
 
 
@@ -171,8 +172,10 @@ def load_plan(name: str | Path) -> Plan:
     """
     path = _find(str(name))
     try:
-        given = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        given = yaml.safe_load(read_text(path))
+    except DataError as error:
+        raise PlanError(str(error)) from None
+    except yaml.YAMLError as error:
         raise PlanError(f"{path} is not YAML: {error}") from error
     if not isinstance(given, dict):
         raise PlanError(f"{path} holds no plan: write keys such as name, tracks and refiners")

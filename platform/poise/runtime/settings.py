@@ -14,7 +14,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from poise.runtime.errors import CatalogueError, SettingsError
+from poise.runtime.errors import CatalogueError, DataError, SettingsError
+from poise.runtime.text import read_text
 
 
 def _home() -> Path:
@@ -236,6 +237,6 @@ def _toml_files(places: Iterable[Path]) -> list[Path]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CatalogueError(f"{path} cannot be read: {error}") from error
+        return read_text(path)
+    except DataError as error:
+        raise CatalogueError(str(error)) from None

@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+from poise.runtime.text import read_text
+
 
 class Checksums:
     """A SHA256SUMS file, as ``sha256sum --check`` reads it."""
@@ -16,7 +18,7 @@ class Checksums:
         self._lock = threading.Lock()
         self._known: dict[str, str] = {}
         if file.is_file():
-            for line in file.read_text(encoding="utf-8").splitlines():
+            for line in read_text(file).splitlines():
                 digest, _, name = line.partition("  ")
                 if len(digest) == 64 and name:
                     self._known[name] = digest

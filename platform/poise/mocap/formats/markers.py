@@ -14,6 +14,7 @@ from poise.mocap.formats.amass import z_up_to_y_up
 from poise.mocap.formats.c3d import C3dTake
 from poise.mocap.joints import JointMap, pick
 from poise.runtime.errors import DataError
+from poise.runtime.text import read_text
 
 Floats = NDArray[np.float64]
 
@@ -45,8 +46,8 @@ def read_marker_map(path: Path) -> MarkerMap:
         DataError: not such a file; names the key.
     """
     try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        given = tomllib.loads(read_text(path))
+    except ValueError as error:
         raise DataError(f"{path}: {error}") from None
     unknown = sorted(set(given) - {"up", "longest_gap", "joints"})
     gap = given.get("longest_gap", 10)

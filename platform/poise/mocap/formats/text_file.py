@@ -6,15 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.runtime.errors import DataError
+from poise.runtime.text import read_text
 
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a file; raise `DataError` where it cannot be read."""
-    try:
-        # Headers hold folder names in whatever encoding; Latin-1 accepts every byte.
-        return path.read_text(encoding="latin-1").splitlines()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    # Headers hold folder names in whatever encoding; Latin-1 accepts every byte.
+    text = read_text(path, otherwise="latin-1").removesuffix("\n")
+    return text.split("\n") if text else []
 
 
 def number(path: Path, line: int | None, word: str) -> float:
