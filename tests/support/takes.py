@@ -28,13 +28,15 @@ _BONES = {
     "rradius": ("rhumerus", (-1.0, 0.0, 0.0), 3.3, (180, -30, -90), "rx"),
 }
 
+#: Tests of commands take it out of their own environment.
+_DATA = os.environ.get("POISE_DATA")
+
 
 def real_takes() -> Path:
     """Return the folder of CMU's own files; skip the test where there is none."""
-    folder = Path(os.environ.get("POISE_DATA", "")) / "mocap_raw"
-    if not os.environ.get("POISE_DATA") or not folder.is_dir():
+    if not _DATA or not (Path(_DATA) / "mocap_raw").is_dir():
         pytest.skip("POISE_DATA has no mocap_raw")
-    return folder
+    return Path(_DATA) / "mocap_raw"
 
 
 def write_asf(path: Path, length: float = 0.45) -> Path:
