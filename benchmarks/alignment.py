@@ -61,8 +61,10 @@ def main() -> None:
     source_BPD = torch.randn(NEIGHBOURS, POINTS, 3)
     target_BPD = source_BPD @ torch.linalg.qr(torch.randn(NEIGHBOURS, 3, 3)).Q
     target_BPD = 1.1 * target_BPD + 0.05 * torch.randn_like(target_BPD) + 1.0
-    print(f"alignment of {NEIGHBOURS} neighbours x {POINTS} points, CPU time of 1 thread, "
-          f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    print(
+        f"alignment of {NEIGHBOURS} neighbours x {POINTS} points, CPU time of 1 thread, "
+        f"load {os.getloadavg()[0]:.1f}"
+    )
     for name, other in (("batched SVD", by_svd), ("with a loop", by_svd_and_loop)):
         gap = float((align(source_BPD, target_BPD) - other(source_BPD, target_BPD)).abs().max())
         found = compare(

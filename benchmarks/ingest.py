@@ -159,8 +159,10 @@ def main(arguments: list[str]) -> None:
         return
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{os.cpu_count()} CPUs, load before: {load}\n")
-    print("| frames | sequences | seconds | M frames/min | reading, M frames/min | peak RSS GiB "
-          "| peak PSS GiB | lake bytes/frame | plain loop s | loop/ingest |")  # fmt: skip
+    print(
+        "| frames | sequences | seconds | M frames/min | reading, M frames/min | peak RSS GiB "
+        "| peak PSS GiB | lake bytes/frame | plain loop s | loop/ingest |"
+    )
     print("|" + "---|" * 10)
     runs = []
     for frames in given.frames:
@@ -173,8 +175,10 @@ def main(arguments: list[str]) -> None:
         size, seconds = (np.array([getattr(run, k) for run in runs]) for k in ("frames", "seconds"))
         slope, start = np.polyfit(size, seconds, 1)
         worst = np.abs(start + slope * size - seconds).max()
-        print(f"\nseconds = {start:.1f} + {1e6 * slope:.2f} per M frames, "
-              f"no run more than {worst:.1f} s off")  # fmt: skip
+        print(
+            f"\nseconds = {start:.1f} + {1e6 * slope:.2f} per M frames, "
+            f"no run more than {worst:.1f} s off"
+        )
 
 
 def _loop_seconds(folder: Path, frames: int) -> float | None:

@@ -287,8 +287,10 @@ def main() -> None:
     kind.add_argument("--standalone", action="store_true", help="time a full-size one too")
     given = parser.parse_args()
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}\n")
-    print("| rows | engine | build s | MiB | 1, ms | 64, ms | 1416, ms | 1416, CPU ms | recall@3 "
-          "| load |")  # fmt: skip
+    print(
+        "| rows | engine | build s | MiB | 1, ms | 64, ms | 1416, ms | 1416, CPU ms | recall@3 "
+        "| load |"
+    )
     print("|" + "---|" * 10)
     with server(given) as found:
         for count in given.rows:

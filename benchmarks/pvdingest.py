@@ -184,8 +184,10 @@ def main() -> None:
     add("--no-seal", dest="seal", action="store_false", help="stop when Milvus has the rows")
     given = parser.parse_args()
     print(f"{os.cpu_count()} CPUs\n")
-    print("| rows | way | taken in, s | rows/s | our CPU s | its CPU s | searchable, s | rows/s "
-          "| peak GiB | load |")  # fmt: skip
+    print(
+        "| rows | way | taken in, s | rows/s | our CPU s | its CPU s | searchable, s | rows/s "
+        "| peak GiB | load |"
+    )
     print("|" + "---|" * 10)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
