@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.support.ingesting import ingest
 from tests.support.lake_rows import read_sequences, read_windows
 
 from poise.catalog.splits import SPLITS
@@ -30,11 +31,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first_run(
-    data: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    home = tmp_path_factory.mktemp("undisturbed") / "home"
-    return home, run(home, "--data", os.path.relpath(data, home.parent))
+def undisturbed(
+    data: Path, cluster: None, lite_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The lake of an ingest that nobody ends."""
+    lake = tmp_path_factory.mktemp("undisturbed")
+    ingest(TRACK, data=data, lake=lake, milvus_uri=lite_uri)
+    return lake
 
 
 def command(home: Path, *arguments: str) -> tuple[list[str], dict[str, str]]:
@@ -67,29 +70,31 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_twice_in_its_own_process(
-    data: Path, first_run: tuple[Path, subprocess.CompletedProcess[str]]
+@pytest.mark.chaos
+def test_ended_twice_in_the_middle_and_run_again_and_again(
+    data: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
-    home, first = first_run
-    assert first.returncode == 0, first.stderr
-    assert "8 sequences, 192 frames, 136 windows" in first.stdout
-    assert "Traceback" not in first.stderr
+    home = tmp_path / "home"
+    for how in (signal.SIGINT, signal.SIGKILL):
+        end_in_the_middle(how, home, "--data", str(data))
+        assert not has_track(home / "lake", TRACK)
+        assert leftovers(home) == []
+
+    done = run(home, "--data", os.path.relpath(data, home.parent))
+    assert done.returncode == 0, done.stderr
+    assert "8 sequences, 192 frames, 136 windows" in done.stdout
+    assert "Traceback" not in done.stderr
+    for read in (read_sequences, read_windows):
+        for split in SPLITS:
+            assert read(home / "lake", TRACK, split) == read(undisturbed, TRACK, split)
     again = run(home, "--data", str(data))
     assert "up to date" in again.stdout
     assert leftovers(home) == []
 
 
-@pytest.mark.slow
-@pytest.mark.chaos
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_ended_in_the_middle_and_run_again(
-    data: Path,
-    first_run: tuple[Path, subprocess.CompletedProcess[str]],
-    tmp_path: Path,
-    how: signal.Signals,
-) -> None:
-    home, undisturbed = tmp_path / "home", first_run[0]
-    line, env = command(home, "--data", str(data))
+def end_in_the_middle(how: signal.Signals, home: Path, *arguments: str) -> None:
+    """Send a signal when the sequences are written and the windows are not."""
+    line, env = command(home, *arguments)
     with subprocess.Popen(
         line, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -99,14 +104,6 @@ def test_ended_in_the_middle_and_run_again(
                 process.send_signal(how)
                 break
         process.wait(60)
-    assert not has_track(home / "lake", TRACK)
-    assert leftovers(home) == []
-
-    assert run(home, "--data", str(data)).returncode == 0
-    for read in (read_sequences, read_windows):
-        for split in SPLITS:
-            assert read(home / "lake", TRACK, split) == read(undisturbed / "lake", TRACK, split)
-    assert leftovers(home) == []
 
 
 def leftovers(home: Path) -> list[str]:

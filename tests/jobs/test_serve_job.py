@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +13,10 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import ray
 import yaml
 from pydantic import BaseModel, ValidationError
+from ray import serve
 from ray.serve.schema import (
     DeploymentSchema,
     HTTPOptionsSchema,
@@ -58,10 +59,10 @@ def test_the_serve_config_builds_our_application() -> None:
         ServiceArgs.model_validate({"modle": "x"})
 
 
-def job(*arguments: str) -> subprocess.Popen[str]:
+def job(*arguments: str, **more: str) -> subprocess.Popen[str]:
     # No PYTHONPATH: the job has to find the packages by itself.
     env = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "POISE_HOME")}
-    env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    env |= {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1", **more}
     return subprocess.Popen(
         [sys.executable, str(JOB), *arguments],
         stdout=subprocess.PIPE,
@@ -72,9 +73,9 @@ def job(*arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(*arguments: str, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the job until it names its URL; kill it if the test has not stopped it."""
-    process = job(*arguments)
+    process = job(*arguments, **env)
     output = []
     try:
         assert process.stdout is not None
@@ -97,42 +98,44 @@ def test_help_teaches() -> None:
         assert word in output
 
 
-def test_an_empty_registry_says_what_to_do(tmp_path: Path) -> None:
-    process = job("--home", str(tmp_path), "--port", "0")
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert "poise sweep" in output
-    assert "Traceback" not in output
-
-
-def test_a_taken_port_is_an_error_not_a_traceback(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        process = job("--home", str(tmp_path), "--port", str(taken.getsockname()[1]))
-        output, _ = process.communicate(timeout=120)
-    assert process.returncode == 2
-    assert "another port" in output
-    assert "Traceback" not in output
+@pytest.mark.slow
+def test_it_serves_and_leaves_nothing_running(server: None, tmp_path: Path) -> None:
+    with serving(tmp_path) as (process, _):
+        assert ended(process, signal.SIGINT) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_serves_and_leaves_nothing_running(tmp_path: Path, ending: signal.Signals) -> None:
-    checkpoint = save_untrained(tmp_path / "mine")
-    write_tiny_lake(tmp_path / "lake")
-    arguments = ("--model", checkpoint, "--home", str(tmp_path), "--port", "0")
-    with started(*arguments) as (process, url):
+def test_on_a_cluster_that_goes_on_it_leaves_no_service(cluster: None, tmp_path: Path) -> None:
+    address = ray.get_runtime_context().gcs_address
+    with serving(tmp_path, RAY_ADDRESS=address) as (process, url):
+        assert ended(process, signal.SIGTERM) == []
+    left = serve.status()
+    assert (left.applications, left.proxies) == ({}, {})
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/healthz")
+
+
+@contextmanager
+def serving(home: Path, **env: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the job with a checkpoint, and a lake whose PVD was never built; see that it answers."""
+    checkpoint = save_untrained(home / "mine")
+    write_tiny_lake(home / "lake")
+    arguments = ("--model", checkpoint, "--home", str(home), "--port", "0")
+    with started(*arguments, **env) as (process, url):
         body = {"poses": clip(9).tolist()}
         answer = httpx.post(f"{url}/v1/refine", json=body, timeout=60).json()
         assert (answer["frames"], answer["model"]["name"]) == (9, "mine")
-        # The lake's PVD was never built: the service says so and goes on.
         assert answer["retrieval"] == "unavailable"
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert children
-        process.send_signal(ending)
-        output, _ = process.communicate(timeout=90)
-        assert process.returncode == 0, output
-        assert "Stopped." in output
+        yield process, url
+
+
+def ended(process: subprocess.Popen[str], how: signal.Signals) -> list[psutil.Process]:
+    """End the job; return those of its processes that are still there."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert children
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0, output
+    assert "Stopped." in output
     _, alive = psutil.wait_procs(children, timeout=15)
-    assert not alive
+    return list(alive)

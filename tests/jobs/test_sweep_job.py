@@ -1,3 +1,5 @@
+"""``jobs/sweep.py`` as a user runs it: ended in every way, and gone on with."""
+
 import json
 import os
 import signal
@@ -8,7 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from tests.support.sweep_job import EPOCHS, SWEEP, environment, prepare, rows, statuses
+
+from poise.experiments.plan import load_plan
+from poise.experiments.sweep import SweepResult, run_sweep
+from poise.runtime.errors import BusyError
 
 KEYS = ("track", "refiner", "seed", "mpjpe", "pa_mpjpe", "accel", "frames", "params", "seconds")
 
@@ -39,11 +46,11 @@ def epochs_done(home: Path) -> int:
     return max((len(json.loads(file.read_text())) for file in histories), default=0)
 
 
-def start_and_wait(home: Path, epochs: int) -> subprocess.Popen[bytes]:
+def start_and_wait(home: Path, epochs: int, **where: str) -> subprocess.Popen[bytes]:
     with (home / "job.log").open("wb") as log:
         job = subprocess.Popen(
             command(home, "--json", str(home / "rows.json")),
-            env=environment(), stdout=log, stderr=log, start_new_session=True,
+            env=environment(**where), stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + 200
     while epochs_done(home) < epochs:
@@ -54,15 +61,15 @@ def start_and_wait(home: Path, epochs: int) -> subprocess.Popen[bytes]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def undisturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The rows of the sweep when nobody ends it."""
     home = prepare(tmp_path_factory.mktemp("undisturbed"))
-    done = run(home, "--json", str(home / "rows.json"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Refiner" in done.stdout
-    assert "epoch 40/40" in done.stdout
-    assert "\x1b" not in done.stdout
-    assert "Last result" not in done.stdout
-    return rows(home)
+    return [entry.to_json() for entry in sweep_here(home).entries]
+
+
+def sweep_here(home: Path) -> SweepResult:
+    plan, store = load_plan(str(home / "tiny.yaml")), f"sqlite:///{home}/mlflow.db"
+    return run_sweep(plan, str(home / "lake"), str(home / "sweeps"), store)
 
 
 @pytest.mark.slow
@@ -79,14 +86,14 @@ def test_a_sweep_ended_three_times_ends_in_the_same_table(
 ) -> None:
     killed = start_and_wait(home, 2)
     os.kill(killed.pid, signal.SIGSTOP)  # else it is done before the second has begun
-    refused = run(home)
-    assert refused.returncode == 2
-    assert f"in use by process {killed.pid} on " in refused.stderr
-    assert "Traceback" not in refused.stderr
+    with pytest.raises(BusyError, match=f"in use by process {killed.pid} on "):
+        sweep_here(home)
     os.kill(killed.pid, signal.SIGKILL)
     killed.wait()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        log = interrupted(home, epochs_done(home) + 3, number)
+    # Ctrl-C on a Ray of its own; and what `ray job stop` sends, on one that goes on.
+    elsewhere = ray.get_runtime_context().gcs_address
+    for number, where in ((signal.SIGINT, {}), (signal.SIGTERM, {"RAY_ADDRESS": elsewhere})):
+        log = interrupted(home, epochs_done(home) + 3, number, **where)
         assert "the same command goes on from here" in log
         assert "Traceback" not in log
         assert "RUNNING" not in statuses(home).values()
@@ -96,14 +103,18 @@ def test_a_sweep_ended_three_times_ends_in_the_same_table(
     assert done.returncode == 0, done.stdout + done.stderr
     # It went on from its last epoch: none that was finished is done again.
     assert f"epoch {before - 1}/{EPOCHS}, loss" in done.stdout
+    assert f"epoch {EPOCHS}/{EPOCHS}" in done.stdout
+    assert "Refiner" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "Last result" not in done.stdout
     assert timeless(rows(home)) == timeless(undisturbed)
     assert set(statuses(home).values()) == {"FINISHED"}
     assert len(statuses(home)) == 4
 
 
-def interrupted(home: Path, epochs: int, number: signal.Signals) -> str:
+def interrupted(home: Path, epochs: int, number: signal.Signals, **where: str) -> str:
     """Start the sweep, end it by a signal after some epochs; return what it said."""
-    job = start_and_wait(home, epochs)
+    job = start_and_wait(home, epochs, **where)
     os.kill(job.pid, number)
     assert job.wait(timeout=90) == 130
     return (home / "job.log").read_text()

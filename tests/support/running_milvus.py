@@ -2,11 +2,14 @@
 
 import importlib.util
 import platform
+from contextlib import closing
 from pathlib import Path
 
 import psutil
 import pytest
-from pymilvus import MilvusClient
+import tenacity
+from pymilvus import MilvusClient, MilvusException
+from tenacity import retry_if_exception_type, stop_after_attempt
 from tests.support.ports import free_port
 
 from poise_retrieval.milvus.server import EmbeddedMilvus, MilvusServer
@@ -54,14 +57,15 @@ class RunningMilvus:
         self._server.__enter__()
         assert self._server.uri == self.uri
 
+    # A client of this process that waited long has its channel, which a new one shares, closed.
+    @tenacity.retry(retry=retry_if_exception_type(MilvusException), stop=stop_after_attempt(3))
     def clear(self) -> None:
         """Drop all aliases and collections."""
-        client = MilvusClient(self.uri, dedicated=True)
-        for name in client.list_collections():
-            for alias in client.list_aliases(name)["aliases"]:
-                client.drop_alias(alias)
-            client.drop_collection(name)
-        client.close()
+        with closing(MilvusClient(self.uri, dedicated=True)) as client:
+            for name in client.list_collections():
+                for alias in client.list_aliases(name)["aliases"]:
+                    client.drop_alias(alias)
+                client.drop_collection(name)
 
     def stop(self) -> None:
         self._server.__exit__(None, None, None)

@@ -55,10 +55,10 @@ def statuses(home: Path) -> dict[str, str]:
     return run_statuses(f"sqlite:///{home}/mlflow.db")
 
 
-def run_statuses(uri: str) -> dict[str, str]:
-    """The status of each MLflow run by trial key; no key twice."""
+def run_statuses(uri: str, sweep: str = "tiny") -> dict[str, str]:
+    """The status of each MLflow run of a sweep by trial key; no key twice."""
     client = mlflow_client(uri)
-    experiment = client.get_experiment_by_name("tiny")
+    experiment = client.get_experiment_by_name(sweep)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
     keys = [run.data.tags.get(TRIAL_KEY, "parent") for run in found]

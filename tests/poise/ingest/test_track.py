@@ -1,9 +1,9 @@
 """Ingest with real Ray and a real Milvus Lite: rows, repetition, interruption, faults."""
 
 import os
-import socket
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
+from tests.support.door import Door
 from tests.support.ingesting import ensure_ingested, ingest
 from tests.support.lake_rows import read_sequences, read_windows
 from tests.support.ray_cluster import KNOWS_UNMAPPED
@@ -424,77 +425,28 @@ def test_ensuring_needs_data_or_a_lake(data: Path, tmp_path: Path, milvus: str) 
     assert said.said("as it is")
 
 
-class Gate:
-    """A TCP door before Milvus that can be shut, also on those inside."""
-
-    def __init__(self, target: str) -> None:
-        host, _, port = target.removeprefix("http://").partition(":")
-        self._target = (host, int(port))
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._open = True
-        self._pairs: list[tuple[socket.socket, socket.socket]] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def shut(self) -> None:
-        self._open = False
-        for pair in self._pairs:
-            for end in pair:
-                end.close()
-        self._pairs.clear()
-
-    def open(self) -> None:
-        self._open = True
-
-    def close(self) -> None:
-        self.shut()
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            try:
-                inside, _ = self._listener.accept()
-            except OSError:
-                return
-            if not self._open:
-                inside.close()
-                continue
-            outside = socket.create_connection(self._target)
-            self._pairs.append((inside, outside))
-            for here, there in ((inside, outside), (outside, inside)):
-                threading.Thread(target=_pump, args=(here, there), daemon=True).start()
-
-
-def _pump(here: socket.socket, there: socket.socket) -> None:
-    try:
-        while data := here.recv(65536):
-            there.sendall(data)
-    except OSError:
-        pass
-    for end in (here, there):
-        end.close()
-
-
 @pytest.fixture
-def gate(milvus: str) -> Iterator[Gate]:
-    door = Gate(milvus)
-    yield door
-    door.close()
+def door(milvus: str) -> Iterator[Door]:
+    with closing(Door()) as before_milvus:
+        before_milvus.open(milvus)
+        yield before_milvus
 
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_milvus_away_for_a_while_costs_nothing(data: Path, tmp_path: Path, gate: Gate) -> None:
+def test_milvus_away_for_a_while_costs_nothing(
+    data: Path, tmp_path: Path, milvus: str, door: Door
+) -> None:
     said = Lines()
 
     def report(line: str) -> None:
         said.append(line)
         if "sequences  " in line:
-            gate.shut()
-            threading.Timer(4, gate.open).start()
+            door.shut()
+            threading.Timer(4, door.open, [milvus]).start()
 
     place = tmp_path / "lake"
-    manifest = ingest(TRACK, data=data, lake=place, milvus_uri=gate.uri, report=report)
+    manifest = ingest(TRACK, data=data, lake=place, milvus_uri=door.uri, report=report)
     assert manifest.pvd is not None
     assert manifest.pvd.rows == manifest.splits["train"].windows
     check_neighbours(place)
@@ -503,15 +455,15 @@ def test_milvus_away_for_a_while_costs_nothing(data: Path, tmp_path: Path, gate:
 @pytest.mark.slow
 @pytest.mark.chaos
 def test_milvus_away_for_good_ends_in_time_and_the_next_run_finishes(
-    data: Path, tmp_path: Path, gate: Gate
+    data: Path, tmp_path: Path, milvus: str, door: Door
 ) -> None:
     place = tmp_path / "lake"
-    gate.shut()
+    door.shut()
     with pytest.raises(StoreUnavailableError, match="does not answer"):
-        ingest(TRACK, data=data, lake=place, milvus_uri=gate.uri, patience_s=2)
+        ingest(TRACK, data=data, lake=place, milvus_uri=door.uri, patience_s=2)
     assert not has_track(place, TRACK)
-    gate.open()
-    ingest(TRACK, data=data, lake=place, milvus_uri=gate.uri)
+    door.open(milvus)
+    ingest(TRACK, data=data, lake=place, milvus_uri=door.uri)
     check_neighbours(place)
 
 

@@ -4,14 +4,18 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
+import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
+from tests.support.door import Door
 from tests.support.serving import clip, publish, save_untrained
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
@@ -22,9 +26,17 @@ from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
-from poise_retrieval.milvus.server import EmbeddedMilvus
 
 pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Service:
+    """One that runs, before a Milvus that is behind a door."""
+
+    url: str
+    home: Path
+    door: Door
 
 
 @dataclass(frozen=True)
@@ -32,20 +44,33 @@ class Served:
     url: str
     refiner: Refiner
     retriever: Retriever
-    milvus: EmbeddedMilvus
+    door: Door
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Served]:
+def service(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[Service]:
+    """The one service of this file. Its tests come in the order in which Milvus comes and goes."""
     home = tmp_path_factory.mktemp("home")
     checkpoint = save_untrained(home / "untrained")
     write_tiny_lake(home / "lake")
-    with EmbeddedMilvus(home / "pvd") as milvus:
-        publish(home / "lake", milvus.uri)
-        args = ServiceArgs(model=checkpoint, home=str(home), milvus_uri=milvus.uri)
-        retriever = Retriever(str(home / "lake"), TRACK, milvus.uri)
+    with closing(Door()) as door:
+        args = ServiceArgs(model=checkpoint, home=str(home), milvus_uri=door.uri)
         with running_service(args, port=0) as url:
-            yield Served(url, load_checkpoint(checkpoint)[0], retriever, milvus)
+            yield Service(url, home, door)
+
+
+@pytest.fixture(scope="module")
+def served(service: Service, lite_uri: str) -> Served:
+    """The service when Milvus is there."""
+    publish(service.home / "lake", lite_uri)
+    service.door.open(lite_uri)
+    deadline = time.monotonic() + 90
+    while refine(service.url, {"poses": clip(30).tolist()}).json()["retrieval"] != "used":
+        assert time.monotonic() < deadline, "retrieval is not taken back"
+        time.sleep(0.5)
+    refiner, _ = load_checkpoint(str(service.home / "untrained"))
+    retriever = Retriever(str(service.home / "lake"), TRACK, lite_uri)
+    return Served(service.url, refiner, retriever, service.door)
 
 
 def refine(url: str, body: dict[str, Any]) -> httpx.Response:
@@ -63,6 +88,14 @@ def offline(served: Served, detected: NDArray[np.float32]) -> tuple[Any, Any]:
     [refined] = served.refiner.refine([clip])
     assert refined.quality_F is not None
     return refined.poses_FC.numpy(), refined.quality_F.numpy()
+
+
+def test_milvus_down_at_the_start_is_marked(service: Service) -> None:
+    start = time.perf_counter()
+    answer = refine(service.url, {"poses": clip(30).tolist()}).json()
+    assert time.perf_counter() - start < 5
+    assert (answer["retrieval"], answer["distances"]) == ("unavailable", None)
+    assert httpx.get(f"{service.url}/healthz").json()["retrieval"] == "unavailable"
 
 
 @pytest.mark.parametrize("frames", [1, 7, 8, 9, 100])
@@ -220,9 +253,30 @@ def test_health_answers_while_a_long_sequence_is_refined(served: Served) -> None
 def test_retrieval_outlives_milvus(served: Served) -> None:
     detected_FC = clip(30, seed=5)
     before = poses(refine(served.url, {"poses": detected_FC.tolist()}))
-    served.milvus.__exit__(None, None, None)
+    served.door.shut()
     start = time.perf_counter()
     after = refine(served.url, {"poses": detected_FC.tolist()})
     assert time.perf_counter() - start < 10
     assert after.json()["retrieval"] == "used"
     np.testing.assert_allclose(poses(after), before, atol=1e-5)
+
+
+@pytest.mark.chaos
+def test_a_killed_replica_costs_at_most_its_requests_in_flight(service: Service) -> None:
+    clients, each = 4, 12
+    [replica] = [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(part.startswith("ray::ServeReplica") for part in process.cmdline())
+    ]
+    body = {"poses": clip(60).tolist()}
+    with ThreadPoolExecutor(clients) as pool:
+        runs = [
+            pool.submit(lambda: [refine(service.url, body).status_code for _ in range(each)])
+            for _ in range(clients)
+        ]
+        time.sleep(0.5)
+        replica.kill()
+        codes = [code for run in runs for code in run.result(timeout=200)]
+    assert len(codes) == clients * each
+    assert len([code for code in codes if code != 200]) <= clients
