@@ -1,11 +1,18 @@
 """Sequence, subject, camera, action and take, read from the path of a frame's image."""
 
+import ast
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
 
 from poise.catalog import datasets
 from poise.runtime.errors import ImageNameError
+
+#: What ``str()`` makes of bytes.
+_BYTES: Final = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,27 @@ def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
         f"{image!r} matches no image name of {dataset} ({' or '.join(patterns)}): correct "
         "imgname in the file, or describe your own data set with a pattern of its own"
     )
+
+
+def as_text(value: Any) -> str | None:
+    """Return what a stored value says as text; None where it is no text.
+
+    HDF5 and older NumPy give bytes, and ``str()`` of these gives ``b'...'``; both are decoded.
+    Values in lists or arrays of one element are taken out.
+    """
+    while isinstance(value, list | np.ndarray) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and _BYTES.fullmatch(value):
+        try:
+            value = ast.literal_eval(value)  # a literal: nothing of it runs
+        except (ValueError, SyntaxError):
+            return str(value)
+    if isinstance(value, bytes):
+        try:
+            value = value.decode("utf-8")
+        except UnicodeDecodeError:
+            value = value.decode("latin-1")
+    return value.rstrip("\0") if isinstance(value, str) else None
 
 
 class UniqueNames:

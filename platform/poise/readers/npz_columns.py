@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
+from poise.readers.image_names import as_text
 from poise.readers.object_npz import ObjectColumn, npz_keys
-from poise.readers.units import POSE_KEYS, needs_image_shape
+from poise.readers.safe_pickle import Refused
+from poise.readers.units import POSE_KEYS, needs_image_shape, stored_widths
 from poise.runtime.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -30,17 +32,38 @@ class EntryError(Exception):
 
 @dataclass(frozen=True)
 class Images:
-    """The image names of a sequence, of which only the first and their number are kept."""
+    """The image names of a sequence, of which few are kept.
+
+    Attributes:
+        first: of the first frame; empty where it is unknown.
+        count: how many names there are; None where one name is that of all frames.
+        turn: the first frame whose image lies in another folder, and its name; None where all lie
+            in one.
+    """
 
     first: str
-    count: int
+    count: int | None
+    turn: tuple[int, str] | None = None
 
     @classmethod
     def of(cls, names: Any) -> Any:
-        """Sum up a list of names; anything else is returned as it is."""
+        """Sum up the names of a sequence; what can be none is returned as it is."""
+        if names is None or isinstance(names, str | bytes):
+            return cls(as_text(names) or "", None)
         if not isinstance(names, list | np.ndarray):
             return names
-        return cls(str(names[0]) if len(names) else "", len(names))
+        if len(names) == 1 and isinstance(names[0], list | np.ndarray):
+            names = names[0]
+        texts = [as_text(name) or "" for name in names]
+        first = texts[0] if texts else ""
+        folder = _folder(first)
+        turns = (place for place, text in enumerate(texts) if text and _folder(text) != folder)
+        turn = next(turns, None) if first else None
+        return cls(first, len(texts), None if turn is None else (turn, texts[turn]))
+
+
+def _folder(image: str) -> str:
+    return image[: max(image.rfind("/"), image.rfind("\\")) + 1]
 
 
 @dataclass(frozen=True)
@@ -91,12 +114,20 @@ class StoredSequence:
 
     def _numbers(self) -> NDArray[np.float64]:
         entry = self.poses
-        if not isinstance(entry, np.ndarray):
-            raise self.error(f"is a {type(entry).__name__}, not an array of numbers")
+        if isinstance(entry, Refused):
+            raise self.error(
+                f"refused {entry.kind}: only arrays, lists, strings and numbers are read, because "
+                "anything else in an npz can run code; save it as a plain array"
+            )
+        if entry is None or not isinstance(entry, list | np.ndarray):
+            kind = "None" if entry is None else f"a {type(entry).__name__}"
+            raise self.error(f"is {kind}, not an array of numbers")
         try:
-            stored = entry.astype(np.float64)
+            stored = np.asarray(entry, dtype=np.float64)
         except (TypeError, ValueError, RecursionError):
-            raise self.error(f"holds {entry.dtype} values that are not numbers") from None
+            kind = "a list of" if isinstance(entry, list) else str(entry.dtype)
+            raise self.error(f"holds {kind} values that are not numbers") from None
+        stored = _without_axes_of_one(stored)
         if stored.ndim not in (2, 3) or stored.size == 0:
             raise self.error(f"has shape {stored.shape}, expected (frames, values)")
         return stored.reshape(len(stored), -1)
@@ -105,7 +136,7 @@ class StoredSequence:
         if not isinstance(self.images, Images):
             kind = type(self.images).__name__
             raise self.error(f"is a {kind}, not one name a frame", "imgname")
-        if self.images.count != frames:
+        if self.images.count not in (None, frames):
             raise self.error(f"{self.images.count} image names for {frames} frames", "imgname")
 
 
@@ -131,6 +162,7 @@ class PoseColumns:
                 f"{file}: no key {' or '.join(wanted)}; it holds {', '.join(present) or 'nothing'}"
             )
         poses = ObjectColumn(file, key)
+        _check_layout(poses, track)
         images = ObjectColumn(file, "imgname", Images.of) if "imgname" in present else None
         shapes = None
         if needs_image_shape(track) and "imgshape" in present:
@@ -152,3 +184,24 @@ class PoseColumns:
         ]
         for poses, images, shape in zip(*columns, strict=True):
             yield StoredSequence(self.file, self.key, poses, images, shape)
+
+
+def _check_layout(column: ObjectColumn, track: Track) -> None:
+    """Raise `DataError` where the poses are one sequence, not one entry a sequence."""
+    shape, widths = column.shape, stored_widths(track)
+    dims = track.info.dims if track.representation != "smpl" else 3
+    flat = len(shape) == 2 and shape[1] in widths and column.dtype != object
+    nested = len(shape) == 3 and shape[2] == dims and shape[1] * shape[2] in widths
+    if flat or nested:
+        raise DataError(
+            f"{column.path}: {column.key} {shape} looks like one sequence: add an axis in front "
+            f"(np.savez(..., {column.key}={column.key}[None])), or cut it into its takes and save "
+            "a list of them"
+        )
+
+
+def _without_axes_of_one(stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Drop axes of length 1 that (1, F, J, D) and (F, 1, J, D) have too many."""
+    while stored.ndim > 3 and 1 in stored.shape[:-2]:
+        stored = stored.squeeze(stored.shape.index(1))
+    return stored

@@ -14,7 +14,7 @@ from poise.catalog.tracks import Track, TrackInfo
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
 from poise.readers.noise import noise_seed, per_frame
-from poise.readers.npz_columns import EntryError, PoseColumns, StoredSequence
+from poise.readers.npz_columns import EntryError, Images, PoseColumns, StoredSequence
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
@@ -40,20 +40,25 @@ def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | 
     source = _Source.open(data, track, split)
     unique = UniqueNames()
     for entry in source.entries():
-        try:
-            label = source.label(entry.place, entry.main.image)
-        except ImageNameError as error:
-            name = unique.take(source.unknown(entry.place))
-            rejected = Rejected(str(entry.main.file), name, "imgname", str(error))
-        else:
-            name = unique.take(label.sequence)
-            try:
-                yield source.sequence(entry, label, name)
-                continue
-            except EntryError as fault:
-                rejected = Rejected(str(fault.file), name, fault.key, fault.reason)
-        log.warning("left out: %s", rejected)
-        yield rejected
+        yield _sequence(source, entry, unique)
+
+
+def _sequence(source: "_Source", entry: "_Entry", unique: UniqueNames) -> PoseSequence | Rejected:
+    """Make a sequence of an entry; whatever is wrong with the entry leaves out that one only."""
+    file, key = str(entry.main.file), entry.main.key
+    name = ""
+    try:
+        label = source.label(entry.place, entry.main.image)
+        name = unique.take(label.sequence)
+        return source.sequence(entry, label, name)
+    except EntryError as fault:
+        file, key, reason = str(fault.file), fault.key, fault.reason
+    except ImageNameError as error:
+        key, reason = "imgname", str(error)
+    except Exception as error:
+        log.debug("%s, sequence %s: unforeseen", file, name, exc_info=error)
+        reason = f"cannot be read: {error}"
+    return Rejected(file, name or unique.take(source.unknown(entry.place)), key, reason)
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,7 @@ class _Source:
 
     def sequence(self, entry: _Entry, label: ImageName, name: str) -> PoseSequence:
         info = self.info
+        self._check_one_person(entry, label)
         truth_FC = self._poses(entry.truth, entry) if entry.truth else None
         if entry.detected:
             detected_FC = self._poses(entry.detected, entry)
@@ -146,6 +152,20 @@ class _Source:
         )
         size = None if sized is None else sized.image_size(len(stored_FX))
         return to_poise(stored_FX, self.track, size)
+
+    def _check_one_person(self, entry: _Entry, label: ImageName) -> None:
+        """Refuse two takes in one: the image names change to those of another person."""
+        images = entry.main.images
+        turn = images.turn if isinstance(images, Images) else None
+        if turn is None or label.sequence == self.unknown(entry.place):
+            return
+        frame, image = turn
+        if self.label(entry.place, image).subject != label.subject:
+            raise entry.main.error(
+                f"frame 0 is {images.first}, frame {frame} {image}: two takes in one sequence; cut "
+                "it where the name changes",
+                "imgname",
+            )
 
     def _check_pair(
         self, entry: _Entry, truth: StoredSequence, label: ImageName, detected: int, true: int

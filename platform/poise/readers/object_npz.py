@@ -39,9 +39,9 @@ class ObjectColumn:
     """One key of an npz file: one entry for each sequence, read one after the other.
 
     Object arrays are read by a restricted unpickler, which returns NumPy arrays, lists, strings and
-    numbers and refuses everything else before it can run. Plain arrays are cut along their first
-    axis. Only one entry is in memory at a time. The checksum of the column is checked at its end,
-    so entries can be trusted only after all of them were read.
+    numbers and nothing else: an entry of any other kind comes as a `Refused`. Plain arrays are cut
+    along their first axis. Only one entry is in memory at a time. The checksum of the column is
+    checked at its end, so entries can be trusted only after all of them were read.
     """
 
     def __init__(self, path: Path, key: str, digest: Callable[[Any], Any] | None = None) -> None:
@@ -62,8 +62,11 @@ class ObjectColumn:
                 f"{path}: no key {key}; the file holds {', '.join(present) or 'nothing'}"
             )
         self.path, self.key, self._digest = path, key, digest
-        with self._stream() as (_, head):
-            self.count = head.shape[0]
+        with self._stream() as (stream, head):
+            if not head.shape:
+                raise DataError(f"{path}: {key} is {_single(stream, head)}")
+            self.shape, self.dtype = head.shape, head.dtype
+        self.count = self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the entries; raise `DataError` where the file turns out to be damaged."""
@@ -138,9 +141,19 @@ class _Head:
         shape, fortran, dtype = read_header(stream)
         if dtype.kind not in "fiubUSO":
             raise safepickle.RefusedError(f"an array of type {dtype}")
-        if not shape:
-            raise ValueError("a single value, not one entry per sequence")
         return cls(shape, fortran, dtype)
+
+
+def _single(stream: "io.BufferedReader[Any]", head: _Head) -> str:
+    """Say what is in an array without axes, which NumPy makes of whatever is no list or array."""
+    value = next(iter(picklestream.entries(stream, ()))) if head.dtype.hasobject else 0.0
+    kind = value.kind if isinstance(value, safepickle.Refused) else type(value).__name__
+    if kind == "an object of type dict":
+        return (
+            "a dict, not entries: save its values, one entry a sequence, with "
+            "np.array(list(d.values()), dtype=object)"
+        )
+    return f"a single value ({kind}), not entries: save an array or list, one entry a sequence"
 
 
 def _entries(

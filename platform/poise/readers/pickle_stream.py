@@ -14,7 +14,16 @@ from typing import Any, ClassVar, Final, NoReturn
 
 import numpy as np
 
-from poise.readers.safe_pickle import Outer, RefusedError, StoredArray, find, is_stand_in, plain
+from poise.readers.safe_pickle import (
+    Outer,
+    Refused,
+    RefusedError,
+    StoredArray,
+    find_or_stand_in,
+    is_stand_in,
+    plain,
+    plain_or_refused,
+)
 
 #: Finished entries a later one may still refer to.
 _SHARED_BYTES: Final = 64 * 2**20
@@ -32,9 +41,11 @@ def entries(
         shape: shape of the array, from its npy header.
         digest: function that sums up an element; its result is yielded in place of the element.
 
+    An element that is anything else than arrays, lists, strings, bytes and numbers comes as a
+    `Refused`; nothing of it was called.
+
     Raises:
-        RefusedError: the pickle holds something other than arrays, lists, strings, bytes and
-            numbers; nothing of it was called.
+        RefusedError: the pickle as a whole is something else, or does what no data do.
         Exception: a damaged pickle may raise any error.
     """
     reader = _Unpickler(stream, digest)
@@ -153,7 +164,7 @@ class _Unpickler(_Base):
                 self._ready = []
 
     def find_class(self, module: str, name: str) -> Any:
-        return find(module, name)
+        return find_or_stand_in(module, name)
 
     def persistent_load(self, pid: Any) -> NoReturn:
         raise RefusedError("a persistent id")
@@ -267,8 +278,8 @@ class _Unpickler(_Base):
             if type(item) is _Known:
                 value = item.value
             else:
-                value = plain(item)
-                if self._digest is not None:
+                value = plain_or_refused(item)
+                if self._digest is not None and not isinstance(value, Refused):
                     value = self._digest(value)
                 done[id(item)] = value
             self._ready.append(value)
@@ -276,7 +287,7 @@ class _Unpickler(_Base):
         self.memo.settle(done)
 
 
-_WHOLE: Final = (StoredArray, list, _Known)
+_WHOLE: Final = (StoredArray, list, _Known, type(None))
 for _code, _load in {
     pickle.FRAME: _Unpickler.load_frame,
     pickle.MEMOIZE: _Unpickler.load_memoize,

@@ -2,12 +2,16 @@
 
 Data sets keep sequences of different lengths as pickled object arrays, and unpickling a file from
 elsewhere can run code. Here the names a pickle may call are bound to the small classes below, so
-that neither imports nor NumPy's own restore functions, which trust the types in a pickle, run.
+that neither imports nor NumPy's own restore functions, which trust the types in a pickle, run. Any
+other name is bound to an `Unknown`, which takes whatever it is given, keeps nothing and does
+nothing: the entry that holds one is refused, and the entries beside it are read.
 """
 
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -26,29 +30,48 @@ class Outer(list[Any]):
     entries = 0
 
 
+class Unknown:
+    """Stand-in for an object of any other name: made, filled and changed without effect."""
+
+    __slots__ = ()
+    #: The name it stands for.
+    label = ""
+
+    def __new__(cls, *_: Any, **__: Any) -> "Unknown":
+        """Take any arguments, and keep none."""
+        return super().__new__(cls)
+
+    def _ignore(self, *_: Any) -> None:
+        pass
+
+    __setstate__ = __setitem__ = append = extend = add = update = _ignore
+
+
 class Dtype:
     """Stand-in for a pickled ``numpy.dtype``: plain numbers, strings and object only."""
 
-    __slots__ = ("value",)
+    __slots__ = ("refused", "value")
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not _DTYPE_CODE.fullmatch(code):
-            raise RefusedError(f"arrays of type {code!r}")
-        self.value: np.dtype[Any] = np.dtype(code)
+        known = _DTYPE_CODE.fullmatch(code) is not None
+        self.refused = "" if known else f"arrays of type {code!r}"
+        self.value: np.dtype[Any] = np.dtype(code if known else "u1")
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, order, *structure = state[:5]
         if any(part is not None for part in structure) or order not in ("<", ">", "=", "|"):
-            raise RefusedError("arrays of structured type")
-        self.value = self.value.newbyteorder(order)
+            self.refused = self.refused or "arrays of structured type"
+        else:
+            self.value = self.value.newbyteorder(order)
 
 
 class StoredArray:
     """Stand-in for a pickled ``numpy.ndarray``: built by its state alone."""
 
-    __slots__ = ("outer", "shape", "value")
+    __slots__ = ("outer", "refused", "shape", "value")
 
     def __init__(self) -> None:
+        self.refused = ""
         self.value: NDArray[Any] = np.empty(0)
         self.outer: Outer | None = None
         self.shape: tuple[int, ...] = ()
@@ -57,6 +80,9 @@ class StoredArray:
         _, shape, dtype, fortran, content = state
         if isinstance(content, Outer):
             self.outer, self.shape = content, shape
+            return
+        self.refused = dtype.refused
+        if self.refused:
             return
         if isinstance(content, list):
             # Whatever the flag says, NumPy lists objects row by row.
@@ -93,6 +119,9 @@ def _from_buffer(
     axes: tuple[int, ...] | None = None,
 ) -> StoredArray:
     array = StoredArray()
+    array.refused = dtype.refused
+    if array.refused:
+        return array
     numbers = _numbers(content, dtype)
     if order == "K" and axes is not None:
         array.value = numbers.reshape(shape).transpose(axes)
@@ -102,6 +131,8 @@ def _from_buffer(
 
 
 def _scalar(dtype: Dtype, content: bytes) -> Any:
+    if dtype.refused:
+        return dtype
     return _numbers(content, dtype)[0].item()
 
 
@@ -157,9 +188,37 @@ def find(module: str, name: str) -> Any:
         raise RefusedError(f"{module}.{name}") from None
 
 
+def find_or_stand_in(module: str, name: str) -> Any:
+    """Return what stands for a name, of which an `Unknown` is made where it is not NumPy's."""
+    known = _NAMES.get((module, name))
+    return _unknown(f"{module}.{name}") if known is None else known
+
+
+@lru_cache(maxsize=256)
+def _unknown(label: str) -> type[Unknown]:
+    return type("Unknown", (Unknown,), {"__slots__": (), "label": label})
+
+
 def is_stand_in(value: Any) -> bool:
     """Say whether this is a class, function or dtype of this module: small, and often shared."""
-    return isinstance(value, Dtype | Function) or value in (Dtype, StoredArray)
+    if isinstance(value, type):
+        return value in (Dtype, StoredArray) or issubclass(value, Unknown)
+    return isinstance(value, Dtype | Function | Unknown)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What an entry is replaced by that is not read, and why."""
+
+    kind: str
+
+
+def plain_or_refused(entry: Any) -> Any:
+    """Return `plain`'s result for an entry; a `Refused` where it is no data."""
+    try:
+        return plain(entry)
+    except RefusedError as error:
+        return Refused(str(error))
 
 
 def plain(root: Any) -> Any:
@@ -173,15 +232,29 @@ def plain(root: Any) -> Any:
         flat = box if isinstance(box, list) else box.ravel(order="K")
         for place, item in enumerate(flat):
             kind = type(item)
-            if kind is str or kind is float or kind is int or kind is bool or kind is bytes:
+            if kind in _VALUES:
                 continue
-            if kind is StoredArray:
+            if kind is StoredArray and not item.refused:
                 item = flat[place] = item.value
+            elif kind is tuple:
+                item = flat[place] = list(item)
             elif kind is not list:
-                raise RefusedError(f"an object of type {kind.__name__.lstrip('_')}")
+                raise RefusedError(_what(item))
             if isinstance(item, np.ndarray) and item.dtype != object:
                 continue
             if id(item) not in seen:
                 seen.add(id(item))
                 todo.append(item)
     return holder[0]
+
+
+#: Values that are data by themselves; None stands for what is missing.
+_VALUES: Final = frozenset((str, float, int, bool, bytes, type(None)))
+
+
+def _what(item: Any) -> str:
+    if isinstance(item, Unknown) or (isinstance(item, type) and issubclass(item, Unknown)):
+        return item.label
+    if isinstance(item, StoredArray | Dtype) and item.refused:
+        return item.refused
+    return f"an object of type {type(item).__name__.lstrip('_')}"

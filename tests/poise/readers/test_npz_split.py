@@ -1,21 +1,33 @@
 """The SmoothNet layout: what is read, converted, refused."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from poise.catalog.tracks import Track
+from poise.readers import npz_split
 from poise.readers.layouts import write_smoothnet
+from poise.readers.npz_columns import StoredSequence
 from poise.readers.npz_split import read_split
 from poise.readers.raw_split import open_split, sources, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import DataError
 
+#: Steps that every sequence passes once.
+STEPS: list[tuple[Any, str]] = [
+    (npz_split, "parse_imgname"),
+    (npz_split, "to_poise"),
+    (StoredSequence, "frames"),
+    (npz_split, "PoseSequence"),
+]
 KINECT = Track.parse("uiprmd/kinect/3D")
 DRAW = np.random.default_rng(7)
 
@@ -99,7 +111,7 @@ def test_faults_reject_their_sequence_only(tmp_path: Path) -> None:
         ("empty", good[:0], good, images("S2/empty", 1), "joints_3d", "shape (0, 51)"),
         ("flat", good[0], good, images("S2/flat", 51), "joints_3d", "shape (51,)"),
         ("text", np.full((10, 51), "x"), good, images("S2/text", 10), "joints_3d", "not numbers"),
-        ("list", ["a"], good, images("S2/list", 10), "joints_3d", "is a list"),
+        ("list", ["a"], good, images("S2/list", 10), "joints_3d", "a list of values that"),
         ("names", good, good, images("S2/names", 8), "imgname", "8 image names for 10 frames"),
     ]
     # A good sequence before, between and after: they all have to come through.
@@ -234,3 +246,108 @@ def test_only_complete_3d_splits_are_written(tmp_path: Path) -> None:
         write_smoothnet(tmp_path, Track.parse("h36m/cpn/2D"), "test", [])
     with pytest.raises(DataError, match="0 of 0 sequences"):
         write_smoothnet(tmp_path, KINECT, "test", [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        lambda text: text.encode(),
+        lambda text: str(text.encode()),
+        lambda text: [text],
+        lambda text: np.bytes_(text),
+        lambda text: np.array([text.encode()]),
+        lambda text: text + "\0\0",
+    ],
+)
+def test_image_names_are_text_however_they_were_stored(tmp_path: Path, name: Any) -> None:
+    poses = [DRAW.random((3, 51)), DRAW.random((3, 51))]
+    paths = ["S2/m01/rep01/000000", "S3/m01/rep02/000000"]
+    names = [[name(path)] * 3 for path in paths]
+    save(tmp_path, KINECT, "detected", joints_3d=poses, imgname=names)
+    rows = read(tmp_path, KINECT)
+    assert [(row.subject, row.name) for row in rows] == [
+        ("S2", "S2/m01/rep01"),
+        ("S3", "S3/m01/rep02"),
+    ]
+
+
+def test_bytes_of_other_scripts_and_one_name_for_all_frames(tmp_path: Path) -> None:
+    poses = [DRAW.random((3, 51)) for _ in range(4)]
+    names = ["S2/größe/rep01/0".encode(), "S2/größe/rep02/0".encode("latin-1"), "S2/a/r/0", None]
+    save(tmp_path, KINECT, "detected", joints_3d=poses, imgname=names)
+    rows = [row.name for row in read(tmp_path, KINECT)]
+    assert rows == ["S2/größe/rep01", "S2/größe/rep02", "S2/a/r", "test-00003"]
+
+
+def test_two_people_in_one_entry_are_refused(tmp_path: Path) -> None:
+    glued = images("S2/m01/rep01", 3) + images("S3/m01/rep01", 3)
+    same = images("S2/m01/rep01", 3) + images("S2/m01/rep02", 3)
+    poses = [DRAW.random((6, 51))] * 2
+    save(tmp_path, KINECT, "detected", joints_3d=poses, imgname=[glued, same])
+    wrong, right = read_split(tmp_path, KINECT, "test")
+    assert isinstance(right, PoseSequence)
+    assert isinstance(wrong, Rejected)
+    assert "frame 3 S3/m01/rep01/000000: two takes in one sequence" in wrong.reason
+
+
+@pytest.mark.parametrize("shape", [(60, 51), (60, 17, 3)])
+def test_one_sequence_that_was_not_wrapped_is_one_line(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    file = save(tmp_path, KINECT, "detected", joints_3d=[])
+    np.savez(file, joints_3d=DRAW.random(shape), imgname=images("S2/m01/rep01", 60))
+    with pytest.raises(DataError, match=r"looks like one sequence: add an axis in front"):
+        list(read_split(tmp_path, KINECT, "test"))
+
+
+def test_what_is_no_list_of_entries_is_named(tmp_path: Path) -> None:
+    file = save(tmp_path, KINECT, "detected", joints_3d=[])
+    contents: list[tuple[Any, str]] = [
+        ({"a": DRAW.random((5, 51))}, "is a dict, not entries"),
+        (None, "a single value"),
+        (1.5, "a single value"),
+    ]
+    for content, says in contents:
+        np.savez(file, joints_3d=content)
+        with pytest.raises(DataError, match=says):
+            list(read_split(tmp_path, KINECT, "test"))
+
+
+def test_one_bad_entry_of_any_kind_leaves_out_that_entry(tmp_path: Path) -> None:
+    good = DRAW.random((5, 51), dtype=np.float32)
+    odd: list[Any] = [None, {"a": good}, "text", 3, {1}, np.ma.masked_array(good, good > 0.5)]
+    right: list[Any] = [
+        (tuple(map(tuple, good.tolist()))),
+        good.tolist(),
+        good.reshape(1, 5, 17, 3),
+        good.reshape(5, 1, 17, 3),
+    ]
+    save(tmp_path, KINECT, "detected", joints_3d=[good, *odd, *right])
+    rows = list(read_split(tmp_path, KINECT, "test"))
+    assert [isinstance(row, Rejected) for row in rows] == [False, *[True] * len(odd), *[False] * 4]
+    for row in rows:
+        if isinstance(row, PoseSequence):
+            np.testing.assert_array_equal(row.detected_FC, good)
+
+
+@settings(max_examples=40, deadline=None)
+@given(step=st.sampled_from(STEPS), bad=st.sets(st.integers(0, 5)))
+def test_a_fault_anywhere_in_reading_leaves_out_that_sequence_alone(
+    tmp_path_factory: pytest.TempPathFactory, step: tuple[Any, str], bad: set[int]
+) -> None:
+    data = tmp_path_factory.mktemp("fault")
+    poses = [DRAW.random((4, 51)) for _ in range(6)]
+    names = [images(f"S2/m01/rep{place}", 4) for place in range(6)]
+    save(data, KINECT, "detected", joints_3d=poses, imgname=names)
+    module, name = step
+    genuine, calls = getattr(module, name), itertools.count()
+
+    def faulty(*given: Any, **more: Any) -> Any:
+        if next(calls) in bad:
+            raise RuntimeError("injected")
+        return genuine(*given, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, name, faulty)
+        rows = list(read_split(data, KINECT, "test"))
+    assert [isinstance(row, Rejected) for row in rows] == [place in bad for place in range(6)]
