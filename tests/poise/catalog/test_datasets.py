@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poise.catalog import datasets
@@ -272,6 +272,7 @@ def test_wrong_pixels_are_told_without_the_words_of_the_validator() -> None:
         read_dataset(text, "lab.toml")
 
 
+@settings(max_examples=40, deadline=None)
 @given(st.permutations([f"joint{i}" for i in range(17)]), st.data())
 def test_own_joints_are_found_by_name(joints: list[str], data: st.DataObject) -> None:
     kept = data.draw(st.permutations(joints).map(lambda names: names[:15]))

@@ -173,10 +173,16 @@ def test_a_server_that_is_too_slow_is_given_up(data_dir: Path) -> None:
         assert server.started_here
 
 
-@pytest.mark.chaos
-def test_a_standalone_ends_with_a_killed_parent(data_dir: Path) -> None:
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One folder for the standalone servers, whose first start unpacks them; each must free it."""
     needs_package()
-    parent = _open_elsewhere(data_dir, "server")
+    return tmp_path_factory.mktemp("standalone")
+
+
+@pytest.mark.chaos
+def test_a_standalone_ends_with_a_killed_parent(unpacked: Path) -> None:
+    parent = _open_elsewhere(unpacked, "server")
     uri, _ = _answer(parent)
     [watcher] = psutil.Process(parent.pid).children()
     [milvus] = watcher.children()
@@ -189,11 +195,10 @@ def test_a_standalone_ends_with_a_killed_parent(data_dir: Path) -> None:
 
 
 @pytest.mark.chaos
-def test_a_standalone_ends_with_its_killed_watcher(data_dir: Path) -> None:
-    needs_package()
-    with StandaloneMilvus(data_dir) as server:
-        [milvus] = psutil.Process(_pid(data_dir / "standalone")).children()
-        os.kill(_pid(data_dir / "standalone"), signal.SIGKILL)
+def test_a_standalone_ends_with_its_killed_watcher(unpacked: Path) -> None:
+    with StandaloneMilvus(unpacked) as server:
+        [milvus] = psutil.Process(_pid(unpacked / "standalone")).children()
+        os.kill(_pid(unpacked / "standalone"), signal.SIGKILL)
         assert _gone(milvus.pid, within_s=10)
         with pytest.raises(StoreUnavailableError):
             PoseStore(server.uri, timeout_s=2).list()
