@@ -40,7 +40,7 @@ lint: $(READY) ## ruff, mypy --strict, and the order of packages
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
-	PYTHONPATH=platform:models:retrieval $(VENV)/bin/lint-imports
+	PYTHONPATH=platform:models:retrieval $(VENV)/bin/lint-imports --no-logo --no-cache
 
 bench: $(READY) ## ratios against reference implementations, measured side by side
 	$(PYTHON) -m benchmarks.swaa

@@ -1,8 +1,10 @@
 """C3D takes that the tests write, through a library of its own."""
 
+import functools
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
-import ezc3d
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,18 @@ def write_c3d(
     labels: list[str],
     unit: str = "mm",
 ) -> Path:
+    """Write a take. Elsewhere: ezc3d takes its types for those of faiss where both are loaded."""
+    return _writer().submit(_write, path, points_FM3, labels, unit).result(60)
+
+
+@functools.cache
+def _writer() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"))
+
+
+def _write(path: Path, points_FM3: NDArray[np.float64], labels: list[str], unit: str) -> Path:
+    import ezc3d
+
     take = ezc3d.c3d()
     take["parameters"]["POINT"]["RATE"]["value"] = [120.0]
     take["parameters"]["POINT"]["UNITS"]["value"] = [unit]
