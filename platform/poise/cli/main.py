@@ -28,6 +28,7 @@ from poise.cli import (
 from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
+from poise.runtime.loopback import bypass_proxies
 from poise.runtime.printable import printable
 
 EXAMPLES = """
@@ -90,6 +91,7 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
     name = Path(program).stem
     # gRPC reads it when it comes up: before Ray, where a command asks Milvus first.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    bypass_proxies()
     prepare_terminal()
     if f"_{name.upper()}_COMPLETE" in os.environ:
         command.main(prog_name=program)  # answers the shell, and exits

@@ -54,7 +54,7 @@ def serve(
         from poise.serving.app import ServiceArgs
         from poise.serving.running_service import running_service
 
-        with pvd_store(settings) as milvus_uri:
+        with pvd_store(settings, needed=False) as milvus_uri:
             service = ServiceArgs(
                 model=model,
                 home=str(settings.home),

@@ -8,21 +8,52 @@ from functools import partial
 
 from poise.lake.manifest import Pvd
 from poise.runtime.retry import retry
-from poise.runtime.settings import Settings
+from poise.runtime.settings import VARIABLES, Settings
+from poise_retrieval.errors import StoreUnavailableError
 from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
 
 log = logging.getLogger(__name__)
 
 
+#: Seconds for which a Milvus that was named may stay silent at first, and for each call.
+_FIRST_PATIENCE_S, _FIRST_TIMEOUT_S = 12.0, 8.0
+
+
 @contextmanager
-def pvd_store(settings: Settings) -> Iterator[str]:
-    """Yield the URI of the Milvus in the settings, else of a server that runs inside the block."""
+def pvd_store(settings: Settings, needed: bool = True) -> Iterator[str]:
+    """Yield the URI of the Milvus in the settings, else of a server that runs inside the block.
+
+    Args:
+        settings: of the process.
+        needed: whether a Milvus that does not answer is an error; else that is only said.
+
+    Raises:
+        StoreUnavailableError: the Milvus of the settings does not answer; or that of the home
+            does not start.
+    """
     if settings.milvus_uri:
+        _look_for(settings.milvus_uri, needed)
         yield settings.milvus_uri
         return
     with EmbeddedMilvus(settings.pvd) as server:
         yield server.uri
+
+
+def _look_for(uri: str, needed: bool) -> None:
+    """Call a Milvus that somebody else runs, so that a wrong address is told at once."""
+    try:
+        with closing(PoseStore(uri, timeout_s=_FIRST_TIMEOUT_S)) as store:
+            retry(store.list, _FIRST_PATIENCE_S)
+    except StoreUnavailableError as error:
+        variable = VARIABLES["milvus_uri"]
+        message = (
+            f"{error}. It is the one of --milvus-uri or ${variable}: start it, name another, or "
+            f"unset ${variable}, and Poise starts one of its own in the home"
+        )
+        if needed:
+            raise StoreUnavailableError(message) from error
+        log.warning("%s", message)
 
 
 def next_name(

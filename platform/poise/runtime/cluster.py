@@ -11,6 +11,7 @@ import psutil
 import ray
 import ray.data
 
+from poise.runtime.loopback import bypass_proxies
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ def connect(cpus: int | None = None) -> Iterator[None]:
     Args:
         cpus: size of a cluster started here; all of this machine's by default.
     """
+    bypass_proxies()
     # gRPC and fork do not mix: neither the driver nor a worker may run its fork handlers.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if ray.is_initialized():

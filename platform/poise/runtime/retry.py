@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def retry(call: Callable[[], T], patience_s: float) -> T:
-    """Call until Milvus answers.
+    """Call until Milvus answers; that it is away is said once.
 
     The waits between calls double from half a second to 8 seconds, and each is shortened by chance
     to between half and all of its length.
@@ -42,8 +42,8 @@ def retry(call: Callable[[], T], patience_s: float) -> T:
         return min(_BACKOFF(state) * jitter, left_s(state))
 
     def tell(state: RetryCallState) -> None:
-        error = state.outcome and state.outcome.exception()
-        log.warning("Milvus is away (%s); trying for %.0f s more", error, left_s(state))
+        level = logging.WARNING if state.attempt_number == 1 else logging.DEBUG
+        log.log(level, "Milvus is away; trying for %.0f s more", left_s(state))
 
     return Retrying(
         retry=retry_if_exception_type(StoreUnavailableError),

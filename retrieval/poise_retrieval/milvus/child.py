@@ -119,10 +119,11 @@ def _die_with_parent() -> None:
 
 
 def _await_health(port: int, parent: int, server: "subprocess.Popen[bytes]") -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy there is
     while server.poll() is None and os.getppid() == parent:
         with contextlib.suppress(OSError, urllib.error.HTTPError):
             address = f"http://127.0.0.1:{port}/healthz"
-            with urllib.request.urlopen(address, timeout=10) as answer:
+            with direct.open(address, timeout=10) as answer:
                 if b"OK" in answer.read():
                     return
         time.sleep(0.1)

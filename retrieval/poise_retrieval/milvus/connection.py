@@ -1,9 +1,11 @@
 """One connection to Milvus: made when first needed, never pickled, with errors of our own."""
 
+import ipaddress
 import logging
 import os
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from poise_retrieval.errors import CollectionError, RefusedError, StoreUnavailableError
 
@@ -68,11 +70,13 @@ class Connection:
         try:
             return function(*args, **kwargs)
         except grpc.RpcError as error:
-            raise self._unavailable(what, str(error.code())) from error
+            raise self._unavailable(what, _in_words(error.code())) from error
         except MilvusException as error:
             code = error.code
             starting = code in _NOT_READY or "not ready" in error.message.lower()
-            if code == _CONNECT_FAILED or isinstance(code, grpc.StatusCode) or starting:
+            if isinstance(code, grpc.StatusCode):
+                raise self._unavailable(what, _in_words(code)) from error
+            if code == _CONNECT_FAILED or starting:
                 raise self._unavailable(what, error.message) from error
             if code in (_NOT_FOUND, _NO_ALIAS):
                 raise CollectionError(f"{self.uri}: {error.message}") from error
@@ -89,13 +93,20 @@ class Connection:
             # Read by gRPC when it is first loaded, hence before the import below.
             os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
             from pymilvus import MilvusClient
+            from pymilvus.exceptions import MilvusException
 
             # It logs a traceback for every error that it also raises.
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
+            # gRPC would go through the user's proxy for the web, and knows no exception of its own.
+            options = {"grpc.enable_http_proxy": 0} if _is_loopback(self.uri) else {}
             try:
-                self._client = MilvusClient(self.uri, timeout=self.timeout_s, dedicated=True)
+                self._client = MilvusClient(
+                    self.uri, timeout=self.timeout_s, dedicated=True, grpc_options=options
+                )
             except Exception as error:
-                raise self._unavailable("connect", str(error)) from error
+                told = isinstance(error, MilvusException) and error.code != _CONNECT_FAILED
+                reason = getattr(error, "message", "") if told else "no connection"
+                raise self._unavailable("connect", reason) from error
         return self._client
 
     def _unavailable(self, method: str, reason: str) -> StoreUnavailableError:
@@ -104,3 +115,15 @@ class Connection:
             f"Milvus at {self.uri} does not answer ({method}: {reason}): "
             "check that it runs and that the address is right"
         )
+
+
+def _in_words(code: Any) -> str:
+    return str(code.name).lower().replace("_", " ")
+
+
+def _is_loopback(uri: str) -> bool:
+    host = urlsplit(uri).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -76,7 +76,11 @@ def test_a_milvus_that_is_not_there_is_exit_code_2(
 ) -> None:
     given = ["pvd", "verify", str(lake), NAME, "--milvus-uri", "http://127.0.0.1:1"]
     assert main(given) == 2
-    assert "does not answer" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "does not answer" in said
+    assert "--milvus-uri or $POISE_MILVUS_URI" in said
+    assert "Exception" not in said
+    assert len(said.splitlines()) == 1
 
 
 @pytest.mark.slow

@@ -311,9 +311,22 @@ def test_several_clients_at_once(milvus: RunningMilvus, sealed: str, collection:
 def test_nobody_at_the_address_is_said_soon() -> None:
     store = PoseStore("http://127.0.0.1:9", timeout_s=2)
     started = time.monotonic()
-    with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1:9 does not answer") as caught:
         store.count("poses")
     assert time.monotonic() - started < 6
+    assert "Exception" not in str(caught.value)
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+@pytest.mark.parametrize("without", [None, "lab.org", "*"])
+def test_a_server_on_this_machine_is_never_asked_through_a_proxy(
+    milvus: RunningMilvus, variable: str, without: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    if without is not None:
+        monkeypatch.setenv("no_proxy", without)
+    with closing(PoseStore(milvus.uri, timeout_s=5)) as store:
+        store.list()
 
 
 @pytest.mark.chaos
