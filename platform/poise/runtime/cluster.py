@@ -12,6 +12,7 @@ import ray
 import ray.data
 
 from poise.runtime.loopback import bypass_proxies
+from poise.runtime.ray_checks import answering_address, no_cluster, ray_folder
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,10 @@ def connect(cpus: int | None = None) -> Iterator[None]:
 
     Args:
         cpus: size of a cluster started here; all of this machine's by default.
+
+    Raises:
+        ClusterError: the cluster of ``$RAY_ADDRESS`` does not answer, or none can be started
+            here; within 30 seconds.
     """
     bypass_proxies()
     # gRPC and fork do not mix: neither the driver nor a worker may run its fork handlers.
@@ -45,15 +50,18 @@ def connect(cpus: int | None = None) -> Iterator[None]:
         "logging_level": logging.WARNING,
         "log_to_driver": True,
     }
-    if settings.ray_address is None:
-        options |= {
-            "num_cpus": cpus or available_cpus(),
-            "include_dashboard": False,
-            "object_store_memory": _OBJECT_STORE_BYTES,
-        }
+    if settings.ray_address in (None, "local"):
+        options |= _own_cluster(cpus or available_cpus())
+    else:
+        options["address"] = answering_address(settings.ray_address)
     # Tells at every start that a cluster of our own wants a token, which its own processes have.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-    start(**options)
+    try:
+        start(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        if settings.ray_address is None:
+            raise
+        raise no_cluster(settings.ray_address, str(error)) from error
     # Jobs tell their own progress.
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
@@ -63,6 +71,17 @@ def connect(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _own_cluster(cpus: int) -> dict[str, Any]:
+    folder = ray_folder()
+    return {
+        "address": "local",  # whatever cluster of somebody else's runs on this machine
+        "num_cpus": cpus,
+        "include_dashboard": False,
+        "object_store_memory": _OBJECT_STORE_BYTES,
+        **({"_temp_dir": str(folder)} if folder else {}),
+    }
 
 
 def start(**options: Any) -> None:

@@ -9,6 +9,10 @@ class SettingsError(PoiseError):
     """An environment variable or a shared option cannot be used; the message names it."""
 
 
+class ClusterError(PoiseError):
+    """A Ray cluster cannot be joined or started; the message names the variable at fault."""
+
+
 class TrackError(PoiseError):
     """A track is unknown, or its name is not ``dataset/estimator/representation``."""
 

@@ -8,7 +8,7 @@ import psutil
 import pytest
 import ray
 
-from poise.runtime.cluster import start
+from poise.runtime.cluster import connect, start
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -52,3 +52,18 @@ def test_any_other_failure_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(Exception, match="no space"):
         start()
     assert starts.survivors() == []
+
+
+def test_a_cluster_of_somebody_else_is_not_joined_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def stop(**options: Any) -> None:
+        given.append(options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", stop)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(KeyboardInterrupt), connect(cpus=1):
+        pass
+    assert given[0]["address"] == "local"
