@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_vali
 from pydantic import model_validator as check
 
 from poise.catalog.splits import Split
+from poise.runtime.names import DATASET, ESTIMATOR, ESTIMATOR_RULE
 from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS, SMPL_JOINTS
 
 Representation = Literal["2D", "3D", "smpl"]
@@ -17,7 +18,6 @@ REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
 #: Stands for every estimator that no track of the data set names.
 ANY = "*"
 NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)")
-ESTIMATOR_NAME = re.compile(r"[A-Za-z0-9][\w.+-]*", re.ASCII)
 IMAGE_GROUPS = ("subject", "camera", "action", "take")
 _SIDE = re.compile("^(left|right)(?=_)")
 _OTHER = {"left": "right", "right": "left"}
@@ -123,8 +123,8 @@ class TrackPart(_Part):
     @check(mode="after")
     def _names_agree(self) -> Self:
         for estimator in self.estimators:
-            if estimator != ANY and not ESTIMATOR_NAME.fullmatch(estimator):
-                raise ValueError(f"estimators: {estimator!r} may hold letters, digits and . _ + -")
+            if estimator != ANY and not ESTIMATOR.fullmatch(estimator):
+                raise ValueError(f"estimators: {estimator!r}: {ESTIMATOR_RULE}")
             if self.noise and estimator != ANY and not NOISE_NAME.fullmatch(estimator):
                 raise ValueError(
                     f"estimators: {estimator!r} is no noise; write for example gaussian-10"
@@ -206,7 +206,7 @@ class TrackPart(_Part):
 class DataSet(_Part):
     """A data set: its tracks, and how its image paths and files are named."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+    name: Annotated[str, StringConstraints(pattern=rf"^{DATASET.pattern}$")]
     title: str = ""
     fps: float | None = Field(default=None, gt=0)
     imgname: tuple[str, ...] = ()

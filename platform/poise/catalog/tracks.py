@@ -7,7 +7,6 @@ from typing import Literal, Self
 from poise.catalog import datasets
 from poise.catalog.dataset_file import (
     ANY,
-    ESTIMATOR_NAME,
     NOISE_NAME,
     REPRESENTATIONS,
     DataSet,
@@ -17,6 +16,7 @@ from poise.catalog.dataset_file import (
     TrackPart,
 )
 from poise.runtime.errors import TrackError
+from poise.runtime.names import ESTIMATOR, ESTIMATOR_RULE
 from poise_models.base.pose_spec import LeftRightFlip
 from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
@@ -104,7 +104,10 @@ class Track:
 
     @property
     def slug(self) -> str:
-        """The name with dashes: ``uiprmd-kinect-3D``, for registries and collections."""
+        """The name with dashes: ``uiprmd-kinect-3D``, for models and files.
+
+        No two tracks share one: data set and representation have no dash.
+        """
         return str(self).replace("/", "-")
 
     @property
@@ -119,8 +122,8 @@ class Track:
         part = dataset.part(self.representation, self.estimator)
         if part is None:
             raise TrackError(f"no track {self}; {dataset.name} has {_offer(dataset)}")
-        if not ESTIMATOR_NAME.fullmatch(self.estimator):
-            raise TrackError(f"{self}: an estimator's name has letters, digits and . _ + - only")
+        if not ESTIMATOR.fullmatch(self.estimator):
+            raise TrackError(f"{self}: {ESTIMATOR_RULE}")
         return part
 
     @property

@@ -1,7 +1,7 @@
 """One track into the lake and its PVD into Milvus: the same rows every time, and only once."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
@@ -11,6 +11,8 @@ from poise.lake.manifest import (
     KINDS,
     Exclude,
     Manifest,
+    Pvd,
+    check_name,
     has_track,
     part_folder,
     part_paths,
@@ -78,12 +80,14 @@ def ingest(
 
     Raises:
         DataError: the raw files are missing, or none of their sequences can be used.
-        LakeError: the lake cannot be written, or holds parts that cannot be read.
+        LakeError: the lake cannot be written, holds parts that cannot be read, or has a track whose
+            name differs in case alone.
         BusyError: another process ingests this track into this lake.
         ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away; the same command takes up the work again.
     """
     lake = settings.lake
+    check_name(lake, track)
     try:
         with exclusive(track_folder(lake, track)):
             raw = RawTrack.find(settings.data, track)
@@ -95,7 +99,7 @@ def ingest(
                     return found
                 report(f"{track}: its sequences are up to date, {missing}")
             with connect():
-                start = found or draft(raw, lake, report)
+                start = found or replace(draft(raw, lake, report), pvd=_pvd_of(lake, track))
                 manifest = _complete(start, settings, options, report)
                 _check_rows(lake, manifest)
                 write_manifest(lake, manifest)
@@ -149,6 +153,14 @@ def _finished(lake: str, raw: RawTrack, report: Report) -> Manifest | None:
         report(f"{track}: its raw files changed since the last ingest")
         return None
     return manifest
+
+
+def _pvd_of(lake: str, track: Track) -> Pvd | None:
+    """Return the PVD that a new one takes the place of; None where there is none."""
+    try:
+        return read_manifest(lake, track).pvd
+    except LakeError:
+        return None
 
 
 def _missing_pvd(manifest: Manifest, settings: Settings, options: IngestOptions) -> str | None:

@@ -8,7 +8,6 @@ there when its manifest is.
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -18,6 +17,7 @@ from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
+from poise.runtime.names import encode, same_but_for_case
 
 #: What must differ between a training window and its neighbours: the subject, or only the take
 #: (all cameras of one moment; the sequence itself where the data set names no take).
@@ -145,8 +145,11 @@ def part_folder(lake: storage.Location, track: Track, kind: Kind, split: Split) 
 
 
 def pvd_alias(track: Track) -> str:
-    """Return the alias of the track's published PVD collection: ``pvd_uiprmd_kinect_3D``."""
-    return "pvd_" + re.sub(r"\W", "_", track.slug, flags=re.ASCII)
+    """Return the alias a new PVD of the track is published under: ``pvd_uiprmd_kinect_3D``.
+
+    Where a PVD is, its manifest says: that of an earlier Poise may have another alias.
+    """
+    return "pvd_" + encode(track.dataset, track.estimator, track.representation)
 
 
 def has_track(lake: storage.Location, track: Track) -> bool:
@@ -172,9 +175,12 @@ def read_manifest(lake: storage.Location, track: Track) -> Manifest:
             raise LakeError(
                 f"{path}: schema version {version!r}, this Poise reads {SCHEMA_VERSION}; {again}"
             )
-        return _PARSER.validate_json(text)
+        manifest = _PARSER.validate_json(text)
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise LakeError(f"{path}: not a manifest ({error}); {again}") from None
+    if manifest.track != str(track):
+        raise LakeError(f"{path} is of {manifest.track}, not of {track}: they share a folder here")
+    return manifest
 
 
 def write_manifest(lake: storage.Location, manifest: Manifest) -> None:
@@ -199,6 +205,17 @@ def tracks_in(lake: storage.Location) -> list[str]:
                 estimator, _, representation = folder.rpartition("-")
                 found.append(f"{dataset}/{estimator}/{representation}")
     return sorted(found)
+
+
+def check_name(lake: storage.Location, track: Track) -> None:
+    """Raise `LakeError` where the lake has another track whose name differs in case alone."""
+    there = tracks_in(lake)
+    twin = same_but_for_case(str(track), there)
+    if twin is not None and str(track) not in there:
+        raise LakeError(
+            f"the lake {lake} has {twin} already, which differs from {track} only in case: on some "
+            "disks and in some registries these are one name, so choose another name"
+        )
 
 
 def _not_there(lake: storage.Location, track: Track) -> str:

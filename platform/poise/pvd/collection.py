@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 
-from poise.lake.manifest import Pvd
+from poise.catalog.tracks import Track
+from poise.lake.manifest import Pvd, pvd_alias, read_manifest, tracks_in
+from poise.runtime.errors import LakeError, TrackError
 from poise.runtime.retry import retry
 from poise.runtime.settings import VARIABLES, Settings
+from poise.runtime.storage import Location
 from poise_retrieval.errors import StoreUnavailableError
 from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
@@ -70,13 +73,48 @@ def next_name(
     return f"{name}_again" if published == name else name
 
 
-def publish(uri: str, alias: str, collection: str, patience_s: float) -> None:
-    """Point the alias at a collection, then drop the one it pointed at."""
+def check_owner(uri: str, lake: Location, track: Track, patience_s: float) -> None:
+    """Raise `LakeError` where what the track's alias points at is another track's of the lake.
+
+    No two tracks have one alias. Of an earlier Poise some had, and one of those may be in use.
+    """
+    alias = pvd_alias(track)
     with closing(PoseStore(uri)) as store:
-        before = retry(lambda: store.resolve(alias), patience_s)
+        published = retry(lambda: store.resolve(alias), patience_s)
+    if published is None or _names(lake, str(track), published):
+        return
+    for other in tracks_in(lake):
+        if other != str(track) and _names(lake, other, published):
+            raise LakeError(
+                f"{track}: its alias {alias} at {uri} is that of the PVD of {other}, which an "
+                f"earlier Poise made; run poise pvd rebuild {lake} {other}, which gives that one "
+                "its own, and then this command again"
+            )
+
+
+def publish(uri: str, alias: str, collection: str, before: Pvd | None, patience_s: float) -> None:
+    """Point the alias at a collection, then drop the one it pointed at, and the track's before.
+
+    Whatever else pointed at these, such as the alias that an earlier Poise gave the track, follows:
+    readers that have asked for it find the new collection.
+
+    Args:
+        uri: the Milvus.
+        alias: of the track.
+        collection: the new one.
+        before: what the track's manifest names so far.
+        patience_s: seconds to wait for a Milvus that does not answer.
+    """
+    with closing(PoseStore(uri)) as store:
+        there = retry(store.list, patience_s)
+        old = {retry(lambda: store.resolve(alias), patience_s)}
+        if before is not None:
+            old.add(before.collection)
         retry(lambda: store.publish(alias, collection), patience_s)
-        if before is not None and before != collection:
-            retry(lambda: store.drop(before), patience_s)
+        for name in (one for one in there if one in old and one != collection):
+            for other in retry(partial(store.aliases, name), patience_s):
+                retry(partial(store.publish, other, collection), patience_s)
+            retry(partial(store.drop, name), patience_s)
 
 
 def is_published(uri: str, pvd: Pvd, patience_s: float) -> bool:
@@ -91,6 +129,7 @@ def drop_unpublished(uri: str, alias: str, patience_s: float) -> None:
     """Drop a track's collections that are not published.
 
     A build would take up one of the same name and keep its rows, which may be the damaged ones.
+    The name says whose they are: see `check_owner`.
     """
     ours = re.compile(rf"{re.escape(alias)}_[0-9a-f]{{10}}(_bulk)?(_again)?")
     with closing(PoseStore(uri)) as store:
@@ -99,3 +138,12 @@ def drop_unpublished(uri: str, alias: str, patience_s: float) -> None:
             if ours.fullmatch(name) and name != published:
                 log.info("dropping %s, which is not published", name)
                 retry(partial(store.drop, name), patience_s)
+
+
+def _names(lake: Location, track: str, collection: str) -> bool:
+    """Say whether the manifest of a track in the lake names this collection."""
+    try:
+        pvd = read_manifest(lake, Track.parse(track)).pvd
+    except (LakeError, TrackError):  # not there, damaged, or of a data set that is not known here
+        return False
+    return pvd is not None and pvd.collection == collection

@@ -12,7 +12,7 @@ from poise.lake.split_index import SplitIndex
 from poise.lake.windows import write_windows
 from poise.pvd.build import build
 from poise.pvd.bulk import build_in_bulk
-from poise.pvd.collection import next_name, publish
+from poise.pvd.collection import check_owner, next_name, publish
 from poise.pvd.neighbour_search import find_neighbours, load_index
 from poise.pvd.options import Collection, FillOptions
 from poise.pvd.progress import Report, counting, pace
@@ -50,7 +50,7 @@ def add_pvd(
     """Build and publish the PVD from the lake's sequences, and write the windows.
 
     Args:
-        start: a manifest whose sequences are in the lake.
+        start: a manifest whose sequences are in the lake; the PVD it names gives way to the new.
         lake: where.
         uri: the Milvus.
         exclude: what a training window's neighbours must not share with it. Subjects are what
@@ -59,10 +59,12 @@ def add_pvd(
         report: callback with a line for every stage.
 
     Raises:
-        LakeError: the lake cannot be read or written, or Milvus holds another number of rows.
+        LakeError: the lake cannot be read or written, Milvus holds another number of rows, or the
+            track's alias there is another track's.
         ImportFailedError: Milvus could not import a file, or is one that imports none.
         StoreUnavailableError: Milvus stayed away.
     """
+    check_owner(uri, lake, start.track_name, options.patience_s)
     _warn(start, exclude, report)
     train = SplitIndex.read(lake, start, "train")
     collection = _fill(start, train, uri, options, report)
@@ -78,10 +80,11 @@ def add_pvd(
         return find_neighbours(index, own, apart, progress)
 
     done = _with_windows(start, lake, search, report)
-    publish(uri, pvd_alias(train.track), collection.name, options.patience_s)
+    alias = pvd_alias(train.track)
+    publish(uri, alias, collection.name, start.pvd, options.patience_s)
     pvd = Pvd(
         collection=collection.name,
-        alias=pvd_alias(train.track),
+        alias=alias,
         width=collection.width,
         rows=collection.rows,
         metric=METRIC,

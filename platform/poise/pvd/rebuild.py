@@ -12,7 +12,7 @@ from poise.lake.manifest import (
     track_folder,
     write_manifest,
 )
-from poise.pvd.collection import drop_unpublished, pvd_store
+from poise.pvd.collection import check_owner, drop_unpublished, pvd_store
 from poise.pvd.options import DEFAULT_FILL, FillOptions
 from poise.pvd.progress import Report
 from poise.pvd.publish import add_pvd, why_no_pvd
@@ -56,6 +56,7 @@ def rebuild(
         before = read_manifest(lake, track)
         report(f"{track}: its PVD anew from the lake {lake}")
         with connect(), pvd_store(settings) as uri:
+            check_owner(uri, lake, track, options.patience_s)
             drop_unpublished(uri, pvd_alias(track), options.patience_s)
             exclude = before.pvd.exclude if before.pvd else "subject"
             after = add_pvd(before, lake, uri, exclude, options, report)

@@ -286,6 +286,14 @@ class PoseStore:
             return None
         return str(answer["collection_name"])
 
+    def aliases(self, collection: str) -> tuple[str, ...]:
+        """Name the aliases that point at a collection, sorted.
+
+        Raises:
+            CollectionError: no such collection.
+        """
+        return tuple(sorted(self._connection.call("list_aliases", collection)["aliases"]))
+
     def drop(self, collection: str) -> None:
         """Delete a collection and its rows.
 
@@ -294,7 +302,7 @@ class PoseStore:
         """
         if collection not in self.list():
             raise CollectionError(f"{self.uri} has no collection {collection}: nothing to drop")
-        aliases = self._connection.call("list_aliases", collection)["aliases"]
+        aliases = self.aliases(collection)
         if aliases:
             raise CollectionError(
                 f"collection {collection} is published as {', '.join(aliases)}: "

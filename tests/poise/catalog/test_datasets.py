@@ -146,6 +146,7 @@ def test_other_estimators_are_like_their_data_set() -> None:
         ("uiprmd/kinect/2D", r"uiprmd has 3D of kinect, \*"),
         ("h36m/unheard/2D", "no track h36m/unheard/2D"),
         ("h36m/../3D", "letters, digits"),
+        (f"uiprmd/{'n' * 101}/3D", "at most 100"),
         ("cmu/kinect/3D", "name a noise, for example cmu/gaussian-10/3D"),
     ],
 )
@@ -230,7 +231,7 @@ JOINTS = 'joints = ["a", "b", "c"]'
         ('skeleton = "h36m17"', 'joints = ["pelvis"]\npvd = ["pelvis"]', "pvd: name 14 joints"),
         ('skeleton = "h36m17"', 'skeleton = "h36m17"\npvd = []', "pvd: a skeleton has its own"),
         ('estimators = ["*"]', 'estimators = ["*", "*"]', "tracks: 3D of \\* is there twice"),
-        ('estimators = ["*"]', 'estimators = ["a/b"]', "estimators: 'a/b' may hold"),
+        ('estimators = ["*"]', 'estimators = ["a/b"]', "'a/b': an estimator's name has"),
         ('estimators = ["*"]', "estimators = []", "estimators: .*at least 1"),
         ('estimators = ["*"]', 'estimators = ["x"]\nnoise = true', "'x' is no noise"),
         ('estimators = ["*"]', 'estimators = ["x"]\npublished.y = {}', "published: 'y' is not"),

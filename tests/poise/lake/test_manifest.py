@@ -15,6 +15,7 @@ from poise.lake.manifest import (
     Quarantined,
     Source,
     SplitSummary,
+    check_name,
     has_track,
     manifest_hash,
     pvd_alias,
@@ -113,4 +114,21 @@ def test_a_split_without_parts_is_an_empty_table(tmp_path: Path) -> None:
 
 def test_alias_names_are_good_for_milvus() -> None:
     assert pvd_alias(TRACK) == "pvd_uiprmd_kinect_3D"
-    assert pvd_alias(Track.parse("h36m/my-net.v2/3D")) == "pvd_h36m_my_net_v2_3D"
+    assert pvd_alias(Track.parse("h36m/my-net.v2/3D")) == "pvd_h36m_my__2dnet__2ev2_3D"
+
+
+def test_a_name_that_differs_in_case_alone_is_taken(tmp_path: Path) -> None:
+    write_manifest(tmp_path, a_manifest())
+    check_name(tmp_path, TRACK)
+    check_name(tmp_path, Track.parse("uiprmd/kinect2/3D"))
+    with pytest.raises(LakeError, match=r"has uiprmd/kinect/3D already.*only in case"):
+        check_name(tmp_path, Track.parse("uiprmd/Kinect/3D"))
+
+
+def test_another_tracks_manifest_is_not_taken_for_ones_own(tmp_path: Path) -> None:
+    write_manifest(tmp_path, a_manifest())
+    theirs = Track.parse("uiprmd/Kinect/3D")
+    # As on a disk that does not tell upper from lower case.
+    Path(track_folder(tmp_path, TRACK)).rename(track_folder(tmp_path, theirs))
+    with pytest.raises(LakeError, match="is of uiprmd/kinect/3D, not of uiprmd/Kinect/3D"):
+        read_manifest(tmp_path, theirs)

@@ -1,0 +1,73 @@
+"""What names may be, and how they are spelt where not every character is allowed.
+
+A track's name goes into Milvus, the model registry, MLflow, folders, files and metrics. All of them
+but Milvus take it as it is; names that differ only in case are one name to some of them, so that no
+two such tracks may lie in one lake.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+#: Of a data set and of an estimator: with all that is put around them, a file's name stays below
+#: 255 bytes, and so does a collection's.
+LONGEST: Final = 100
+DATASET: Final = re.compile(rf"[A-Za-z][A-Za-z0-9]{{0,{LONGEST - 1}}}")
+ESTIMATOR: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.+-]{{0,{LONGEST - 1}}}")
+ESTIMATOR_RULE: Final = (
+    f"an estimator's name has letters, digits and . _ + - only, a letter or digit first, and at "
+    f"most {LONGEST} of them"
+)
+#: Of a subject or a sequence, in UTF-8: what Milvus holds of a subject.
+LONGEST_LABEL: Final = 256
+#: Of an encoded name: a collection's name has a fingerprint behind it.
+_LONGEST_ENCODED: Final = 200
+_HASH_DIGITS: Final = 32
+
+
+def encode(*parts: str) -> str:
+    """Spell parts of a name with letters, digits and underscores, so that no two are spelt alike.
+
+    Letters and digits stay; any other byte of a part is ``__`` and two hexadecimal digits, and
+    single underscores join the parts: ``uiprmd, kinect, 3D`` is ``uiprmd_kinect_3D``, and
+    ``mylab, net_a, 3D`` is ``mylab_net__5fa_3D``. What would be too long for Milvus ends in a hash.
+
+    Args:
+        parts: of any characters, of which none is empty.
+    """
+    spelt = "_".join(map(_spelt, parts))
+    if len(spelt) <= _LONGEST_ENCODED:
+        return spelt
+    # ``__x`` occurs in no other: x is no hexadecimal digit.
+    digest = hashlib.sha256(spelt.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"{spelt[: _LONGEST_ENCODED - _HASH_DIGITS - 3]}__x{digest}"
+
+
+def same_but_for_case(name: str, others: Iterable[str]) -> str | None:
+    """Return the first of other names that differs from this one in case alone."""
+    return next((o for o in others if o != name and o.casefold() == name.casefold()), None)
+
+
+def normal(text: str) -> str:
+    """Return a subject's or sequence's name in the one spelling that Unicode calls NFC.
+
+    File systems and archives write ``Zoë`` with one code point or with two: it is one person.
+    """
+    return unicodedata.normalize("NFC", text)
+
+
+def why_no_label(text: str) -> str | None:
+    """Say why a subject, sequence, camera, action or take cannot have this name; None if it can."""
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "it is no text: a half of a surrogate pair, which no file can hold"
+    if size > LONGEST_LABEL:
+        return f"it is of {size:,} bytes; a name has at most {LONGEST_LABEL}"
+    return None
+
+
+def _spelt(part: str) -> str:
+    return re.sub(rb"[^A-Za-z0-9]", lambda one: b"__%02x" % one[0][0], part.encode()).decode()
