@@ -19,7 +19,8 @@ from poise.runtime.errors import ModelError
 CHAMPION = "champion"
 _ARTIFACT = "model"
 _LOADER_TAG = "poise.loader"
-_NAME = re.compile(r"(?P<name>[\w.-]+)(?:@(?P<alias>[\w.-]+)|/(?P<version>\d+))?")
+#: What MLflow takes as a model's name, but for ``@``, then an alias or a version.
+MODEL_NAME = re.compile(r"(?P<name>[^/:@]+)(?:@(?P<alias>[^/:@]+)|/(?P<version>\d+))?")
 
 
 def model_name(track: Track) -> str:
@@ -40,7 +41,7 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
         ModelError: the name leads nowhere (the message lists what exists), or the registry
             does not answer.
     """
-    match = _NAME.fullmatch(model)
+    match = MODEL_NAME.fullmatch(model)
     if match is None or storage.exists(storage.join(model, CARD)):
         if not storage.exists(storage.join(model, CARD)):
             raise ModelError(f"{model} is neither a checkpoint folder nor a model's name")
@@ -88,6 +89,9 @@ def register(
         run_id: of the run that trained it, which keeps the package among its artifacts.
         checkpoint: folder or URI.
         tags: of the version.
+
+    Raises:
+        ModelError: the registry takes this name for another's, which differs only in case.
     """
     _upload(client, run_id, checkpoint)
     try:
@@ -95,6 +99,12 @@ def register(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        there = client.get_registered_model(name).name
+        if there != name:
+            raise ModelError(
+                f"the registry has a model {there}, which is one name to it with {name}: rename "
+                "the estimator of one, or use a registry that tells upper from lower case"
+            ) from error
     source = f"runs:/{run_id}/{_ARTIFACT}"
     tags = {**tags, _LOADER_TAG: LOADER}
     return client.create_model_version(name, source, run_id, tags=tags)

@@ -8,7 +8,7 @@ from mlflow.exceptions import MlflowException
 
 from poise.checkpoints.checkpoint import CARD
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.checkpoints.registry import CHAMPION, resolve
+from poise.checkpoints.registry import CHAMPION, MODEL_NAME, find_version, resolve
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -68,13 +68,11 @@ def _only_champion(client: MlflowClient, tracking_uri: str) -> str:
 
 def _pinned(client: MlflowClient, model: str) -> tuple[str, str | None]:
     """Name and version that ``model`` stands for now; the version is None where there is none."""
-    name, _, version = model.partition("/")
-    if version:
-        return name, version
-    name, _, alias = model.partition("@")
-    try:
-        return name, str(client.get_model_version_by_alias(name, alias or CHAMPION).version)
-    except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return name, None
-        raise
+    match = MODEL_NAME.fullmatch(model)
+    if match is None:
+        return model, None
+    name, version = match["name"], match["version"]
+    if version is None:
+        found = find_version(client, name, match["alias"])
+        version = None if found is None else str(found.version)
+    return name, version
