@@ -208,6 +208,8 @@ class Settings(BaseSettings):
         return env
 
 
+#: What is in a home besides the lake, one or more.
+MARKS = ("pvd", "sweeps", "mlflow.db")
 #: The environment variable of each setting.
 VARIABLES = {name: str(field.validation_alias) for name, field in Settings.model_fields.items()}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poise.runtime.settings import VARIABLES, Settings
+from poise.runtime.settings import MARKS, VARIABLES, Settings
 
 if TYPE_CHECKING:
     from poise.pvd.options import BulkFolder
@@ -102,7 +102,9 @@ _TRACK = re.compile(r"[^/:]+/[^/:]+/(2D|3D|smpl)")
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command some of the options of `Settings`, which is then its first argument.
 
-    The settings are those of the process from then on, and of the processes that it starts.
+    The settings are those of the process from then on, and of the processes that it starts. A
+    command that takes a lake (``where``) works in the home that the lake lies in, unless --home
+    says another: the lake's PVD is there.
 
     Args:
         names: fields of `Settings`; each is an option of the same name.
@@ -111,7 +113,11 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
         def run(**given: Any) -> int | None:
-            settings = Settings.use(**{name: given.pop(name) for name in names})
+            told = {name: given.pop(name) for name in names}
+            settings = Settings.use(**told)
+            if "where" in given and told["home"] is None:
+                lake, _ = lake_and_tracks(settings, given["where"] or [])
+                settings = Settings.use(**{**told, "home": _home_of(lake)})
             return command(settings, **given)
 
         signature = inspect.signature(command)
@@ -159,6 +165,14 @@ def bulk_of(settings: Settings, folder: str | None, seen_as: str | None) -> "Bul
             "with --milvus-uri"
         )
     return BulkFolder(folder, seen_as)
+
+
+def _home_of(lake: str) -> Path | None:
+    """Return the home a lake lies in; None where it lies elsewhere."""
+    place = Path(lake).absolute()
+    if "://" in lake or place.name != "lake":
+        return None
+    return place.parent if any((place.parent / one).exists() for one in MARKS) else None
 
 
 def _shared(name: str) -> inspect.Parameter:
