@@ -50,12 +50,19 @@ def _start_head(scratch: Path, cwd: Path) -> tuple[subprocess.Popen[bytes], str]
     agent = ("dashboard-agent-listen-port", "dashboard-agent-grpc-port", "runtime-env-agent-port")
     ports |= {name: free_port() for name in (*agent, "node-manager-port", "object-manager-port")}
     start = [
-        str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", "--num-cpus=2",
-        "--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1", "--include-dashboard=true",
-        "--object-store-memory=100000000", "--disable-usage-stats",
+        str(Path(sys.executable).with_name("ray")),
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus=2",
+        "--node-ip-address=127.0.0.1",
+        "--dashboard-host=127.0.0.1",
+        "--include-dashboard=true",
+        "--object-store-memory=100000000",
+        "--disable-usage-stats",
         f"--temp-dir={scratch}",
         *(f"--{name}={port}" for name, port in ports.items()),
-    ]  # fmt: skip
+    ]
     with (cwd / "head.log").open("wb") as log:
         process = subprocess.Popen(
             start, cwd=cwd, env=environment(), stdout=log, stderr=log, start_new_session=True
@@ -88,20 +95,31 @@ def _submit(address: str, arguments: list[str]) -> subprocess.CompletedProcess[s
     ray = str(Path(sys.executable).with_name("ray"))
     return subprocess.run(
         [ray, "job", "submit", "--address", address, *arguments],
-        cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=250,
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=250,
         check=False,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow
-def test_python_and_options_run_on_a_cluster_that_knows_nothing_of_poise(
-    head: str, tmp_path: Path
+@pytest.mark.parametrize(
+    "entry",
+    [
+        ["--working-dir", ".", "--", "python", "jobs/ingest.py"],
+        ["--", str(ROOT / "jobs" / "ingest.py")],  # nothing travels: every node has the checkout
+    ],
+    ids=["interpreter", "path"],
+)
+def test_options_run_on_a_cluster_that_knows_nothing_of_poise(
+    entry: list[str], head: str, tmp_path: Path
 ) -> None:
     data, home = tmp_path / "raw", tmp_path / "home"
     for split, people in (("train", 2), ("test", 1)):
         write_smoothnet(data, TRACK, split, sequences(split, Size(people, 1, 24)))
-    entry = ["python", "jobs/ingest.py", "--home", str(home), "--data", str(data)]
-    done = _submit(head, ["--working-dir", ".", "--", *entry])
+    done = _submit(head, [*entry, "--home", str(home), "--data", str(data)])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 sequences, 72 frames, 51 windows" in done.stdout
     assert read_manifest(home / "lake", TRACK).pvd is not None

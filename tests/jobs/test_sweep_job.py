@@ -32,9 +32,13 @@ def command(home: Path, *more: str) -> list[str]:
 
 def run(home: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(home, *more), env=environment(), capture_output=True, text=True, timeout=280,
+        command(home, *more),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=280,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def timeless(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -50,8 +54,11 @@ def start_and_wait(home: Path, epochs: int, **where: str) -> subprocess.Popen[by
     with (home / "job.log").open("wb") as log:
         job = subprocess.Popen(
             command(home, "--json", str(home / "rows.json")),
-            env=environment(**where), stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            env=environment(**where),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + 200
     while epochs_done(home) < epochs:
         assert job.poll() is None, (home / "job.log").read_text()

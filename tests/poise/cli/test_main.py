@@ -150,6 +150,10 @@ def test_a_mistake_in_a_variable_is_one_line_that_names_it(
         (["ingest", "--writers", "0"], "'--writers'"),
         (["ingest", "--exclude", "nobody"], "'--exclude'"),
         (["evaluate", "--track", "uiprmd/kinect/3D"], "either --model or --refiner"),
+        (
+            ["convert", "x", "--out", "y", "--test-subjects", "2", "--test-every", "3"],
+            "exclude each other",
+        ),
         (["export", "model"], "'OUT'"),
     ],
 )

@@ -1,12 +1,18 @@
-"""``poise serve``: what it refuses before it serves."""
+"""``poise serve``: what it refuses before it serves, and what it tells the service."""
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.mlflow_server import fresh_store
 
 from poise.cli.main import main
+from poise.serving import running_service
+from poise.serving.app import ServiceArgs
 
 NO_MILVUS = ("--milvus-uri", "http://127.0.0.1:9")
 
@@ -29,3 +35,34 @@ def test_a_taken_port_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().err
     assert said.startswith("poise: ")
     assert "another port" in said
+
+
+@pytest.mark.parametrize("how", ["variable", "option"])
+def test_the_service_is_told_every_place(
+    how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = {
+        "POISE_LAKE": "s3://bucket/lake",
+        "POISE_MILVUS_URI": "http://milvus:19530",
+        "MLFLOW_TRACKING_URI": "http://mlflow:5000",
+    }
+    told: list[ServiceArgs] = []
+
+    @contextmanager
+    def running(args: ServiceArgs, *_: Any) -> Iterator[str]:
+        told.append(args)
+        raise KeyboardInterrupt
+        yield ""
+
+    monkeypatch.setattr(running_service, "running_service", running)
+    options: list[str] = []
+    if how == "variable":
+        os.environ |= places
+    else:
+        for flag, value in zip(
+            ("--lake", "--milvus-uri", "--tracking-uri"), places.values(), strict=True
+        ):
+            options += [flag, value]
+    assert main(["serve", *options]) == 0
+    assert [told[0].lake, told[0].milvus_uri, told[0].tracking_uri] == list(places.values())
+    assert capsys.readouterr().out.endswith("Stopped.\n")
