@@ -76,7 +76,7 @@ def undisturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> list
 
 def sweep_here(home: Path) -> SweepResult:
     plan, store = load_plan(str(home / "tiny.yaml")), f"sqlite:///{home}/mlflow.db"
-    return run_sweep(plan, str(home / "lake"), str(home / "sweeps"), store)
+    return run_sweep(plan, str(home / "lake"), str(home / "sweeps"), store, str(home / "artifacts"))
 
 
 @pytest.mark.slow

@@ -134,7 +134,7 @@ def test_a_plan_that_wants_a_gpu_is_refused_where_there_is_none(
 ) -> None:
     plan, sweeps = plan_of("input", resources=GPU), str(tmp_path / "sweeps")
     with pytest.raises(PlanError, match=r"wants 0.5 GPU a trial and there is none.*--cpu-ok"):
-        run_sweep(plan, lake, sweeps, fresh_store(tmp_path))
+        run_sweep(plan, lake, sweeps, fresh_store(tmp_path), str(tmp_path / "artifacts"))
     assert not SweepFolder(f"{sweeps}/tiny").exists()
     assert trial_resources(plan.changed(cpu_ok=True)) == {"cpu": 1.0}
     assert trial_resources(plan_of("input", resources={**GPU, "cpu_ok": True})) == {"cpu": 1.0}
@@ -155,4 +155,5 @@ def test_a_finished_sweep_wants_no_gpu_any_more(lake: str, tmp_path: Path) -> No
     trial = SweepFolder(f"{sweeps}/tiny").trial(spec.key)
     trial.begin(spec)
     run_trial(trial, TrialSetup(SplitSource(lake)), lambda _: None)
-    assert len(run_sweep(plan, lake, sweeps, fresh_store(tmp_path)).entries) == 1
+    store, artifacts = fresh_store(tmp_path), str(tmp_path / "artifacts")
+    assert len(run_sweep(plan, lake, sweeps, store, artifacts).entries) == 1
