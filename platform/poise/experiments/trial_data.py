@@ -16,6 +16,7 @@ from poise.experiments.shared_splits import SplitSource
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
 from poise.runtime.errors import PlanError
+from poise.runtime.names import normal
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.streaming import StreamedSplit
@@ -135,14 +136,16 @@ def held_out(
 ) -> tuple[str, ...]:
     """Return the training subjects a trial is validated on.
 
-    By default the last in natural order: a rule that knows nothing of the data.
+    By default the last in natural order: a rule that knows nothing of the data. Names may be
+    spelt in any of Unicode's normal forms.
 
     Raises:
         PlanError: a subject is not in the train split, or none would be left to train on.
     """
     have = sorted(set(training_subjects), key=_natural)
-    chosen = tuple(wanted) or tuple(have[-1:])
-    unknown = [subject for subject in chosen if subject not in have]
+    named = tuple(wanted) or tuple(have[-1:])
+    chosen = tuple(own for name in named for own in have if normal(own) == normal(name))
+    unknown = [name for name in named if normal(name) not in map(normal, have)]
     if unknown:
         raise PlanError(
             f"validation.subjects: {track} has no training subject {', '.join(unknown)}; "
@@ -157,4 +160,6 @@ def held_out(
 
 
 def _natural(text: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]

@@ -10,6 +10,10 @@ import numpy as np
 
 from poise.catalog import datasets
 from poise.runtime.errors import ImageNameError
+from poise.runtime.names import LONGEST_PATH, LONGEST_SUBJECT, normal, why_no_label
+
+#: Characters of a name that is refused.
+_SHOWN = 80
 
 #: What ``str()`` makes of bytes.
 _BYTES: Final = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"", re.ASCII)
@@ -36,7 +40,7 @@ class ImageName:
 
 
 def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
-    """Read the image path of a sequence's first frame.
+    """Read the image path of a sequence's first frame, in one spelling: see `normal`.
 
     The folder of the image names the sequence. It must match one of the data set's patterns, with
     or without further folders before it; where a data set has no patterns, the folder is all there
@@ -48,20 +52,22 @@ def parse_imgname(dataset: str, image: str, unknown: str) -> ImageName:
         unknown: the sequence's name where the path has no folder.
 
     Raises:
-        ImageNameError: the folder matches no pattern.
+        ImageNameError: the folder matches no pattern, or names what nothing could hold.
         TrackError: there is no such data set.
     """
     patterns = datasets.dataset(dataset).imgname
+    _check("the image path", image, LONGEST_PATH)
+    image = normal(image)
     parts = [part for part in image.replace("\\", "/").split("/")[:-1] if part not in ("", ".")]
     if not parts:
         return ImageName(unknown, unknown)
     sequence = "/".join(parts)
     if not patterns:
-        return ImageName(sequence, subject=sequence)
+        return _checked(ImageName(sequence, subject=sequence))
     for pattern in patterns:
         found = _compiled(pattern).fullmatch(sequence)
         if found:
-            return _name(sequence, found)
+            return _checked(_name(sequence, found))
     raise ImageNameError(
         f"{image!r} matches no image name of {dataset} ({' or '.join(patterns)}): correct "
         "imgname in the file, or describe your own data set with a pattern of its own"
@@ -114,7 +120,18 @@ class UniqueNames:
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> re.Pattern[str]:
     # The shortest way in that fits: a pattern may be preceded by folders, but need not.
-    return re.compile(f"(?:.*?/)??(?:{pattern})")
+    return re.compile(f"(?:.*?/)??(?:{normal(pattern)})")
+
+
+def _checked(name: ImageName) -> ImageName:
+    _check("the subject", name.subject, LONGEST_SUBJECT)
+    return name
+
+
+def _check(what: str, text: str, longest: int) -> None:
+    problem = why_no_label(text, longest)
+    if problem is not None:
+        raise ImageNameError(f"{what} {ascii(text)[:_SHOWN]} {problem}")
 
 
 def _name(sequence: str, found: re.Match[str]) -> ImageName:

@@ -20,8 +20,10 @@ ESTIMATOR_RULE: Final = (
     f"an estimator's name has letters, digits and . _ + - only, a letter or digit first, and at "
     f"most {LONGEST} of them"
 )
-#: Of a subject or a sequence, in UTF-8: what Milvus holds of a subject.
-LONGEST_LABEL: Final = 256
+#: Of a subject, in bytes of UTF-8: what a collection holds.
+LONGEST_SUBJECT: Final = 256
+#: Of an image's path, in bytes of UTF-8: what an operating system takes.
+LONGEST_PATH: Final = 4096
 #: Of an encoded name: a collection's name has a fingerprint behind it.
 _LONGEST_ENCODED: Final = 200
 _HASH_DIGITS: Final = 32
@@ -58,15 +60,18 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def why_no_label(text: str) -> str | None:
-    """Say why a subject, sequence, camera, action or take cannot have this name; None if it can."""
+def why_no_label(text: str, longest: int) -> str | None:
+    """Say what is wrong with the name of a subject or an image; None where nothing is.
+
+    Args:
+        text: the name.
+        longest: how many bytes of UTF-8 it may have.
+    """
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return "it is no text: a half of a surrogate pair, which no file can hold"
-    if size > LONGEST_LABEL:
-        return f"it is of {size:,} bytes; a name has at most {LONGEST_LABEL}"
-    return None
+        return "has half of a surrogate pair, which is no character and which no file can hold"
+    return f"is of {size:,} bytes; at most {longest:,} can be held" if size > longest else None
 
 
 def _spelt(part: str) -> str:

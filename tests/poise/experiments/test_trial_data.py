@@ -11,6 +11,9 @@ from poise.runtime.errors import PlanError
         ((), ["s2", "s10", "s9"], ("s10",)),
         ((), ["10", "9", "m"], ("m",)),
         (("s2", "s9"), ["s2", "s10", "s9"], ("s2", "s9")),
+        (("s9", "s2"), ["s2", "s10", "s9"], ("s9", "s2")),
+        ((), ["1²", "x"], ("x",)),
+        (("Zoe\u0308",), ["Zo\u00eb", "s9"], ("Zo\u00eb",)),
     ],
 )
 def test_the_held_out_subject_is_the_last_in_natural_order(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from tests.support.ingesting import settings as places
 from tests.support.lake_rows import read_sequences, read_windows
 
+from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.ingest import split_writer as intake
 from poise.ingest import spool
@@ -292,3 +294,31 @@ def test_a_bad_sequence_is_quarantined(tmp_path: Path) -> None:
     assert left_out.file.startswith("poses/uiprmd_kinect_3D/detected/")
     assert left_out.key == "joints_3d"
     assert "NaN" in left_out.reason
+
+
+@pytest.mark.parametrize(
+    ("subject", "reason"), [("S\ud800", "surrogate"), ("S" * 300, "at most 256 can be held")]
+)
+def test_a_sequence_of_an_impossible_name_is_quarantined(
+    tmp_path: Path, subject: str, reason: str
+) -> None:
+    made = list(sequences("train", Size(2, 3, 20)))
+    made[1] = replace(made[1], name=f"{subject}/walk/001")
+    write_smoothnet(tmp_path, KINECT, "train", made)
+    result = write_split(tmp_path, KINECT, str(tmp_path / "lake"), "train")
+    assert (result.summary.read, result.summary.sequences, len(result.quarantined)) == (6, 5, 1)
+    assert reason in result.quarantined[0].reason
+    assert result.quarantined[0].key == "imgname"
+
+
+def test_a_person_is_one_subject_in_both_splits_however_spelt(tmp_path: Path) -> None:
+    found = {}
+    spellings: dict[Split, str] = {"train": "Zo\u00eb", "test": "Zoe\u0308"}
+    for split, spelt in spellings.items():
+        made = [
+            replace(one, name=f"{spelt}/{one.name}") for one in sequences(split, Size(1, 2, 20))
+        ]
+        made = [replace(one, name=one.name.replace(f"/{one.subject}/", "/")) for one in made]
+        write_smoothnet(tmp_path, KINECT, split, made)
+        found[split] = write_split(tmp_path, KINECT, str(tmp_path / "lake"), split).summary
+    assert found["train"].subjects == found["test"].subjects == ["Zo\u00eb"]

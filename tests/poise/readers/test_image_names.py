@@ -19,10 +19,13 @@ tracks = [{ representation = "smpl", estimators = ["*"] }]
 """
 CAMS = OWN.replace("own", "cams") + r"imgname = ['(?P<action>\w+)/(?P<camera>\w+)']"
 
+#: Its pattern was written with two code points for one letter.
+ZOE = OWN.replace("own", "zoe") + "imgname = ['(?P<subject>Zoe\u0308)/(?P<action>\\w+)']"
+
 
 @pytest.fixture(autouse=True)
 def own_data_sets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([OWN, CAMS]))
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([OWN, CAMS, ZOE]))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +107,41 @@ def test_a_path_of_another_kind_is_refused(dataset: str, image: str) -> None:
     with pytest.raises(ImageNameError, match=f"matches no image name of {dataset}") as caught:
         parse_imgname(dataset, image, unknown="test-00007")
     assert repr(image) in str(caught.value)
+
+
+def test_one_person_has_one_name_however_it_is_spelt() -> None:
+    composed, decomposed = ("Zo\u00eb", "Zoe\u0308")
+    for dataset in ("uiprmd", "own", "zoe"):
+        names = [
+            parse_imgname(dataset, f"{spelt}/walk/1.jpg", "?") for spelt in (composed, decomposed)
+        ]
+        assert names[0] == names[1]
+        assert composed in names[0].subject
+
+
+@pytest.mark.parametrize(
+    ("dataset", "image", "message"),
+    [
+        (
+            "uiprmd",
+            "S\ud800/walk/1.jpg",
+            r"image path 'S\\ud800/walk/1.jpg' has half of a surrogate",
+        ),
+        ("own", "\udcff/1.jpg", "surrogate"),
+        ("uiprmd", f"{'S' * 257}/walk/1.jpg", "the subject 'SSS.* is of 257 bytes; at most 256"),
+        ("uiprmd", f"{'é' * 129}/walk/1.jpg", "is of 258 bytes"),
+        ("own", f"{'a/' * 150}1.jpg", "the subject .* 299 bytes"),
+        ("uiprmd", "S1/" + "walk/" * 9000, "the image path .* 45,003 bytes"),
+    ],
+)
+def test_a_name_that_nothing_can_hold_is_refused(dataset: str, image: str, message: str) -> None:
+    with pytest.raises(ImageNameError, match=message) as caught:
+        parse_imgname(dataset, image, unknown="?")
+    assert len(str(caught.value)) < 200
+
+
+def test_a_subject_of_256_bytes_is_held() -> None:
+    assert parse_imgname("uiprmd", f"{'é' * 128}/walk/1.jpg", "?").subject == "é" * 128
 
 
 @given(st.integers(1, 11), st.from_regex(r"[A-Z][a-z]+( \d)?", fullmatch=True))

@@ -23,6 +23,7 @@ from poise.lake.schemas import sequence_schema, window_schema
 from poise.lake.split_index import SplitIndex
 from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError
+from poise.runtime.names import normal
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,8 @@ class _Check:
     def _shared(self, found: dict[Split, SplitIndex]) -> None:
         if len(found) < 2:
             return
-        both = sorted(set(found["train"].subjects) & set(found["test"].subjects))
+        train, test = ({normal(one) for one in found[split].subjects} for split in SPLITS)
+        both = sorted(train & test)
         if both:
             more = f" and {len(both) - 5:,} more" if len(both) > 5 else ""
             problem = f"subjects {', '.join(both[:5])}{more} are in both splits"
