@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from poise.catalog.tracks import Track
+from poise.runtime import names
 from poise.runtime.errors import DataError, PlanError, TrackError
 from poise.runtime.text import read_text
 from poise_models.base.budget import Optimiser, Schedule
@@ -31,6 +32,15 @@ def _known_track(text: str) -> str:
         return str(Track.parse(text))
     except TrackError as error:
         raise ValueError(str(error)) from error
+
+
+def _usable_name(text: str) -> str:
+    if not names.ESTIMATOR.fullmatch(text):
+        raise ValueError(
+            f"{text[: names.LONGEST]!r} cannot be a folder's name: write one of letters, digits "
+            f"and . _ + - only, a letter or digit first, and at most {names.LONGEST} of them"
+        )
+    return text
 
 
 class _Part(BaseModel):
@@ -117,7 +127,7 @@ def _refiner(given: Any) -> Any:
 class Plan(_Part):
     """A validated plan."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, AfterValidator(_usable_name)]
     tracks: tuple[Annotated[str, AfterValidator(_known_track)], ...] = Field(min_length=1)
     refiners: tuple[Annotated[RefinerPart, BeforeValidator(_refiner)], ...] = Field(min_length=1)
     overrides: tuple[OverridePart, ...] = ()

@@ -24,6 +24,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
+from poise.runtime.names import same_but_for_case
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,8 @@ def run_sweep(
     Raises:
         BusyError: another submission of the plan is running.
         LakeError: a track is not in the lake.
-        PlanError: subjects that the plan holds out are not there, or a GPU it asks for.
+        PlanError: subjects that the plan holds out are not there, or a GPU it asks for; or its
+            folder is that of another plan.
         KeyboardInterrupt: the user stopped it; everything was brought to rest first.
     """
     manifests = {t: read_manifest(lake, Track.parse(t)) for t in plan.tracks}
@@ -79,6 +81,7 @@ def run_sweep(
     specs = grid(plan, {track: manifest_hash(found) for track, found in manifests.items()})
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri), contextlib.ExitStack() as cluster:
+        _check_name(sweep, plan)
         pending = [spec for spec in specs if _is_open(sweep, spec)]
         reused = len(specs) - len(pending)
         log.info(
@@ -122,6 +125,16 @@ def republish(
         with _published(MlflowMirror(sweep, tracking_uri, artifacts), specs, 3600.0) as notes:
             pass
         return _result(sweep, specs, notes)
+
+
+def _check_name(sweep: SweepFolder, plan: Plan) -> None:
+    """Refuse a folder that a plan of another name has: on some disks case tells none apart."""
+    there = sweep.header()["plan"]["name"] if sweep.exists() else plan.name
+    if same_but_for_case(plan.name, [there]):
+        raise PlanError(
+            f"{sweep.uri} is the sweep of the plan {there}, which differs from {plan.name} only in "
+            "case, and is one name on this disk: choose another name"
+        )
 
 
 def _check_held_out(plan: Plan, manifests: Mapping[str, Manifest]) -> None:

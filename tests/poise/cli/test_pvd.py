@@ -63,6 +63,25 @@ def test_verify_answers_with_its_exit_code(
     assert all("poise pvd rebuild" in finding["advice"] for finding in report["findings"])
 
 
+def test_the_pvd_is_looked_for_in_the_home_the_lake_lies_in(
+    lake: Path,
+    home: Path,
+    milvus: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    monkeypatch.setenv("POISE_HOME", str(elsewhere))
+    assert main(["pvd", "verify", str(lake), NAME]) == 0
+    assert main(["pvd", "verify", "--lake", str(lake), NAME]) == 0
+    assert not elsewhere.exists()
+    capsys.readouterr()
+    # Another home is asked where it is named.
+    assert main(["pvd", "verify", str(lake), NAME, "--home", str(elsewhere)]) == 1
+    assert "does not exist" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("action", ["verify", "show", "rebuild"])
 def test_a_track_that_is_not_there_is_exit_code_2(
     action: str, lake: Path, capsys: pytest.CaptureFixture[str]

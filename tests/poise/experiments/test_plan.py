@@ -87,6 +87,18 @@ def test_a_wrong_key_is_named_with_its_path(
         assert f"did you mean {hint}?" in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["my plan", "-x", "zoë", "p" * 101])
+def test_a_file_that_can_name_no_folder_is_told_to_name_one(tmp_path: Path, name: str) -> None:
+    lines = "\n".join(line for line in SMALL.splitlines() if not line.startswith("name:"))
+    (tmp_path / f"{name}.yaml").write_text(lines)
+    with pytest.raises(PlanError, match=r"name: .*cannot be a folder's name: write one of letters"):
+        load_plan(tmp_path / f"{name}.yaml")
+
+
+def test_a_plan_may_be_named_like_an_estimator(tmp_path: Path) -> None:
+    assert plan_of(tmp_path, SMALL.replace("name: small", "name: vitpose+_b-2.1")).tracks
+
+
 @pytest.mark.parametrize("text", ["", "- a list", "a: [b", "!!python/object/apply:os.getcwd []"])
 def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(PlanError):

@@ -39,6 +39,17 @@ def test_subjects_that_are_not_there_are_said_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_of_a_plan_that_differs_in_case_is_left_alone(lake: str, tmp_path: Path) -> None:
+    plan = plan_of("input")
+    # As on a disk that does not tell upper from lower case.
+    theirs = plan.model_copy(update={"name": plan.name.upper()})
+    folder = SweepFolder(str(tmp_path / "sweeps" / plan.name))
+    folder.begin(theirs, [], "none")
+    with pytest.raises(PlanError, match=r"is the sweep of the plan .* only in case"):
+        run_sweep(plan, lake, str(tmp_path / "sweeps"), fresh_store(tmp_path))
+    assert folder.header()["plan"]["name"] == theirs.name
+
+
 def table(entries: list[Entry]) -> list[dict[str, Any]]:
     return [{k: v for k, v in e.to_json().items() if k != "seconds"} for e in entries]
 
