@@ -8,6 +8,7 @@ import typer
 
 from poise.cli.shared.options import with_settings
 from poise.cli.shared.output import Screen
+from poise.runtime.printable import printable
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -53,6 +54,16 @@ def convert(
             help="rate to write, a whole fraction of the source's (the data set's: 60 for cmu)",
         ),
     ] = None,
+    subject_from: Annotated[
+        str,
+        typer.Option(
+            metavar="folder|name|REGEX",
+            help="who moves in a take: the folder it lies in, its file's name, or what a regular "
+            "expression finds in its path below FOLDER (its first group); else what is known of "
+            "published sets, else the folder",
+            show_default=False,
+        ),
+    ] = "",
     source_fps: Annotated[
         list[str] | None,
         typer.Option(
@@ -112,6 +123,7 @@ def convert(
     capture = conversion.Capture(
         folder=folder,
         fps=rate,
+        subject_from=subject_from,
         source_fps=conversion.parse_rates(source_fps or []),
         skeletons=skeletons,
         estimate_thorax=estimate_thorax,
@@ -120,10 +132,12 @@ def convert(
     )
     with Screen("reading") as screen:
         takes = conversion.read_takes(capture, screen.step)
+        for line in takes.notes:
+            screen.show(line)
     if takes.left_out:
         print(f"{len(takes.left_out)} of {takes.files} files were left out:", file=sys.stderr)
         for reason in takes.left_out:
-            print(f"  {reason}", file=sys.stderr)
+            print(f"  {printable(reason)}", file=sys.stderr)
     people = conversion.TestPeople(test_subjects or None, 4 if test_every is None else test_every)
     for split in conversion.write_takes(takes, out, track, people):
         if split.path is None:
@@ -131,6 +145,6 @@ def convert(
         else:
             print(
                 f"{split.split}: {split.takes} takes, {split.frames} frames of "
-                f"{', '.join(split.subjects)} in {split.path}"
+                f"{printable(', '.join(split.subjects))} in {printable(split.path)}"
             )
     return 1 if takes.left_out else 0

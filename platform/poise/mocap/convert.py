@@ -1,7 +1,10 @@
 """Convert motion capture files to a track of ground truth, to which denoise tracks add noise."""
 
+import hashlib
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from poise.catalog import datasets
@@ -10,20 +13,24 @@ from poise.catalog.tracks import Track, catalogue
 from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.markers import read_marker_map
+from poise.mocap.people import subject_name
 from poise.mocap.recordings import (
     CaptureDetails,
     Recording,
     find_recordings,
-    find_skeletons,
     read_recording,
-    subject_name,
 )
+from poise.mocap.skeleton_files import SkeletonFiles
 from poise.readers import layouts
+from poise.readers.image_names import UniqueNames
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import DataError
 
 #: Callback with the number of files read, the number of all, and what came of the last one.
 Progress = Callable[[int, int, str], None]
+
+#: What releases and copies put behind a take's name.
+_COPY = re.compile(r"(_poses|_stageii|[ _-]*copy|[ _]*\(\d+\))+$", re.I)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Capture:
     Attributes:
         folder: where the files are, at any depth.
         fps: rate to bring them to, a whole fraction of theirs.
+        subject_from: see `people.Naming`.
         source_fps: rate by subject (``S07``), and of all others under ``""``, where files do not
             say or are wrong.
         skeletons: where further .asf files are.
@@ -43,6 +51,7 @@ class Capture:
 
     folder: Path
     fps: float
+    subject_from: str = ""
     source_fps: Mapping[str, float] = field(default_factory=dict)
     skeletons: Path | None = None
     estimate_thorax: bool = False
@@ -52,10 +61,11 @@ class Capture:
 
 @dataclass
 class Takes:
-    """What was read below a folder: clips at one rate, and why files were left out."""
+    """What was read below a folder: clips at one rate, and what there is to say."""
 
     folder: Path
     files: int
+    notes: list[str]
     clips: list[MotionClip] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -99,7 +109,7 @@ def parse_rates(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         subject, _, rate = text.rpartition("=")
         try:
-            rates[subject_name(subject)] = float(rate)
+            rates |= dict.fromkeys((subject, subject_name(subject)), float(rate))
         except ValueError:
             raise DataError(f"--source-fps {text}: write 60 or SUBJECT=60") from None
     if any(rate <= 0 for rate in rates.values()):
@@ -113,21 +123,21 @@ def read_takes(capture: Capture, progress: Progress) -> Takes:
     Raises:
         DataError: there are none, or skeletons, markers or body models cannot be read.
     """
-    recordings = find_recordings(capture.folder)
     details = _details(capture)
-    takes, first = Takes(capture.folder, len(recordings)), dict[tuple[str, str], Path]()
+    recordings = find_recordings(capture.folder, capture.subject_from, details.skeletons)
+    subjects = frozenset(recording.subject.casefold() for recording in recordings)
+    details = replace(details, skeletons=replace(details.skeletons, people=subjects))
+    takes, batch = Takes(capture.folder, len(recordings), _who(recordings)), _Batch()
     for count, recording in enumerate(recordings, start=1):
         try:
-            clip = _clip(recording, details, capture.fps)
-            earlier = first.setdefault((clip.subject, clip.name), recording.file)
-            if earlier != recording.file:
-                raise DataError(f"{recording.file}: the same take as {earlier}")
+            clip = batch.clip(recording, details, capture.fps)
             takes.clips.append(clip)
             done = f"{clip.subject}/{clip.name}: {clip.frames} frames"
         except DataError as error:
             takes.left_out.append(str(error))
             done = f"{recording.file.name}: left out"
         progress(count, len(recordings), done)
+    takes.notes += batch.notes()
     return takes
 
 
@@ -157,9 +167,8 @@ def write_takes(takes: Takes, data: Path, track: Track, people: TestPeople) -> l
 
 def _details(capture: Capture) -> CaptureDetails:
     markers = read_marker_map(capture.markers) if capture.markers else None
-    folders = [folder for folder in (capture.folder, capture.skeletons) if folder]
     return CaptureDetails(
-        skeletons=find_skeletons(*folders),
+        skeletons=SkeletonFiles.below(capture.folder, capture.skeletons),
         fps=dict(capture.source_fps),
         markers=markers,
         bodies=Bodies(capture.body_model) if capture.body_model else None,
@@ -167,12 +176,56 @@ def _details(capture: Capture) -> CaptureDetails:
     )
 
 
-def _clip(recording: Recording, details: CaptureDetails, fps: float) -> MotionClip:
-    clip = read_recording(recording, details)
-    try:
-        return clip.resampled(fps)
-    except DataError as error:
-        raise DataError(f"{recording.file}: {error}") from None
+def _who(recordings: Sequence[Recording]) -> list[str]:
+    """Say who was found, by which rule, and how many takes each has."""
+    counts = Counter((one.rule, one.subject) for one in recordings if one.subject)
+    lines = []
+    for rule in dict.fromkeys(rule for rule, _ in counts):
+        found = [f"{subject} ({count})" for (by, subject), count in counts.items() if by == rule]
+        lines.append(f"people by {rule}: {len(found)}, with takes: {', '.join(found)}")
+    folders = {one.file.parent for one in recordings}
+    if len(folders) == 1 < len(recordings) and {rule for rule, _ in counts} == {"folder"}:
+        lines.append(
+            "all takes lie in one folder and count as one person's; if they are several people's, "
+            "say with --subject-from name or a regular expression who moves"
+        )
+    return lines
+
+
+class _Batch:
+    """The takes that were read so far: each content of one name once, each name once."""
+
+    def __init__(self) -> None:
+        self._names = UniqueNames()
+        self._first: dict[tuple[str, str, bytes], Path] = {}
+        self._contents: dict[bytes, Path] = {}
+        self.alike: list[tuple[Path, Path]] = []
+
+    def clip(self, recording: Recording, details: CaptureDetails, fps: float) -> MotionClip:
+        clip = read_recording(recording, details)
+        content = hashlib.sha256(clip.joints_FJ3.tobytes()).digest()
+        key = clip.subject, _COPY.sub("", recording.take), content
+        if key in self._first:
+            raise DataError(f"{recording.file}: the same take as {self._first[key]}")
+        try:
+            clip = clip.resampled(fps)
+        except DataError as error:
+            raise DataError(f"{recording.file}: {error}") from None
+        self._first[key] = recording.file
+        earlier = self._contents.setdefault(content, recording.file)
+        if earlier != recording.file:
+            self.alike.append((earlier, recording.file))
+        name = self._names.take(f"{clip.subject}/{clip.name}").removeprefix(f"{clip.subject}/")
+        return replace(clip, name=name)
+
+    def notes(self) -> list[str]:
+        if not self.alike:
+            return []
+        first, second = self.alike[0]
+        others = f", and {len(self.alike) - 1} others" if len(self.alike) > 1 else ""
+        return [
+            f"same content, kept for another name or person: {second} as {first}{others}",
+        ]
 
 
 def _existing(data: Path, track: Track) -> list[Path]:
@@ -185,7 +238,7 @@ def _tested(subjects: list[str], people: TestPeople) -> set[str]:
         if people.every < 2:
             raise DataError(f"--test-every {people.every}: at least 2, or nothing is learned")
         return set(subjects[:: people.every]) if len(subjects) > 1 else set()
-    tested = {subject_name(text) for text in people.named}
+    tested = {text if text in subjects else subject_name(text) for text in people.named}
     unknown = sorted(tested - set(subjects))
     if unknown:
         raise DataError(f"no takes of {', '.join(unknown)}; there are {', '.join(subjects)}")

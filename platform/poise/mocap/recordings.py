@@ -1,6 +1,5 @@
 """Find the motion capture files below a folder, and read each as a clip."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,12 +14,12 @@ from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.formats.c3d import read_c3d
 from poise.mocap.formats.markers import MarkerMap
 from poise.mocap.joints import ACCLAIM, pick
+from poise.mocap.people import Naming, Person, take_name, told_apart
+from poise.mocap.skeleton_files import SkeletonFiles, files_below
 from poise.runtime.errors import DataError
 
 #: CMU's own rate; AMC files do not tell it.
 CMU_FPS: Final = 120.0
-#: 07_01, mb_12_01, 93_charleston1, 01_01_poses.
-_CMU_NAME: Final = re.compile(r"(?:[A-Za-z]+_)*(?P<take>(?P<subject>\d+)_\w+)")
 #: AMASS takes, in its first releases and in SMPL-X's.
 _AMASS_ENDS: Final = ("_poses.npz", "_stageii.npz")
 
@@ -30,14 +29,17 @@ class Recording:
     """A file that holds a take.
 
     Attributes:
-        subject: ``S07`` from CMU's names (07_01.amc), else the folder the file lies in, else the
-            file's own name.
-        take: the file's name without what stands before the subject's number.
+        subject: who moves; empty where nothing tells.
+        take: the file's name, see `people.take_name`.
+        rule: how the subject was found.
+        problem: why nothing tells who moves.
     """
 
     file: Path
     subject: str
     take: str
+    rule: str = "folder"
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,51 +47,47 @@ class CaptureDetails:
     """What the files do not say themselves.
 
     Attributes:
-        skeletons: ASF files by subject, see `find_skeletons`.
+        skeletons: the ASF files.
         fps: rate by subject, and of all others under ``""``; else the rate in the file, else 120.
         markers: which markers make which joint, for C3D.
         bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
     """
 
-    skeletons: Mapping[str, Path] = field(default_factory=dict)
+    skeletons: SkeletonFiles = field(default_factory=SkeletonFiles)
     fps: Mapping[str, float] = field(default_factory=dict)
     markers: MarkerMap | None = None
     bodies: Bodies | None = None
     estimate_thorax: bool = False
 
 
-def find_recordings(folder: Path) -> list[Recording]:
+def find_recordings(
+    folder: Path, subject_from: str = "", skeletons: SkeletonFiles | None = None
+) -> list[Recording]:
     """Return the takes below a folder, sorted by subject and take.
+
+    Args:
+        folder: where they are, at any depth; links to folders are followed.
+        subject_from: see `people.Naming`.
+        skeletons: ASF files, whose names tell CMU's takes.
 
     Raises:
         DataError: it is no folder, or there is none.
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: not a folder")
-    files = [file for file in folder.rglob("*") if _is_take(file)]
+    files = [file for file in files_below(folder) if _is_take(file)]
     if not files:
         raise DataError(
             f"{folder}: no motion capture files (.amc, .bvh, .c3d, {', '.join(_AMASS_ENDS)})"
         )
-    found = [_recording(folder, file) for file in files]
+    naming = Naming(folder, subject_from, skeletons.numbers if skeletons else frozenset())
+    people = [_person(naming, file) for file in files]
+    found = [
+        Recording(file, subject, take_name(file, one), one.rule, "" if subject else one.rule)
+        for file, one, subject in zip(files, people, told_apart(people), strict=True)
+    ]
     return sorted(found, key=lambda recording: (recording.subject, recording.take, recording.file))
-
-
-def find_skeletons(*folders: Path) -> dict[str, Path]:
-    """Return the ASF files below folders by subject; the first folder that has one wins.
-
-    Raises:
-        DataError: one is no folder.
-    """
-    found: dict[str, Path] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise DataError(f"{folder}: not a folder")
-        for file in sorted(folder.rglob("*")):
-            if file.suffix.lower() == ".asf":
-                found.setdefault(subject_name(file.stem), file)
-    return found
 
 
 def read_recording(recording: Recording, details: CaptureDetails) -> MotionClip:
@@ -98,31 +96,23 @@ def read_recording(recording: Recording, details: CaptureDetails) -> MotionClip:
     Raises:
         DataError: it cannot be read, or something it needs is not given.
     """
+    if recording.problem:
+        raise DataError(recording.problem)
     return _READERS[recording.file.suffix.lower()](recording, details)
 
 
 def _is_take(file: Path) -> bool:
-    if file.suffix.lower() == ".npz" and not file.name.endswith(_AMASS_ENDS):
+    kind = file.suffix.lower()
+    if kind == ".npz" and not file.name.lower().endswith(_AMASS_ENDS):
         return False  # AMASS keeps people's shapes beside the takes
-    return file.suffix.lower() in _READERS and file.is_file()
+    return kind in _READERS and file.is_file()
 
 
-def _recording(folder: Path, file: Path) -> Recording:
-    named = _CMU_NAME.fullmatch(file.stem)
-    if named:
-        return Recording(file, subject_name(named["subject"]), named["take"])
-    inner = file.relative_to(folder).parts[:-1]
-    return Recording(file, inner[-1] if inner else file.stem, file.stem)
-
-
-def subject_name(text: str) -> str:
-    """Return a subject's name: ``S07`` for the number 7, any other text as it is."""
-    return f"S{int(text):02d}" if text.isdigit() else text
-
-
-def _skeleton(recording: Recording, details: CaptureDetails) -> AsfSkeleton | None:
-    file = details.skeletons.get(recording.subject)
-    return read_asf(file) if file else None
+def _person(naming: Naming, file: Path) -> Person:
+    try:
+        return naming.person(file)
+    except DataError as error:
+        return Person("", str(error))
 
 
 def _rate(recording: Recording, details: CaptureDetails, stored: float) -> float:
@@ -130,12 +120,13 @@ def _rate(recording: Recording, details: CaptureDetails, stored: float) -> float
 
 
 def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
-    skeleton = _skeleton(recording, details)
-    if skeleton is None:
+    file = details.skeletons.of(recording.file, recording.subject)
+    if file is None:
         raise DataError(
             f"{recording.file}: no skeleton of {recording.subject}; put the subject's .asf beside "
             "it or in --skeletons FOLDER"
         )
+    skeleton = read_asf(file)
     ends_FJ3 = read_amc(recording.file, skeleton) * skeleton.metres
     return checked_clip(
         recording.file,
@@ -148,7 +139,8 @@ def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
 
 def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
     take = read_bvh(recording.file)
-    skeleton = _skeleton(recording, details)
+    file = details.skeletons.of(recording.file, recording.subject)
+    skeleton: AsfSkeleton | None = read_asf(file) if file else None
     return checked_clip(
         recording.file,
         f"{cgspeed.dialect_of(take).prefix}-{recording.take}",

@@ -89,7 +89,7 @@ def test_bad_files_are_named_and_the_others_land(
     broken.write_text(broken.read_text()[:3000])
     (takes / "03/03.asf").unlink()
     (takes / "10/copy").mkdir()
-    write_amc(takes / "10/copy/10_01.amc")
+    write_amc(takes / "10/copy/10_01.amc", frames=41, seed=1001)
     (takes / "10/10_09.bvh").write_text("HIERARCHY\n")
     assert converted(takes, tmp_path / "data") == 1
     said = capsys.readouterr().err
@@ -232,3 +232,22 @@ def test_fetch_refuses_what_is_no_address(
     ask = ["fetch", "cmu", "--to", str(tmp_path), "--subjects", "7", "--base-url", "ftp://x"]
     assert main(ask) == 2
     assert "http://" in capsys.readouterr().err
+
+
+def test_takes_are_the_same_by_content_and_never_by_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = tmp_path / "lab"
+    takes = {"anna/walk": 1, "anna/run": 1, "anna/copy/walk": 1, "anna/more/walk": 2, "ben/walk": 1}
+    for name, seed in takes.items():
+        (lab / name).parent.mkdir(parents=True, exist_ok=True)
+        write_amc(lab / f"{name}.amc", seed=seed)
+    for who in ("anna", "ben"):
+        write_asf(lab / who / "skeleton.asf")
+    assert converted(lab, tmp_path / "data", "--subject-from", "^([^/]+)/") == 1
+    said = capsys.readouterr()
+    assert "people by --subject-from REGEX: 2, with takes: anna (4), ben (1)" in said.out
+    assert "1 of 5 files were left out" in said.err
+    assert "anna/walk.amc: the same take as" in said.err
+    names = sorted([*read(tmp_path / "data", "train"), *read(tmp_path / "data", "test")])
+    assert names == ["anna/native-run", "anna/native-walk", "anna/native-walk#2", "ben/native-walk"]
