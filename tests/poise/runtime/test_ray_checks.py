@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from poise.runtime.cluster import connect
 from poise.runtime.errors import ClusterError
@@ -69,6 +70,7 @@ def test_the_file_of_a_cluster_that_is_gone_is_told(tmp_path: Path) -> None:
 
 def test_connect_looks_before_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)  # other tests may share a cluster
     with pytest.raises(ClusterError, match=r"RAY_ADDRESS=127\.0\.0\.1:9"), connect():
         pass
 
