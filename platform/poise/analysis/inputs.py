@@ -14,6 +14,7 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.registry import resolve
+from poise.checkpoints.training_lake import lake_of
 from poise.lake.ids import WINDOW
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
@@ -85,7 +86,7 @@ def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
             "neighbour (the `synspp` of a plan; poise sweep trains it)"
         )
     track = Track.parse(card.track)
-    where = settings.lake_of(card.lake)
+    where = lake_of(settings, card)
     train = load_split(where, track, "train")
     test = load_split(where, track, "test")
     bank = train.bank()

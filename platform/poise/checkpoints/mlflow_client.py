@@ -2,9 +2,12 @@
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from mlflow import MlflowClient
+
+from poise.checkpoints.run_files import database
 
 #: MLflow's own patience is minutes; a server that is down must not hold anybody up that long.
 _IMPATIENCE = {
@@ -25,6 +28,21 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
         os.environ.setdefault(name, value)
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    if tracking_uri.startswith("sqlite:///"):
-        Path(tracking_uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    return MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    store = database(tracking_uri)
+    if store is not None:
+        store.parent.mkdir(parents=True, exist_ok=True)
+    client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+    if store is not None and "%" in tracking_uri:
+        _remove_folder_of_escaped_name(client, tracking_uri)
+    return client
+
+
+def _remove_folder_of_escaped_name(client: MlflowClient, tracking_uri: str) -> None:
+    """Take away the empty folder that MLflow makes where it takes the escapes for a path."""
+    client.search_experiments(max_results=1)  # opens the store
+    client.search_registered_models(max_results=1)
+    literal = Path(tracking_uri.removeprefix("sqlite:///")).parent
+    with suppress(OSError):
+        for folder in (literal, *literal.parents):
+            if "%" in str(folder):
+                folder.rmdir()

@@ -13,6 +13,7 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import CARD
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.pyfunc import INSIDE, LOADER, pack
+from poise.checkpoints.run_files import run_folder
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -138,9 +139,9 @@ def _upload(client: MlflowClient, run_id: str, checkpoint: str) -> None:
 def _local_folder(
     client: MlflowClient, found: ModelVersion, tracking_uri: str, cache: Path | None
 ) -> str:
-    home = client.get_run(found.run_id).info.artifact_uri
-    if ":/" not in home or home.startswith("file://"):
-        return storage.join(home, _ARTIFACT, *INSIDE)
+    files = run_folder(tracking_uri, client.get_run(found.run_id))
+    if files is not None:
+        return storage.join(files, _ARTIFACT, *INSIDE)
     kept = (cache or Path.home() / ".cache" / "poise") / "models" / found.run_id
     if not (kept / CARD).exists():
         kept.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,9 @@ def ui(
         raise PoiseError(
             f"{settings.home} holds no results yet; run make demo or poise sweep first"
         )
+    from poise.checkpoints.run_files import follow_home
+
+    follow_home(settings.tracking_uri)
     print(f"MLflow on {settings.tracking_uri}: http://{host}:{port}", flush=True)
     store = ["--backend-store-uri", settings.tracking_uri]
     place = ["--host", host, "--port", str(port)]

@@ -16,6 +16,7 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.checkpoints.inference import check, prepare
 from poise.checkpoints.registry import resolve
+from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW
@@ -223,7 +224,7 @@ def _with_neighbours(
     # Where there can be no PVD, the model was trained without one: nothing is missing.
     if not (isinstance(refiner, WindowRefiner) and retrieves(refiner) and track.has_pvd):
         return clips
-    lake = request.settings.lake_of(card.lake if card else None)
+    lake = lake_of(request.settings, card)
     try:
         with pvd_store(request.settings) as uri:
             retriever = Retriever(lake, track, uri, neighbours=refiner.neighbours)

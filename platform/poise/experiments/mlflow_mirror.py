@@ -16,6 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from poise.checkpoints.mlflow_client import mlflow_client
+from poise.checkpoints.run_files import artifact_location, follow_home
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
 from poise.runtime import storage
@@ -53,6 +54,7 @@ class MlflowMirror:
     def client(self) -> MlflowClient:
         """The connection, made on first use."""
         if self._client is None:
+            follow_home(self.tracking_uri)
             self._client = mlflow_client(self.tracking_uri)
         return self._client
 
@@ -105,10 +107,17 @@ class MlflowMirror:
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            return str(self.client.create_experiment(name, artifact_location=self._artifacts))
+            return str(self.client.create_experiment(name, artifact_location=self._location()))
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+    def _location(self) -> str | None:
+        if self._artifacts is None:
+            return None
+        folder = Path(self._artifacts)
+        folder.mkdir(parents=True, exist_ok=True)
+        return artifact_location(folder)
 
     def _all_runs(self, experiment: str) -> Iterator[Run]:
         token: str | None = None

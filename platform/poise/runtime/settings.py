@@ -17,6 +17,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from poise.runtime.errors import CatalogueError, DataError, SettingsError
 from poise.runtime.text import read_text
 
+#: The folder of the files of MLflow's runs, beside its database.
+ARTIFACTS = "mlartifacts"
+
 
 def _home() -> Path:
     """Return ``.poise`` where the user stands.
@@ -46,6 +49,11 @@ def _uri(text: str) -> str:
     if "://" not in text:
         raise ValueError(f"{text!r} is no URI; write http://{text or 'host:19530'}")
     return text
+
+
+def _sqlite_uri(file: Path) -> str:
+    # What SQLAlchemy takes for the end of the path, or for an escape; it reads all else as it is.
+    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
 
 
 def _split_path(given: Any) -> Any:
@@ -96,7 +104,7 @@ class Settings(BaseSettings):
         description="Milvus of the Pose Vector Database, such as http://milvus:19530",
     )
     tracking_uri: str = Field(
-        default_factory=lambda known: f"sqlite:///{known['home'] / 'mlflow.db'}",
+        default_factory=lambda known: _sqlite_uri(known["home"] / "mlflow.db"),
         validation_alias="MLFLOW_TRACKING_URI",
         description="MLflow's tracking store and model registry",
     )
@@ -169,11 +177,7 @@ class Settings(BaseSettings):
     @property
     def artifacts(self) -> str | None:
         """Where the home's own tracking store keeps artifacts; None leaves it to a server."""
-        return str(self.home / "mlartifacts") if self.tracking_uri.startswith("sqlite:") else None
-
-    def lake_of(self, trained_on: str | None) -> str:
-        """Return the lake that was asked for, else that of a model's training, else the home's."""
-        return self.lake if "lake" in self.model_fields_set else trained_on or self.lake
+        return str(self.home / ARTIFACTS) if self.tracking_uri.startswith("sqlite:") else None
 
     def dataset_texts(self) -> tuple[tuple[str, str], ...]:
         """Return where each description of a user's own data set is from, and its TOML text.

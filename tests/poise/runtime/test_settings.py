@@ -110,13 +110,6 @@ def test_used_settings_are_those_of_the_process(tmp_path: Path) -> None:
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 
-def test_which_lake_a_model_is_looked_at_with(tmp_path: Path) -> None:
-    settings = Settings.load()
-    assert settings.lake_of("s3://trained/on") == "s3://trained/on"
-    assert settings.lake_of(None) == settings.lake_of("") == settings.lake
-    assert Settings.load(lake="/mine").lake_of("s3://trained/on") == "/mine"
-
-
 def test_workers_are_told_of_body_model_and_own_data_sets(tmp_path: Path) -> None:
     assert Settings.load().worker_env() == {}
     (tmp_path / "one.toml").write_text("name = 1")
