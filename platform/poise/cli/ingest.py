@@ -9,6 +9,7 @@ import typer
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import Bulk, BulkSeenAs, Tracks, Writers, bulk_of, with_settings
 from poise.cli.shared.output import Screen
+from poise.runtime.errors import DataError, LakeError
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -25,6 +26,8 @@ examples:
 A track that did not change since its last ingest is left alone. An ingest
 that was cut short is taken up by the same command. What could not be read is
 named here and in manifest.json.
+
+exit code: 0 well, 1 a track among several was left out, 2 could not work
 """
 SYNTHETIC = "synthetic/simulated/3D"
 
@@ -54,7 +57,7 @@ def ingest(
     force: Annotated[
         bool, typer.Option("--force", help="ingest again although nothing changed")
     ] = False,
-) -> None:
+) -> int:
     """Bring raw tracks into the lake and their Pose Vector Database into Milvus."""
     folder = bulk_of(settings, bulk, bulk_seen_as)
     with resumable("the same command takes up the work again"):
@@ -74,5 +77,13 @@ def ingest(
         with Screen("ingesting", "[{seconds:6.1f} s] {line}") as screen, ExitStack() as stack:
             if len(tracks) > 1:  # one cluster for all of them
                 stack.enter_context(connect())
+            left_out = 0
             for one in tracks:
-                ingest_track(one, settings, options, screen.say)
+                try:
+                    ingest_track(one, settings, options, screen.say)
+                except (DataError, LakeError) as error:
+                    if len(tracks) == 1:
+                        raise
+                    left_out += 1
+                    screen.say(f"{one}: left out: {error}")
+        return int(left_out > 0)

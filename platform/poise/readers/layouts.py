@@ -7,6 +7,7 @@ SmoothNet: ``poses/<dataset>_<estimator>_<rep>/``, in it
 ``groundtruth_poses/<dataset>/<dataset>_gt_<split>.npz``. A user's data set may name its own paths.
 """
 
+import logging
 import re
 import string
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +26,9 @@ from poise.readers.object_npz import npz_keys
 from poise.readers.sequence import PoseSequence
 from poise.readers.units import POSE_KEYS
 from poise.runtime.errors import DataError
+from poise.runtime.names import ESTIMATOR, ESTIMATOR_RULE
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -218,7 +222,15 @@ def _estimators(data: Path, dataset: DataSet, part: TrackPart, template: str) ->
             pattern += fixed.get(field, "[^/]+")
     files = data.glob(template.format(**fixed, estimator="*", split="*"))
     found = (re.fullmatch(pattern, file.relative_to(data).as_posix()) for file in files)
-    return named | {match["estimator"] for match in found if match}
+    return named | {match["estimator"] for match in found if match and _usable(data, match)}
+
+
+def _usable(data: Path, match: re.Match[str]) -> bool:
+    """Say whether an estimator may be named as a file is; warn where not."""
+    if ESTIMATOR.fullmatch(match["estimator"]):
+        return True
+    log.warning("%s is not taken: %s", data / match.string, ESTIMATOR_RULE)
+    return False
 
 
 def _holds(file: Path, part: TrackPart) -> bool:

@@ -125,6 +125,16 @@ def test_the_tracks_of_smoothnets_folders(tmp_path: Path, above: str) -> None:
     assert strange == ["poses/coco_hrnet_2D", "poses/empty_x_3D", "poses/h36m_new_2D"]
 
 
+def test_an_estimator_of_an_impossible_name_is_left_out_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("vitpose+", "my net", "zoë", "-net", "n" * 101):
+        folder = f"aist_{name}_3D"
+        save(tmp_path / "poses" / folder / "detected" / f"{folder}_train.npz", x=[])
+    assert list(map(str, tracks_in(tmp_path))) == ["aist/vitpose+/3D"]
+    assert caplog.text.count("is not taken: an estimator's name has letters, digits") == 4
+
+
 def test_a_tracks_own_folder_is_that_track(tmp_path: Path) -> None:
     folder = tmp_path / "h36m_fcn_3D"
     save(folder / "detected" / "h36m_fcn_3D_test.npz", x=[])
