@@ -101,7 +101,7 @@ class TrackPart(_Part):
     pvd: Names | None = None
     stored: Names | None = None
     roots: Names = ()
-    unit: Literal["m", "mm", "px"] | None = None
+    unit: Literal["m", "cm", "mm", "in", "px"] | None = None
     lateral: Literal["x", "y", "z"] | None = None
     pixels: Pixels | Literal["image"] | None = None
     fps: float | None = Field(default=None, gt=0)
@@ -182,8 +182,8 @@ class TrackPart(_Part):
     @check(mode="after")
     def _units_agree(self) -> Self:
         if self.representation == "3D":
-            if self.unit not in ("m", "mm"):
-                raise ValueError('unit: write "m" or "mm" for 3D')
+            if self.unit not in ("m", "cm", "mm", "in"):
+                raise ValueError('unit: write "m", "cm", "mm" or "in" for 3D')
             if self.pixels is not None:
                 raise ValueError("pixels: only for 2D; remove it")
             if not self.roots:

@@ -22,7 +22,7 @@ from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
 NOISE_PIXELS_PER_METRE = 115.0
-_METRES = {"m": 1.0, "mm": 0.001}
+_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,8 @@ def evaluate(
     for prefix, row in scored:
         print_entries([Entry(row, prefix)])
     print(f"retrieval: {evaluation.row.retrieval}")
+    for line in evaluation.filled:
+        print(f"filled: {line}", file=sys.stderr)
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if json:

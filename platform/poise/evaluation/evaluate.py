@@ -95,12 +95,12 @@ def evaluate(
     body = smpl.find_body_model(body_folder) if track.representation == "smpl" else None
     seconds = 0.0
     errors: list[PoseErrors] = []
-    for clips, truths in _in_parts(refiner, examples):
+    for clips, truths, untrue in _in_parts(refiner, examples):
         start = time.perf_counter()
         refined = refiner.refine(clips)
         seconds += time.perf_counter() - start
-        pairs = zip(refined, truths, strict=True)
-        errors += [pose_errors(one.poses_FC, truth, info, body) for one, truth in pairs]
+        rows = zip(refined, truths, untrue, strict=True)
+        errors += [pose_errors(one.poses_FC, truth, info, body, no) for one, truth, no in rows]
     total = pool(errors)
     row = Row(
         track=str(track),
@@ -134,13 +134,14 @@ def unit_of(track: Track) -> str:
 
 def _in_parts(
     refiner: Refiner, examples: Examples
-) -> Iterator[tuple[Sequence[Clip], Sequence[Tensor]]]:
+) -> Iterator[tuple[Sequence[Clip], Sequence[Tensor], Sequence[Tensor | None]]]:
     # The views of a take stay together.
     views = refiner.views if isinstance(refiner, WindowRefiner) else 1
     at_once = max(CLIPS_AT_ONCE // views, 1) * views
     for first in range(0, len(examples.clips), at_once):
         part = slice(first, first + at_once)
-        yield examples.clips[part], examples.truths[part]
+        untrue = [examples.untrue.get(name) for name in examples.names[part]]
+        yield examples.clips[part], examples.truths[part], untrue
 
 
 def _note(track: Track, body: smpl.BodyModel | None) -> str:

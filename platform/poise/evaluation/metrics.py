@@ -42,7 +42,11 @@ class PoseErrors:
 
 
 def pose_errors(
-    refined_FC: Tensor, truth_FC: Tensor, info: TrackInfo, body: BodyModel | None = None
+    refined_FC: Tensor,
+    truth_FC: Tensor,
+    info: TrackInfo,
+    body: BodyModel | None = None,
+    untrue_FJ: Tensor | None = None,
 ) -> PoseErrors:
     """Compare one refined sequence with its truth, frame by frame.
 
@@ -51,11 +55,13 @@ def pose_errors(
         truth_FC: the same shape.
         info: joints, dims, roots and the factor to the reported unit.
         body: gives joints to SMPL poses; without it their rotations are compared.
+        untrue_FJ: joints whose truth is not known but filled: they are not scored, nor is any
+            joint of a frame whose root is one of them. Of joints alone, not of rotations.
     """
     if info.dims != DIMS["smpl"]:
         shape = (-1, info.joints, info.dims)
         refined_FJD, truth_FJD = (p.double().reshape(shape) for p in (refined_FC, truth_FC))
-        return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric)
+        return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric, untrue_FJ)
     if body is not None:
         refined_FJD, truth_FJD = body.joints(refined_FC), body.joints(truth_FC)
         return _joint_errors(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM)
@@ -84,17 +90,43 @@ def pool(parts: Sequence[PoseErrors]) -> PoseErrors:
 
 
 def _joint_errors(
-    refined_FJD: Tensor, truth_FJD: Tensor, roots: Sequence[int], to_metric: float
+    refined_FJD: Tensor,
+    truth_FJD: Tensor,
+    roots: Sequence[int],
+    to_metric: float,
+    untrue_FJ: Tensor | None = None,
 ) -> PoseErrors:
     refined_FJD = _relative(refined_FJD * to_metric, roots)
     truth_FJD = _relative(truth_FJD * to_metric, roots)
     error_FJD = refined_FJD - truth_FJD
     bend_FJD = error_FJD[2:] - 2 * error_FJD[1:-1] + error_FJD[:-2]
-    return _pose_errors(
-        _distance(refined_FJD, truth_FJD),
-        _distance(align(refined_FJD, truth_FJD), truth_FJD),
-        bend_FJD.norm(dim=-1),
-        len(error_FJD),
+    bend_FJ = bend_FJD.norm(dim=-1)
+    aligned_FJD = align(refined_FJD, truth_FJD)
+    if untrue_FJ is None or not untrue_FJ.any():
+        return _pose_errors(
+            _distance(refined_FJD, truth_FJD),
+            _distance(aligned_FJD, truth_FJD),
+            bend_FJ,
+            len(error_FJD),
+        )
+    known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(roots)].any(dim=1, keepdim=True)
+    bent_FJ = known_FJ[2:] & known_FJ[1:-1] & known_FJ[:-2]
+    return _known_errors(error_FJD, aligned_FJD - truth_FJD, bend_FJ, known_FJ, bent_FJ)
+
+
+def _known_errors(
+    error_FJD: Tensor, aligned_FJD: Tensor, bend_FJ: Tensor, known_FJ: Tensor, bent_FJ: Tensor
+) -> PoseErrors:
+    """Average over the joints whose truth is known; a joint bends where it is known thrice."""
+    bend = float(bend_FJ[bent_FJ].mean()) if bent_FJ.any() else 0.0
+    frames = len(error_FJD)
+    scored = bool(known_FJ.any())
+    return PoseErrors(
+        mpjpe=float(error_FJD.norm(dim=-1)[known_FJ].mean()) if scored else 0.0,
+        pa_mpjpe=float(aligned_FJD.norm(dim=-1)[known_FJ].mean()) if scored else 0.0,
+        accel=bend * max(frames - 2, 0) / frames,
+        accel_interior=bend,
+        frames=frames if scored else 0,
     )
 
 

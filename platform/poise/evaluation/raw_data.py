@@ -22,6 +22,7 @@ from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
+from poise.readers.missing import listed
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
@@ -79,12 +80,14 @@ class RawEvaluation:
     """A row, and what had to be left out.
 
     Attributes:
+        filled: sequences with joints that were not seen and filled, and which; a line each.
         groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
             of all sequences together.
     """
 
     row: Row
     rejected: list[Rejected]
+    filled: list[str]
     groups: dict[str, Row]
 
 
@@ -107,12 +110,14 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
     ]
     clips = _with_neighbours(clips, request, chosen, card)
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
-    seen = Examples([sequence.name for sequence in sequences], clips, truths)
+    untrue = {s.name: torch.from_numpy(s.untrue_FJ) for s in sequences if s.untrue_FJ is not None}
+    seen = Examples([sequence.name for sequence in sequences], clips, truths, untrue)
     seed = card.seed if card else 0
     prepare(chosen, request.stride, request.compiled)
     found = evaluate(chosen, seen, request.track, seed, request.settings.smpl)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
-    return RawEvaluation(found.row, rejected, groups)
+    filled = _filled(sequences, request.track.info.joint_names)
+    return RawEvaluation(found.row, rejected, filled, groups)
 
 
 def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
@@ -183,6 +188,16 @@ def _read(
         first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
         raise DataError(f"{request.track}: nothing to score in the {split} split of {data}{first}")
     return sequences, rejected
+
+
+def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str]:
+    lines = []
+    for one in sequences:
+        if one.unseen_FJ is not None and one.unseen_FJ.any():
+            lines.append(f"{one.name}: not seen, filled along time: {listed(one.unseen_FJ, names)}")
+        if one.untrue_FJ is not None and one.untrue_FJ.any():
+            lines.append(f"{one.name}: no truth, not scored: {listed(one.untrue_FJ, names)}")
+    return lines
 
 
 def _members(sequences: Sequence[PoseSequence], prefix: str) -> list[int]:

@@ -29,6 +29,12 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
     left_out = [item for result in results for item in result.quarantined]
     for item in left_out:
         report(f"  quarantined {item.file}, sequence {item.sequence}, {item.key}: {item.reason}")
+    filled = [item for result in results for item in result.filled]
+    for entry in filled:
+        joints = ", ".join(track.info.joint_names[gap[0]] for gap in entry.gaps[:3])
+        count = sum(gap[2] for gap in entry.gaps)
+        what = "not seen" if entry.pose == "detected" else "no truth"
+        report(f"  filled      {entry.sequence}: {what} {count:,} times ({joints}, ...)")
     if not sequences:
         raise DataError(f"{track}: none of its {len(left_out)} sequences can be used; see above")
     report(f"  sequences   {sequences:,}, {frames:,} frames{pace(frames, clock)}")
@@ -46,6 +52,7 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
         sources=sources,
         quarantined=left_out,
         pvd=None,
+        filled=filled,
     )
 
 

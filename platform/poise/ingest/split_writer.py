@@ -14,11 +14,12 @@ from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
 from poise.ingest.spool import Spool
 from poise.lake.ids import LONGEST
-from poise.lake.manifest import Quarantined, SplitSummary, part_folder
+from poise.lake.manifest import Filled, Quarantined, SplitSummary, part_folder
 from poise.lake.parts import GROUP_FRAMES, write_part
 from poise.lake.schemas import sequence_schema, sequence_table
 from poise.lake.split_index import SplitIndex
 from poise.readers import raw_split as raw
+from poise.readers.missing import runs
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime import storage
 from poise.runtime.errors import DataError
@@ -36,6 +37,7 @@ class SplitResult:
     split: Split
     summary: SplitSummary
     quarantined: list[Quarantined]
+    filled: list[Filled]
 
 
 def write_splits(
@@ -81,6 +83,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
         OSError: what was read cannot be written.
     """
     left_out: list[Rejected] = []
+    filled: list[Filled] = []
     width = track.info.joints * track.info.dims
     with Spool() as kept:
         for item in raw.open_split(data, track, split):
@@ -91,6 +94,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
             if checked.name in kept:
                 raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
             kept.add(checked)
+            filled += _filled(split, checked)
         index = kept.index(track, split)
         folder = part_folder(lake, track, "sequences", split)
         parts = [
@@ -108,7 +112,15 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
         sequences_parts=parts,
         windows_parts=[],
     )
-    return SplitResult(split, summary, [_quarantined(split, item, data) for item in left_out])
+    quarantined = [_quarantined(split, item, data) for item in left_out]
+    return SplitResult(split, summary, quarantined, sorted(filled, key=lambda one: one.sequence))
+
+
+def _filled(split: Split, sequence: PoseSequence) -> Iterator[Filled]:
+    if sequence.unseen_FJ is not None:
+        yield Filled(split, sequence.name, "detected", runs(sequence.unseen_FJ))
+    if sequence.untrue_FJ is not None:
+        yield Filled(split, sequence.name, "truth", runs(sequence.untrue_FJ))
 
 
 def _checked(item: PoseSequence | Rejected, track: Track, expected: int) -> PoseSequence | Rejected:
@@ -166,4 +178,5 @@ def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined
 def _from_json(text: str) -> SplitResult:
     fields = json.loads(text)
     quarantined = [Quarantined(**entry) for entry in fields["quarantined"]]
-    return SplitResult(fields["split"], SplitSummary(**fields["summary"]), quarantined)
+    filled = [Filled(**entry) for entry in fields["filled"]]
+    return SplitResult(fields["split"], SplitSummary(**fields["summary"]), quarantined, filled)

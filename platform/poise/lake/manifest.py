@@ -8,7 +8,7 @@ there when its manifest is.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
@@ -47,6 +47,21 @@ class Quarantined:
     sequence: str
     key: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A sequence with joints that nobody saw, whose values in the lake are filled along time.
+
+    Attributes:
+        pose: ``detected`` or ``truth``; such truth is trained on, and not scored.
+        gaps: joint, first frame and number of frames of every gap.
+    """
+
+    split: str
+    sequence: str
+    pose: Literal["detected", "truth"]
+    gaps: list[tuple[int, int, int]]
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,7 @@ class Manifest:
     Attributes:
         pvd: None where the track has none (no skeleton, or no truth to train from).
         fps: frames a second, None where unknown.
+        filled: sequences with joints that nobody saw; none in manifests of earlier versions.
     """
 
     schema_version: int
@@ -110,6 +126,7 @@ class Manifest:
     sources: list[Source]
     quarantined: list[Quarantined]
     pvd: Pvd | None
+    filled: list[Filled] = field(default_factory=list)
 
     @property
     def track_name(self) -> Track:

@@ -82,7 +82,7 @@ def as_text(value: Any) -> str | None:
     """
     while isinstance(value, list | np.ndarray) and len(value) == 1:
         value = value[0]
-    if isinstance(value, str) and _BYTES.fullmatch(value):
+    if isinstance(value, str) and value[:1] == "b" and _BYTES.fullmatch(value):
         try:
             value = ast.literal_eval(value)  # a literal: nothing of it runs
         except (ValueError, SyntaxError):

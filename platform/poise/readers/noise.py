@@ -71,9 +71,15 @@ def cut_clips(sequence: PoseSequence, frames: int = 120) -> list[PoseSequence]:
             name=f"{sequence.name}@{start:06d}",
             detected_FC=sequence.detected_FC[start : start + frames],
             truth_FC=None if truth_FC is None else truth_FC[start : start + frames],
+            unseen_FJ=_cut(sequence.unseen_FJ, start, frames),
+            untrue_FJ=_cut(sequence.untrue_FJ, start, frames),
         )
         for start in range(0, len(sequence.detected_FC) - frames + 1, frames)
     ]
+
+
+def _cut(mask_FJ: NDArray[np.bool_] | None, start: int, frames: int) -> NDArray[np.bool_] | None:
+    return None if mask_FJ is None else mask_FJ[start : start + frames]
 
 
 def _add(poses: NDArray[np.float32], noise: Noise, seed: int) -> NDArray[np.float32]:

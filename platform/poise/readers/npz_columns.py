@@ -19,7 +19,10 @@ from poise.runtime.errors import DataError
 
 log = logging.getLogger(__name__)
 
-_FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+Floats = NDArray[np.float64]
+
+#: What estimators' confidences are called.
+_CONFIDENCE: Final = ("confidence", "confidences", "conf", "scores", "keypoint_scores")
 
 
 class EntryError(Exception):
@@ -75,25 +78,41 @@ class StoredSequence:
     poses: Any
     images: Any
     image_shape: Any
+    confidence: Any = None
 
     @property
     def image(self) -> str:
         """Path of the first frame's image; empty where it is unknown."""
         return self.images.first if isinstance(self.images, Images) else ""
 
-    def frames(self, widths: tuple[int, ...]) -> NDArray[Any]:
-        """Return the frames (F, X); raise `EntryError` unless finite, with X among the widths."""
+    def frames(self, widths: tuple[int, ...], dims: int) -> tuple[Floats, Floats | None]:
+        """Return the frames (F, X), and the confidence (F, J) of each joint where there is one.
+
+        Args:
+            widths: what X may be.
+            dims: numbers of a joint; one more is taken for its confidence.
+
+        Raises:
+            EntryError: these are no such frames.
+        """
         stored_FX = self._numbers()
+        width = stored_FX.shape[1]
+        confidence_FJ = self._confidences(len(stored_FX))
+        if width not in widths and width % (dims + 1) == 0:
+            joints_FJX = stored_FX.reshape(len(stored_FX), -1, dims + 1)
+            last_FJ = joints_FJX[..., dims]
+            likely = bool(((last_FJ >= 0) & (last_FJ <= 1) | np.isnan(last_FJ)).all())
+            if likely and width // (dims + 1) * dims in widths:
+                confidence_FJ = last_FJ
+                stored_FX = joints_FJX[..., :dims].reshape(len(stored_FX), -1)
         if stored_FX.shape[1] not in widths:
             expected = " or ".join(map(str, widths))
-            raise self.error(f"{stored_FX.shape[1]} values a frame, expected {expected}")
+            raise self.error(f"{width} values a frame, expected {expected}")
+        if confidence_FJ is not None and confidence_FJ.shape[1] * dims != stored_FX.shape[1]:
+            raise self.error(f"has {confidence_FJ.shape[1]} values a frame", "confidence")
         if self.images is not None:
             self._check_images(len(stored_FX))
-        # NaN fails the comparison, infinity and what float32 cannot hold exceed it.
-        bad = np.flatnonzero(~(np.abs(stored_FX) <= _FLOAT32_MAX).all(axis=1))
-        if len(bad):
-            raise self.error(f"NaN or infinite values in {len(bad)} frames, first {bad[0]}")
-        return stored_FX
+        return stored_FX, confidence_FJ
 
     def image_size(self, frames: int) -> NDArray[np.float64] | None:
         """Return height and width, (2,) or (F, 2); None where the file has none."""
@@ -132,6 +151,17 @@ class StoredSequence:
             raise self.error(f"has shape {stored.shape}, expected (frames, values)")
         return stored.reshape(len(stored), -1)
 
+    def _confidences(self, frames: int) -> Floats | None:
+        if self.confidence is None:
+            return None
+        try:
+            found = np.asarray(self.confidence, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise self.error("is not numbers", "confidence") from None
+        if found.ndim < 2 or len(found) != frames:
+            raise self.error(f"has shape {found.shape} for {frames} frames", "confidence")
+        return found.reshape(frames, -1)
+
     def _check_images(self, frames: int) -> None:
         if not isinstance(self.images, Images):
             kind = type(self.images).__name__
@@ -150,6 +180,7 @@ class PoseColumns:
     poses: ObjectColumn
     images: ObjectColumn | None
     image_shapes: ObjectColumn | None
+    confidences: ObjectColumn | None
 
     @classmethod
     def open(cls, file: Path, track: Track) -> Self:
@@ -167,23 +198,25 @@ class PoseColumns:
         shapes = None
         if needs_image_shape(track) and "imgshape" in present:
             shapes = ObjectColumn(file, "imgshape")
-        for beside in (images, shapes):
+        sure = next((name for name in _CONFIDENCE if name in present), None)
+        confidences = None if sure is None else ObjectColumn(file, sure)
+        for beside in (images, shapes, confidences):
             if beside is not None and beside.count != poses.count:
                 raise DataError(
                     f"{file}: {beside.count} entries of {beside.key}, but {poses.count} of {key}"
                 )
         if images is None:
             log.warning("%s has no imgname: every sequence counts as a person of its own", file)
-        return cls(file, key, poses.count, poses, images, shapes)
+        return cls(file, key, poses.count, poses, images, shapes, confidences)
 
     def __iter__(self) -> Iterator[StoredSequence]:
         """Read sequence by sequence; raise `DataError` where the file is damaged."""
         columns = [
             itertools.repeat(None, self.count) if column is None else column
-            for column in (self.poses, self.images, self.image_shapes)
+            for column in (self.poses, self.images, self.image_shapes, self.confidences)
         ]
-        for poses, images, shape in zip(*columns, strict=True):
-            yield StoredSequence(self.file, self.key, poses, images, shape)
+        for poses, images, shape, confidence in zip(*columns, strict=True):
+            yield StoredSequence(self.file, self.key, poses, images, shape, confidence)
 
 
 def _check_layout(column: ObjectColumn, track: Track) -> None:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track, TrackInfo
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
+from poise.readers.missing import filled
 from poise.readers.noise import noise_seed, per_frame
 from poise.readers.npz_columns import EntryError, Images, PoseColumns, StoredSequence
+from poise.readers.scale import no_person
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
@@ -77,6 +79,14 @@ class _Entry:
 
 
 @dataclass(frozen=True)
+class _Poses:
+    """Poses without gaps, and the joints that were filled; None where none was."""
+
+    poses_FC: NDArray[np.float32]
+    unseen_FJ: NDArray[np.bool_] | None
+
+
+@dataclass(frozen=True)
 class _Source:
     """The files of a split, matched by position."""
 
@@ -125,33 +135,65 @@ class _Source:
     def sequence(self, entry: _Entry, label: ImageName, name: str) -> PoseSequence:
         info = self.info
         self._check_one_person(entry, label)
-        truth_FC = self._poses(entry.truth, entry) if entry.truth else None
+        truth = self._poses(entry.truth, entry) if entry.truth else None
         if entry.detected:
-            detected_FC = self._poses(entry.detected, entry)
-            if entry.truth and truth_FC is not None:
-                self._check_pair(entry, entry.truth, label, len(detected_FC), len(truth_FC))
+            detected = self._poses(entry.detected, entry)
+            if entry.truth and truth:
+                frames, true = len(detected.poses_FC), len(truth.poses_FC)
+                self._check_pair(entry, entry.truth, label, frames, true)
         else:
-            assert truth_FC is not None and info.noise is not None  # noqa: S101, PT018
-            detected_FC = per_frame(truth_FC, info.noise, noise_seed(self.split, name))
+            assert truth is not None and info.noise is not None  # noqa: S101, PT018
+            noisy_FC = per_frame(truth.poses_FC, info.noise, noise_seed(self.split, name))
+            detected = _Poses(noisy_FC, truth.unseen_FJ)
         return PoseSequence(
             name=name,
             subject=label.subject,
             camera=label.camera,
             action=label.action,
             fps=info.fps,
-            detected_FC=detected_FC,
-            truth_FC=truth_FC,
+            detected_FC=detected.poses_FC,
+            truth_FC=None if truth is None else truth.poses_FC,
             take=label.take,
+            unseen_FJ=detected.unseen_FJ,
+            untrue_FJ=None if truth is None else truth.unseen_FJ,
         )
 
-    def _poses(self, stored: StoredSequence, entry: _Entry) -> NDArray[np.float32]:
-        stored_FX = stored.frames(self.widths)
+    def _poses(self, stored: StoredSequence, entry: _Entry) -> "_Poses":
+        dims = self.info.dims if self.track.representation != "smpl" else 3
+        stored_FX, confidence_FJ = stored.frames(self.widths, dims)
         sized = next(
             (one for one in (entry.truth, entry.detected) if one and one.image_shape is not None),
             None,
         )
         size = None if sized is None else sized.image_size(len(stored_FX))
-        return to_poise(stored_FX, self.track, size)
+        poses_FC = to_poise(stored_FX, self.track, size, confidence_FJ)
+        return self._whole(poses_FC, stored)
+
+    def _whole(self, poses_FC: NDArray[np.float32], stored: StoredSequence) -> "_Poses":
+        """Fill what was not seen; raise `EntryError` where that cannot be, or is no person."""
+        info = self.info
+        lost_FC: NDArray[np.bool_] = ~np.isfinite(poses_FC)
+        unseen_FJ: NDArray[np.bool_] | None = None
+        if lost_FC.any():
+            lost_FJD = lost_FC.reshape(len(poses_FC), info.joints, info.dims)
+            unseen_FJ = np.logical_or.reduce(lost_FJD, axis=-1)
+            if self.track.representation == "smpl":
+                bad_F = np.flatnonzero(np.logical_or.reduce(unseen_FJ, axis=1))
+                problem = f"NaN or infinite values in {len(bad_F)} frames, first {bad_F[0]}"
+                raise stored.error(problem)
+            never = np.flatnonzero(unseen_FJ.all(axis=0))
+            if len(never):
+                names = ", ".join(info.joint_names[joint] for joint in never[:4])
+                raise stored.error(
+                    f"{names}{' and more' * (len(never) > 4)} not seen in any of the "
+                    f"{len(poses_FC)} frames (NaN, zeros or confidence 0): nothing to fill from"
+                )
+            poses_FC = filled(poses_FC)
+        if self.track.representation == "3D":
+            wrong = no_person(poses_FC.reshape(len(poses_FC), info.joints, 3))
+            if wrong:
+                raise stored.error(wrong)
+        return _Poses(poses_FC, unseen_FJ)
 
     def _check_one_person(self, entry: _Entry, label: ImageName) -> None:
         """Refuse two takes in one: the image names change to those of another person."""

@@ -18,6 +18,9 @@ class PoseSequence:
         truth_FC: ground truth of the same shape, or None.
         fps: frames a second, None where unknown.
         take: name that all cameras of this moment share; None where there is one camera.
+        unseen_FJ: joints that the estimator did not see, whose ``detected_FC`` is filled along
+            time; None where it saw all.
+        untrue_FJ: the same of ``truth_FC``: these joints are not scored.
     """
 
     name: str
@@ -28,6 +31,8 @@ class PoseSequence:
     detected_FC: NDArray[np.float32]
     truth_FC: NDArray[np.float32] | None
     take: str | None = None
+    unseen_FJ: NDArray[np.bool_] | None = None
+    untrue_FJ: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)

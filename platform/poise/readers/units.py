@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from poise.catalog.dataset_file import Pixels, Representation
 from poise.catalog.tracks import Track
+from poise.readers.missing import unseen
 
 #: What holds the poses in an npz file, by preference. A release of the 3DPW ground truth spells the
 #: key of the SMPL poses "psoe".
@@ -32,15 +33,21 @@ def needs_image_shape(track: Track) -> bool:
 
 
 def to_poise(
-    stored_FX: NDArray[np.float64], track: Track, image_shape: NDArray[np.float64] | None
+    stored_FX: NDArray[np.float64],
+    track: Track,
+    image_shape: NDArray[np.float64] | None,
+    confidence_FJ: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Convert the frames of a sequence: metres, normalised pixels, or 6D rotations.
 
+    Joints that were not seen (`missing.unseen`) come as NaN.
+
     Args:
-        stored_FX: (F, X) finite, X one of `stored_widths`.
+        stored_FX: (F, X), X one of `stored_widths`.
         track: the track they belong to.
         image_shape: (..., 2) height and width, per sequence or per frame, where
             `needs_image_shape`.
+        confidence_FJ: of every stored joint, where the estimator gives one.
 
     Returns:
         (F, C) float32.
@@ -51,6 +58,10 @@ def to_poise(
     poses_FJD = stored_FX.reshape(len(stored_FX), -1, info.dims)
     if info.picked is not None and poses_FJD.shape[1] == info.stored_joints:
         poses_FJD = poses_FJD[:, info.picked]
+        confidence_FJ = None if confidence_FJ is None else confidence_FJ[:, info.picked]
+    unseen_FJ = unseen(poses_FJD, info, confidence_FJ)
+    if unseen_FJ.any():
+        poses_FJD = np.where(unseen_FJ[..., None], np.nan, poses_FJD)
     if isinstance(info.pixels, Pixels):
         poses_FJD = (poses_FJD - info.pixels.centre) / info.pixels.scale
     elif image_shape is not None:
@@ -62,6 +73,7 @@ def to_poise(
 
 
 def _rotations_6d(axis_angle_FX: NDArray[np.float64]) -> NDArray[np.float64]:
+    # A rotation of zeros is one; only what is no number was not seen.
     matrices = Rotation.from_rotvec(axis_angle_FX.reshape(-1, 3)).as_matrix()
     # The first two columns, row by row: r00 r01 r10 r11 r20 r21, as the published models read it.
     return matrices[:, :, :2].reshape(len(axis_angle_FX), -1)

@@ -119,14 +119,15 @@ class RefineService:
     async def refine(self, body: schema.RefineRequest) -> Response:
         """Refine one sequence."""
         start = time.perf_counter()
-        frames_FC = validation.checked_frames(self._model, body)
-        refined = await self._batched(frames_FC)
+        given = validation.checked_frames(self._model, body)
+        refined = await self._batched(given.poses_FC)
         if isinstance(refined, Exception):
-            logger.error("A sequence of %d frames failed.", len(frames_FC), exc_info=refined)
+            logger.error("A sequence of %d frames failed.", len(given.poses_FC), exc_info=refined)
             raise HTTPException(500, f"the model failed on this sequence: {refined}")
         seconds = time.perf_counter() - start
-        self._metrics.count(len(frames_FC), refined.retrieval, self._model.search_backend, seconds)
-        response = responses.refine_response(self._model, body, refined, seconds)
+        frames, backend = len(given.poses_FC), self._model.search_backend
+        self._metrics.count(frames, refined.retrieval, backend, seconds)
+        response = responses.refine_response(self._model, body, given, refined, seconds)
         return Response(response.model_dump_json(), media_type="application/json")
 
     @app.get("/v1/models")

@@ -4,11 +4,23 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from poise.runtime.text import encoding
+
+
+def as_utf8(body: bytes) -> bytes:
+    """Return text without a byte order mark, as UTF-8; anything else as it is."""
+    try:
+        name = encoding(body)
+        return body if name == "utf-8" else body.decode(name).encode()
+    except UnicodeDecodeError:
+        return body
+
 
 class BodyLimit:
     """ASGI middleware: answer 413 to a body of more than ``limit`` bytes.
 
     A body whose ``Content-Length`` says so is not read at all; any other is read up to the limit.
+    What is passed on is UTF-8 without a byte order mark, whatever Unicode the client writes.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -31,7 +43,7 @@ class BodyLimit:
         if body is None:
             await self._refuse(scope, receive, send)
             return
-        given = iter([body])
+        given = iter([{**body, "body": as_utf8(body["body"])}])
 
         async def replay() -> Message:
             message: Message | None = next(given, None)

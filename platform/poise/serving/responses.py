@@ -5,27 +5,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.readers.missing import listed
 from poise.serving import schema
 from poise.serving.model import RefinedSequence, ServedModel
+from poise.serving.validation import Frames
 
 #: Printed decimals: micrometres, far below the 1e-5 at which results are compared.
 DECIMALS = 6
 
 
 def refine_response(
-    model: ServedModel, body: schema.RefineRequest, refined: RefinedSequence, seconds: float
+    model: ServedModel,
+    body: schema.RefineRequest,
+    given: Frames,
+    refined: RefinedSequence,
+    seconds: float,
 ) -> schema.RefineResponse:
     """The response to a request, its poses nested as the request's were.
 
     Args:
         model: what refined the sequence.
         body: the request.
+        given: its poses, with what was filled.
         refined: its sequence, refined.
         seconds: from the parsed request to the refined poses.
     """
     spec = model.refiner.spec
     frames = len(refined.poses_FC)
-    nested = isinstance(body.poses[0][0], list)
+    nested = schema.is_nested(body.poses)
     shape = (frames, spec.joints, spec.dims) if nested else (frames, spec.channels)
     # Already of our making: validating a million numbers again would only cost time.
     return schema.RefineResponse.model_construct(
@@ -40,7 +47,8 @@ def refine_response(
         fps=body.fps,
         frames=frames,
         seconds=round(seconds, 6),
-        warnings=_warnings(model, body.fps),
+        filled=_filled(model, given),
+        warnings=_warnings(model, body.fps, given),
     )
 
 
@@ -70,11 +78,26 @@ def example_request(model: ServedModel) -> dict[str, Any]:
     return {"poses": poses, "track": str(model.track), "name": "example"}
 
 
-def _warnings(model: ServedModel, fps: float | None) -> list[str]:
+def _warnings(model: ServedModel, fps: float | None, given: Frames) -> list[str]:
     trained = model.info.fps
-    if fps is None or trained is None or fps == trained:
+    found = []
+    if fps is not None and trained is not None and fps != trained:
+        found.append(f"{fps:g} fps: the model was trained at {trained:g} fps")
+    if given.unseen_FJ is not None:
+        joints = listed(given.unseen_FJ, model.info.joint_names)
+        found.append(f"not seen, filled along time: {joints}")
+    return found
+
+
+def _filled(model: ServedModel, given: Frames) -> list[schema.FilledJoint]:
+    if given.unseen_FJ is None:
         return []
-    return [f"{fps:g} fps: the model was trained at {trained:g} fps"]
+    columns = zip(model.info.joint_names, given.unseen_FJ.T, strict=True)
+    return [
+        schema.FilledJoint(joint=joint, name=name, frames=np.flatnonzero(unseen_F).tolist())
+        for joint, (name, unseen_F) in enumerate(columns)
+        if unseen_F.any()
+    ]
 
 
 def _rounded(array: NDArray[np.float32]) -> list[Any]:

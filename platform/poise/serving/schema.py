@@ -24,47 +24,61 @@ LARGEST = 1e6
 #: Frames of joints of coordinates, or frames of numbers.
 LAYOUTS = ("nested", "flat")
 
-_Number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-LARGEST, le=LARGEST)]
+# NaN and null stand for what was not seen. What is too large is found later, in all numbers at
+# once: pydantic's bounds refuse NaN.
+_Number = Annotated[float, Field(strict=True, allow_inf_nan=True)] | None
 _Numbers = Annotated[list[_Number], Field(min_length=1, fail_fast=True)]
-_Joints = Annotated[list[_Numbers], Field(min_length=1, fail_fast=True)]
+_Joints = Annotated[list[_Numbers | None], Field(min_length=1, fail_fast=True)]
 _Frames = Field(min_length=1, max_length=MAX_FRAMES, fail_fast=True)
-_Nested = Annotated[list[_Joints], _Frames]
-_Flat = Annotated[list[_Numbers], _Frames]
+_Nested = Annotated[list[_Joints | None], _Frames]
+_Flat = Annotated[list[_Numbers | None], _Frames]
 
 
 def _layout(value: Any) -> str:
-    nested = (
-        isinstance(value, list)
-        and len(value) > 0
-        and isinstance(value[0], list)
-        and len(value[0]) > 0
-        and isinstance(value[0][0], list)
-    )
-    return "nested" if nested else "flat"
+    return "nested" if isinstance(value, list) and is_nested(value) else "flat"
+
+
+def is_nested(poses: list[Any]) -> bool:
+    """Say whether frames are lists of joints; what is null tells nothing."""
+    entries = (entry for frame in poses if isinstance(frame, list) for entry in frame)
+    return isinstance(next((entry for entry in entries if entry is not None), None), list)
 
 
 def _regular(value: list[Any]) -> list[Any]:
-    width = len(value[0])
-    for f, frame in enumerate(value):
+    """Refuse frames of unequal length, and joints of unequal length; null has any."""
+    frames = [(f, frame) for f, frame in enumerate(value) if frame is not None]
+    if not frames:
+        raise PydanticCustomError("empty", "every frame is null: there is no pose in it")
+    first, width = frames[0][0], len(frames[0][1])
+    for f, frame in frames:
         if len(frame) != width:
             raise PydanticCustomError(
                 "ragged",
-                "frame {frame} has {got} entries and frame 0 has {want}: every frame needs the "
-                "same joints",
-                {"frame": f, "got": len(frame), "want": width},
+                "frame {frame} has {got} entries and frame {first} has {want}: every frame needs "
+                "the same joints (null stands for a joint that was not seen)",
+                {"frame": f, "got": len(frame), "want": width, "first": first},
             )
-    if isinstance(value[0][0], list):
-        dims = len(value[0][0])
-        for f, frame in enumerate(value):
-            for j, joint in enumerate(frame):
-                if len(joint) != dims:
-                    raise PydanticCustomError(
-                        "ragged",
-                        "joint {joint} of frame {frame} has {got} coordinates and joint 0 of "
-                        "frame 0 has {want}",
-                        {"frame": f, "joint": j, "got": len(joint), "want": dims},
-                    )
+    if is_nested(value):
+        _regular_joints(frames)
     return value
+
+
+def _regular_joints(frames: list[tuple[int, Any]]) -> None:
+    first, dims = None, 0
+    for f, frame in frames:
+        for j, joint in enumerate(frame):
+            if joint is None:
+                continue
+            if first is None:
+                first, dims = (f, j), len(joint)
+            if len(joint) != dims:
+                raise PydanticCustomError(
+                    "ragged",
+                    "joint {joint} of frame {frame} has {got} coordinates and joint {j} of "
+                    "frame {f} has {want}",
+                    {"frame": f, "joint": j, "got": len(joint), "want": dims}
+                    | {"f": first[0], "j": first[1]},
+                )
 
 
 Poses = Annotated[
@@ -81,7 +95,8 @@ class RefineRequest(BaseModel):
 
     poses: Poses = Field(
         description="Frames of joints of coordinates, or frames of joints x coordinates numbers. "
-        "Joints in the order of the track; 3D in metres, 2D in the track's units."
+        "Joints in the order of the track; 3D in metres, 2D in the track's units. A joint that was "
+        "not seen is null, NaN or all zeros; a frame of nobody is null."
     )
     track: str | None = Field(
         default=None,
@@ -137,6 +152,14 @@ class ModelRef(BaseModel):
     track: str
 
 
+class FilledJoint(BaseModel):
+    """A joint that was not seen in some frames, and was filled along time before refining."""
+
+    joint: int
+    name: str
+    frames: list[int]
+
+
 class RefineResponse(BaseModel):
     """The refined sequence: same frames, joints, order, units and nesting as the request."""
 
@@ -156,6 +179,9 @@ class RefineResponse(BaseModel):
     fps: float | None
     frames: int
     seconds: float = Field(description="From the parsed request to the refined poses.")
+    filled: list[FilledJoint] = Field(
+        description="Joints that were not seen: null, NaN, zeros, or confidence 0."
+    )
     warnings: list[str]
 
 

@@ -5,6 +5,7 @@ another request in a batch.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,23 @@ from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 
+from poise.catalog.tracks import TrackInfo
+from poise.readers.missing import filled, unseen
+from poise.readers.scale import no_person
 from poise.serving.model import ServedModel
-from poise.serving.schema import LAYOUTS, Problem, Problems, RefineRequest
-
-#: No person is this tall in metres, so such poses are in millimetres or pixels.
-TALLEST_METRES = 20.0
+from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineRequest, is_nested
 
 
-def checked_frames(model: ServedModel, body: RefineRequest) -> NDArray[np.float32]:
-    """The poses of a request as (F, C), in the model's unit.
+@dataclass(frozen=True)
+class Frames:
+    """Poses of a request: (F, C) without gaps, and the joints (F, J) that were filled, if any."""
+
+    poses_FC: NDArray[np.float32]
+    unseen_FJ: NDArray[np.bool_] | None = None
+
+
+def checked_frames(model: ServedModel, body: RefineRequest) -> Frames:
+    """The poses of a request in the model's unit, what was not seen filled along time.
 
     Raises:
         HTTPException: 404, the request asks for a model that is not served here.
@@ -30,37 +39,83 @@ def checked_frames(model: ServedModel, body: RefineRequest) -> NDArray[np.float3
         raise HTTPException(404, f"no model {body.model!r} here; there is {model.name}")
     if body.track not in (None, str(model.track)):
         raise _field_error("track", "wrong_track", f"{model.name} was trained on {model.track}")
-    spec = model.refiner.spec
-    return as_frames(body.poses, spec.joints, spec.dims, model.unit)
+    return as_frames(body.poses, model.info, model.unit)
 
 
-def as_frames(poses: list[Any], joints: int, dims: int, unit: str) -> NDArray[np.float32]:
-    """Poses, nested by joint or flat, as (F, C) float32 with C = ``joints`` x ``dims``.
+def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
+    """Poses, nested by joint or flat, without gaps.
 
     Raises:
-        RequestValidationError: they are not poses of ``joints`` x ``dims`` in ``unit``.
+        RequestValidationError: they are not poses of these joints in ``unit``.
     """
-    array = np.asarray(poses, dtype=np.float32)
+    points_FJD, confidence_FJ = _points(poses, info.joints, info.dims)
+    if info.dims == 6:
+        if not np.isfinite(points_FJD).all():
+            message = "rotations cannot be filled: leave out the frames that have none"
+            raise _field_error("poses", "missing", message)
+        return Frames(points_FJD.reshape(len(points_FJD), -1))
+    unseen_FJ = unseen(points_FJD.astype(np.float64), info, confidence_FJ)
+    frames_FC = points_FJD.reshape(len(points_FJD), -1)
+    if unseen_FJ.any():
+        _check_seen(unseen_FJ, info)
+        gaps_FJD = np.where(unseen_FJ[..., None], np.float32(np.nan), points_FJD)
+        frames_FC = filled(gaps_FJD.reshape(frames_FC.shape))
+    if unit == "m":
+        wrong = no_person(frames_FC.reshape(points_FJD.shape))
+        if wrong:
+            raise _field_error("poses", "wrong_unit", f"{wrong}; this model takes metres")
+    return Frames(frames_FC, unseen_FJ if unseen_FJ.any() else None)
+
+
+def _points(
+    poses: list[Any], joints: int, dims: int
+) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
+    """Numbers as (F, J, D), NaN where there is null, and the confidence of joints that have one."""
+    array = _with_nan(poses)
+    beyond = np.argwhere(np.abs(array) > LARGEST)
+    if len(beyond):
+        problem = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
+        raise _field_error("poses", "too_large", problem, *beyond[0].tolist())
+    if array.shape[1:] == (joints, dims + 1):
+        last_FJ = array[..., dims].astype(np.float64)
+        if ((last_FJ >= 0) & (last_FJ <= 1) | np.isnan(last_FJ)).all():
+            return np.ascontiguousarray(array[..., :dims]), last_FJ
     if array.shape[1:] not in ((joints, dims), (joints * dims,)):
         got = " x ".join(str(size) for size in array.shape[1:])
         raise _field_error(
             "poses",
             "wrong_shape",
             f"frames are {got}; this model takes {joints} joints x {dims} coordinates "
-            f"(or {joints * dims} numbers) a frame",
+            f"(or {joints * dims} numbers) a frame; a confidence of 0 to 1 may follow them",
         )
-    frames_FC = array.reshape(len(array), joints * dims)
-    if unit == "m":
-        points_FJD = frames_FC.reshape(-1, joints, dims)
-        extent = float(np.median(np.ptp(points_FJD, axis=1).max(axis=1)))
-        if extent > TALLEST_METRES:
-            raise _field_error(
-                "poses",
-                "wrong_unit",
-                f"a person {extent:.0f} m in size: this model takes metres (divide millimetres "
-                "by 1000)",
-            )
-    return frames_FC
+    return array.reshape(len(array), joints, dims), None
+
+
+def _with_nan(poses: list[Any]) -> NDArray[np.float32]:
+    """Put NaN where a frame or a joint is null, as NumPy does where a number is."""
+    if is_nested(poses):
+        known = next(joint for frame in poses if frame for joint in frame if joint is not None)
+        lost = [None] * len(known)
+        poses = [frame and [lost if joint is None else joint for joint in frame] for frame in poses]
+    if None in poses:
+        blank = next(frame for frame in poses if frame is not None)
+        empty = np.full(np.asarray(blank, dtype=np.float32).shape, np.nan).tolist()
+        poses = [empty if frame is None else frame for frame in poses]
+    with np.errstate(over="ignore"):
+        return np.asarray(poses, dtype=np.float32)
+
+
+def _check_seen(unseen_FJ: NDArray[np.bool_], info: TrackInfo) -> None:
+    never = np.flatnonzero(np.logical_and.reduce(unseen_FJ, axis=0)).tolist()
+    if never:
+        names = ", ".join(f"{info.joint_names[joint]} ({joint})" for joint in never[:4])
+        more = f" and {len(never) - 4} more" if len(never) > 4 else ""
+        raise _field_error(
+            "poses",
+            "never_seen",
+            f"{names}{more}: seen in none of the {len(unseen_FJ)} frames (null, NaN, zeros or "
+            "confidence 0), so there is nothing to fill from; send a longer sequence",
+        )
 
 
 def problems(errors: Sequence[Any]) -> Problems:
@@ -93,6 +148,6 @@ def _problem(error: dict[str, Any]) -> Problem:
     return Problem(field=field.lstrip(".") or "body", loc=loc, msg=error["msg"], type=error["type"])
 
 
-def _field_error(field: str, kind: str, message: str) -> RequestValidationError:
-    """The error that FastAPI itself would raise for a field of the body."""
-    return RequestValidationError([{"loc": ("body", field), "type": kind, "msg": message}])
+def _field_error(field: str, kind: str, message: str, *place: int) -> RequestValidationError:
+    """The error that FastAPI itself would raise for a field of the body, or a place in it."""
+    return RequestValidationError([{"loc": ("body", field, *place), "type": kind, "msg": message}])

@@ -1,7 +1,7 @@
 """What a refiner is trained and scored on: the windows and sequences that it looks at."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -21,11 +21,17 @@ from poise_models.base.window_refiner import WindowRefiner
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences to score a refiner on; views of a take follow one another."""
+    """Sequences to score a refiner on; views of a take follow one another.
+
+    Attributes:
+        untrue: by a sequence's name, the joints (F, J) whose truth was not known but filled, which
+            are not scored.
+    """
 
     names: Sequence[str]
     clips: Sequence[Clip]
     truths: Sequence[Tensor]
+    untrue: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
@@ -35,10 +41,10 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
         LakeError: the split lacks the neighbours, the views, or ground truth.
     """
     if not isinstance(refiner, WindowRefiner):
-        return Examples(split.index.names, split.clips(None), split.truths())
+        return Examples(split.index.names, split.clips(None), split.truths(), split.untrue_joints())
     if refiner.views == 1:
         clips = split.clips(_used(bank, refiner), refiner.neighbours)
-        return Examples(split.index.names, clips, split.truths())
+        return Examples(split.index.names, clips, split.truths(), split.untrue_joints())
     views = _views(refiner, split)
     names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
     return Examples(names, views.clips(), views.truths())

@@ -4,8 +4,8 @@ Shape letters: S sequences, F frames of all of them, N windows, T frames of a wi
 frame, K neighbours.
 """
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from poise.lake.poses import POSES, read_poses
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import read_neighbours
 from poise.pvd.pose_bank import PoseBank
+from poise.readers.missing import mask
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.tensors import read_only
@@ -42,6 +43,7 @@ class TrackSplit:
         truth_FC: the same, or None where the split has no ground truth.
         first_window_S: the first window of each sequence among the neighbours.
         neighbours: of every window, windows in sequence order; None where the track has no PVD.
+        untrue: by name, gaps of the truth that were filled (`poise.lake.manifest.Filled`).
     """
 
     index: SplitIndex
@@ -50,6 +52,7 @@ class TrackSplit:
     truth_FC: Tensor | None
     first_window_S: Ints
     neighbours: Neighbours | None
+    untrue: Mapping[str, Sequence[tuple[int, int, int]]] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -87,6 +90,16 @@ class TrackSplit:
     def truths(self) -> list[Tensor]:
         """Ground truth sequences, (F, C) each, as views; raise `LakeError` without ground truth."""
         return self._sequences(self.truth)
+
+    def untrue_joints(self) -> dict[str, Tensor]:
+        """By sequence, the joints (F, J) whose truth was not known, and is not scored."""
+        joints = self.track.info.joints
+        rows = zip(self.index.names, self.index.frames_S.tolist(), strict=True)
+        return {
+            name: torch.from_numpy(mask(self.untrue[name], frames, joints))
+            for name, frames in rows
+            if name in self.untrue
+        }
 
     def only(self, subjects: Collection[str]) -> Self:
         """The sequences of some subjects."""
@@ -162,12 +175,14 @@ def load_split(
     index = SplitIndex.read(lake, manifest, split)
     wanted_S = index.of_subjects(subjects)
     poses = read_poses(index, POSES if index.truth else POSES[:1], wanted_S)
-    return TrackSplit.of(
+    whole = TrackSplit.of(
         index.take(np.flatnonzero(wanted_S).tolist()),
         torch.from_numpy(poses["detected"]),
         torch.from_numpy(poses["truth"]) if index.truth else None,
         None if manifest.pvd is None else read_neighbours(lake, manifest, index, wanted_S),
     )
+    filled = [one for one in manifest.filled if (one.split, one.pose) == (split, "truth")]
+    return replace(whole, untrue={one.sequence: one.gaps for one in filled}) if filled else whole
 
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:

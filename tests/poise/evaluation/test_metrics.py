@@ -31,6 +31,34 @@ def test_one_joint_off_by_17_mm_is_one_mm() -> None:
     assert pose_errors(refined, truth, UIPRMD).mpjpe == pytest.approx(1.0, rel=1e-4)
 
 
+def test_joints_without_truth_are_not_scored() -> None:
+    truth = poses(10)
+    refined = truth.clone()
+    refined[:, 3:] += 0.01
+    whole = pose_errors(refined, truth, UIPRMD)
+    untrue = torch.zeros(10, 17, dtype=torch.bool)
+    untrue[4:7, 13] = True
+    refined[4:7, 39:42] += 5
+    found = pose_errors(refined, truth, UIPRMD, untrue_FJ=untrue)
+    assert found.mpjpe == pytest.approx(whole.mpjpe, rel=0.01)
+    assert found.accel == pytest.approx(0, abs=1e-3)
+    assert found.frames == 10
+    none = pose_errors(refined, truth, UIPRMD, untrue_FJ=torch.zeros(10, 17, dtype=torch.bool))
+    assert none == pose_errors(refined, truth, UIPRMD)
+
+
+def test_frames_whose_root_has_no_truth_are_not_scored() -> None:
+    truth = poses(10)
+    refined = truth.clone()
+    refined[2] += torch.randn(51)
+    untrue = torch.zeros(10, 17, dtype=torch.bool)
+    untrue[2, 0] = True
+    found = pose_errors(refined, truth, UIPRMD, untrue_FJ=untrue)
+    assert found.mpjpe == pytest.approx(0, abs=1e-6)
+    nothing = pose_errors(refined, truth, UIPRMD, untrue_FJ=torch.ones(10, 17, dtype=torch.bool))
+    assert nothing.frames == 0
+
+
 def test_a_shift_of_the_whole_body_costs_nothing() -> None:
     truth = poses(10)
     assert pose_errors(truth + 3.0, truth, UIPRMD).mpjpe == pytest.approx(0, abs=1e-3)

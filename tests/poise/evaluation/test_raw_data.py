@@ -1,5 +1,6 @@
 """Evaluation of raw data: the front door of `jobs/evaluate.py`, on small data it can judge."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +165,38 @@ def test_retrieval_takes_part_where_lake_and_milvus_are(
     without = evaluated(tmp_path / "empty", detected, model=model, without_retrieval=True)
     assert (found.row.retrieval, without.row.retrieval) == ("used", "unavailable")
     assert found.row.mpjpe != without.row.mpjpe
+
+
+def test_what_was_not_seen_is_filled_and_truth_that_is_not_there_not_scored(
+    tmp_path: Path, home: Path
+) -> None:
+    made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
+    write_smoothnet(tmp_path / "whole", TRACK, "test", made)
+    whole = evaluated(home, tmp_path / "whole", refiner="gaussian1d")
+    assert whole.filled == []
+    for column in ("detected_FC", "truth_FC"):
+        for place, value in enumerate((0.0, np.nan)):
+            poses = getattr(made[0], column).copy() + np.float32(1)
+            poses[20:30, 39:42] = value
+            one = replace(made[0], **{column: poses})
+            others = {"detected_FC", "truth_FC"} - {column}
+            one = replace(one, **{key: getattr(one, key) + np.float32(1) for key in others})
+            data = tmp_path / f"{column}{place}"
+            write_smoothnet(data, TRACK, "test", [one, made[1]])
+            found = evaluated(home, data, refiner="gaussian1d")
+            assert found.row.mpjpe == pytest.approx(whole.row.mpjpe, rel=0.05)
+            [line] = found.filled
+            assert "left_wrist in 10 of 60 frames" in line
+            assert ("not scored" in line) == (column == "truth_FC")
+
+
+def test_millimetres_are_not_scored_as_metres(tmp_path: Path, home: Path) -> None:
+    made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
+    huge = [replace(one, detected_FC=one.detected_FC * np.float32(1000)) for one in made]
+    write_smoothnet(tmp_path / "all", TRACK, "test", huge)
+    with pytest.raises(DataError, match=r"multiply by 0\.001"):
+        evaluated(home, tmp_path / "all", refiner="input")
+    write_smoothnet(tmp_path / "one", TRACK, "test", [huge[0], made[1]])
+    found = evaluated(home, tmp_path / "one", refiner="input")
+    assert [one.sequence for one in found.rejected] == [made[0].name]
+    assert found.row.frames == 60

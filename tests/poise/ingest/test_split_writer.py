@@ -48,7 +48,7 @@ DRAW = np.random.default_rng(5)
 FAULTS = {
     "wide": ("keypoints_3d", "48 values a frame"),
     "empty": ("keypoints_3d", "expected (frames, values)"),
-    "nan": ("keypoints_3d", "NaN or infinite values in 3 frames, first 1"),
+    "nan": ("keypoints_3d", "left_hip not seen in any of the 12 frames"),
     "longer truth": ("keypoints_3d", "frames were detected"),
     "short names": ("imgname", "image names for"),
     "strange name": ("imgname", "matches no image name"),
@@ -78,7 +78,7 @@ def write(data: Path, kinds: list[str], split: str = "train") -> dict[str, Path]
         elif kind == "empty":
             ours = ours[:0]
         elif kind == "nan":
-            ours[1:4, 7] = np.nan
+            ours[:, 13] = np.nan
         elif kind == "longer truth":
             theirs = np.concatenate([theirs, theirs])
             images_of_truth = images * 2
@@ -286,14 +286,14 @@ def test_rows_do_not_depend_on_the_order_of_the_raw_file(tmp_path: Path) -> None
 
 def test_a_bad_sequence_is_quarantined(tmp_path: Path) -> None:
     made = list(sequences("train", Size(2, 3, 20)))
-    made[1].detected_FC[5, 7] = np.nan
+    made[1].detected_FC[:, 7] = np.nan
     write_smoothnet(tmp_path, KINECT, "train", made)
     result = write_split(tmp_path, KINECT, str(tmp_path / "lake"), "train")
     assert (result.summary.read, result.summary.sequences, len(result.quarantined)) == (6, 5, 1)
     left_out = result.quarantined[0]
     assert left_out.file.startswith("poses/uiprmd_kinect_3D/detected/")
     assert left_out.key == "joints_3d"
-    assert "NaN" in left_out.reason
+    assert "not seen in any of the 20 frames" in left_out.reason
 
 
 @pytest.mark.parametrize(
@@ -322,3 +322,28 @@ def test_a_person_is_one_subject_in_both_splits_however_spelt(tmp_path: Path) ->
         write_smoothnet(tmp_path, KINECT, split, made)
         found[split] = write_split(tmp_path, KINECT, str(tmp_path / "lake"), split).summary
     assert found["train"].subjects == found["test"].subjects == ["Zo\u00eb"]
+
+
+def test_what_was_not_seen_is_filled_and_the_manifest_says_where(tmp_path: Path) -> None:
+    made = list(sequences("train", Size(2, 1, 20)))
+    truth = made[1].truth_FC
+    assert truth is not None
+    made[0].detected_FC[5:8, 39:42] = np.nan
+    truth[0:2, 3:6] = np.nan
+    write_smoothnet(tmp_path, KINECT, "train", made)
+    result = write_split(tmp_path, KINECT, str(tmp_path / "lake"), "train")
+    assert result.quarantined == []
+    assert [(one.sequence, one.pose, one.gaps) for one in result.filled] == [
+        (made[0].name, "detected", [(13, 5, 3)]),
+        (made[1].name, "truth", [(1, 0, 2)]),
+    ]
+    folder = track_folder(str(tmp_path / "lake"), KINECT)
+    rows = [
+        row
+        for part in result.summary.sequences_parts
+        for row in read_part(storage.join(folder, "sequences", "split=train", part)).to_pylist()
+    ]
+    assert len(rows) == 2
+    for row in rows:
+        assert np.isfinite(row["detected"]).all()
+        assert np.isfinite(row["truth"]).all()

@@ -14,9 +14,9 @@ from tests.support.lake_rows import read_sequences
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.catalog.tracks import Track
-from poise.lake.checks.poses import PERSON, wrong_unit
 from poise.lake.checks.report import Report
 from poise.lake.checks.track import check_lake
+from poise.readers.scale import PERSON, wrong_unit
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime import storage
@@ -109,6 +109,16 @@ def test_pixels_must_be_normalised(tmp_path: Path) -> None:
     assert poses_of(track, poses, tmp_path / "normal").findings == []
     report = poses_of(track, poses * 500 + 500, tmp_path / "pixels")
     assert {f.check for f in report.findings} == {"units"}
+
+
+def test_joints_that_nobody_saw_are_no_positions(tmp_path: Path) -> None:
+    made = list(synthetic.sequences("test", synthetic.Size(1, 1, 20)))
+    poses = made[0].detected_FC.reshape(20, 17, 3) + np.float32(2)
+    assert not poses_of(TRACK, poses.reshape(20, 51), tmp_path / "seen").failed
+    poses[5:9, 13] = 0
+    report = poses_of(TRACK, poses.reshape(20, 51), tmp_path / "zeros")
+    assert "missing" in {f.check for f in report.findings if f.level == "error"}
+    assert report.failed
 
 
 def test_short_and_single_frames_are_sound(tmp_path: Path) -> None:

@@ -100,13 +100,13 @@ def test_truth_is_optional_and_float64_fits(tmp_path: Path) -> None:
 def test_faults_reject_their_sequence_only(tmp_path: Path) -> None:
     good = DRAW.random((10, 51), dtype=np.float32)
     nan, infinite, huge = good.copy(), good.copy(), good.astype(np.float64)
-    nan[4, 3], infinite[2, 0], huge[7, 1] = np.nan, np.inf, 1e300
+    nan[:, 3], infinite[:, 0], huge[:, 1] = np.nan, np.inf, 1e300
     faults: list[tuple[str, Any, Any, list[str], str, str]] = [
         ("short", good[:9], good, images("S2/short", 9), "joints_3d", "10 frames, but 9"),
-        ("nan", nan, good, images("S2/nan", 10), "joints_3d", "1 frames, first 4"),
-        ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "first 2"),
-        ("huge", huge, good, images("S2/huge", 10), "joints_3d", "first 7"),
-        ("truth", good, nan, images("S2/truth", 10), "joints_3d", "1 frames, first 4"),
+        ("nan", nan, good, images("S2/nan", 10), "joints_3d", "right_hip not seen in any of"),
+        ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "pelvis not seen in any of"),
+        ("huge", huge, good, images("S2/huge", 10), "joints_3d", "pelvis not seen in any of"),
+        ("truth", good, nan, images("S2/truth", 10), "joints_3d", "right_hip not seen in any"),
         ("wide", good[:, :48], good, images("S2/wide", 10), "joints_3d", "48 values a frame, exp"),
         ("empty", good[:0], good, images("S2/empty", 1), "joints_3d", "shape (0, 51)"),
         ("flat", good[0], good, images("S2/flat", 51), "joints_3d", "shape (51,)"),
@@ -173,11 +173,11 @@ def test_two_people_in_one_video_share_a_subject(tmp_path: Path) -> None:
 @pytest.mark.parametrize("estimator", ["spin", "eft", "pare"])
 def test_3dpw_comes_with_14_joints(tmp_path: Path, estimator: str) -> None:
     track = Track.parse(f"pw3d/{estimator}/3D")
-    poses_FJ3 = np.broadcast_to(np.arange(17.0)[:, None], (4, 17, 3))
+    poses_FJ3 = np.broadcast_to(np.arange(17.0)[:, None], (4, 17, 3)) / 10
     save(tmp_path, track, "detected", joints_3d=[poses_FJ3.reshape(4, 51)])
     [row] = read(tmp_path, track)
     wanted = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
-    assert row.detected_FC.reshape(4, 14, 3)[2, :, 1].tolist() == wanted
+    assert (row.detected_FC.reshape(4, 14, 3)[2, :, 1] * 10).round().tolist() == wanted
 
 
 @pytest.mark.parametrize("key", ["pose", "psoe"])
@@ -328,6 +328,83 @@ def test_one_bad_entry_of_any_kind_leaves_out_that_entry(tmp_path: Path) -> None
     for row in rows:
         if isinstance(row, PoseSequence):
             np.testing.assert_array_equal(row.detected_FC, good)
+
+
+def test_what_was_not_seen_is_filled_and_marked(tmp_path: Path) -> None:
+    truth = DRAW.random((10, 17, 3)) + np.arange(10)[:, None, None] * 0.1
+    lost: list[Any] = [np.nan, 0.0, -1.0, 9999.0, np.inf, 3e38, [np.nan, 0.5, 0.5]]
+    detected = []
+    for value in lost:
+        one = truth.copy()
+        one[4:7, 13] = value
+        detected.append(one)
+    lists: Any = truth.tolist()
+    lists[4][13] = lists[5][13] = lists[6][13] = [None] * 3
+    sure = np.concatenate([truth, np.ones((10, 17, 1))], axis=-1)
+    sure[4:7, 13, 3] = 0
+    save(tmp_path, KINECT, "detected", joints_3d=[*detected, lists, sure])
+    rows = read(tmp_path, KINECT)
+    assert len(rows) == len(lost) + 2
+    for row in rows:
+        assert row.unseen_FJ is not None
+        assert np.argwhere(row.unseen_FJ).tolist() == [[4, 13], [5, 13], [6, 13]]
+        poses = row.detected_FC.reshape(10, 17, 3)
+        np.testing.assert_allclose(poses[5, 13], (truth[3, 13] + truth[7, 13]) / 2, rtol=1e-5)
+        np.testing.assert_allclose(np.delete(poses, 13, 1), np.delete(truth, 13, 1), rtol=1e-5)
+
+
+def test_a_column_of_confidences_marks_what_was_not_seen(tmp_path: Path) -> None:
+    truth = DRAW.random((10, 51))
+    sure = np.ones((10, 17))
+    sure[3, 2] = 0
+    save(tmp_path, KINECT, "detected", joints_3d=[truth, truth], confidence=[sure, sure[:9]])
+    one, wrong = read_split(tmp_path, KINECT, "test")
+    assert isinstance(one, PoseSequence)
+    assert one.unseen_FJ is not None
+    assert np.argwhere(one.unseen_FJ).tolist() == [[3, 2]]
+    assert isinstance(wrong, Rejected)
+    assert wrong.key == "confidence"
+
+
+def test_the_root_of_root_relative_poses_was_seen(tmp_path: Path) -> None:
+    poses = DRAW.random((10, 17, 3))
+    at_pelvis, at_thorax, at_wrist = (poses - poses[:, [joint]] for joint in (0, 8, 13))
+    save(tmp_path, KINECT, "detected", joints_3d=[at_pelvis, at_thorax, at_wrist])
+    *relative, wrist = read_split(tmp_path, KINECT, "test")
+    assert all(isinstance(one, PoseSequence) and one.unseen_FJ is None for one in relative)
+    assert isinstance(wrist, Rejected)
+    assert "left_wrist not seen in any of the 10 frames" in wrist.reason
+
+
+def test_pixels_at_0_0_were_not_seen(tmp_path: Path) -> None:
+    track = Track.parse("h36m/cpn/2D")
+    pixels = DRAW.random((9, 17, 2)) * 500 + 200
+    pixels[4, 3] = 0
+    save(tmp_path, track, "detected", joints_2d=[pixels])
+    [row] = read(tmp_path, track)
+    assert row.unseen_FJ is not None
+    assert np.argwhere(row.unseen_FJ).tolist() == [[4, 3]]
+    assert np.abs(row.detected_FC).max() < 1
+
+
+@pytest.mark.parametrize(
+    ("factor", "says"), [(1000, "0.001"), (100, "0.01"), (39.37, "0.0254"), (0.001, "by 1000")]
+)
+@pytest.mark.parametrize("column", ["detected", "groundtruth"])
+def test_one_sequence_in_another_unit_is_left_out_with_its_factor(
+    tmp_path: Path, factor: float, says: str, column: str
+) -> None:
+    poses = [DRAW.random((9, 51)) for _ in range(3)]
+    for kind in ("detected", "groundtruth"):
+        other = [factor if place == 1 and kind == column else 1 for place in range(3)]
+        scaled = [one * scale for one, scale in zip(poses, other, strict=True)]
+        save(tmp_path, KINECT, kind, joints_3d=scaled)
+    one, wrong, two = read_split(tmp_path, KINECT, "test")
+    assert isinstance(one, PoseSequence)
+    assert isinstance(two, PoseSequence)
+    assert isinstance(wrong, Rejected)
+    assert column in wrong.file
+    assert f"multiply by {says.removeprefix('by ')}" in wrong.reason
 
 
 @settings(max_examples=40, deadline=None)

@@ -133,7 +133,7 @@ def test_concurrent_requests_do_not_change_each_other(served: Served) -> None:
 
 
 def test_a_body_that_stands_still_at_one_point_gives_finite_poses(served: Served) -> None:
-    response = refine(served.url, {"poses": np.zeros((20, 51)).tolist()})
+    response = refine(served.url, {"poses": np.full((20, 51), 0.3).tolist()})
     assert np.isfinite(poses(response)).all()
 
 
@@ -149,10 +149,10 @@ def wrong(change: Any) -> str:
 
 
 BAD = {
-    "not a number": (wrong(float("nan")), 422, "poses[3][5][2]"),
     "infinite": (wrong(0).replace(", 0]", ", 1e999]", 1), 422, "poses[3][5][2]"),
     "beyond float32": (wrong(1e39), 422, "poses[3][5][2]"),
-    "null": (wrong(None), 422, "poses[3][5][2]"),
+    "nobody": (json.dumps({"poses": np.zeros((4, 51)).tolist()}), 422, "poses"),
+    "nulls": (json.dumps({"poses": [None] * 4}), 422, "poses"),
     "text": (wrong("1.0"), 422, "poses[3][5][2]"),
     "boolean": (wrong(True), 422, "poses[3][5][2]"),
     "no poses": ("{}", 422, "poses"),
@@ -183,6 +183,19 @@ def test_bad_requests_are_refused_and_the_field_is_named(served: Served, case: s
     assert time.perf_counter() - start < 2
     assert response.status_code == status, response.text
     assert [problem["field"] for problem in response.json()["detail"]] == [field]
+
+
+@pytest.mark.parametrize("change", [None, float("nan")])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_joint_that_was_not_seen_is_filled(served: Served, change: Any, encoding: str) -> None:
+    headers = {"Content-Type": "application/json"}
+    body = wrong(change).encode(encoding)
+    response = httpx.post(f"{served.url}/v1/refine", content=body, headers=headers)
+    assert np.isfinite(poses(response)).all()
+    answer = response.json()
+    [filled] = answer["filled"]
+    assert (filled["joint"], filled["frames"]) == (5, [3])
+    assert "not seen, filled along time" in answer["warnings"][0]
 
 
 def test_what_is_not_json_is_a_4xx(served: Served) -> None:

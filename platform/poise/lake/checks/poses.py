@@ -9,15 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import TrackInfo
+from poise.readers.missing import unseen
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-#: Median distance of a person's outermost joint from the mean of all joints, metres.
-PERSON = 0.9
-#: A body within this factor of it is a person; small children and long-limbed dancers are.
-TOLERANCE = 1.8
-_NEAR = 1.35
 
 
 @dataclass(frozen=True)
@@ -26,6 +21,7 @@ class PoseFacts:
 
     Attributes:
         broken_S: holds NaN or infinity; such a sequence counts nowhere else.
+        unseen_S: holds what stands for joints that nobody saw, as if it were positions.
         frozen_S: two frames or more, and nothing moves.
         size_S: mean distance of the outermost joint from the mean of all joints; of SMPL poses
             the largest departure from a rotation matrix's two columns.
@@ -33,6 +29,7 @@ class PoseFacts:
     """
 
     broken_S: Bools
+    unseen_S: Bools
     frozen_S: Bools
     size_S: Floats
     spread_SE: Floats
@@ -61,7 +58,10 @@ def measure(
         centred_FJD = joints_FJD - joints_FJD.mean(axis=1, keepdims=True)
         reach_F = np.linalg.norm(centred_FJD, axis=-1).max(axis=1)
         size_S = np.add.reduceat(reach_F, first_S) / lengths_S
-    return PoseFacts(broken_S, frozen_S, size_S, _spread(joints_FJD, first_S, lengths_S, info))
+    unseen_S = _unseen(joints_FJD, first_S, lengths_S, info) & ~broken_S
+    return PoseFacts(
+        broken_S, unseen_S, frozen_S, size_S, _spread(joints_FJD, first_S, lengths_S, info)
+    )
 
 
 def bones(info: TrackInfo) -> list[str]:
@@ -71,31 +71,18 @@ def bones(info: TrackInfo) -> list[str]:
     return [f"{info.joint_names[a]}-{info.joint_names[b]}" for a, b in info.skeleton.edges]
 
 
-def wrong_unit(size: float) -> str:
-    """Say which unit a body of this size is in by mistake; nothing where it is a person's.
-
-    Args:
-        size: median of `PoseFacts.size_S`, which should be metres.
-    """
-    ratio = size / PERSON
-    if 1 / TOLERANCE < ratio < TOLERANCE:
-        return ""
-    for factor, reading in _UNITS:
-        if factor / _NEAR < ratio < factor * _NEAR:
-            return reading
-    return "no unit in use explains this: look at the raw file's own unit"
-
-
-#: How much too large a person is, and the likely reason.
-_UNITS = (
-    (1000.0, 'millimetres: multiply by 0.001, or say unit = "mm" in the data set\'s TOML file'),
-    (100.0, "centimetres: multiply by 0.01 before ingest"),
-    (39.37, "inches: multiply by 0.0254 before ingest"),
-    (17.72, "CMU's ASF units: multiply by 0.0254 / 0.45, or use poise convert"),
-    (0.4500, "CMU's ASF units read as inches: divide by 0.45, or use poise convert"),
-    (0.1772, "CMU's ASF units read as centimetres: multiply by 5.644, or use poise convert"),
-    (0.001, "metres that were taken for millimetres: multiply by 1000"),
-)
+def _unseen(
+    joints_FJD: Floats, first_S: NDArray[np.int64], lengths_S: NDArray[np.int64], info: TrackInfo
+) -> Bools:
+    found_S = np.zeros(len(first_S), dtype=bool)
+    if info.dims != 3:
+        return found_S
+    # Whoever writes a constant for a joint writes it for all its coordinates; few bodies have one.
+    equal_F = (joints_FJD == joints_FJD[..., :1]).all(axis=-1).any(axis=1)
+    for place in np.flatnonzero(np.logical_or.reduceat(equal_F, first_S)).tolist():
+        frames = slice(first_S[place], first_S[place] + lengths_S[place])
+        found_S[place] = unseen(joints_FJD[frames], info).any()
+    return found_S
 
 
 def _departure(columns_FJD: Floats) -> Floats:

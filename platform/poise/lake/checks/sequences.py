@@ -20,6 +20,7 @@ from poise.lake.ids import Ints, sequence_ids
 from poise.lake.manifest import Manifest
 from poise.lake.poses import POSES, Pose, pose_frames
 from poise.lake.split_index import INDEX_COLUMNS, SplitIndex
+from poise.readers.scale import PERSON, wrong_unit
 
 #: A skeleton tracked with markers stays within some percent; joints mixed up go far beyond.
 SPREAD = 0.15
@@ -140,9 +141,9 @@ class SequenceCheck:
 
     def _bodies(self, pose: Pose, measured: PoseMeasures, where: str) -> None:
         size = measured.size
-        reading = poses.wrong_unit(size)
+        reading = wrong_unit(size)
         if reading:
-            problem = f"bodies reach {size:.3g} from their middle, people {poses.PERSON} m"
+            problem = f"bodies reach {size:.3g} from their middle, people {PERSON} m"
             self.report.add("error", "units", where, problem, f"likely {reading}")
         names = poses.bones(self.track.info)
         if not names:
@@ -185,6 +186,9 @@ class _Group:
         problem = f"{pose} holds NaN or infinite values"
         advice = "leave these sequences out or fill the gaps in the raw files, then ingest again"
         self._flag("error", "finite", names_S[facts.broken_S], problem, advice)
+        problem = f"{pose} holds joints that nobody saw, (0, 0, 0) or another constant"
+        advice = "these are no positions: ingest again, which fills them and marks them"
+        self._flag("error", "missing", names_S[facts.unseen_S], problem, advice)
         advice = "a lost track or an empty file; leave these sequences out"
         self._flag("warning", "frozen", names_S[facts.frozen_S], f"{pose} never moves", advice)
         whole_S = ~facts.broken_S

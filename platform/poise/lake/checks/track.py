@@ -124,12 +124,30 @@ class _Check:
                 self.report.add(
                     "note", "quarantined", where, problem, "the manifest lists them with reasons"
                 )
+        self._filled(manifest)
         train = manifest.splits.get("train")
         if manifest.pvd and train and manifest.pvd.rows != train.windows:
             problem = f"a PVD of {manifest.pvd.rows:,} rows for {train.windows:,} training windows"
             self.report.add("error", "pvd", where, problem, self.again)
         if not self.report.failed:
             self.report.passed.append(f"manifest, schema version {manifest.schema_version}")
+
+    def _filled(self, manifest: Manifest) -> None:
+        for split in manifest.splits:
+            entries = [one for one in manifest.filled if one.split == split]
+            if not entries:
+                continue
+            gaps = [gap for one in entries for gap in one.gaps]
+            joints = sorted({self.track.info.joint_names[gap[0]] for gap in gaps})
+            more = f" and {len(joints) - 3} more" if len(joints) > 3 else ""
+            problem = (
+                f"joints that nobody saw in {len({one.sequence for one in entries}):,} sequences: "
+                f"{', '.join(joints[:3])}{more}, {sum(gap[2] for gap in gaps):,} times"
+            )
+            advice = "filled along time, truth is not scored there; the manifest lists the gaps"
+            names = sorted({one.sequence for one in entries})
+            where = f"{split}, {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
+            self.report.add("warning", "missing", where, problem, advice)
 
     def _sequences(self, split: Split) -> SplitIndex:
         info = self.track.info
