@@ -3,11 +3,12 @@ VENV   := .venv
 PYTHON := $(VENV)/bin/python
 READY  := $(VENV)/.ready
 ARGS   ?=
+PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export RAY_USAGE_STATS_ENABLED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo sweep ui serve test lint bench
+.PHONY: help setup demo sweep ui serve check test lint bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +35,10 @@ serve: $(READY) ## the champion behind http://127.0.0.1:8000
 	@PYTHONUNBUFFERED=1 $(PYTHON) jobs/serve.py $(ARGS)
 
 test: $(READY) ## all tests, two at a time
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+check: lint ## lint, and the tests that are quick and need no server: the inner loop
+	$(PYTEST) -m 'not server and not slow' $(ARGS)
 
 lint: $(READY) ## ruff, mypy --strict, and the order of packages
 	$(PYTHON) -m ruff check .

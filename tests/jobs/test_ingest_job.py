@@ -62,6 +62,7 @@ def test_help_teaches(tmp_path: Path) -> None:
     assert "--no-pvd" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     done = run(tmp_path / "home", "--track", "uiprmd")
     assert done.returncode == 2

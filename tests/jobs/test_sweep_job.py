@@ -125,11 +125,3 @@ def interrupted(home: Path, epochs: int, number: signal.Signals, **where: str) -
     os.kill(job.pid, number)
     assert job.wait(timeout=90) == 130
     return (home / "job.log").read_text()
-
-
-def test_a_mistake_is_one_message_without_a_traceback(home: Path) -> None:
-    done = run(home, "--plan", "dmeo")
-    assert done.returncode == 2
-    assert done.stderr.startswith("sweep: ")
-    assert "did you mean demo?" in done.stderr
-    assert "Traceback" not in done.stderr

@@ -14,6 +14,7 @@ from poise_models import export
 from poise_models.base.clip import Clip
 from poise_models.base.window_refiner import WindowRefiner
 
+pytestmark = pytest.mark.slow
 #: Each representation is exported, but not by each network: an export takes seconds.
 OF = {name: list(SPECS)[place % len(SPECS)] for place, name in enumerate(NETWORKS)}
 #: Shapes that only these settings have: views of a moment, several neighbours.
@@ -39,7 +40,6 @@ def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wi
     return built
 
 
-@pytest.mark.slow
 def test_onnx_returns_what_the_network_does(built: WindowRefiner, tmp_path: Path) -> None:
     import onnxruntime
 

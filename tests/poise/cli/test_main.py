@@ -251,6 +251,7 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
     code = "import sys; from poise.cli.main import main; sys.exit(main(['tracks', '--json']))"
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -282,6 +283,7 @@ def test_no_message_acts_on_the_terminal(
     assert capsys.readouterr().err == "poise: label \\x1b[2J is twice\nin the file\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8:strict"])
 def test_no_letter_that_the_terminal_lacks_ends_a_command(encoding: str) -> None:
     code = (

@@ -13,6 +13,7 @@ from poise.cli.main import main
     [
         (["--track", "nowhere/x/3D"], "tracks[0]: no data set 'nowhere'"),
         (["--epochs", "0"], "budget.epochs"),
+        (["--plan", "dmeo"], "did you mean demo?"),
         (["--publish-only"], "holds nothing to publish"),
     ],
 )

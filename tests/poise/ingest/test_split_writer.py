@@ -208,6 +208,7 @@ print(json.dumps(_write_split({"split": "train"}, data, "h36m/fcn/3D", lake)))
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
     write(tmp_path, ["good"] * 30)
     path = os.pathsep.join(sys.path)

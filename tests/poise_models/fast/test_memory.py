@@ -33,6 +33,7 @@ print(returned, faults())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is glibc's")
 def test_pages_are_not_mapped_again() -> None:
     said = subprocess.check_output([sys.executable, "-c", _PROGRAM], text=True)
