@@ -5,11 +5,18 @@ import string
 from pathlib import PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 from pydantic import model_validator as check
 
 from poise.catalog.splits import Split
-from poise.runtime.names import DATASET, ESTIMATOR, ESTIMATOR_RULE
+from poise.runtime.names import DATASET, DATASET_RULE, ESTIMATOR, ESTIMATOR_RULE
 from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS, SMPL_JOINTS
 
 Representation = Literal["2D", "3D", "smpl"]
@@ -25,6 +32,12 @@ _PLACEHOLDERS = ("dataset", "estimator", "representation", "split")
 
 Name = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Names = tuple[Name, ...]
+
+
+def _usable_name(text: str) -> str:
+    if not DATASET.fullmatch(text):
+        raise ValueError(f"{text!r}: {DATASET_RULE}")
+    return text
 
 
 class _Part(BaseModel):
@@ -206,7 +219,7 @@ class TrackPart(_Part):
 class DataSet(_Part):
     """A data set: its tracks, and how its image paths and files are named."""
 
-    name: Annotated[str, StringConstraints(pattern=rf"^{DATASET.pattern}$")]
+    name: Annotated[str, AfterValidator(_usable_name)]
     title: str = ""
     fps: float | None = Field(default=None, gt=0)
     imgname: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ The rules are data, in ``people.toml``.
 
 import re
 import tomllib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from typing import Final, Literal
 from pydantic import TypeAdapter
 
 from poise.runtime.errors import DataError
+from poise.runtime.names import normal
 from poise.runtime.printable import printable
 
 #: CMU's take numbers: 07_01, mb_12_01, 93_charleston1.
@@ -97,7 +97,7 @@ def subject_name(text: str) -> str:
 
 def safe_name(text: str) -> str:
     """Return a name of a file or folder as it may stand in a lake and on a terminal."""
-    shown = printable(unicodedata.normalize("NFC", text.strip()).translate(_NO_FILE))
+    shown = printable(normal(text.strip()).translate(_NO_FILE))
     return shown.replace("\\", "%")
 
 

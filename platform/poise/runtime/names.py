@@ -15,6 +15,9 @@ from typing import Final
 #: 255 bytes, and so does a collection's.
 LONGEST: Final = 100
 DATASET: Final = re.compile(rf"[A-Za-z][A-Za-z0-9]{{0,{LONGEST - 1}}}")
+DATASET_RULE: Final = (
+    f"a data set's name has letters and digits only, a letter first, and at most {LONGEST} of them"
+)
 ESTIMATOR: Final = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.+-]{{0,{LONGEST - 1}}}")
 ESTIMATOR_RULE: Final = (
     f"an estimator's name has letters, digits and . _ + - only, a letter or digit first, and at "

@@ -233,6 +233,7 @@ JOINTS = 'joints = ["a", "b", "c"]'
         ('estimators = ["*"]', 'estimators = ["*", "*"]', "tracks: 3D of \\* is there twice"),
         ('estimators = ["*"]', 'estimators = ["a/b"]', "'a/b': an estimator's name has"),
         ('estimators = ["*"]', "estimators = []", "estimators: .*at least 1"),
+        ('name = "mylab"', 'name = "my_lab"', "'my_lab': a data set's name has letters and digits"),
         ('estimators = ["*"]', 'estimators = ["x"]\nnoise = true', "'x' is no noise"),
         ('estimators = ["*"]', 'estimators = ["x"]\npublished.y = {}', "published: 'y' is not"),
         ("[[tracks]]", 'files.detected = "{est}_{split}.npz"\n[[tracks]]', "placeholders are"),
