@@ -155,11 +155,20 @@ def old_schema(lake: Path) -> None:
 
 
 def share_subjects(lake: Path) -> None:
-    train = read_manifest(lake, TRACK).splits["train"].subjects[0]
+    name_test_subject(lake, read_manifest(lake, TRACK).splits["train"].subjects[0])
+
+
+def spell_in_two_ways(lake: Path) -> None:
+    """Let one person be in both splits, as an earlier Poise read a name of two normal forms."""
+    edit(lake, "sequences", "train", lambda table: put(table, "subject", ["Zo\u00eb"] * len(table)))
+    name_test_subject(lake, "Zoe\u0308")
+
+
+def name_test_subject(lake: Path, name: str) -> None:
     for kind in KINDS:
-        edit(lake, kind, "test", lambda table: put(table, "subject", [train] * len(table)))
+        edit(lake, kind, "test", lambda table: put(table, "subject", [name] * len(table)))
     manifest = read_manifest(lake, TRACK)
-    summary = replace(manifest.splits["test"], subjects=[train])
+    summary = replace(manifest.splits["test"], subjects=[name])
     write_manifest(str(lake), replace(manifest, splits={**manifest.splits, "test": summary}))
 
 
@@ -220,6 +229,8 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
         on("sequences", "train", with_first("sequence_id", 2)),
     ),
     "shared-subjects": ("error", "shared-subjects", share_subjects),
+    "shared-and-spelt-apart": ("error", "shared-subjects", spell_in_two_ways),
+    "spelling": ("error", "spelling", spell_in_two_ways),
     "window-ids": (
         "error", "window-ids",
         on("windows", "test", with_first("window_id", 5)),

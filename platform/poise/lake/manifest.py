@@ -196,7 +196,9 @@ def read_manifest(lake: storage.Location, track: Track) -> Manifest:
     except (ValidationError, ValueError, KeyError, TypeError) as error:
         raise LakeError(f"{path}: not a manifest ({error}); {again}") from None
     if manifest.track != str(track):
-        raise LakeError(f"{path} is of {manifest.track}, not of {track}: they share a folder here")
+        raise LakeError(
+            f"{path} is of {manifest.track}, in the folder of {track}: move it to its own place"
+        )
     return manifest
 
 

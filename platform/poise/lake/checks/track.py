@@ -75,6 +75,7 @@ class _Check:
         self._manifest()
         splits = [split for split in SPLITS if split in self.manifest.splits]
         found = {split: self._sequences(split) for split in splits}
+        self._spelling(found)
         self._shared(found)
         info = self.track.info
         width = info.joints * info.dims
@@ -95,9 +96,6 @@ class _Check:
     def _manifest(self) -> None:
         manifest, info = self.manifest, self.track.info
         where = "manifest.json"
-        if manifest.track != str(self.track):
-            problem = f"is of {manifest.track}, in the folder of {self.track}"
-            self.report.add("error", "manifest", where, problem, "move the folder to its own place")
         if (manifest.joints, manifest.dims) != (info.joints, info.dims):
             problem = (
                 f"{manifest.joints} joints x {manifest.dims}, the catalogue says "
@@ -166,6 +164,13 @@ class _Check:
                 f"{frames:,} frames, finite, moving, files as they were written"
             )
         return found
+
+    def _spelling(self, found: dict[Split, SplitIndex]) -> None:
+        people = {subject for index in found.values() for subject in index.subjects}
+        twice = sorted(normal(one) for one in people if one != normal(one) in people)
+        if twice:
+            problem = f"one person under two spellings of one name: {', '.join(twice[:5])}"
+            self.report.add("error", "spelling", "subjects", problem, self.again)
 
     def _shared(self, found: dict[Split, SplitIndex]) -> None:
         if len(found) < 2:
