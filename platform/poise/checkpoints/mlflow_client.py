@@ -2,12 +2,17 @@
 
 import logging
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 
+import requests
 from mlflow import MlflowClient
 
 from poise.checkpoints.run_files import database
+from poise.runtime.errors import ModelError
+from poise.runtime.printable import printable
+from poise.runtime.settings import VARIABLES
 
 #: MLflow's own patience is minutes; a server that is down must not hold anybody up that long.
 _IMPATIENCE = {
@@ -16,6 +21,12 @@ _IMPATIENCE = {
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
     "MLFLOW_ARTIFACT_UPLOAD_DOWNLOAD_TIMEOUT": "60",
 }
+#: To connect, and to answer that it is well.
+_PATIENCE_S = (5.0, 10.0)
+#: How requests and MLflow say that a server does not answer.
+_NO_ANSWER = ("Max retries exceeded", "ConnectionPool", "Connection aborted", "timed out")
+#: A code of MLflow's, or the class of an error of a database.
+_CODE = re.compile(r"^([A-Z]+(_[A-Z]+)+: |\([\w.]+\) )")
 
 
 def mlflow_client(tracking_uri: str) -> MlflowClient:
@@ -23,11 +34,16 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
 
     Args:
         tracking_uri: of a server, or ``sqlite:///FILE``, whose folder is made if need be.
+
+    Raises:
+        ModelError: it is a server, and does not answer; the message names the variable.
     """
     for name, value in _IMPATIENCE.items():
         os.environ.setdefault(name, value)
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    if tracking_uri.startswith(("http://", "https://")):
+        _see_that_it_answers(tracking_uri)
     store = database(tracking_uri)
     if store is not None:
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +51,27 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     if store is not None and "%" in tracking_uri:
         _remove_folder_of_escaped_name(client, tracking_uri)
     return client
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error says, in one line and without the names that libraries have for it."""
+    text = str(error).strip()
+    if any(sign in text for sign in _NO_ANSWER):
+        return "its server does not answer"
+    lines = text.splitlines() or ["no reason given"]
+    return printable(_CODE.sub("", lines[0]))
+
+
+def _see_that_it_answers(tracking_uri: str) -> None:
+    try:
+        requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=_PATIENCE_S)
+    except (requests.RequestException, UnicodeError):
+        variable = VARIABLES["tracking_uri"]
+        raise ModelError(
+            f"the MLflow server at {printable(tracking_uri)} does not answer. It is the one of "
+            f"--tracking-uri or ${variable}: start it, name another, or unset ${variable}, and "
+            "Poise uses the store of its home"
+        ) from None
 
 
 def _remove_folder_of_escaped_name(client: MlflowClient, tracking_uri: str) -> None:

@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import CARD
-from poise.checkpoints.mlflow_client import mlflow_client
+from poise.checkpoints.mlflow_client import in_words, mlflow_client
 from poise.checkpoints.pyfunc import INSIDE, LOADER, pack
 from poise.checkpoints.run_files import run_folder
 from poise.runtime import storage
@@ -57,7 +57,9 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
             )
         return _local_folder(client, found, tracking_uri, cache)
     except MlflowException as error:
-        raise ModelError(f"the registry {tracking_uri} does not give {model}: {error}") from error
+        raise ModelError(
+            f"the registry {tracking_uri} does not give {model}: {in_words(error)}"
+        ) from error
 
 
 def find_version(

@@ -4,7 +4,11 @@ import logging
 import threading
 from collections.abc import Callable
 
+from poise.checkpoints.mlflow_client import in_words
+
 log = logging.getLogger(__name__)
+
+_LONGEST = 300
 
 
 class BackgroundPublisher:
@@ -72,5 +76,4 @@ class BackgroundPublisher:
 
 
 def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
+    return in_words(error)[:_LONGEST]

@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from poise.checkpoints.checkpoint import CARD
-from poise.checkpoints.mlflow_client import mlflow_client
+from poise.checkpoints.mlflow_client import in_words, mlflow_client
 from poise.checkpoints.registry import CHAMPION, MODEL_NAME, find_version, resolve
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
@@ -49,7 +49,7 @@ def find_model(model: str | None, tracking_uri: str) -> ModelLocation:
         name, version = _pinned(client, model or _only_champion(client, tracking_uri))
     except MlflowException as error:
         raise ModelError(
-            f"the registry {tracking_uri} does not give {model or 'its champion'}: {error}"
+            f"the registry {tracking_uri} does not give {model or 'its champion'}: {in_words(error)}"
         ) from error
     # Where nothing has that name, `resolve` raises and says what there is.
     checkpoint = resolve(f"{name}/{version}" if version else str(model), tracking_uri)

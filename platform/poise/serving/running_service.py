@@ -7,10 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import ray
 from ray import serve
+from ray.exceptions import GetTimeoutError, RayActorError
+from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
 from poise.runtime.cluster import connect
 from poise.serving.app import ServiceArgs, build
@@ -22,6 +24,7 @@ APPLICATION = "poise"
 #: A request that takes longer is given up by Serve with a 408.
 REQUEST_TIMEOUT_S = 300.0
 START_TIMEOUT_S = 120.0
+_SHUTDOWN_S = 30.0
 QUIET = {"enable_access_log": False, "log_level": "WARNING"}
 
 
@@ -43,6 +46,7 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
         PoiseError: the model cannot be found or loaded.
     """
     port = _free_port(host, port)
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connect():
         application = build(args)
         if _serve_is_running():
@@ -66,7 +70,7 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
             yield url
         finally:
             if ray.is_initialized():
-                serve.shutdown()
+                _shut_down()
 
 
 def _deploy(application: serve.Application) -> None:
@@ -77,6 +81,19 @@ def _deploy(application: serve.Application) -> None:
         reasons = [d.message for d in status.deployments.values()] if status else []
         detail = "\n".join(reason for reason in reasons if reason)
         raise ServiceError(f"the service did not come up: {detail or error}") from error
+
+
+def _shut_down() -> None:
+    """Stop Serve.
+
+    `serve.shutdown` alone asks the controller by a call that is repeated for ever, which Ray says
+    aloud when the controller has ended as it was asked to.
+    """
+    with suppress(ValueError, RayActorError, GetTimeoutError):
+        controller = ray.get_actor(SERVE_CONTROLLER_NAME, namespace=SERVE_NAMESPACE)
+        end = controller.graceful_shutdown.options(max_task_retries=0).remote()
+        ray.get(end, timeout=_SHUTDOWN_S)
+    serve.shutdown()
 
 
 def _wait_until_healthy(url: str) -> None:

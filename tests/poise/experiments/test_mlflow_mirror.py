@@ -204,7 +204,7 @@ def test_the_last_failure_is_told_in_one_line() -> None:
 
     publisher = BackgroundPublisher(publish, 60.0, "somewhere")
     publisher.start()
-    assert publisher.finish(patience=10) == "OSError: no route to host"
+    assert publisher.finish(patience=10) == "no route to host"
 
 
 @pytest.mark.slow
@@ -224,7 +224,7 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
         publisher = BackgroundPublisher(mirror.publish, 60.0, remote.uri)
         publisher.start()
         start = time.monotonic()
-        assert "Exception" in publisher.finish(60)
+        assert "does not answer" in publisher.finish(60)
         assert time.monotonic() - start < 30
         remote.start()
         again = MlflowMirror(sweep, remote.uri, None)
@@ -243,5 +243,5 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
         remote.kill()
         # Version 1 stays readable from the cache, but a name has to be looked up.
         load_checkpoint(local)
-        with pytest.raises(ModelError, match="does not give"):
+        with pytest.raises(ModelError, match="does not answer"):
             resolve(model_name(TRACK), remote.uri, cache)
