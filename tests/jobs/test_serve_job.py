@@ -137,5 +137,7 @@ def ended(process: subprocess.Popen[str], how: signal.Signals) -> list[psutil.Pr
     output, _ = process.communicate(timeout=90)
     assert process.returncode == 0, output
     assert "Stopped." in output
+    assert "retries" not in output
+    assert "graceful_shutdown" not in output
     _, alive = psutil.wait_procs(children, timeout=15)
     return list(alive)

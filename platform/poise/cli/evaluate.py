@@ -23,6 +23,9 @@ poses/<dataset>_<estimator>_<representation>/ with groundtruth/ and detected/.
 Errors are in mm (3D; SMPL with --smpl), px (2D) or degrees (SMPL). A model
 that reads neighbours wants the Pose Vector Database it was trained with;
 where there is none, that is an error, unless --without-retrieval is given.
+What cannot be scored is left out and named; --json counts it as left_out.
+
+exit code: 0 well, 1 at least one sequence was left out, 2 could not work
 """
 
 
@@ -67,7 +70,7 @@ def evaluate(
         ),
     ] = False,
     json: Json = None,
-) -> None:
+) -> int:
     """Score a refiner on raw data, by the same routine as the sweep."""
     if (model is None) == (refiner is None):
         raise typer.BadParameter("give either --model or --refiner")
@@ -103,5 +106,7 @@ def evaluate(
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if json:
-        rows = [row.to_json() | ({"apart": prefix} if prefix else {}) for prefix, row in scored]
+        more = {"left_out": len(evaluation.rejected)}
+        rows = [row.to_json() | ({"apart": prefix} if prefix else more) for prefix, row in scored]
         write_json(json, rows)
+    return int(bool(evaluation.rejected))

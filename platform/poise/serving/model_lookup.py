@@ -48,9 +48,8 @@ def find_model(model: str | None, tracking_uri: str) -> ModelLocation:
         client = mlflow_client(tracking_uri)
         name, version = _pinned(client, model or _only_champion(client, tracking_uri))
     except MlflowException as error:
-        raise ModelError(
-            f"the registry {tracking_uri} does not give {model or 'its champion'}: {in_words(error)}"
-        ) from error
+        why = f"{model or 'its champion'}: {in_words(error)}"
+        raise ModelError(f"the registry {tracking_uri} does not give {why}") from error
     # Where nothing has that name, `resolve` raises and says what there is.
     checkpoint = resolve(f"{name}/{version}" if version else str(model), tracking_uri)
     return ModelLocation(name, version, checkpoint)
