@@ -174,6 +174,19 @@ class Plan(_Part):
         return _validated(given, "the command line")
 
 
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which takes no key twice: YAML's own keeps the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen and key.value != "<<":
+                line = key.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line}: the key {key.value} is there twice")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+        return super().construct_mapping(node, deep)
+
+
 def load_plan(name: str | Path) -> Plan:
     """Read ``jobs/plans/<name>.yaml`` of the repository, or the YAML file at a path.
 
@@ -182,7 +195,7 @@ def load_plan(name: str | Path) -> Plan:
     """
     path = _find(str(name))
     try:
-        given = yaml.safe_load(read_text(path))
+        given = yaml.load(read_text(path), _Loader)  # noqa: S506  (a SafeLoader)
     except DataError as error:
         raise PlanError(str(error)) from None
     except yaml.YAMLError as error:

@@ -15,7 +15,8 @@ from poise.experiments.grid import TrialSpec
 from poise.experiments.shared_splits import SplitSource
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
-from poise.runtime.errors import PlanError
+from poise.readers.scale import no_person
+from poise.runtime.errors import LakeError, PlanError
 from poise.runtime.names import normal
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
@@ -52,18 +53,20 @@ class TrialData:
         """Load the training split and hold subjects out.
 
         Raises:
-            LakeError: the track is not in the lake.
+            LakeError: the track is not in the lake, or holds no people.
             PlanError: see `held_out`.
         """
         track = Track.parse(spec.track)
         whole = source.split(track, "train")
         subjects = held_out(spec.validation, track, whole.index.subjects)
+        validation = whole.only(subjects)
+        check_people(validation)
         return cls(
             track=track,
             source=source,
             whole=whole,
             train=whole.without(subjects),
-            validation=whole.only(subjects),
+            validation=validation,
             subjects=subjects,
             bank=whole.bank(),
         )
@@ -78,19 +81,22 @@ class TrialData:
             memory_gb: GiB of the training split to hold at once.
 
         Raises:
-            LakeError: the track is not in the lake, or neighbours and poses leave no room.
+            LakeError: the track is not in the lake, or holds no people, or neighbours and poses
+                leave no room.
             PlanError: see `held_out`.
         """
         track = Track.parse(spec.track)
         whole = StreamedSplit(source.lake, track, memory_bytes=int(memory_gb * 2**30))
         index, _ = whole.index()
         subjects = held_out(spec.validation, track, index.subjects)
+        validation = load_split(source.lake, track, "train", subjects)
+        check_people(validation)
         return cls(
             track=track,
             source=source,
             whole=whole,
             train=replace(whole, subjects=set(index.subjects) - set(subjects)),
-            validation=load_split(source.lake, track, "train", subjects),
+            validation=validation,
             subjects=subjects,
             bank=whole.bank() if retrieves(fresh_refiner(spec)) else None,
         )
@@ -129,6 +135,18 @@ def fresh_refiner(spec: TrialSpec) -> Refiner:
 def budget_of(spec: TrialSpec) -> Budget:
     """Return a trial's budget; one epoch for what is fitted in one go."""
     return spec.budget or Budget(epochs=1)
+
+
+def check_people(split: TrackSplit) -> None:
+    """Raise `LakeError` where poses of a lake that was made elsewhere are in another unit."""
+    track = split.track
+    if track.representation != "3D":
+        return
+    for column in (split.detected(), split.truths()):
+        for name, poses_FC in zip(split.index.names, column, strict=True):
+            wrong = no_person(poses_FC.numpy().reshape(len(poses_FC), -1, 3))
+            if wrong:
+                raise LakeError(f"{track}, sequence {name} in the lake: {wrong}; then ingest again")
 
 
 def held_out(

@@ -298,3 +298,13 @@ unit = "m"
     assert [joints[place] for place in info.picked] == kept
     assert [kept[place] for place in info.skeleton.pvd_joints] == pvd
     assert info.roots == (3, 4)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_may_have_a_byte_order_mark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_bytes(LAB.replace("\n", "\r\n").encode(encoding))
+    monkeypatch.setenv("POISE_DATASETS", str(file))
+    assert Track.parse("mylab/net/3D").info.metres == 0.001

@@ -230,3 +230,18 @@ def test_table_seven_has_its_seven_rows() -> None:
     switches = ("retrieval", "distance_encoding", "refine_decoder", "quality_encoding")
     ticks = ["".join(str(int(spec.settings[name])) for name in switches) for spec in specs]
     assert ticks == ["0000", "1000", "1100", "0010", "0011", "1010", "1111"]
+
+
+def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "twice.yaml"
+    file.write_text("name: a\ntracks: [x]\ntracks: [y]\n")
+    with pytest.raises(PlanError, match="line 3: the key tracks is there twice"):
+        load_plan(file)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_plan_may_have_a_byte_order_mark(tmp_path: Path, encoding: str) -> None:
+    text = (Path(__file__).parents[3] / "jobs" / "plans" / "demo.yaml").read_text("utf-8")
+    file = tmp_path / "demo.yaml"
+    file.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    assert load_plan(file) == load_plan("demo")

@@ -1,8 +1,12 @@
-import pytest
-from tests.support.tiny_lake import TRACK
+from dataclasses import replace
+from pathlib import Path
 
-from poise.experiments.trial_data import held_out
-from poise.runtime.errors import PlanError
+import pytest
+from tests.support.tiny_lake import TRACK, write_tiny_lake
+
+from poise.experiments.trial_data import check_people, held_out
+from poise.runtime.errors import LakeError, PlanError
+from poise.training_data.split import load_split
 
 
 @pytest.mark.parametrize(
@@ -35,3 +39,12 @@ def test_impossible_validation_subjects_are_refused(
 ) -> None:
     with pytest.raises(PlanError, match=match):
         held_out(wanted, TRACK, have)
+
+
+@pytest.mark.parametrize("column", ["detected_FC", "truth_FC"])
+def test_a_lake_in_millimetres_is_not_trained_on(tmp_path: Path, column: str) -> None:
+    write_tiny_lake(tmp_path)
+    split = load_split(tmp_path, TRACK, "train")
+    check_people(split)
+    with pytest.raises(LakeError, match=r"likely millimetres: multiply by 0\.001"):
+        check_people(replace(split, **{column: getattr(split, column) * 1000}))
