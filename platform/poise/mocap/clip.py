@@ -27,12 +27,14 @@ class MotionClip:
         subject: who moves, for example ``S07``.
         fps: frames a second.
         joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up.
+        notes: what its file left open, and how it was read.
     """
 
     name: str
     subject: str
     fps: float
     joints_FJ3: NDArray[np.float32]
+    notes: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -62,7 +64,12 @@ class MotionClip:
 
 
 def checked_clip(
-    file: Path, name: str, subject: str, fps: float, joints_FJ3: NDArray[np.float64]
+    file: Path,
+    name: str,
+    subject: str,
+    fps: float,
+    joints_FJ3: NDArray[np.float64],
+    notes: tuple[str, ...] = (),
 ) -> MotionClip:
     """Make a clip, and check that its joints can be those of a person.
 
@@ -72,6 +79,7 @@ def checked_clip(
         subject: who moves.
         fps: frames a second.
         joints_FJ3: (F, 17, 3) in metres, y up.
+        notes: see `MotionClip`.
 
     Raises:
         DataError: no frames, values that are not finite, or a thigh of impossible length.
@@ -81,7 +89,7 @@ def checked_clip(
     bad = np.flatnonzero(~np.isfinite(joints_FJ3).all(axis=(1, 2)))
     if len(bad):
         raise DataError(f"{file}: {len(bad)} frames are not finite, the first is {bad[0]}")
-    clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32))
+    clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32), notes)
     thigh = clip.bone("right_hip", "right_knee")
     low, high = _THIGH_METRES
     if not low <= thigh <= high:

@@ -1,6 +1,7 @@
 """Convert motion capture files to a track of ground truth, to which denoise tracks add noise."""
 
 import hashlib
+import logging
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,8 @@ from poise.runtime.errors import DataError
 
 #: Callback with the number of files read, the number of all, and what came of the last one.
 Progress = Callable[[int, int, str], None]
+
+log = logging.getLogger(__name__)
 
 #: What releases and copies put behind a take's name.
 _COPY = re.compile(r"(_poses|_stageii|[ _-]*copy|[ _]*\(\d+\))+$", re.I)
@@ -132,9 +135,16 @@ def read_takes(capture: Capture, progress: Progress) -> Takes:
         try:
             clip = batch.clip(recording, details, capture.fps)
             takes.clips.append(clip)
+            takes.notes += clip.notes
             done = f"{clip.subject}/{clip.name}: {clip.frames} frames"
         except DataError as error:
             takes.left_out.append(str(error))
+            done = f"{recording.file.name}: left out"
+        except Exception:  # whatever is odd about one take, the others are read
+            log.debug("reading %s", recording.file, exc_info=True)
+            takes.left_out.append(
+                f"{recording.file}: something in it is not as Poise expects; please report it"
+            )
             done = f"{recording.file.name}: left out"
         progress(count, len(recordings), done)
     takes.notes += batch.notes()

@@ -1,5 +1,6 @@
 """Find the motion capture files below a folder, and read each as a clip."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -116,7 +117,13 @@ def _person(naming: Naming, file: Path) -> Person:
 
 
 def _rate(recording: Recording, details: CaptureDetails, stored: float) -> float:
-    return details.fps.get(recording.subject, details.fps.get("", stored))
+    fps = details.fps.get(recording.subject, details.fps.get("", stored))
+    if not 0 < fps < math.inf:
+        raise DataError(
+            f"{recording.file}: {fps:g} frames a second are no rate; say with --source-fps what "
+            "it was recorded at"
+        )
+    return fps
 
 
 def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
@@ -176,6 +183,7 @@ def _amass(recording: Recording, details: CaptureDetails) -> MotionClip:
         recording.subject,
         _rate(recording, details, take.fps),
         amass.joints_of(take, details.bodies.of(take.gender)),
+        take.notes,
     )
 
 

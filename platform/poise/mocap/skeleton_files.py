@@ -142,4 +142,11 @@ def _only(files: Sequence[Path], take: Path) -> Path:
 
 
 def _all_alike(files: Sequence[Path]) -> bool:
-    return len(files) < 2 or len({file.read_bytes() for file in files}) == 1
+    return len(files) < 2 or len({_content(file) for file in files}) == 1
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return os.fsencode(file)  # like no other; reading it as a skeleton says why

@@ -62,7 +62,7 @@ class ObjectColumn:
                 f"{path}: no key {key}; the file holds {', '.join(present) or 'nothing'}"
             )
         self.path, self.key, self._digest = path, key, digest
-        with self._stream() as (stream, head):
+        with _stream(path, key) as (stream, head):
             if not head.shape:
                 raise DataError(f"{path}: {key} is {_single(stream, head)}")
             self.shape, self.dtype = head.shape, head.dtype
@@ -70,35 +70,10 @@ class ObjectColumn:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the entries; raise `DataError` where the file turns out to be damaged."""
-        with self._stream() as (stream, head):
+        with _stream(self.path, self.key) as (stream, head):
             yield from _entries(stream, head, self._digest)
             if stream.read(1):
                 raise ValueError("data after its end")
-
-    @contextmanager
-    def _stream(self) -> Iterator[tuple["io.BufferedReader[Any]", "_Head"]]:
-        where = f"{self.path}, key {self.key}"
-        with _open(self.path) as archive:
-            member = archive.getinfo(f"{self.key}.npy")
-            _check_size(member, where)
-            try:
-                with archive.open(member) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
-                    yield stream, _Head.read(stream)
-            except safepickle.RefusedError as error:
-                raise DataError(
-                    f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are "
-                    "read, because anything else in an npz can run code; save the poses again as "
-                    "plain arrays"
-                ) from error
-            except (DataError, GeneratorExit):
-                raise
-            # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
-            except Exception as error:
-                reason = str(error) or type(error).__name__
-                raise DataError(
-                    f"{where}: damaged ({reason}); none of its sequences can be trusted: copy or "
-                    "save the file again"
-                ) from error
 
 
 def _open(path: Path) -> zipfile.ZipFile:
@@ -142,6 +117,44 @@ class _Head:
         if dtype.kind not in "fiubUSO":
             raise safepickle.RefusedError(f"an array of type {dtype}")
         return cls(shape, fortran, dtype)
+
+
+@contextmanager
+def _stream(path: Path, key: str) -> Iterator[tuple["io.BufferedReader[Any]", "_Head"]]:
+    where = f"{path}, key {key}"
+    with _open(path) as archive:
+        member = archive.getinfo(f"{key}.npy")
+        _check_size(member, where)
+        try:
+            with archive.open(member) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
+                yield stream, _Head.read(stream)
+        except safepickle.RefusedError as error:
+            raise DataError(
+                f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are "
+                "read, because anything else in an npz can run code; save the poses again as "
+                "plain arrays"
+            ) from error
+        except (DataError, GeneratorExit):
+            raise
+        # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise DataError(
+                f"{where}: damaged ({reason}); none of its sequences can be trusted: copy or "
+                "save the file again"
+            ) from error
+
+
+def object_value(path: Path, key: str) -> Any:
+    """Return the one value of a key that holds an object: text, bytes, a number, None.
+
+    Raises:
+        DataError: the file is damaged, or the key holds several values.
+    """
+    with _stream(path, key) as (stream, head):
+        if math.prod(head.shape) != 1 or not head.dtype.hasobject:
+            raise DataError(f"{path}: {key} has shape {head.shape}, expected one value")
+        return next(iter(picklestream.entries(stream, head.shape)))
 
 
 def _single(stream: "io.BufferedReader[Any]", head: _Head) -> str:

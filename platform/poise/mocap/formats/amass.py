@@ -1,23 +1,33 @@
-"""AMASS takes (npz): body poses of the SMPL family."""
+"""AMASS takes (npz): body poses of the SMPL family. Only the keys a take needs are opened."""
 
 import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from poise.mocap.formats.body_model import Body
 from poise.mocap.joints import SMPL, pick
+from poise.readers.image_names import as_text
+from poise.readers.object_npz import object_value
 from poise.runtime.errors import DataError
 from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 
 Floats = NDArray[np.float64]
 _JOINTS: Final = len(SMPL_JOINTS)
 #: Values a frame: SMPL's 24 joints; SMPL+H's and SMPL-X's 22 body joints, then face and fingers.
-_WIDTHS: Final = {72: 24, 156: 22, 165: 22}
-_RATES: Final = ("mocap_framerate", "mocap_frame_rate")
+_WIDTHS: Final = {72: 24, 66: 22, 156: 22, 165: 22}
+_RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
+#: Where there is no key ``poses``: the same in two parts.
+_PARTS: Final = ("root_orient", "pose_body")
+_GENDERS: Final = {"m": "male", "f": "female", "n": "neutral"}
+_UNTOLD: Final = ("", "none", "unknown", "nan")
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,11 @@ class SmplTake:
     """A take as rotations.
 
     Attributes:
+        fps: frames a second; NaN where the file says nothing one can use.
         pose_FJ3: axis-angles, (F, 24, 3), radians; hands are zero where the file has fingers.
         trans_F3: metres, z up.
         betas: shape coefficients.
+        notes: what was taken for granted.
     """
 
     fps: float
@@ -35,6 +47,7 @@ class SmplTake:
     pose_FJ3: Floats
     betas: Floats
     trans_F3: Floats
+    notes: tuple[str, ...] = ()
 
 
 def read_amass(path: Path) -> SmplTake:
@@ -43,19 +56,19 @@ def read_amass(path: Path) -> SmplTake:
     Raises:
         DataError: missing, damaged, or without what a take needs.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            found: dict[str, Any] = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: not a whole npz file of plain arrays ({error})") from None
-    rate = next((key for key in _RATES if key in found), None)
-    missing = [key for key in ("poses", "trans", "betas") if key not in found]
-    if missing or rate is None:
-        raise DataError(
-            f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(found))}"
-        )
-    poses_FP = np.asarray(found["poses"], np.float64)
-    trans_F3 = np.asarray(found["trans"], np.float64)
+    with _opened(path) as stored:
+        keys = set(stored.files)
+        rate = next((key for key in _RATES if key in keys), None)
+        parts = ("poses",) if "poses" in keys or not keys.issuperset(_PARTS) else _PARTS
+        missing = [key for key in (*parts, "trans", "betas") if key not in keys]
+        if missing or rate is None:
+            raise DataError(
+                f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
+            )
+        poses_FP = np.concatenate([_rows(_numbers(stored, key)) for key in parts], axis=1)
+        trans_F3, betas = _numbers(stored, "trans"), _numbers(stored, "betas")
+        gender = _value(path, stored, "gender") if "gender" in keys else "neutral"
+        fps = _rate(path, rate, _value(path, stored, rate))
     if poses_FP.ndim != 2 or poses_FP.shape[1] not in _WIDTHS:
         raise DataError(
             f"{path}: poses have shape {poses_FP.shape}, expected (frames, {list(_WIDTHS)})"
@@ -65,11 +78,79 @@ def read_amass(path: Path) -> SmplTake:
     body = _WIDTHS[poses_FP.shape[1]]
     pose_FJ3 = np.zeros((len(poses_FP), _JOINTS, 3))
     pose_FJ3[:, :body] = poses_FP[:, : 3 * body].reshape(-1, body, 3)
-    gender = found.get("gender", np.array("neutral")).item()
-    if isinstance(gender, bytes):
-        gender = gender.decode("ascii", "replace")
-    betas = np.asarray(found["betas"], np.float64).ravel()
-    return SmplTake(float(found[rate]), str(gender), pose_FJ3, betas, trans_F3)
+    gender, gender_note = _gender(path, gender)
+    betas, betas_note = _shape(path, betas)
+    notes = tuple(f"{path}: {note}" for note in (gender_note, betas_note) if note)
+    return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, notes)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
+    try:
+        if path.stat().st_size and not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: not a whole npz file; it is damaged, cut short or no npz")
+        with np.load(path, allow_pickle=False) as stored:
+            if not isinstance(stored, NpzFile):
+                raise DataError(f"{path}: not a whole npz file but a single array (npy)")
+            yield stored
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except zipfile.BadZipFile as error:
+        raise DataError(f"{path}: not a whole npz file ({error})") from None
+    except (ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error, KeyError):
+        raise DataError(
+            f"{path}: not a whole npz file of plain arrays; save it again with np.savez"
+        ) from None
+
+
+def _numbers(stored: NpzFile, key: str) -> Floats:
+    return np.asarray(stored[key], np.float64)
+
+
+def _rows(values: Floats) -> Floats:
+    """Flatten (F, J, 3) to (F, J * 3)."""
+    return values.reshape(len(values), -1) if values.ndim == 3 else values
+
+
+def _value(path: Path, stored: NpzFile, key: str) -> Any:
+    """Return one value, which SciPy, Matlab and pickles wrap in different ways."""
+    try:
+        values = stored[key]
+    except ValueError:
+        return object_value(path, key)
+    if values.size != 1:
+        raise DataError(f"{path}: {key} has shape {values.shape}, expected one value")
+    return values.ravel()[0].item()
+
+
+def _rate(path: Path, key: str, value: Any) -> float:
+    text = as_text(value)
+    try:
+        return float(value if text is None else text)
+    except (TypeError, ValueError):
+        if value is None or text is not None:
+            return float("nan")
+        raise DataError(f"{path}: {key} is no number") from None
+
+
+def _gender(path: Path, value: Any) -> tuple[str, str]:
+    text = "" if value is None else as_text(value)
+    if text is None:
+        raise DataError(f"{path}: gender is no text; only plain arrays and text are read")
+    gender = text.strip().casefold()
+    if gender in _UNTOLD:
+        return "neutral", f"gender is {text.strip() or 'not told'}; taken for neutral"
+    return _GENDERS.get(gender, gender), ""
+
+
+def _shape(path: Path, betas: Floats) -> tuple[Floats, str]:
+    if not np.isfinite(betas).all():
+        raise DataError(f"{path}: betas are not finite")
+    if betas.ndim < 2 or not len(betas):
+        return betas.ravel(), ""
+    rows = betas.reshape(len(betas), -1)
+    changes = not np.allclose(rows, rows[0])
+    return rows[0], "betas change from frame to frame; the first frame's are used" * changes
 
 
 def joints_of(take: SmplTake, body: Body) -> Floats:

@@ -33,12 +33,93 @@ def test_amass_keeps_the_body_and_drops_fingers(tmp_path: Path, width: int, kept
         ({"mocap_framerate": None}, "no mocap_framerate"),
         ({"poses": np.zeros((FRAMES, 63))}, r"shape \(12, 63\)"),
         ({"trans": np.zeros((3, 3))}, "trans has shape"),
+        ({"gender": np.array(["male", "male"])}, r"gender has shape \(2,\)"),
+        ({"mocap_framerate": np.zeros(2)}, "expected one value"),
+        ({"betas": np.full(16, np.nan)}, "betas are not finite"),
+        ({"poses": np.array([None, 1], dtype=object)}, "plain arrays"),
         ({"gender": np.array({"a": 1}, dtype=object)}, "plain arrays"),
     ],
 )
 def test_unfit_amass_is_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(DataError, match=says):
         amass.read_amass(write_amass(tmp_path / "take.npz", **changes))
+
+
+class _Thing:
+    """Not to be made by reading a file."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "gender", "notes"),
+    [
+        ({"labels_obs": np.array([["a"], None, {}], dtype=object)}, "female", 0),
+        ({"marker_meta": np.array({"thing": _Thing()}, dtype=object)}, "female", 0),
+        ({"gender": np.array("male", dtype=object)}, "male", 0),
+        ({"gender": np.array(["male"], dtype=object)}, "male", 0),
+        ({"gender": np.array([["MALE"]])}, "male", 0),
+        ({"gender": np.array(b"female")}, "female", 0),
+        ({"gender": np.array("b'male'")}, "male", 0),
+        ({"gender": np.array("f")}, "female", 0),
+        ({"gender": np.array("unknown")}, "neutral", 1),
+        ({"gender": np.array(None)}, "neutral", 1),
+        ({"gender": None}, "neutral", 0),
+    ],
+)
+def test_only_what_a_take_needs_is_opened_in_any_form(
+    tmp_path: Path, changes: dict[str, Any], gender: str, notes: int
+) -> None:
+    take = amass.read_amass(write_amass(tmp_path / "take.npz", **changes))
+    assert (take.gender, len(take.notes), take.fps) == (gender, notes, 120)
+
+
+@pytest.mark.parametrize(
+    ("rate", "fps"),
+    [
+        (np.array([60.0]), 60),
+        (np.array("60"), 60),
+        (np.array(b"60.0"), 60),
+        (np.array(60), 60),
+        (np.array(59.94, dtype=object), 59.94),
+        (np.array(0.0), 0),
+    ],
+)
+def test_rates_in_any_form(tmp_path: Path, rate: Any, fps: float) -> None:
+    for key in ("mocap_framerate", "mocap_frame_rate", "fps"):
+        changes = {"mocap_framerate": None} | {key: rate}
+        assert amass.read_amass(write_amass(tmp_path / "take.npz", **changes)).fps == fps
+
+
+def test_poses_in_parts_and_as_vectors_are_the_same(tmp_path: Path) -> None:
+    poses = np.random.default_rng(2).normal(0, 0.3, (FRAMES, 156))
+    whole = amass.read_amass(write_amass(tmp_path / "take.npz", poses=poses)).pose_FJ3
+    for changes in (
+        {"poses": poses.reshape(FRAMES, 52, 3)},
+        {"poses": poses[:, :66]},
+        {"poses": None, "root_orient": poses[:, :3], "pose_body": poses[:, 3:66]},
+    ):
+        take = amass.read_amass(write_amass(tmp_path / "take.npz", **changes))
+        np.testing.assert_array_equal(take.pose_FJ3, whole)
+
+
+def test_a_shape_for_every_frame_is_one_shape(tmp_path: Path) -> None:
+    betas = np.tile(np.arange(16.0), (FRAMES, 1))
+    take = amass.read_amass(write_amass(tmp_path / "take.npz", betas=betas))
+    assert (take.betas.tolist(), take.notes) == (list(range(16)), ())
+    betas[3] += 1
+    take = amass.read_amass(write_amass(tmp_path / "take.npz", betas=betas))
+    assert take.betas.tolist() == list(range(16))
+    assert "betas change from frame to frame" in take.notes[0]
+
+
+def test_what_is_no_npz_is_refused_in_words(tmp_path: Path) -> None:
+    for content in (b"", b"no archive", b"\x80\x04N."):
+        (tmp_path / "take.npz").write_bytes(content)
+        with pytest.raises(DataError, match="not a whole npz"):
+            amass.read_amass(tmp_path / "take.npz")
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    (tmp_path / "array.npy").rename(tmp_path / "take.npz")
+    with pytest.raises(DataError, match="not a whole npz"):
+        amass.read_amass(tmp_path / "take.npz")
 
 
 def test_truncated_amass_is_refused(tmp_path: Path) -> None:
