@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 #: No joint is so far from the origin, in whatever unit; float32 holds its square.
 FARTHEST = 1e6
 #: What stands in all coordinates of a joint that was not seen, beside 0.
-_SENTINELS = (-1.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0)
+_SENTINELS = (-1.0, -999.0, -1000.0, -9999.0, -10000.0, -99999.0, 999.0, 9999.0, 99999.0)
 #: Joints that root-relative files may be relative to.
 _MIDDLE = ("pelvis", "hip", "spine", "torso", "thorax", "neck")
 

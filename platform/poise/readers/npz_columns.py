@@ -58,7 +58,7 @@ class Images:
         if len(names) == 1 and isinstance(names[0], list | np.ndarray):
             names = names[0]
         texts = [as_text(name) or "" for name in names]
-        first = texts[0] if texts else ""
+        first = next(filter(None, texts), "")
         folder = _folder(first)
         turns = (place for place, text in enumerate(texts) if text and _folder(text) != folder)
         turn = next(turns, None) if first else None
@@ -158,11 +158,15 @@ class StoredSequence:
             found = np.asarray(self.confidence, dtype=np.float64)
         except (TypeError, ValueError):
             raise self.error("is not numbers", "confidence") from None
-        if found.ndim < 2 or len(found) != frames:
+        if found.ndim < 2:
+            return None  # of frames or of the sequence, not of joints
+        if len(found) != frames:
             raise self.error(f"has shape {found.shape} for {frames} frames", "confidence")
         return found.reshape(frames, -1)
 
     def _check_images(self, frames: int) -> None:
+        if isinstance(self.images, Refused):
+            raise self.error(f"refused {self.images.kind}: names are strings", "imgname")
         if not isinstance(self.images, Images):
             kind = type(self.images).__name__
             raise self.error(f"is a {kind}, not one name a frame", "imgname")
@@ -200,6 +204,9 @@ class PoseColumns:
             shapes = ObjectColumn(file, "imgshape")
         sure = next((name for name in _CONFIDENCE if name in present), None)
         confidences = None if sure is None else ObjectColumn(file, sure)
+        if confidences is not None and confidences.count != poses.count:
+            log.warning("%s: %s has other entries than %s: not read", file, sure, key)
+            confidences = None
         for beside in (images, shapes, confidences):
             if beside is not None and beside.count != poses.count:
                 raise DataError(

@@ -159,8 +159,11 @@ def object_value(path: Path, key: str) -> Any:
 
 def _single(stream: "io.BufferedReader[Any]", head: _Head) -> str:
     """Say what is in an array without axes, which NumPy makes of whatever is no list or array."""
-    value = next(iter(picklestream.entries(stream, ()))) if head.dtype.hasobject else 0.0
-    kind = value.kind if isinstance(value, safepickle.Refused) else type(value).__name__
+    if head.dtype.hasobject:
+        value = next(iter(picklestream.entries(stream, ())))
+        kind = value.kind if isinstance(value, safepickle.Refused) else type(value).__name__
+    else:
+        kind = str(head.dtype)
     if kind == "an object of type dict":
         return (
             "a dict, not entries: save its values, one entry a sequence, with "

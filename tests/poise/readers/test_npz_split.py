@@ -279,6 +279,18 @@ def test_bytes_of_other_scripts_and_one_name_for_all_frames(tmp_path: Path) -> N
     assert rows == ["S2/größe/rep01", "S2/größe/rep02", "S2/a/r", "test-00003"]
 
 
+def test_names_that_are_none_are_one_plain_line(tmp_path: Path) -> None:
+    names = [[Path("S2/m01/rep01/0")] * 3, {"a": 1}, ["", None, "S2/m01/rep02/2"]]
+    save(tmp_path, KINECT, "detected", joints_3d=[DRAW.random((3, 51))] * 3, imgname=names)
+    path, table, late = read_split(tmp_path, KINECT, "test")
+    assert isinstance(late, PoseSequence)
+    assert late.name == "S2/m01/rep02"
+    for row in (path, table):
+        assert isinstance(row, Rejected)
+        assert row.key == "imgname"
+        assert "names are strings" in row.reason
+
+
 def test_two_people_in_one_entry_are_refused(tmp_path: Path) -> None:
     glued = images("S2/m01/rep01", 3) + images("S3/m01/rep01", 3)
     same = images("S2/m01/rep01", 3) + images("S2/m01/rep02", 3)
@@ -357,8 +369,10 @@ def test_a_column_of_confidences_marks_what_was_not_seen(tmp_path: Path) -> None
     truth = DRAW.random((10, 51))
     sure = np.ones((10, 17))
     sure[3, 2] = 0
-    save(tmp_path, KINECT, "detected", joints_3d=[truth, truth], confidence=[sure, sure[:9]])
-    one, wrong = read_split(tmp_path, KINECT, "test")
+    confidences = [sure, sure[:9], np.ones(10), None]
+    save(tmp_path, KINECT, "detected", joints_3d=[truth] * 4, confidence=confidences)
+    one, wrong, *without = read_split(tmp_path, KINECT, "test")
+    assert all(isinstance(row, PoseSequence) and row.unseen_FJ is None for row in without)
     assert isinstance(one, PoseSequence)
     assert one.unseen_FJ is not None
     assert np.argwhere(one.unseen_FJ).tolist() == [[3, 2]]
