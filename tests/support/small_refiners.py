@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "smoothnet": {"window": 16, "hidden": 32, "residual": 16, "blocks": 1},
     "deciwatch": {**_SAMPLED, "feed_forward": 16},
     "hanet": _SAMPLED,
-    "gfpose": {"hidden": 64, "embedding": 16, "blocks": 1, "steps": 3},
+    "gfpose": {"hidden": 64, "embedding": 16, "blocks": 1, "steps": 2},
     "synsp": _SYNERGY,
     "synspp": _SYNERGY,
 }

@@ -28,10 +28,12 @@ def _without_compiling_again(refiner: WindowRefiner, clips: list[Clip]) -> list[
         return refiner.refine(clips)
 
 
-@pytest.mark.parametrize("name", ["synspp", "smoothnet"])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("synspp", {"branches": "shared"}), ("smoothnet", {})]
+)
 @pytest.mark.usefixtures("chunks_of_8")
-def test_it_refines_alike_until_its_weights_change(name: str) -> None:
-    refiner = network(name, SPECS["3D"])
+def test_it_refines_alike_until_its_weights_change(name: str, settings: dict[str, str]) -> None:
+    refiner = network(name, SPECS["3D"], **settings)
     assert isinstance(refiner, FastWindowRefiner)
     torch.manual_seed(0)
     clips = [found(refiner, torch.randn(frames, 51)) for frames in (5, 30, 41)]
