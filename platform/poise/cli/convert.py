@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -97,6 +97,10 @@ def convert(
     markers: Annotated[
         Path | None, typer.Option(metavar="MAP.toml", help="which C3D markers make which joint")
     ] = None,
+    unit: Annotated[
+        Literal["m", "cm", "mm", "in"] | None,
+        typer.Option(help="length unit of C3D files that do not say theirs, or say a wrong one"),
+    ] = None,
     body_model: Annotated[
         Path | None,
         typer.Option(
@@ -129,6 +133,7 @@ def convert(
         estimate_thorax=estimate_thorax,
         markers=markers,
         body_model=body_model,
+        unit=unit or "",
     )
     with Screen("reading") as screen:
         takes = conversion.read_takes(capture, screen.step)

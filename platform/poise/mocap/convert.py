@@ -49,6 +49,7 @@ class Capture:
         skeletons: where further .asf files are.
         estimate_thorax: give native BVH takes without .asf a thorax as long as their upper back.
         markers: which C3D markers make which joint.
+        unit: of C3D files, one of `c3d.UNITS`, where they do not say or are wrong.
         body_model: of AMASS, a folder by gender or one file for everybody.
     """
 
@@ -60,6 +61,7 @@ class Capture:
     estimate_thorax: bool = False
     markers: Path | None = None
     body_model: Path | None = None
+    unit: str = ""
 
 
 @dataclass
@@ -183,6 +185,7 @@ def _details(capture: Capture) -> CaptureDetails:
         markers=markers,
         bodies=Bodies(capture.body_model) if capture.body_model else None,
         estimate_thorax=capture.estimate_thorax,
+        unit=capture.unit,
     )
 
 

@@ -53,6 +53,7 @@ class CaptureDetails:
         markers: which markers make which joint, for C3D.
         bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
+        unit: of C3D files, instead of what they and the marker map say.
     """
 
     skeletons: SkeletonFiles = field(default_factory=SkeletonFiles)
@@ -60,6 +61,7 @@ class CaptureDetails:
     markers: MarkerMap | None = None
     bodies: Bodies | None = None
     estimate_thorax: bool = False
+    unit: str = ""
 
 
 def find_recordings(
@@ -154,13 +156,14 @@ def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
         recording.subject,
         _rate(recording, details, take.fps),
         cgspeed.joints_of(take, skeleton, details.estimate_thorax),
+        take.notes,
     )
 
 
 def _c3d(recording: Recording, details: CaptureDetails) -> MotionClip:
     if details.markers is None:
         raise DataError(f"{recording.file}: C3D holds markers; say with --markers what they are")
-    take = read_c3d(recording.file)
+    take = read_c3d(recording.file, details.unit or details.markers.unit)
     return checked_clip(
         recording.file,
         f"c3d-{recording.take}",

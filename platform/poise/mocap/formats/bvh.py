@@ -1,5 +1,6 @@
 """Biovision hierarchies (BVH): skeleton and motion in one file."""
 
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NoReturn, Self
@@ -10,6 +11,9 @@ from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotati
 from poise.mocap.formats.text_file import number, numbers, read_lines
 from poise.runtime.errors import DataError
 
+_COMMENT: Final = re.compile(r"\s*(#|//)")
+#: The colon is forgotten now and then.
+_HEADER: Final = re.compile(r"\s*(frames|frame\s+time)\s*:?(.*)", re.I)
 _POSITIONS: Final = ("xposition", "yposition", "zposition")
 _ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
 
@@ -36,6 +40,7 @@ class Bvh:
 
     Attributes:
         values_FC: the motion, one column for each channel of all joints in order.
+        notes: what of the file is odd, and how it was read.
         fps: frames a second, rounded where the file's value is a whole number but for rounding.
     """
 
@@ -43,6 +48,7 @@ class Bvh:
     joints: tuple[Joint, ...]
     values_FC: Floats
     fps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,19 +67,28 @@ class Bvh:
 
     def shifted(self, steps: dict[str, Floats]) -> Self:
         """Return the take with vectors added to the offsets of some joints."""
+        values_FC, first = self.values_FC.copy(), 0
+        for joint in self.joints:
+            for k, channel in enumerate(joint.channels):
+                if joint.name in steps and joint.parent >= 0 and channel in _POSITIONS:
+                    values_FC[:, first + k] += steps[joint.name][_POSITIONS.index(channel)]
+            first += len(joint.channels)
         joints = tuple(
             replace(joint, offset_3=joint.offset_3 + steps[joint.name])
             if joint.name in steps
             else joint
             for joint in self.joints
         )
-        return replace(self, joints=joints)
+        return replace(self, joints=joints, values_FC=values_FC)
 
     def positions(self) -> Floats:
-        """Return all joints in the world, (F, J, 3) in file units."""
+        """Return all joints in the world, (F, J, 3) in file units.
+
+        The root's position is added to its offset; those of other joints replace theirs.
+        """
         frames = len(self.values_FC)
         local: list[Floats] = []
-        root_F3 = np.zeros((frames, 3))
+        moves: list[Floats] = []
         first = 0
         for joint in self.joints:
             values_FK = self.values_FC[:, first : first + len(joint.channels)]
@@ -81,18 +96,20 @@ class Bvh:
             turns = [k for k, channel in enumerate(joint.channels) if channel in _ROTATIONS]
             axes = "".join(joint.channels[k][0].upper() for k in turns)
             local.append(rotations(values_FK[:, turns], axes))
+            own_F3 = np.tile(joint.offset_3, (frames, 1))
             for k, channel in enumerate(joint.channels):
                 if channel in _POSITIONS:
-                    root_F3[:, _POSITIONS.index(channel)] = values_FK[:, k]
+                    axis = _POSITIONS.index(channel)
+                    rest = joint.offset_3[axis] if joint.parent < 0 else 0.0
+                    own_F3[:, axis] = values_FK[:, k] + rest
+            moves.append(own_F3)
         parents = [joint.parent for joint in self.joints]
         world = chain_rotations(parents, local)
         steps = [
-            world[joint.parent] @ joint.offset_3
-            if joint.parent >= 0
-            else np.broadcast_to(joint.offset_3, (frames, 3))
-            for joint in self.joints
+            np.einsum("fab,fb->fa", world[joint.parent], own_F3) if joint.parent >= 0 else own_F3
+            for joint, own_F3 in zip(self.joints, moves, strict=True)
         ]
-        return chain_positions(parents, root_F3, steps)
+        return chain_positions(parents, np.zeros((frames, 3)), steps)
 
 
 def read_bvh(path: Path) -> Bvh:
@@ -102,21 +119,31 @@ def read_bvh(path: Path) -> Bvh:
         DataError: missing, cut short, damaged, or with channels Poise does not read; names file
             and line.
     """
-    lines = read_lines(path)
+    lines = ["" if _COMMENT.match(line) else line for line in read_lines(path)]
+    first = next((n for n, line in enumerate(lines) if line.strip()), 0)
     motion = next((n for n, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
-    if motion is None or not lines or lines[0].strip().upper() != "HIERARCHY":
+    if motion is None or not lines or lines[first].strip().upper() != "HIERARCHY":
         raise DataError(f"{path}: no HIERARCHY or no MOTION; this is not a whole BVH file")
+    lines[first] = ""
     joints = _Hierarchy(path).read(lines[1:motion])
     frames, seconds, start = _header(path, lines, motion + 1)
     width = sum(len(joint.channels) for joint in joints)
     words = " ".join(lines[start:]).split()
     values = numbers(words)
+    told, note = frames, ""
+    if width and told and len(words) == (told + 1) * width:  # Rokoko does not count the first one
+        frames = told + 1
+        note = f"{path}: {frames} frames, where its header says {told}; all of them are taken"
     if values is None or not frames or len(words) != frames * width:
-        _explain(path, lines, start, frames, width)
+        _explain(path, lines, start, told, width)
     fps = 1 / seconds
     whole = round(fps)
     return Bvh(
-        path, joints, values.reshape(frames, width), whole if abs(fps - whole) < 0.01 else fps
+        path,
+        joints,
+        values.reshape(frames, width),
+        whole if abs(fps - whole) < 0.01 else fps,
+        (note,) if note else (),
     )
 
 
@@ -175,8 +202,6 @@ class _Hierarchy:
             self._fail(place, f"channels {' '.join(words)} are not understood")
         if len(set(channels)) != len(channels):
             self._fail(place, "a channel appears twice")
-        if moves and len(self.open) > 1:
-            self._fail(place, "only the root may have position channels")
         self.joints[self.open[-1]] = replace(self.joints[self.open[-1]], channels=channels)
 
     def _fail(self, place: int, reason: str) -> NoReturn:
@@ -187,10 +212,11 @@ def _header(path: Path, lines: list[str], start: int) -> tuple[int, float, int]:
     """Return the number of frames, seconds a frame, and the first line of the motion."""
     found: dict[str, float] = {}
     for place, line in enumerate(lines[start:], start=start + 1):
-        key, colon, value = line.partition(":")
-        if not colon:
+        said = _HEADER.fullmatch(line)
+        if not said and line.strip():
             break
-        found[" ".join(key.lower().split())] = number(path, place, value.strip())
+        if said:
+            found[" ".join(said[1].lower().split())] = number(path, place, said[2].strip())
         start = place
     frames, seconds = found.get("frames", 0.0), found.get("frame time", 0.0)
     if frames < 1 or frames != int(frames) or seconds <= 0:

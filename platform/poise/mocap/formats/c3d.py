@@ -5,6 +5,7 @@ but ends the process or runs for minutes on 14 of 400 damaged copies. This reads
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +21,16 @@ _MARK: Final = b"\x50"
 #: What wrote the file: DEC's numbers are not IEEE's, MIPS's stand the other way round.
 _INTEL, _DEC, _MIPS = 84, 85, 86
 _TEXT, _BYTE, _INTEGER, _FLOAT = -1, 1, 2, 4
+#: What some programs write for an unseen point is farther away than any room.
+_FAR: Final = 1e8
 #: A frame number has 16 bits; the largest means "this many or more".
 _LAST_FRAME: Final = 0xFFFF
-_METRES: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001}
+#: Lengths of a unit in metres, by the names files have for them.
+UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
+_UNIT_NAMES: Final = re.compile(
+    r"(?P<mm>mm|milli[- ]?met(er|re)s?)|(?P<cm>cm|centi[- ]?met(er|re)s?)"
+    r"|(?P<m>m|met(er|re)s?)"
+)
 
 
 @dataclass(frozen=True)
@@ -42,33 +50,40 @@ class C3dTake:
     points_FP3: NDArray[np.float64]
 
 
-def read_c3d(path: Path) -> C3dTake:
+def read_c3d(path: Path, unit: str = "") -> C3dTake:
     """Read the points of a file.
 
+    Args:
+        path: the file.
+        unit: one of `UNITS`, where the file says none or a wrong one.
+
     Raises:
-        DataError: missing, damaged, cut short, or in another unit than m, cm or mm.
+        DataError: missing, damaged, cut short, or in a unit that nobody said.
     """
     try:
-        return _read(path, _File.parse(path.read_bytes()))
+        return _read(path, _File.parse(path.read_bytes()), unit)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, OverflowError) as error:  # what a damaged file says may mean nothing
         raise DataError(f"{path}: not a whole C3D file ({error})") from None
 
 
-def _read(path: Path, file: "_File") -> C3dTake:
+def _read(path: Path, file: "_File", given: str) -> C3dTake:
     data = _Data.find(file)
     if data.frames_there < data.frames:
         raise DataError(
             f"{path}: {data.frames_there} of {data.frames} frames are there; it is cut short"
         )
-    unit = "".join(file.texts("POINT:UNITS")).lower()
-    fps = file.number("POINT:RATE", file.header_float(20))
-    if unit not in _METRES or not 0 < fps < math.inf:
+    told = "".join(file.texts("POINT:UNITS")).strip().lower().rstrip(".")
+    known = _UNIT_NAMES.fullmatch(told)
+    unit = given or (known.lastgroup if known else None)
+    if not unit:
         raise DataError(
-            f"{path}: POINT:UNITS {unit!r} at {fps:g} frames a second; units are m, cm, mm"
+            f"{path}: POINT:UNITS {told!r} is no unit Poise knows; units are {', '.join(UNITS)}: "
+            "give the right one with --unit, or as unit in the marker map"
         )
-    return C3dTake(fps, _METRES[unit], tuple(_labels(file)), data.points())
+    fps = file.number("POINT:RATE", file.header_float(20))
+    return C3dTake(fps, UNITS[unit], tuple(_labels(file)), data.points())
 
 
 def _labels(file: "_File") -> Iterator[str]:
@@ -225,7 +240,7 @@ class _Data:
             points_FP3 *= np.float32(self.scale)
         # The fourth number is how well cameras agreed; a whole number below zero means none did.
         seen_FP = (values_FP4[..., 3] > -1) & np.isfinite(points_FP3).all(-1)
-        seen_FP &= (points_FP3 != 0).any(-1)
+        seen_FP &= (points_FP3 != 0).any(-1) & (np.abs(points_FP3) < _FAR).all(-1)
         return np.where(seen_FP[..., None], points_FP3, np.float32(np.nan)).astype(np.float64)
 
 

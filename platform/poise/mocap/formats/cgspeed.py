@@ -1,5 +1,6 @@
 """The three BVH conversions of the CMU database by cgspeed, and how they differ."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,6 +26,7 @@ class Dialect:
         lead_in: frames before the recording where a take starts in a T-pose: that pose, and in the
             Daz conversion a spline from it into the motion.
         spine: joints whose offsets are the lower and the upper back of the ASF.
+        peculiar: joints that tell it from other programs' skeletons of the same names.
         above_thorax: children of the thorax that lack its length; none where it is not missing.
     """
 
@@ -34,6 +36,7 @@ class Dialect:
     lead_in: int
     spine: tuple[str, ...] = ()
     above_thorax: tuple[str, ...] = ()
+    peculiar: tuple[str, ...] = ()
 
 
 _DIALECTS: Final = {
@@ -44,6 +47,7 @@ _DIALECTS: Final = {
         lead_in=1,
         spine=("Spine", "Spine1"),
         above_thorax=("Neck", "LeftShoulder", "RightShoulder"),
+        peculiar=("LHipJoint", "RHipJoint"),
     ),
     "3dsMax": Dialect(
         prefix="native_bvh",
@@ -57,19 +61,30 @@ _DIALECTS: Final = {
 }
 #: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here.
 _DAZ_HEAD_TOP: Final = 10.0
+_PREFIX: Final = re.compile(r".*[:|]|mixamorig\d*_?|Character\d+_", re.I)
 _SAME_OFFSET: Final = 1e-3
 
 
 def dialect_of(take: Bvh) -> Dialect:
     """Return the conversion that made a take; raise `DataError` where it is none of them."""
+    names = set(plain_names(take).names)
     for dialect in _DIALECTS.values():
         wanted = {name for names in dialect.joints.values() for name in names} - {"headTop"}
-        if wanted | set(dialect.above_thorax) <= set(take.names):
+        if wanted | set(dialect.above_thorax) | set(dialect.peculiar) <= names:
             return dialect
     raise DataError(
         f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
         f"knows ({', '.join(_DIALECTS)})"
     )
+
+
+def plain_names(take: Bvh) -> Bvh:
+    """Return a take without what programs put before names: ``Anna:``, ``Character1_``."""
+    names = [_PREFIX.sub("", name) for name in take.names]
+    if len(set(names)) < len(names) or not all(names):
+        return take
+    joints = (replace(joint, name=name) for joint, name in zip(take.joints, names, strict=True))
+    return replace(take, joints=tuple(joints))
 
 
 def joints_of(
@@ -86,7 +101,7 @@ def joints_of(
     Raises:
         DataError: not a known conversion, no ASF where one is needed, or one of somebody else.
     """
-    dialect = dialect_of(take)
+    dialect, take = dialect_of(take), plain_names(take)
     if starts_in_t_pose(take):
         take = take.since(dialect.lead_in)
     if dialect.above_thorax:

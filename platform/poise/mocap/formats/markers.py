@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from poise.mocap.clip import JOINTS
 from poise.mocap.formats.amass import z_up_to_y_up
-from poise.mocap.formats.c3d import C3dTake
+from poise.mocap.formats.c3d import UNITS, C3dTake
 from poise.mocap.joints import JointMap, pick
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
@@ -27,11 +27,13 @@ class MarkerMap:
         up: axis that points up in the files.
         longest_gap: frames over which a marker that is not seen is interpolated.
         joints: for each of the 17 joints, the markers whose mean it is.
+        unit: of the files, where they do not say; empty: theirs.
     """
 
     up: str
     longest_gap: int
     joints: JointMap
+    unit: str = ""
 
     @property
     def markers(self) -> list[str]:
@@ -49,7 +51,10 @@ def read_marker_map(path: Path) -> MarkerMap:
         given = tomllib.loads(read_text(path))
     except ValueError as error:
         raise DataError(f"{path}: {error}") from None
-    unknown = sorted(set(given) - {"up", "longest_gap", "joints"})
+    unknown = sorted(set(given) - {"up", "longest_gap", "joints", "unit"})
+    unit = given.get("unit", "")
+    if unit and unit not in UNITS:
+        raise DataError(f"{path}: unit is {unit!r}, expected one of {', '.join(UNITS)}")
     gap = given.get("longest_gap", 10)
     if unknown or given.get("up") not in ("y", "z") or not isinstance(gap, int) or gap < 0:
         raise DataError(
@@ -66,7 +71,8 @@ def read_marker_map(path: Path) -> MarkerMap:
         raise DataError(
             f"{path}: joint {wrong[0]} is unknown or lacks markers; the 17 are {', '.join(JOINTS)}"
         )
-    return MarkerMap(given["up"], gap, {joint: tuple(names) for joint, names in joints.items()})
+    by_joint = {joint: tuple(names) for joint, names in joints.items()}
+    return MarkerMap(given["up"], gap, by_joint, unit)
 
 
 def _full(joint: str) -> str:

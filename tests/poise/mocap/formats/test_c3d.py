@@ -92,6 +92,15 @@ def test_more_frames_than_the_header_can_count(tmp_path: Path, last: int, told: 
 def test_unknown_units_are_named(tmp_path: Path, unit: str | None) -> None:
     with pytest.raises(DataError, match=f"POINT:UNITS '{unit or ''}'.*units are m, cm, mm"):
         read(tmp_path, unit=unit)
+    file = tmp_path / "take.c3d"
+    assert read_c3d(file, "mm").metres == 0.001
+
+
+@pytest.mark.parametrize(
+    ("unit", "metres"), [("MM", 0.001), ("Meters", 1), ("millimetres", 0.001), ("cm", 0.01)]
+)
+def test_units_by_their_names(tmp_path: Path, unit: str, metres: float) -> None:
+    assert read(tmp_path, unit=unit).metres == metres
 
 
 def test_truncated_file_is_refused(tmp_path: Path) -> None:
