@@ -5,6 +5,7 @@ import os
 import socket
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -66,10 +67,13 @@ def ray_folder() -> Path | None:
     if variable == "RAY_TMPDIR":
         raise ClusterError(f"{found}: name a shorter folder there, such as {_SHORT}")
     _check_writable(str(_SHORT), variable, f"{found}; RAY_TMPDIR may name a shorter one, and ")
-    log.warning(
-        "%s: its files go to %s/ray; RAY_TMPDIR may name another short folder", found, _SHORT
-    )
+    _say_once(f"{found}: its files go to {_SHORT}/ray; RAY_TMPDIR may name another short folder")
     return _SHORT / "ray"
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning("%s", message)
 
 
 def no_cluster(address: str, why: str) -> ClusterError:
