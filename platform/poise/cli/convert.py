@@ -101,6 +101,10 @@ def convert(
         Literal["m", "cm", "mm", "in"] | None,
         typer.Option(help="length unit of C3D files that do not say theirs, or say a wrong one"),
     ] = None,
+    skeleton_map: Annotated[
+        Path | None,
+        typer.Option(metavar="MAP.toml", help="which joints of BVH files are the 17"),
+    ] = None,
     body_model: Annotated[
         Path | None,
         typer.Option(
@@ -133,6 +137,7 @@ def convert(
         estimate_thorax=estimate_thorax,
         markers=markers,
         body_model=body_model,
+        skeleton_map=skeleton_map,
         unit=unit or "",
     )
     with Screen("reading") as screen:

@@ -22,6 +22,7 @@ from poise.mocap.recordings import (
     read_recording,
 )
 from poise.mocap.skeleton_files import SkeletonFiles
+from poise.mocap.skeleton_map import read_skeleton_map
 from poise.readers import layouts
 from poise.readers.image_names import UniqueNames
 from poise.readers.sequence import PoseSequence
@@ -49,6 +50,7 @@ class Capture:
         skeletons: where further .asf files are.
         estimate_thorax: give native BVH takes without .asf a thorax as long as their upper back.
         markers: which C3D markers make which joint.
+        skeleton_map: which joints of BVH files are the 17.
         unit: of C3D files, one of `c3d.UNITS`, where they do not say or are wrong.
         body_model: of AMASS, a folder by gender or one file for everybody.
     """
@@ -62,6 +64,7 @@ class Capture:
     markers: Path | None = None
     body_model: Path | None = None
     unit: str = ""
+    skeleton_map: Path | None = None
 
 
 @dataclass
@@ -186,6 +189,7 @@ def _details(capture: Capture) -> CaptureDetails:
         bodies=Bodies(capture.body_model) if capture.body_model else None,
         estimate_thorax=capture.estimate_thorax,
         unit=capture.unit,
+        skeleton_map=read_skeleton_map(capture.skeleton_map) if capture.skeleton_map else None,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from poise.mocap import skeleton_map
 from poise.mocap.clip import MotionClip, checked_clip
 from poise.mocap.formats import amass, cgspeed, markers
 from poise.mocap.formats.amc import read_amc
@@ -14,7 +15,7 @@ from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.formats.c3d import read_c3d
 from poise.mocap.formats.markers import MarkerMap
-from poise.mocap.joints import ACCLAIM, pick
+from poise.mocap.joints import ACCLAIM, JointMap, pick
 from poise.mocap.people import Naming, Person, take_name, told_apart
 from poise.mocap.skeleton_files import SkeletonFiles, files_below
 from poise.runtime.errors import DataError
@@ -53,6 +54,7 @@ class CaptureDetails:
         markers: which markers make which joint, for C3D.
         bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
+        skeleton_map: which joints of BVH files are the 17.
         unit: of C3D files, instead of what they and the marker map say.
     """
 
@@ -62,6 +64,7 @@ class CaptureDetails:
     bodies: Bodies | None = None
     estimate_thorax: bool = False
     unit: str = ""
+    skeleton_map: JointMap | None = None
 
 
 def find_recordings(
@@ -148,6 +151,18 @@ def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
 
 def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
     take = read_bvh(recording.file)
+    names = details.skeleton_map
+    if names is None and not cgspeed.is_known(take):
+        names = skeleton_map.known_map(take)
+    if names is not None:
+        return checked_clip(
+            recording.file,
+            f"bvh-{recording.take}",
+            recording.subject,
+            _rate(recording, details, take.fps),
+            skeleton_map.joints_of(take, names),
+            take.notes,
+        )
     file = details.skeletons.of(recording.file, recording.subject)
     skeleton: AsfSkeleton | None = read_asf(file) if file else None
     return checked_clip(

@@ -65,17 +65,30 @@ _PREFIX: Final = re.compile(r".*[:|]|mixamorig\d*_?|Character\d+_", re.I)
 _SAME_OFFSET: Final = 1e-3
 
 
+def is_known(take: Bvh) -> bool:
+    """Say whether one of the conversions made a take."""
+    return _dialect(take) is not None
+
+
 def dialect_of(take: Bvh) -> Dialect:
     """Return the conversion that made a take; raise `DataError` where it is none of them."""
+    dialect = _dialect(take)
+    if dialect is None:
+        raise DataError(
+            f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
+            f"knows ({', '.join(_DIALECTS)}), and of no other program's; say with --skeleton-map "
+            "MAP.toml which they are"
+        )
+    return dialect
+
+
+def _dialect(take: Bvh) -> Dialect | None:
     names = set(plain_names(take).names)
     for dialect in _DIALECTS.values():
         wanted = {name for names in dialect.joints.values() for name in names} - {"headTop"}
         if wanted | set(dialect.above_thorax) | set(dialect.peculiar) <= names:
             return dialect
-    raise DataError(
-        f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
-        f"knows ({', '.join(_DIALECTS)})"
-    )
+    return None
 
 
 def plain_names(take: Bvh) -> Bvh:
