@@ -195,7 +195,7 @@ def load_plan(name: str | Path) -> Plan:
     """
     path = _find(str(name))
     try:
-        given = yaml.load(read_text(path), _Loader)  # noqa: S506  (a SafeLoader)
+        given = _Loader(read_text(path)).get_single_data()
     except DataError as error:
         raise PlanError(str(error)) from None
     except yaml.YAMLError as error:
