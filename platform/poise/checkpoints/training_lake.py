@@ -28,7 +28,8 @@ def lake_of(settings: Settings, card: ModelCard | None) -> str:
     if trained == settings.lake or "://" in trained:
         return trained
     track = Track.parse(card.track)
-    if _manifest(settings.lake, track) == card.manifest or not has_track(trained, track):
+    at_home = _manifest(settings.lake, track)
+    if (at_home is not None and at_home == card.manifest) or not has_track(trained, track):
         return settings.lake
     log.warning(
         "%s of %s is read in %s, where it was trained on it: %s does not hold it like that "

@@ -54,7 +54,13 @@ def test_a_folder_in_place_of_a_file_is_refused_in_one_line(tmp_path: Path) -> N
 def test_nobody_reads_text_in_another_way() -> None:
     root = Path(poise.__file__ or "").parent
     #: Poise's own files, and the kernel's.
-    own = {"catalog/datasets.py", "mocap/download/http.py", "analysis/latency.py"}
+    own = {
+        "analysis/latency.py",
+        "catalog/datasets.py",
+        "mocap/download/http.py",
+        "mocap/people.py",
+        "mocap/skeleton_map.py",
+    }
     other = {
         str(file.relative_to(root))
         for file in root.rglob("*.py")
