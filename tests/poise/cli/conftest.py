@@ -25,3 +25,9 @@ def own_process(tmp_path: Path) -> Iterator[None]:
     signal.signal(signal.SIGTERM, terminate)
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+@pytest.fixture
+def soon_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a Milvus that is not there only as long as it takes to see that."""
+    monkeypatch.setattr("poise.pvd.collection._FIRST_PATIENCE_S", 0.1)

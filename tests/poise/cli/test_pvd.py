@@ -90,6 +90,7 @@ def test_a_track_that_is_not_there_is_exit_code_2(
     assert "h36m/fcn/3D is not in the lake" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("soon_given_up")
 def test_a_milvus_that_is_not_there_is_exit_code_2(
     lake: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

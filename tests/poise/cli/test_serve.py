@@ -14,6 +14,7 @@ from poise.cli.main import main
 from poise.serving import running_service
 from poise.serving.app import ServiceArgs
 
+pytestmark = pytest.mark.usefixtures("soon_given_up")
 NO_MILVUS = ("--milvus-uri", "http://127.0.0.1:9")
 
 

@@ -54,6 +54,7 @@ def test_an_address_that_leads_nowhere_is_one_line_that_names_it(address: str, s
     assert message.isprintable()
 
 
+@pytest.mark.slow
 def test_who_listens_but_is_no_ray_is_told_in_time() -> None:
     begin = time.monotonic()
     with silent_port() as port, pytest.raises(ClusterError, match="does not answer"):
