@@ -65,11 +65,15 @@ def read_amass(path: Path) -> SmplTake:
             raise DataError(
                 f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
             )
-        poses_FP = np.concatenate([_rows(_numbers(stored, key)) for key in parts], axis=1)
-        trans_F3, betas = _numbers(stored, "trans"), _numbers(stored, "betas")
+        poses = [_rows(_numbers(path, stored, key)) for key in parts]
+        trans_F3, betas = (_numbers(path, stored, key) for key in ("trans", "betas"))
         gender = _value(path, stored, "gender") if "gender" in keys else "neutral"
         fps = _rate(path, rate, _value(path, stored, rate))
-    if poses_FP.ndim != 2 or poses_FP.shape[1] not in _WIDTHS:
+    if any(part.ndim != 2 or len(part) != len(poses[0]) for part in poses):
+        shapes = " and ".join(f"{key} {part.shape}" for key, part in zip(parts, poses, strict=True))
+        raise DataError(f"{path}: {shapes}: expected (frames, values)")
+    poses_FP = np.concatenate(poses, axis=1)
+    if poses_FP.shape[1] not in _WIDTHS:
         raise DataError(
             f"{path}: poses have shape {poses_FP.shape}, expected (frames, {list(_WIDTHS)})"
         )
@@ -85,26 +89,33 @@ def read_amass(path: Path) -> SmplTake:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[NpzFile]:
+def _damage_named(path: Path) -> Iterator[None]:
+    """Say of which file an error comes; only calls that read the file belong inside."""
     try:
-        if path.stat().st_size and not zipfile.is_zipfile(path):
-            raise DataError(f"{path}: not a whole npz file; it is damaged, cut short or no npz")
-        with np.load(path, allow_pickle=False) as stored:
-            if not isinstance(stored, NpzFile):
-                raise DataError(f"{path}: not a whole npz file but a single array (npy)")
-            yield stored
+        yield
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
     except zipfile.BadZipFile as error:
         raise DataError(f"{path}: not a whole npz file ({error})") from None
-    except (ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error, KeyError):
+    except (ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error):
         raise DataError(
             f"{path}: not a whole npz file of plain arrays; save it again with np.savez"
         ) from None
 
 
-def _numbers(stored: NpzFile, key: str) -> Floats:
-    return np.asarray(stored[key], np.float64)
+def _opened(path: Path) -> NpzFile:
+    with _damage_named(path):
+        if path.stat().st_size and not zipfile.is_zipfile(path):
+            raise DataError(f"{path}: not a whole npz file; it is damaged, cut short or no npz")
+        stored = np.load(path, allow_pickle=False)
+    if not isinstance(stored, NpzFile):
+        raise DataError(f"{path}: not a whole npz file but a single array (npy)")
+    return stored
+
+
+def _numbers(path: Path, stored: NpzFile, key: str) -> Floats:
+    with _damage_named(path):
+        return np.asarray(stored[key], np.float64)
 
 
 def _rows(values: Floats) -> Floats:
@@ -114,10 +125,11 @@ def _rows(values: Floats) -> Floats:
 
 def _value(path: Path, stored: NpzFile, key: str) -> Any:
     """Return one value, which SciPy, Matlab and pickles wrap in different ways."""
-    try:
-        values = stored[key]
-    except ValueError:
-        return object_value(path, key)
+    with _damage_named(path):
+        try:
+            values = stored[key]
+        except ValueError:
+            return object_value(path, key)
     if values.size != 1:
         raise DataError(f"{path}: {key} has shape {values.shape}, expected one value")
     return values.ravel()[0].item()

@@ -32,6 +32,12 @@ def test_amass_keeps_the_body_and_drops_fingers(tmp_path: Path, width: int, kept
         ({"poses": None}, "no poses; it holds betas"),
         ({"mocap_framerate": None}, "no mocap_framerate"),
         ({"poses": np.zeros((FRAMES, 63))}, r"shape \(12, 63\)"),
+        ({"poses": np.zeros(FRAMES)}, r"poses \(12,\): expected \(frames, values\)"),
+        (
+            {"poses": None, "root_orient": np.zeros((FRAMES, 3)), "pose_body": np.zeros((9, 63))},
+            r"root_orient \(12, 3\) and pose_body \(9, 63\): expected",
+        ),
+        ({"betas": np.array(["tall"])}, "plain arrays"),
         ({"trans": np.zeros((3, 3))}, "trans has shape"),
         ({"gender": np.array(["male", "male"])}, r"gender has shape \(2,\)"),
         ({"mocap_framerate": np.zeros(2)}, "expected one value"),
@@ -127,6 +133,17 @@ def test_truncated_amass_is_refused(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-200])
     with pytest.raises(DataError, match="not a whole npz"):
         amass.read_amass(file)
+
+
+def test_a_mistake_in_reading_is_not_called_a_damaged_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mistaken(*_: Any) -> None:
+        raise ValueError("a mistake of Poise's own")
+
+    monkeypatch.setattr(amass, "_rows", mistaken)
+    with pytest.raises(ValueError, match="of Poise's own"):
+        amass.read_amass(write_amass(tmp_path / "take.npz"))
 
 
 def test_amass_joints_stand_up(tmp_path: Path) -> None:
