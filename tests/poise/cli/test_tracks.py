@@ -55,6 +55,20 @@ def test_what_a_folder_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert [row["found"] for row in json.loads(capsys.readouterr().out)] == [["test"]]
 
 
+@pytest.mark.parametrize("unit", ["m", "cm", "mm", "in"])
+def test_the_unit_of_the_files_is_shown(
+    unit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "mylab.toml"
+    own.write_text(
+        'name = "mylab"\n[[tracks]]\nrepresentation = "3D"\nestimators = ["net"]\n'
+        f'skeleton = "h36m17"\nroots = ["pelvis"]\nunit = "{unit}"\n'
+    )
+    monkeypatch.setenv("POISE_DATASETS", str(own))
+    assert main(["tracks", "--dataset", "mylab"]) == 0
+    assert shown(capsys)["mylab/net/3D"][3] == unit
+
+
 def test_errors_are_one_line_and_code_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

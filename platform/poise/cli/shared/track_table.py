@@ -9,7 +9,7 @@ from typing import Any
 from poise.catalog import datasets
 from poise.catalog.dataset_file import ANY, Pixels
 from poise.catalog.splits import SPLITS, Split
-from poise.catalog.tracks import Track, TrackInfo, catalogue
+from poise.catalog.tracks import Track, catalogue
 from poise.cli.shared.output import print_table
 from poise.ingest.sources import tracks_in, unknown_folders
 from poise.readers import raw_split as raw
@@ -42,7 +42,7 @@ def print_json(data: Path | None, dataset: str | None) -> None:
 
 
 def _tracks(data: Path | None) -> list[Track]:
-    return list(catalogue()) if data is None else tracks_in(data)
+    return catalogue() if data is None else tracks_in(data)
 
 
 def _of(tracks: Sequence[Track], dataset: str | None) -> list[Track]:
@@ -78,7 +78,7 @@ def _plain(track: Track, data: Path | None) -> dict[str, Any]:
         "pvd": track.has_pvd,
         "pvd_joints": skeleton and skeleton.pvd_joints,
         "stored": track.part.stored or track.info.joint_names,
-        "stored_unit": _stored_unit(track.info),
+        "stored_unit": _stored_unit(track),
         "pixels": pixels.model_dump() if isinstance(pixels, Pixels) else pixels,
         "published": track.info.published.model_dump(),
         "found": None if data is None else _splits(track, data),
@@ -92,7 +92,7 @@ def _cells(track: Track, data: Path | None) -> dict[str, str]:
         "track": str(track),
         "joints": str(info.joints) if stored == info.joints else f"{stored}>{info.joints}",
         "root": "+".join(info.joint_names[root] for root in info.roots) or "-",
-        "stored": _stored_unit(info),
+        "stored": _stored_unit(track),
         "fps": "-" if info.fps is None else f"{info.fps:g}",
         "splits": ", ".join(_splits(track, data)) or "-",
         "PVD": "yes" if track.has_pvd else "no",
@@ -102,15 +102,16 @@ def _cells(track: Track, data: Path | None) -> dict[str, str]:
     }
 
 
-def _stored_unit(info: TrackInfo) -> str:
-    if info.dims == 6:
+def _stored_unit(track: Track) -> str:
+    part = track.part
+    if part.representation == "smpl":
         return "axis-angle"
-    if info.dims == 3:
-        return "m" if info.metres == 1.0 else "mm"
-    if isinstance(info.pixels, Pixels):
-        x, y = info.pixels.centre
+    if part.representation == "3D":
+        return str(part.unit)
+    if isinstance(part.pixels, Pixels):
+        x, y = part.pixels.centre
         centre = f"{x:g}" if x == y else f"({x:g}, {y:g})"
-        return f"(px-{centre})/{info.pixels.scale:g}"
+        return f"(px-{centre})/{part.pixels.scale:g}"
     return "px/size-0.5"
 
 
