@@ -99,7 +99,9 @@ def test_a_plan_may_be_named_like_an_estimator(tmp_path: Path) -> None:
     assert plan_of(tmp_path, SMALL.replace("name: small", "name: vitpose+_b-2.1")).tracks
 
 
-@pytest.mark.parametrize("text", ["", "- a list", "a: [b", "!!python/object/apply:os.getcwd []"])
+@pytest.mark.parametrize(
+    "text", ["", "- a list", "a: [b", "? [a, b]\n: c", "!!python/object/apply:os.getcwd []"]
+)
 def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(PlanError):
         plan_of(tmp_path, text)
