@@ -89,7 +89,7 @@ def evaluate(
         body_folder: of SMPL's body model; ``$POISE_SMPL`` by default.
 
     Raises:
-        DataError: a body model was named and cannot be read.
+        DataError: a body model was named and cannot be read, or no frame can be scored.
     """
     info = track.info
     body = smpl.find_body_model(body_folder) if track.representation == "smpl" else None

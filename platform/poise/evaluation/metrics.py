@@ -16,6 +16,7 @@ from poise.catalog.tracks import TrackInfo
 from poise.evaluation import smpl
 from poise.evaluation.rotations import acceleration_errors, angle_errors, matrices
 from poise.evaluation.smpl import BodyModel
+from poise.runtime.errors import DataError
 from poise_retrieval.geometry.align import align
 from poise_retrieval.geometry.skeletons import DIMS
 
@@ -76,8 +77,14 @@ def unit(info: TrackInfo, body: BodyModel | None) -> str:
 
 
 def pool(parts: Sequence[PoseErrors]) -> PoseErrors:
-    """Return the errors of sequences together: the plain mean over all their frames."""
+    """Return the errors of sequences together: the plain mean over all their frames.
+
+    Raises:
+        DataError: no frame was scored, because the root's truth is known in none.
+    """
     frames = sum(s.frames for s in parts)
+    if not frames:
+        raise DataError("nothing to score: the truth of the root joints is known in no frame")
     interior = sum(max(s.frames - 2, 0) for s in parts)
     return PoseErrors(
         mpjpe=sum(s.mpjpe * s.frames for s in parts) / frames,

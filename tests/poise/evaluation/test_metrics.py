@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from poise.catalog.tracks import Track
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors
+from poise.runtime.errors import DataError
 
 UIPRMD = Track.parse("uiprmd/kinect/3D").info
 CMU = Track.parse("cmu/gaussian-10/3D").info
@@ -57,6 +58,9 @@ def test_frames_whose_root_has_no_truth_are_not_scored() -> None:
     assert found.mpjpe == pytest.approx(0, abs=1e-6)
     nothing = pose_errors(refined, truth, UIPRMD, untrue_FJ=torch.ones(10, 17, dtype=torch.bool))
     assert nothing.frames == 0
+    assert pool([found, nothing]) == found
+    with pytest.raises(DataError, match="nothing to score"):
+        pool([nothing])
 
 
 def test_a_shift_of_the_whole_body_costs_nothing() -> None:
