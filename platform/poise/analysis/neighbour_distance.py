@@ -73,7 +73,7 @@ def neighbour_rows(
         clips = clips_with_neighbours(inputs.test, windows_NTC, inputs.bank, ids_N, distance_N)
         there_N = place_N >= 0
         mean = float(distance_N[there_N].mean()) if there_N.any() else None
-        examples = Examples(inputs.test.index.names, clips, inputs.test.truths())
+        examples = Examples.of(inputs.test, clips)
         result = evaluate(inputs.refiner, examples, inputs.track, inputs.seed)
         found.append(NeighbourRow(kind, mean, int((~there_N).sum()), result.row))
 

@@ -1,6 +1,7 @@
 """How well the pose quality encoding (PQE) and the branches' disagreement tell the true error.
 
-Of every frame, all in the track's reported unit, poses relative to their roots as in MPJPE:
+Of every frame whose truth is known, all in the track's reported unit, poses relative to their roots
+as in MPJPE:
 
 - input error (the paper's Diff1): mean joint distance of the detected pose to the truth;
 - disagreement (Diff2): mean joint distance of the two branches' poses, each first averaged back to
@@ -105,18 +106,19 @@ def quality_frames(inputs: AnalysisInputs) -> FrameMeasures:
             "this SynSP++ was trained without quality_encoding: it has no quality to look at"
         )
     sequence, columns = [], []
-    clips = inputs.test.clips(inputs.bank)
+    clips, untrue = inputs.test.clips(inputs.bank), inputs.test.untrue_joints()
     for number, (clip, truth_FC) in enumerate(zip(clips, inputs.test.truths(), strict=True)):
         position_FC, smooth_FC, final_FC, quality_F = branch_outputs(refiner, clip)
-        columns.append(
-            (
-                frame_errors(position_FC, smooth_FC, info),
-                quality_F.double(),
-                frame_errors(clip.detected_FC, truth_FC, info),
-                frame_errors(final_FC, truth_FC, info),
-            )
+        found = (
+            frame_errors(position_FC, smooth_FC, info),
+            quality_F.double(),
+            frame_errors(clip.detected_FC, truth_FC, info),
+            frame_errors(final_FC, truth_FC, info),
         )
-        sequence.append(np.full(len(truth_FC), number))
+        untrue_FJ = untrue.get(inputs.test.index.names[number])
+        known = slice(None) if untrue_FJ is None else ~untrue_FJ.any(dim=1)
+        columns.append([column_F[known] for column_F in found])
+        sequence.append(np.full(len(columns[-1][0]), number))
     names = ("disagreement", "quality", "input error", "output error")
     joined = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
     values = dict(zip(names, joined, strict=True))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from torch import Tensor
 
@@ -33,6 +34,11 @@ class Examples:
     truths: Sequence[Tensor]
     untrue: Mapping[str, Tensor] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, split: TrackSplit, clips: Sequence[Clip]) -> Self:
+        """Take the clips of a split's sequences; raise `LakeError` where it has no truth."""
+        return cls(split.index.names, clips, split.truths(), split.untrue_joints())
+
 
 def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
     """Return all sequences of a split, with as many neighbours and views as the refiner reads.
@@ -41,13 +47,12 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
         LakeError: the split lacks the neighbours, the views, or ground truth.
     """
     if not isinstance(refiner, WindowRefiner):
-        return Examples(split.index.names, split.clips(None), split.truths(), split.untrue_joints())
+        return Examples.of(split, split.clips(None))
     if refiner.views == 1:
-        clips = split.clips(_used(bank, refiner), refiner.neighbours)
-        return Examples(split.index.names, clips, split.truths(), split.untrue_joints())
+        return Examples.of(split, split.clips(_used(bank, refiner), refiner.neighbours))
     views = _views(refiner, split)
     names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
-    return Examples(names, views.clips(), views.truths())
+    return Examples(names, views.clips(), views.truths(), views.untrue_joints(names))
 
 
 def training_windows(

@@ -97,6 +97,13 @@ class MultiView:
         """Ground truth of `clips`, (F, C) each; raise `LakeError` where there is none."""
         return self._cut(self.split.truth)
 
+    def untrue_joints(self, names: Sequence[str]) -> dict[str, Tensor]:
+        """The joints (F, J) of `truths` that are not scored, by the names given to the clips."""
+        untrue, own = self.split.untrue_joints(), self.split.index.names
+        lengths = self.lengths_M.repeat_interleave(len(self.cameras)).tolist()
+        views = zip(names, self.rows_MV.flatten().tolist(), lengths, strict=True)
+        return {name: untrue[own[row]][:n] for name, row, n in views if own[row] in untrue}
+
     def _cut(self, poses_FC: Tensor) -> list[Tensor]:
         first_MV = self.split.first_S[self.rows_MV.numpy()].tolist()
         return [

@@ -1,5 +1,7 @@
 """Neighbours beyond a distance, random ones, and what they are worth."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -75,8 +77,13 @@ def test_a_row_for_each_kind_of_neighbour(inputs: AnalysisInputs) -> None:
     assert nothing.distance is None
     assert drawn.distance is not None
     test = inputs.test
-    alone = evaluate(
-        inputs.refiner, Examples(test.index.names, test.clips(None), test.truths()), TRACK, 0
-    )
+    alone = evaluate(inputs.refiner, Examples.of(test, test.clips(None)), TRACK, 0)
     assert nothing.row.mpjpe == pytest.approx(alone.row.mpjpe)
     assert "distance >= 0.3" in neighbours_table(found)
+
+
+def test_filled_truth_is_not_scored(inputs: AnalysisInputs) -> None:
+    first = inputs.test.index.names[0]
+    test = replace(inputs.test, untrue={first: [(joint, 0, 40) for joint in range(17)]})
+    rows = [one.row for one in neighbour_rows(replace(inputs, test=test), (0.0,))]
+    assert {row.frames for row in rows} == {int(test.index.frames_S[1:].sum())}

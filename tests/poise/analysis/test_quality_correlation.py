@@ -1,5 +1,6 @@
 """Correlations of the pose quality encoding, on frames whose errors are known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,11 @@ def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None
     found = correlations(frames)
     assert quality_table(found).count("\n") == 1 + len(found)
     assert quality_plot(frames).startswith(b"\x89PNG")
+    test = replace(inputs.test, untrue={inputs.test.index.names[0]: [(13, 2, 3)]})
+    known = quality_frames(replace(inputs, test=test))
+    kept = np.delete(np.arange(len(frames.sequence_F)), [2, 3, 4])
+    for name, value_F in known.values.items():
+        assert np.array_equal(value_F, frames.values[name][kept])
 
 
 def test_networks_without_quality_or_retrieval_are_refused(tmp_path: Path, lake: Path) -> None:

@@ -79,9 +79,7 @@ def test_from_raw_files_to_a_score(cluster: None, bucket: str, data: Path, tmp_p
     for name, detected in zip(test.index.names, test.detected(), strict=True):
         assert torch.equal(detected, torch.from_numpy(by_name[name].detected_FC))
     raw = catalogue.build("input", pose_spec(TRACK), {})
-    row = evaluate(
-        raw, Examples(test.index.names, test.clips(None), test.truths()), TRACK, seed=0
-    ).row
+    row = evaluate(raw, Examples.of(test, test.clips(None)), TRACK, seed=0).row
     assert row.frames == 4 * 24
     assert row.mpjpe > 0
 

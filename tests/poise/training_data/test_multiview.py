@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -234,6 +235,19 @@ def test_a_fit_takes_all_views_of_a_moment_and_scores_each_of_them() -> None:
     assert last.validation.frames == sum(len(clip.detected_FC) for clip in seen.clips)
     before = evaluate(Input(net.spec, InputConfig()), seen, TRACK, 0)
     assert last.validation.mpjpe < before.row.mpjpe
+
+
+def test_filled_truth_is_not_scored() -> None:
+    test = filmed(1).split
+    filled = replace(test, untrue={test.index.names[0]: [(13, 2, 3)]})
+    net = network(2)
+    assert examples(net, test, None).untrue == {}
+    seen = examples(net, filled, None)
+    [(name, untrue_FJ)] = seen.untrue.items()
+    truth = seen.truths[list(seen.names).index(name)]
+    assert torch.equal(truth, test.truths()[0])
+    assert untrue_FJ.nonzero().tolist() == [[2, 13], [3, 13], [4, 13]]
+    assert len(untrue_FJ) == len(truth)
 
 
 def test_a_track_with_too_few_cameras_is_refused() -> None:
