@@ -88,16 +88,17 @@ def test_threads_make_no_difference(exact_rows: int) -> None:
     index = NeighbourIndex.build(ids, vectors, subjects, exact_rows=exact_rows)
     asked, own = vectors[::5] + np.float32(0.003), subjects[::5].tolist()
 
-    def search(threads: int) -> Neighbours:
+    def search(threads: int) -> list[Neighbours]:
         faiss.omp_set_num_threads(threads)  # of this thread alone
-        found = index.search(asked, 3, own)
+        found = [index.search(asked, 3, exclude) for exclude in (own, None)]
         assert faiss.omp_get_max_threads() == threads
         return found
 
     with ThreadPoolExecutor(1) as pool:
-        one, many = pool.map(search, (1, 3))
-    assert np.array_equal(one.ids_BK, many.ids_BK)
-    assert np.array_equal(one.distances_BK, many.distances_BK)
+        by_one, by_many = pool.map(search, (1, 3))
+    for one, many in zip(by_one, by_many, strict=True):
+        assert np.array_equal(one.ids_BK, many.ids_BK)
+        assert np.array_equal(one.distances_BK, many.distances_BK)
 
 
 @settings(deadline=None, max_examples=15)
@@ -118,6 +119,7 @@ def test_cells_find_the_exact_neighbours(caplog: pytest.LogCaptureFixture) -> No
         index = NeighbourIndex.build(*rows, exact_rows=1000)
     assert not index.exact
     assert "of the 3 nearest" in caplog.text
+    assert index.recall >= RECALL
     assert _recall(index, rows) > FRESH_RECALL
     asked = rows[1][::20]
     exclude = rows[2][::20].tolist()
@@ -133,6 +135,7 @@ def test_subjects_far_apart_do_not_hide_each_others_neighbours() -> None:
     for place, name in enumerate(np.unique(subjects)):
         vectors[subjects == name, place] += 10
     index = NeighbourIndex.build(*rows, exact_rows=1000)
+    assert index.recall >= RECALL
     assert _recall(index, rows) > FRESH_RECALL
 
 
