@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch._inductor import config
-from torch._inductor.exc import InductorError
 
 from poise_models.base.batch import Prediction
 from poise_models.base.clip import Clip
@@ -24,6 +22,10 @@ def compile_refine(network: WindowRefiner) -> None:
     Raises:
         ConfigError: see `check_compilable`; or nothing here can compile it.
     """
+    # It takes a second, which whoever compiles nothing need not wait for.
+    from torch._inductor import config
+    from torch._inductor.exc import InductorError
+
     check_compilable(network)
     assert isinstance(network, FastWindowRefiner)  # noqa: S101  (checked)
     compiled = torch.compile(_tensors(network), dynamic=False)
