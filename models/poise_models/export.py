@@ -145,8 +145,7 @@ def random_windows(network: WindowRefiner, windows: int, seed: int = 0) -> dict[
         several = (network.neighbours,) if network.neighbours > 1 else ()
         drawn["neighbour"] = torch.randn(windows, *several, *frames, generator=generator)
         drawn["distance"] = torch.rand(windows, *several, generator=generator)
-    device = next(network.parameters()).device
-    return {name: value.to(device) for name, value in drawn.items()}
+    return {name: value.to(network.device) for name, value in drawn.items()}
 
 
 @torch.no_grad()

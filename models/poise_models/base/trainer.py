@@ -39,7 +39,7 @@ class Trainer:
         self.source = source
         self.budget = budget
         self.seed = seed
-        self.device = next(network.parameters()).device
+        self.device = network.device
         self.epochs_done = 0
         self.steps_done = 0  # of the epoch under way
         self.optimiser = optimiser(network, budget)
