@@ -88,16 +88,18 @@ def run_sweep(
             f"sweep {plan.name}: {len(specs)} trials, {reused} finished before and reused, "
             f"{len(pending)} to run"
         )
+        resources = {}
         if pending:
+            # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
-            trial_resources(plan)  # a plan that cannot run is refused before anything is written
+            resources = trial_resources(plan)
         sweep.begin(plan, [spec.key for spec in specs], _commit())
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
         with _published(mirror, specs, publish_every) as notes:
             if pending:
                 with cluster:
                     _begin(sweep, pending)
-                    run_trials(plan, pending, sweep, lake)
+                    run_trials(plan, pending, resources, sweep, lake)
             _write_tables(sweep)
         return _result(sweep, specs, notes)
 

@@ -54,20 +54,25 @@ def trial_resources(plan: Plan) -> dict[str, float]:
     return {"cpu": cpu}
 
 
-def run_trials(plan: Plan, pending: Sequence[TrialSpec], sweep: SweepFolder, lake: str) -> None:
+def run_trials(
+    plan: Plan,
+    pending: Sequence[TrialSpec],
+    resources: dict[str, float],
+    sweep: SweepFolder,
+    lake: str,
+) -> None:
     """Run trials on the connected cluster, each from wherever its folder says.
 
     Args:
-        plan: gives resources and scheduler.
+        plan: gives the scheduler, and the memory of streamed splits.
         pending: the trials to run.
+        resources: of each, see `trial_resources`.
         sweep: where their folders are.
         lake: the data lake.
 
     Raises:
-        PlanError: see `trial_resources`.
         KeyboardInterrupt: the user stopped it; Tune stopped all trials first.
     """
-    resources = trial_resources(plan)
     progress = Progress(sweep, pending)
     with (
         tempfile.TemporaryDirectory(prefix="poise-tune-") as scratch,

@@ -22,6 +22,8 @@ from poise.experiments.tuning import trial_resources
 from poise.lake.manifest import manifest_hash, read_manifest
 from poise.runtime.errors import PlanError
 
+GPU = {"gpu": 0.5}
+
 
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> str:
@@ -107,12 +109,14 @@ def _result(folder: SweepFolder, key: str) -> Any:
 
 @pytest.mark.slow
 def test_a_sweep_without_mlflow_finishes_and_is_published_later(
-    cluster: None, lake: str, tmp_path: Path
+    cluster: None, lake: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plan, sweeps = plan_of("input", SYNSPP), str(tmp_path / "sweeps")
+    plan = plan_of("input", SYNSPP, resources={**GPU, "cpu_ok": True})
+    sweeps = str(tmp_path / "sweeps")
     nowhere = f"http://127.0.0.1:{free_port()}"
     alone = run_sweep(plan, lake, sweeps, nowhere, publish_every=0.5)
     assert len(alone.entries) == 2
+    assert caplog.text.count("training on the CPU") == 1
     (note,) = alone.notes
     assert "not up to date" in note
     assert f"{sweeps}/tiny" in note
@@ -135,9 +139,6 @@ def test_asha_stops_trials_and_says_so(cluster: None, lake: str, tmp_path: Path)
     assert len(outcome.entries) + len(outcome.failures) == 4
     assert any(reason.startswith("stopped: by the scheduler") for _, reason in outcome.failures)
     assert set(run_statuses(uri).values()) == {"FINISHED"}
-
-
-GPU = {"gpu": 0.5}
 
 
 def test_a_plan_that_wants_a_gpu_is_refused_where_there_is_none(
