@@ -1,12 +1,11 @@
 """``poise ingest``: raw tracks into the lake, and their Pose Vector Database into Milvus."""
 
-import signal
 from contextlib import ExitStack
 from typing import Annotated, Literal
 
 import typer
 
-from poise.cli.shared.commands import resumable
+from poise.cli.shared.commands import interrupt_on_sigterm, resumable
 from poise.cli.shared.options import Bulk, BulkSeenAs, Tracks, Writers, bulk_of, with_settings
 from poise.cli.shared.output import Screen
 from poise.runtime.errors import DataError, LakeError
@@ -61,7 +60,7 @@ def ingest(
     """Bring raw tracks into the lake and their Pose Vector Database into Milvus."""
     folder = bulk_of(settings, bulk, bulk_seen_as)
     with resumable("the same command takes up the work again"):
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+        interrupt_on_sigterm()
         from poise.catalog.tracks import Track
         from poise.ingest.sources import tracks_in
         from poise.ingest.track import IngestOptions

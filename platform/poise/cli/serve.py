@@ -1,13 +1,13 @@
 """``poise serve``: a refiner behind HTTP until Ctrl-C."""
 
 import json
-import signal
 import time
 import urllib.request
 from typing import Annotated, Any
 
 import typer
 
+from poise.cli.shared.commands import interrupt_on_sigterm
 from poise.cli.shared.options import MODEL, Stride, with_settings
 from poise.runtime.settings import Settings
 
@@ -47,7 +47,7 @@ def serve(
     ] = 1,
 ) -> None:
     """Serve a refiner over HTTP until Ctrl-C."""
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupt_on_sigterm()
     try:
         print("Starting; this takes about 20 seconds.", flush=True)
         from poise.pvd.collection import pvd_store
@@ -66,7 +66,7 @@ def serve(
                 replicas_max=replicas_max,
             )
             with running_service(service, host, port) as url:
-                signal.signal(signal.SIGTERM, _terminate)  # Ray has put its own in place
+                interrupt_on_sigterm()  # Ray has put its own in place
                 _introduce(url)
                 while True:  # not one long wait: a signal that a thread of Ray's takes ends none
                     time.sleep(1)
@@ -89,7 +89,3 @@ def _introduce(url: str) -> None:
         "Ctrl-C stops it.",
         flush=True,
     )
-
-
-def _terminate(*_: Any) -> None:
-    raise KeyboardInterrupt

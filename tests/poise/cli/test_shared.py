@@ -3,13 +3,14 @@
 import logging
 import os
 import pty
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 import typer
 
-from poise.cli.shared.commands import one_value_each
+from poise.cli.shared.commands import interrupt_on_sigterm, one_value_each
 from poise.cli.shared.options import bulk_of, lake_and_track, lake_and_tracks
 from poise.cli.shared.output import Screen, print_table
 from poise.runtime.settings import Settings
@@ -31,6 +32,16 @@ from poise_retrieval.errors import ImportFailedError
 )
 def test_an_option_that_may_be_repeated_takes_values_in_a_row(given: str, expected: str) -> None:
     assert one_value_each(given.split(), {"--a"}) == expected.split()
+
+
+def test_sigterm_ends_a_command_that_a_script_started_with_ctrl_c_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupt_on_sigterm()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_lake_may_be_left_out() -> None:

@@ -1,6 +1,7 @@
 """How every command behaves: its help, several values in a row, work that can be taken up again."""
 
 import re
+import signal
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,6 +118,18 @@ def resumable(what_now: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise Interrupted(what_now) from None
+
+
+def interrupt_on_sigterm() -> None:
+    """Let SIGTERM end this command as Ctrl-C does.
+
+    It raises here and sends no SIGINT, which whatever a script starts with ``&`` ignores.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt
 
 
 def _nothing(ctx: Any) -> None:
