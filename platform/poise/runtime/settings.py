@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         frozen=True,
         extra="forbid",
+        # The variable of a setting, unless another program has named it.
+        alias_generator=lambda name: f"POISE_{name.upper()}",
         populate_by_name=True,
         case_sensitive=True,
         env_ignore_empty=True,
@@ -85,22 +87,18 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, AfterValidator(_folder)] = Field(
         default_factory=_home,
-        validation_alias="POISE_HOME",
         description="folder in which Poise keeps what it makes: lake, PVD, sweeps, tracking store",
     )
     data: Annotated[Path, AfterValidator(_folder)] | None = Field(
         None,
-        validation_alias="POISE_DATA",
         description="folder of the raw tracks, which holds poses/",
     )
     lake: Annotated[str, AfterValidator(_location)] = Field(
         default_factory=lambda known: str(known["home"] / "lake"),
-        validation_alias="POISE_LAKE",
         description="data lake, a folder or a URI such as s3://bucket/lake",
     )
     milvus_uri: Annotated[str, AfterValidator(_uri)] | None = Field(
         None,
-        validation_alias="POISE_MILVUS_URI",
         description="Milvus of the Pose Vector Database, such as http://milvus:19530",
     )
     tracking_uri: str = Field(
@@ -110,22 +108,18 @@ class Settings(BaseSettings):
     )
     smpl: Annotated[Path, AfterValidator(_absolute)] | None = Field(
         None,
-        validation_alias="POISE_SMPL",
         description="folder of SMPL_NEUTRAL.pkl, or the file: joints of SMPL tracks, errors in mm",
     )
     datasets: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split_path)] = Field(
         (),
-        validation_alias="POISE_DATASETS",
         description="TOML files of your own data sets, or folders of them, separated as in PATH",
     )
     datasets_toml: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_json_list)] = Field(
         None,
-        validation_alias="POISE_DATASETS_TOML",
         description="the texts of those files as a JSON list: how they reach Ray workers",
     )
     commit: str | None = Field(
         None,
-        validation_alias="POISE_COMMIT",
         description="git commit of the code, recorded with a sweep where there is no checkout",
     )
     ray_address: str | None = Field(
