@@ -1,6 +1,5 @@
 """``poise analyse``: a look into a trained SynSP++."""
 
-import json as json_format
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,7 @@ import typer
 
 from poise.cli.shared.commands import add, group
 from poise.cli.shared.options import Json, Model, with_settings
+from poise.cli.shared.output import write_json
 from poise.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -145,8 +145,7 @@ def latency(
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
     print(result.text)
     if json:
-        rows = [asdict(row) for row in result.rows]
-        json.write_text(json_format.dumps(rows, indent=2) + "\n")
+        write_json(json, [asdict(row) for row in result.rows])
     if result.picture is not None and plot:
         plot.write_bytes(result.picture())
 

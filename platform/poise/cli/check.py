@@ -1,9 +1,9 @@
 """``poise check``: can a lake be trusted?"""
 
-import json as json_format
 from typing import TYPE_CHECKING
 
 from poise.cli.shared.options import JsonOutput, LakeAndTracks, lake_and_tracks, with_settings
+from poise.cli.shared.output import print_json
 from poise.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,11 +47,7 @@ def check(
     lake, tracks = lake_and_tracks(settings, where or [])
     reports = check_lake(lake, tracks)
     if json:
-        print(
-            json_format.dumps(
-                [report.to_json() for report in reports], indent=2, ensure_ascii=False
-            )
-        )
+        print_json([report.to_json() for report in reports])
     else:
         for report in reports:
             print(report.text(), end="\n\n")

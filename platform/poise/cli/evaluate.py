@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from poise.cli.shared.options import MODEL, Json, Stride, with_settings
+from poise.cli.shared.output import write_json
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -75,7 +76,7 @@ def evaluate(
     if (model is None) == (refiner is None):
         raise typer.BadParameter("give either --model or --refiner")
     from poise.catalog.tracks import Track
-    from poise.cli.shared.results import print_entries, write_json
+    from poise.cli.shared.results import print_entries
     from poise.evaluation.raw_data import RawRequest, evaluate_raw
     from poise.evaluation.tables import Entry
     from poise_models import catalogue

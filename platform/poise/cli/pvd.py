@@ -1,6 +1,5 @@
 """``poise pvd``: verify a Pose Vector Database, make it anew, look at it."""
 
-import json as json_format
 import re
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +17,7 @@ from poise.cli.shared.options import (
     lake_and_track,
     with_settings,
 )
-from poise.cli.shared.output import Screen
+from poise.cli.shared.output import Screen, print_json
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -104,7 +103,7 @@ def verify(
     with pvd_store(settings) as uri:
         report = verify_pvd(lake, track, uri, sample=sample or SAMPLE)
     if json:
-        print(json_format.dumps(report.to_json(), indent=2, ensure_ascii=False))
+        print_json(report.to_json())
     else:
         print(report.text())
     return int(report.failed)

@@ -6,7 +6,7 @@ import typer
 
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
-from poise.cli.shared.output import Screen
+from poise.cli.shared.output import Screen, write_json
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -52,7 +52,7 @@ def sweep(
     """Run an experiment plan: train, compare, track, promote the best."""
     with resumable("the same command goes on from here"):
         from poise.catalog.tracks import Track
-        from poise.cli.shared.results import print_result, write_json
+        from poise.cli.shared.results import print_result
         from poise.experiments.plan import load_plan
         from poise.experiments.sweep import republish, run_sweep
         from poise.ingest.track import ensure_ingested

@@ -1,10 +1,12 @@
 """What commands print: colours and bars in a terminal, plain lines in pipes and logs."""
 
 import io
+import json
 import logging
 import sys
 import time
 from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from poise.runtime.printable import printable
@@ -63,6 +65,16 @@ def print_table(
             *(Text(printable(cell), style) for cell, style in zip(row, styles, strict=True))
         )
     Console().print(table)
+
+
+def print_json(rows: Any) -> None:
+    """Print plain values as JSON."""
+    print(json.dumps(rows, indent=2, ensure_ascii=False))
+
+
+def write_json(file: Path, rows: Sequence[Any]) -> None:
+    """Write plain values as JSON."""
+    file.write_text(json.dumps(rows, indent=2) + "\n")
 
 
 class Screen:

@@ -1,9 +1,6 @@
 """How results of refiners are printed and written."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 from poise.cli.shared.output import print_table
 from poise.evaluation.tables import Entry, result_tables
@@ -28,8 +25,3 @@ def print_entries(entries: Sequence[Entry]) -> None:
         print_table(table.header, table.rows, (0, len(table.header) - 1), table.best)
         for note in table.notes:
             print(note)
-
-
-def write_json(file: Path, rows: Sequence[Any]) -> None:
-    """Write plain values as JSON."""
-    file.write_text(json.dumps(rows, indent=2) + "\n")
