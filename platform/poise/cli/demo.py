@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from poise.cli.shared.commands import resumable
-from poise.cli.shared.options import CpuOk, with_settings
+from poise.cli.shared.options import SYNTHETIC, CpuOk, with_settings
 from poise.cli.shared.output import Screen
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
@@ -27,7 +27,6 @@ no other is named), trains and compares all refiners of the plan, serves the
 best one, and refines held-out sequences over HTTP. Whatever a run finished,
 the next one reuses; Ctrl-C is safe at any time.
 """
-SYNTHETIC = "synthetic/simulated/3D"
 
 
 @with_settings("home", "data", "lake", "milvus_uri", "tracking_uri")

@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from poise.cli.shared.commands import interrupt_on_sigterm, resumable
-from poise.cli.shared.options import Bulk, BulkSeenAs, Tracks, Writers, bulk_of, with_settings
+from poise.cli.shared.options import (
+    SYNTHETIC,
+    Bulk,
+    BulkSeenAs,
+    Tracks,
+    Writers,
+    bulk_of,
+    with_settings,
+)
 from poise.cli.shared.output import Screen
 from poise.runtime.errors import DataError, LakeError
 from poise.runtime.settings import Settings
@@ -28,7 +36,6 @@ named here and in manifest.json.
 
 exit code: 0 well, 1 a track among several was left out, 2 could not work
 """
-SYNTHETIC = "synthetic/simulated/3D"
 
 
 @with_settings("home", "data", "lake", "milvus_uri")

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Command = Callable[..., int | None]
 
+#: The track of those who name neither tracks nor data.
+SYNTHETIC = "synthetic/simulated/3D"
 MODEL = "a registered model (name, name@alias, name/version) or a checkpoint folder"
 _LAKE = "a folder, or a URI such as s3://bucket/lake"
 
