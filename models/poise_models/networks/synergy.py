@@ -3,7 +3,6 @@
 Shape letters: B batch, T frames of a window, M memory tokens, C = joints x dims, E width.
 """
 
-from abc import abstractmethod
 from typing import Any, Literal
 
 import torch
@@ -121,9 +120,9 @@ class SynergyRefiner(FastWindowRefiner):
         self.register_buffer("dct", dct_matrix(config.window), persistent=False)
         self.skip = SkipInput(config)
 
-    @abstractmethod
-    def heads(self) -> tuple[OutputHead, ...]:
-        """All that turn tokens into poses."""
+    def heads(self) -> list[OutputHead]:
+        """Those of the final output, and of the branches where there are any."""
+        return [part for part in self.modules() if isinstance(part, OutputHead)]
 
     def start_from(self, offset_C: Tensor) -> None:
         """With a skip, let the first correction be the training set's mean joint offset (C,)."""

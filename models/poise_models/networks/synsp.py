@@ -110,10 +110,6 @@ class SynSP(SynergyRefiner):
         same_view = torch.eye(config.views)[:, :, None]
         self.register_buffer("same_view", same_view, persistent=False)
 
-    def heads(self) -> tuple[OutputHead, ...]:
-        """The heads of the final output and of the two branches."""
-        return self.head, self.branch_decoder.position_head, self.branch_decoder.acceleration_head
-
     def outputs(self, detected_BVTC: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Position branch, acceleration branch, final (B, V, T, C), and the quality (B, V, T).
 

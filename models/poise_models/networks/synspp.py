@@ -110,13 +110,6 @@ class SynSPP(SynergyRefiner):
         self.head = OutputHead(channels, config.width)
         self.initialise()
 
-    def heads(self) -> tuple[OutputHead, ...]:
-        """The final output's head, and those of the branches where there are any."""
-        if not self.config.refine_decoder:
-            return (self.head,)
-        branches = self.branch_decoder
-        return self.head, branches.position_head, branches.acceleration_head
-
     def outputs(
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> tuple[Tensor | None, Tensor | None, Tensor, Tensor | None]:
