@@ -97,12 +97,14 @@ class Connection:
 
             # It logs a traceback for every error that it also raises.
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
-            # gRPC would go through the user's proxy for the web, and knows no exception of its own.
-            options = {"grpc.enable_http_proxy": 0} if _is_loopback(self.uri) else {}
             try:
+                # gRPC would go through the user's proxy, and knows no exception of its own.
+                options = {"grpc.enable_http_proxy": 0} if _is_loopback(self.uri) else {}
                 self._client = MilvusClient(
                     self.uri, timeout=self.timeout_s, dedicated=True, grpc_options=options
                 )
+            except ValueError as error:
+                raise self._unavailable("connect", str(error)) from error
             except Exception as error:
                 told = isinstance(error, MilvusException) and error.code != _CONNECT_FAILED
                 reason = getattr(error, "message", "") if told else "no connection"

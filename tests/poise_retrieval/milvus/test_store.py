@@ -317,6 +317,15 @@ def test_nobody_at_the_address_is_said_soon() -> None:
     assert "Exception" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [("http://[::1:19530", "IPv6"), ("http://127.0.0.1:x", "Port"), ("nonsense", "http")],
+)
+def test_an_address_that_cannot_be_read_says_why(uri: str, reason: str) -> None:
+    with pytest.raises(StoreUnavailableError, match=f"connect: .*{reason}"):
+        PoseStore(uri, timeout_s=2).list()
+
+
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
 @pytest.mark.parametrize("without", [None, "lab.org", "*"])
 def test_a_server_on_this_machine_is_never_asked_through_a_proxy(
