@@ -105,6 +105,15 @@ def test_cut_connection_is_resumed_where_it_was_cut(site: Site, tmp_path: Path) 
     assert second + 50_000 - PIECE < third <= second + 50_000
 
 
+def test_list_that_was_cut_is_asked_for_again(site: Site, tmp_path: Path) -> None:
+    page = "/search.php?subjectnumber=7"
+    site.files = {ASF: site.files[ASF], TAKE: site.files[TAKE], page: b"07_01.amc " * 1000}
+    site.faults = Faults(cuts={page: [100]}, lists=False)
+    assert len(fetch(site, tmp_path, jobs=1).fetched) == 2
+    assert site.asked(page) == [None, None]
+    assert site.asked("/subjects/07/07_02.amc") == []
+
+
 def test_more_cuts_than_tries_are_borne_while_something_arrives(site: Site, tmp_path: Path) -> None:
     site.faults.cuts[TAKE] = [20_000] * 10
     assert fetch(site, tmp_path, jobs=1).failed == []

@@ -130,7 +130,7 @@ class Downloader:
                 if self._stopped.wait(min(max(pause, error.pause_s), _LONGEST_PAUSE_S)):
                     raise FetchError(f"{url}: interrupted") from None
 
-    def _get(self, url: str, headers: dict[str, str], stream: bool) -> requests.Response:
+    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
@@ -138,7 +138,7 @@ class Downloader:
         # Compressed bytes could neither be counted nor resumed.
         headers = {"Accept-Encoding": "identity"} | headers
         try:
-            answer = session.get(url, headers=headers, timeout=timeout, stream=stream)
+            answer = session.get(url, headers=headers, timeout=timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _TryAgainError(f"no answer ({_cause(error)})", answered=False) from None
         except requests.RequestException as error:
@@ -156,7 +156,8 @@ class Downloader:
 
     def _page(self, url: str) -> str:
         try:
-            return self._get(url, {}, stream=False).text
+            with self._get(url, {}) as answer:
+                return answer.text
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise _TryAgainError(f"the connection was cut ({_cause(error)})") from None
 
@@ -166,7 +167,7 @@ class Downloader:
         headers: dict[str, str] = {}
         if start and tag.is_file():
             headers = {"Range": f"bytes={start}-", "If-Range": tag.read_text(encoding="ascii")}
-        with self._get(url, headers, stream=True) as answer:
+        with self._get(url, headers) as answer:
             if answer.status_code == 416:
                 part.unlink(missing_ok=True)
                 raise _TryAgainError("the server has less of the file than arrived before")
