@@ -15,6 +15,8 @@ from poise.runtime.names import LONGEST_PATH, LONGEST_SUBJECT, normal, why_no_la
 #: Characters of a name that is refused.
 _SHOWN = 80
 
+#: In how many lists of one element a text may lie; a list in a pickle may even hold itself.
+_MOST_AXES: Final = 32
 #: What ``str()`` makes of bytes.
 _BYTES: Final = re.compile(r"b'(?:[^'\\]|\\.)*'|b\"(?:[^\"\\]|\\.)*\"", re.ASCII)
 
@@ -78,10 +80,15 @@ def as_text(value: Any) -> str | None:
     """Return what a stored value says as text; None where it is no text.
 
     HDF5 and older NumPy give bytes, and ``str()`` of these gives ``b'...'``; both are decoded.
-    Values in lists or arrays of one element are taken out.
+    Values in lists or arrays of one element, or of no axes, are taken out.
     """
-    while isinstance(value, list | np.ndarray) and len(value) == 1:
-        value = value[0]
+    for _ in range(_MOST_AXES):
+        if not isinstance(value, list | np.ndarray):
+            break
+        items = value if isinstance(value, list) else value.ravel()
+        if len(items) != 1:
+            return None
+        value = items[0]
     if isinstance(value, str) and value[:1] == "b" and _BYTES.fullmatch(value):
         try:
             value = ast.literal_eval(value)  # a literal: nothing of it runs

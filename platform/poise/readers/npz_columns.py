@@ -51,12 +51,14 @@ class Images:
     @classmethod
     def of(cls, names: Any) -> Any:
         """Sum up the names of a sequence; what can be none is returned as it is."""
+        if isinstance(names, np.ndarray):
+            names = names.tolist()
         if names is None or isinstance(names, str | bytes):
             return cls(as_text(names) or "", None)
-        if not isinstance(names, list | np.ndarray):
+        if not isinstance(names, list):
             return names
         if len(names) == 1 and isinstance(names[0], list | np.ndarray):
-            names = names[0]
+            return cls.of(names[0])
         texts = [as_text(name) or "" for name in names]
         first = next(filter(None, texts), "")
         folder = _folder(first)

@@ -255,6 +255,7 @@ def test_only_complete_3d_splits_are_written(tmp_path: Path) -> None:
         lambda text: str(text.encode()),
         lambda text: [text],
         lambda text: np.bytes_(text),
+        lambda text: np.array(text),
         lambda text: np.array([text.encode()]),
         lambda text: text + "\0\0",
     ],
@@ -272,11 +273,20 @@ def test_image_names_are_text_however_they_were_stored(tmp_path: Path, name: Any
 
 
 def test_bytes_of_other_scripts_and_one_name_for_all_frames(tmp_path: Path) -> None:
-    poses = [DRAW.random((3, 51)) for _ in range(4)]
-    names = ["S2/größe/rep01/0".encode(), "S2/größe/rep02/0".encode("latin-1"), "S2/a/r/0", None]
+    poses = [DRAW.random((3, 51)) for _ in range(5)]
+    names: list[Any] = ["S2/größe/rep01/0".encode(), "S2/größe/rep02/0".encode("latin-1")]
+    names += ["S2/a/r/0", np.array("S2/b/r/0"), None]
     save(tmp_path, KINECT, "detected", joints_3d=poses, imgname=names)
     rows = [row.name for row in read(tmp_path, KINECT)]
-    assert rows == ["S2/größe/rep01", "S2/größe/rep02", "S2/a/r", "test-00003"]
+    assert rows == ["S2/größe/rep01", "S2/größe/rep02", "S2/a/r", "S2/b/r", "test-00004"]
+
+
+def test_a_name_that_holds_itself_is_no_name(tmp_path: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    save(tmp_path, KINECT, "detected", joints_3d=[DRAW.random((3, 51))], imgname=[[endless] * 3])
+    [row] = read(tmp_path, KINECT)
+    assert row.name == "test-00000"
 
 
 def test_names_that_are_none_are_one_plain_line(tmp_path: Path) -> None:
