@@ -22,6 +22,8 @@ from poise_retrieval.geometry.skeletons import PVD_JOINTS, SKELETONS, SMPL_JOINT
 Representation = Literal["2D", "3D", "smpl"]
 REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
 
+#: Length of a unit, by the names that files and options have for it.
+METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 #: Stands for every estimator that no track of the data set names.
 ANY = "*"
 NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)")
@@ -97,7 +99,7 @@ class TrackPart(_Part):
         stored: joint order of the files where it differs. Joints are then picked by name; files
             that hold only the picked joints are read as well.
         roots: joints whose mean is the root in metrics and centring.
-        unit: unit of the files: m, mm or px.
+        unit: unit of the files: one of `METRES`, or px.
         lateral: horizontal axis along which poses may be reflected: the camera's, or any
             horizontal one where people face all directions. Needs joints named left_ and right_.
         pixels: how 2D is normalised; ``image`` means x / width - 0.5 and y / height - 0.5.
@@ -195,7 +197,7 @@ class TrackPart(_Part):
     @check(mode="after")
     def _units_agree(self) -> Self:
         if self.representation == "3D":
-            if self.unit not in ("m", "cm", "mm", "in"):
+            if self.unit not in METRES:
                 raise ValueError('unit: write "m", "cm", "mm" or "in" for 3D')
             if self.pixels is not None:
                 raise ValueError("pixels: only for 2D; remove it")

@@ -7,6 +7,7 @@ from typing import Literal, Self
 from poise.catalog import datasets
 from poise.catalog.dataset_file import (
     ANY,
+    METRES,
     NOISE_NAME,
     REPRESENTATIONS,
     DataSet,
@@ -22,7 +23,6 @@ from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
 NOISE_PIXELS_PER_METRE = 115.0
-_METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
         noise=_noise(track) if part.noise else None,
         stored_joints=len(part.stored or names),
         picked=tuple(part.stored.index(name) for name in names) if part.stored else None,
-        metres=_METRES.get(part.unit or "", 1.0),
+        metres=METRES.get(part.unit or "", 1.0),
         pixels=part.pixels,
         published=part.published.get(track.estimator, Published()),
         flip=_flip(part),

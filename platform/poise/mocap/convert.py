@@ -51,7 +51,7 @@ class Capture:
         estimate_thorax: give native BVH takes without .asf a thorax as long as their upper back.
         markers: which C3D markers make which joint.
         skeleton_map: which joints of BVH files are the 17.
-        unit: of C3D files, one of `c3d.UNITS`, where they do not say or are wrong.
+        unit: of C3D files, one of `METRES`, where they do not say or are wrong.
         body_model: of AMASS, a folder by gender or one file for everybody.
     """
 

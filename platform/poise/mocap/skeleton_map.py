@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from poise.catalog.dataset_file import METRES
 from poise.mocap.clip import JOINTS
 from poise.mocap.formats.amass import z_up_to_y_up
 from poise.mocap.formats.bvh import Bvh
@@ -18,7 +19,6 @@ from poise.mocap.joints import JointMap, pick
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
 
-_UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "inch": 0.0254}
 #: Of an adult, in metres: one unit alone makes a thigh of this length.
 _THIGH: Final = (0.3, 0.6)
 _LIMBS: Final = ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
@@ -72,11 +72,11 @@ def joints_of(take: Bvh, joints: JointMap) -> Floats:
     place = {joint: found_FJ3[:, number] for number, joint in enumerate(JOINTS)}
     bone = place["right_hip"] - place["right_knee"]
     thigh = float(np.median(np.linalg.norm(bone, axis=-1)))
-    fitting = [metres for metres in _UNITS.values() if _THIGH[0] <= thigh * metres <= _THIGH[1]]
+    fitting = [metres for metres in METRES.values() if _THIGH[0] <= thigh * metres <= _THIGH[1]]
     if len(fitting) != 1:
         raise DataError(
             f"{take.file}: the right thigh is {thigh:.3g} units long, an adult's in none of "
-            f"{', '.join(_UNITS)}; scale the file, or correct the map if joints are mixed up"
+            f"{', '.join(METRES)}; scale the file, or correct the map if joints are mixed up"
         )
     rise = np.abs(place["head"][0] - place["pelvis"][0])
     upright_FJ3 = z_up_to_y_up(found_FJ3) if rise[2] == rise.max() else found_FJ3

@@ -60,7 +60,7 @@ def test_no_unit_is_guessed(tmp_path: Path) -> None:
     take = mixamo(0.1)
     joints = known_map(take)
     assert joints is not None
-    with pytest.raises(DataError, match="an adult's in none of m, cm, mm, inch"):
+    with pytest.raises(DataError, match="an adult's in none of m, cm, mm, in;"):
         joints_of(take, joints)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.catalog.dataset_file import METRES
 from poise.runtime.errors import DataError
 
 _BLOCK: Final = 512
@@ -25,8 +26,6 @@ _TEXT, _BYTE, _INTEGER, _FLOAT = -1, 1, 2, 4
 _FAR: Final = 1e8
 #: A frame number has 16 bits; the largest means "this many or more".
 _LAST_FRAME: Final = 0xFFFF
-#: Lengths of a unit in metres, by the names files have for them.
-UNITS: Final = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 _UNIT_NAMES: Final = re.compile(
     r"(?P<mm>mm|milli[- ]?met(er|re)s?)|(?P<cm>cm|centi[- ]?met(er|re)s?)"
     r"|(?P<m>m|met(er|re)s?)"
@@ -55,7 +54,7 @@ def read_c3d(path: Path, unit: str = "") -> C3dTake:
 
     Args:
         path: the file.
-        unit: one of `UNITS`, where the file says none or a wrong one.
+        unit: one of `METRES`, where the file says none or a wrong one.
 
     Raises:
         DataError: missing, damaged, cut short, or in a unit that nobody said.
@@ -79,11 +78,11 @@ def _read(path: Path, file: "_File", given: str) -> C3dTake:
     unit = given or (known.lastgroup if known else None)
     if not unit:
         raise DataError(
-            f"{path}: POINT:UNITS {told!r} is no unit Poise knows; units are {', '.join(UNITS)}: "
+            f"{path}: POINT:UNITS {told!r} is no unit Poise knows; units are {', '.join(METRES)}: "
             "give the right one with --unit, or as unit in the marker map"
         )
     fps = file.number("POINT:RATE", file.header_float(20))
-    return C3dTake(fps, UNITS[unit], tuple(_labels(file)), data.points())
+    return C3dTake(fps, METRES[unit], tuple(_labels(file)), data.points())
 
 
 def _labels(file: "_File") -> Iterator[str]:

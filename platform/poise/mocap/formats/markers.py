@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.catalog.dataset_file import METRES
 from poise.mocap.clip import JOINTS
 from poise.mocap.formats.amass import z_up_to_y_up
-from poise.mocap.formats.c3d import UNITS, C3dTake
+from poise.mocap.formats.c3d import C3dTake
 from poise.mocap.joints import JointMap, pick
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
@@ -53,8 +54,8 @@ def read_marker_map(path: Path) -> MarkerMap:
         raise DataError(f"{path}: {error}") from None
     unknown = sorted(set(given) - {"up", "longest_gap", "joints", "unit"})
     unit = given.get("unit", "")
-    if unit and unit not in UNITS:
-        raise DataError(f"{path}: unit is {unit!r}, expected one of {', '.join(UNITS)}")
+    if unit and unit not in tuple(METRES):
+        raise DataError(f"{path}: unit is {unit!r}, expected one of {', '.join(METRES)}")
     gap = given.get("longest_gap", 10)
     if unknown or given.get("up") not in ("y", "z") or not isinstance(gap, int) or gap < 0:
         raise DataError(

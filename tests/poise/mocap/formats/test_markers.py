@@ -112,6 +112,8 @@ def test_marker_map_with_short_names(tmp_path: Path) -> None:
         (lambda text: text.replace('neck = ["neck1", "neck2"]\n', ""), "joint neck"),
         (lambda text: text.replace("neck =", "nek ="), "joint nek is unknown"),
         (lambda text: text[:-3], "map.toml"),
+        (lambda text: 'unit = "ft"\n' + text, "unit is 'ft', expected one of m, cm, mm, in"),
+        (lambda text: 'unit = ["mm"]\n' + text, "expected one of m, cm, mm, in"),
         (lambda text: text.replace('["neck1", "neck2"]', "7"), "joint neck"),
     ],
 )
