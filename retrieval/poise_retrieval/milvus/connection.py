@@ -17,6 +17,13 @@ _NO_ALIAS: Final = 1600
 #: Not fully loaded, a channel or a node gone: what a server says while it starts or recovers.
 _NOT_READY: Final = frozenset({103, 106, 503, 901, 902, 903, 904, 905})
 
+_LOOPBACK_OPTIONS: Final = {
+    # gRPC would go through the user's proxy, and knows no exception of its own.
+    "grpc.enable_http_proxy": 0,
+    # The client's ping every 10 s is more than Milvus Lite allows: it hangs up on one that idles.
+    "grpc.keepalive_time_ms": 2**31 - 1,
+}
+
 
 class Connection:
     """A lazy `MilvusClient` for one URI.
@@ -98,8 +105,7 @@ class Connection:
             # It logs a traceback for every error that it also raises.
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
             try:
-                # gRPC would go through the user's proxy, and knows no exception of its own.
-                options = {"grpc.enable_http_proxy": 0} if _is_loopback(self.uri) else {}
+                options = _LOOPBACK_OPTIONS if _is_loopback(self.uri) else {}
                 self._client = MilvusClient(
                     self.uri, timeout=self.timeout_s, dedicated=True, grpc_options=options
                 )
