@@ -77,11 +77,7 @@ def milvus_lite(
     server: None, tmp_path_factory: pytest.TempPathFactory
 ) -> "Iterator[RunningMilvus]":
     """Milvus Lite, for every test that is not about starting it."""
-    from tests.support.running_milvus import RunningMilvus
-
-    lite = RunningMilvus("lite", tmp_path_factory.mktemp("lite"))
-    yield lite
-    lite.stop()
+    yield from _running_milvus("lite", tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -89,11 +85,15 @@ def milvus_server(
     server: None, tmp_path_factory: pytest.TempPathFactory
 ) -> "Iterator[RunningMilvus]":
     """The real Milvus server, where it can be had."""
+    yield from _running_milvus("server", tmp_path_factory)
+
+
+def _running_milvus(kind: str, folders: pytest.TempPathFactory) -> "Iterator[RunningMilvus]":
     from tests.support.running_milvus import RunningMilvus
 
-    real = RunningMilvus("server", tmp_path_factory.mktemp("server"))
-    yield real
-    real.stop()
+    running = RunningMilvus(kind, folders.mktemp(kind))
+    yield running
+    running.stop()
 
 
 @pytest.fixture(scope="module")
