@@ -42,11 +42,11 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
         ModelError: the name leads nowhere (the message lists what exists), or the registry
             does not answer.
     """
-    match = MODEL_NAME.fullmatch(model)
-    if match is None or storage.exists(storage.join(model, CARD)):
-        if not storage.exists(storage.join(model, CARD)):
-            raise ModelError(f"{model} is neither a checkpoint folder nor a model's name")
+    if storage.exists(storage.join(model, CARD)):
         return model
+    match = MODEL_NAME.fullmatch(model)
+    if match is None:
+        raise ModelError(f"{model} is neither a checkpoint folder nor a model's name")
     try:
         client = mlflow_client(tracking_uri)
         found = find_version(client, match["name"], match["alias"], match["version"])

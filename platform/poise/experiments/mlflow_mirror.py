@@ -257,9 +257,7 @@ def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
 def _began(history: list[Epoch], result: TrialResult | None) -> int:
     if result is not None:
         return result.started
-    if history:
-        return history[0].ended - int(history[0].seconds * 1000)
-    return now_ms()
+    return history[0].began if history else now_ms()
 
 
 def _ending_of_all(results: Iterable[TrialResult | None]) -> str:

@@ -44,6 +44,11 @@ class Epoch:
     seconds: float
     metrics: dict[str, float]
 
+    @property
+    def began(self) -> int:
+        """When it began, in milliseconds since 1970."""
+        return self.ended - int(self.seconds * 1000)
+
 
 @dataclass(frozen=True)
 class TrialResult:

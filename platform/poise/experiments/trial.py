@@ -67,7 +67,7 @@ def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialRe
     torch.set_num_threads(max(int(setup.cpus), 1))
     keep_freed_memory()
     history = folder.history()
-    started = history[0].ended - int(history[0].seconds * 1000) if history else now_ms()
+    started = history[0].began if history else now_ms()
     try:
         result = Trial.prepare(spec, folder, setup, report).run(started)
     except (PoiseError, RefinerError) as error:
