@@ -7,7 +7,6 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, interpolate, regular
@@ -40,9 +39,6 @@ class Butterworth(SequenceRefiner):
     name = "butterworth"
     title = "Butterworth"
     config: ButterworthConfig
-
-    def __init__(self, spec: PoseSpec, config: ButterworthConfig) -> None:
-        super().__init__(spec, config)
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C); frames at uneven times are filtered on an even grid and read off it."""

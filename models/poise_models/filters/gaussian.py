@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from torch import Tensor
 
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import Array, elapsed, filled, regular, taps, weigh
@@ -43,9 +42,6 @@ class Gaussian1d(SequenceRefiner):
     name = "gaussian1d"
     title = "Gaussian1d"
     config: Gaussian1dConfig
-
-    def __init__(self, spec: PoseSpec, config: Gaussian1dConfig) -> None:
-        super().__init__(spec, config)
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C); in blocks, the frames after the last whole block stay as they are."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import SequenceRefiner
 
 
@@ -18,9 +17,6 @@ class Input(SequenceRefiner):
 
     name = "input"
     title = "Input"
-
-    def __init__(self, spec: PoseSpec, config: InputConfig) -> None:
-        super().__init__(spec, config)
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Return (F, C) unchanged."""

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import elapsed, filled
@@ -40,9 +39,6 @@ class OneEuro(SequenceRefiner):
     name = "oneeuro"
     title = "One-Euro"
     config: OneEuroConfig
-
-    def __init__(self, spec: PoseSpec, config: OneEuroConfig) -> None:
-        super().__init__(spec, config)
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C) forward in time, all coordinates at once."""

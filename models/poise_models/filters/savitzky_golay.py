@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy.signal import savgol_filter
 from torch import Tensor
 
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, regular, taps, weigh
@@ -35,9 +34,6 @@ class SavitzkyGolay(SequenceRefiner):
     name = "savgol"
     title = "Savitzky-Golay"
     config: SavitzkyGolayConfig
-
-    def __init__(self, spec: PoseSpec, config: SavitzkyGolayConfig) -> None:
-        super().__init__(spec, config)
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C); a sequence too short for the polynomial stays as it is."""

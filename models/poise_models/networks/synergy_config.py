@@ -1,5 +1,6 @@
 """What SynSP and SynSP++ can be set to alike."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,8 @@ class SynergyConfig:
         skip_coefficients: of ``skip: low``.
         weighting: of the frames in SWAA: ``plain``, the paper's mean, or ``triangular``, where
             those in the middle, which have context on both sides, count for more.
+        smoothness: factor on all acceleration losses; its inverse is the ratio of Fig. 1(a).
+            SynSP's official configurations have 1 or 0.1.
     """
 
     window: int = 8
@@ -41,6 +44,7 @@ class SynergyConfig:
     skip: Literal["none", "input", "low"] = "none"
     skip_coefficients: int = 3
     weighting: Literal["plain", "triangular"] = "plain"
+    smoothness: float = 1.0
 
     def __post_init__(self) -> None:
         if self.window < 3:
@@ -51,6 +55,8 @@ class SynergyConfig:
             raise ConfigError("skip_coefficients must lie between 1 and the window's frames")
         if self.weighting not in ("plain", "triangular"):
             raise ConfigError(f"weighting must be plain or triangular, not {self.weighting!r}")
+        if not 0 <= self.smoothness < math.inf:
+            raise ConfigError(f"smoothness must be finite, 0 or more, not {self.smoothness}")
 
     @property
     def weights_T(self) -> tuple[float, ...] | None:

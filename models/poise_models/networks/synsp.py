@@ -53,7 +53,6 @@ class SynSPConfig(SynergyConfig):
         view_encoding: tokens of several views are numbered on from view to view, so the network
             knows its cameras by their order; without it, as in the official code, it does not.
             People have no order, and never this encoding.
-        smoothness: factor on all acceleration losses (the official configurations have 1 or 0.1).
     """
 
     heads: int = 4
@@ -61,12 +60,11 @@ class SynSPConfig(SynergyConfig):
     views: int = 1
     partners: Literal["views", "random", "similar"] = "views"
     view_encoding: bool = True
-    smoothness: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.views < 1 or self.smoothness < 0:
-            raise ConfigError("views must be at least 1, and smoothness not negative")
+        if self.views < 1:
+            raise ConfigError(f"views must be at least 1, not {self.views}")
         if self.partners not in ("views", "random", "similar"):
             raise ConfigError(f"partners must be views, random or similar, not {self.partners!r}")
         if self.partners != "views" and self.views < 2:

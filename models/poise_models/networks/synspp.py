@@ -6,7 +6,6 @@ docs/refiners.md and every difference is a switch of `SynSPPConfig`.
 Shape letters: B batch, T frames of a window, C = joints x dims, E width.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -49,7 +48,6 @@ class SynSPPConfig(SynergyConfig):
         distance_encoding: the searched-distance encoding (SDE) on the neighbour's tokens.
         refine_decoder: the two branches with their losses, and the refine decoders after them.
         quality_encoding: the pose quality encoding (PQE) on the detected window's tokens.
-        smoothness: factor on all acceleration losses; its inverse is the ratio of Fig. 1(a).
     """
 
     pqe_max: Literal["frames", "joints"] = "frames"
@@ -58,12 +56,9 @@ class SynSPPConfig(SynergyConfig):
     distance_encoding: bool = True
     refine_decoder: bool = True
     quality_encoding: bool = True
-    smoothness: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.smoothness < math.inf:
-            raise ConfigError(f"smoothness must be finite, 0 or more, not {self.smoothness}")
         if self.distance_encoding and not self.retrieval:
             raise ConfigError(
                 "retrieval is off: without a neighbour nothing carries a distance; set "

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import savgol_filter
+from tests.support.small_refiners import sequence
 
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
@@ -39,10 +40,6 @@ def uneven_times(draw: st.DrawFn, smallest: int = 1) -> torch.Tensor:
     return torch.tensor([0.0, *steps], dtype=torch.float64).cumsum(0)
 
 
-def noise(frames: int) -> torch.Tensor:
-    return torch.randn(frames, SPEC.channels, generator=torch.Generator().manual_seed(frames))
-
-
 @every_filter
 @given(times=uneven_times(), value=st.floats(-1e3, 1e3, width=32))
 @settings(max_examples=15, deadline=None)
@@ -64,7 +61,7 @@ def test_savgol_passes_linear_motion_at_any_times(times: torch.Tensor, order: in
 @given(times=uneven_times(), start=st.floats(-1e4, 1e4))
 @settings(max_examples=15, deadline=None)
 def test_only_differences_of_times_count(name: str, times: torch.Tensor, start: float) -> None:
-    raw = noise(len(times))
+    raw = sequence(len(times), SPEC, seed=len(times))
     here, there = (FILTERS[name].filter(raw, t) for t in (times, times + start))
     torch.testing.assert_close(here, there, rtol=1e-4, atol=1e-4)
 
@@ -72,7 +69,7 @@ def test_only_differences_of_times_count(name: str, times: torch.Tensor, start: 
 @every_filter
 @pytest.mark.parametrize("frames", [1, 2, 5, 30, 31, 70])
 def test_even_times_change_nothing(name: str, frames: int) -> None:
-    raw = noise(frames)
+    raw = sequence(frames, SPEC, seed=frames)
     times = torch.arange(frames, dtype=torch.float64) + 1000.3
     refiner = FILTERS[name]
     assert torch.equal(refiner.filter(raw, times), refiner.filter(raw))
@@ -80,7 +77,7 @@ def test_even_times_change_nothing(name: str, frames: int) -> None:
 
 @pytest.mark.parametrize("frames", [1, 3, 9, 30, 31, 32, 80])
 def test_the_uneven_road_ends_at_scipy_for_even_times(frames: int) -> None:
-    raw = noise(frames).double().numpy()
+    raw = sequence(frames, SPEC, seed=frames).double().numpy()
     times = np.arange(frames, dtype=np.float64)
     smooth = gaussian_at(times[None], raw[None], 3.0)[0]
     np.testing.assert_allclose(smooth, gaussian_filter1d(raw, 3, axis=0), atol=1e-9)
@@ -106,7 +103,7 @@ def test_missing_frames_are_better_told_than_closed_up(name: str) -> None:
 @every_filter
 def test_gaps_of_a_million_frames_cost_nothing(name: str) -> None:
     times = torch.cat([torch.arange(40.0), 1e6 + torch.arange(40.0)]).double()
-    raw = noise(80)
+    raw = sequence(80, SPEC, seed=80)
     out = FILTERS[name].filter(raw, times)
     assert torch.isfinite(out).all()
     alone = FILTERS[name].filter(raw[:40])
@@ -115,7 +112,7 @@ def test_gaps_of_a_million_frames_cost_nothing(name: str) -> None:
 
 @every_filter
 def test_unseen_joints_are_interpolated_in_time_first(name: str) -> None:
-    raw, times = noise(40), torch.arange(40, dtype=torch.float64) * 1.5
+    raw, times = sequence(40, SPEC, seed=40), torch.arange(40, dtype=torch.float64) * 1.5
     broken = raw.clone()
     broken[10:13, 2] = torch.nan
     broken[:2, 4] = torch.nan
@@ -141,7 +138,7 @@ def test_times_that_are_none_are_refused(times: list[float]) -> None:
 
 
 def test_times_reach_the_filter_through_refine() -> None:
-    raw, times = noise(50), torch.arange(50, dtype=torch.float64) * 3
+    raw, times = sequence(50, SPEC, seed=50), torch.arange(50, dtype=torch.float64) * 3
     refiner = FILTERS["savgol"]
     (refined,) = refiner.refine([Clip(raw, times_F=times)])
     assert torch.equal(refined.poses_FC, refiner.filter(raw, times))
