@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from tests.support.lake_rows import read_windows
 from tests.support.tiny_lake import TRACK
 
+from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
 from poise.lake.manifest import read_manifest
 from poise.serving.model import ReplicaConfig
@@ -18,12 +19,12 @@ from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.milvus.store import PoseStore
 
 
-def save_untrained(folder: Path, refiner: str = "synspp") -> str:
-    """Save a small refiner with random weights as a checkpoint of the tiny lake's track."""
+def save_untrained(folder: Path, refiner: str = "synspp", track: Track = TRACK) -> str:
+    """Save a small refiner with random weights as a checkpoint, by default of the tiny lake's."""
     torch.manual_seed(0)
     settings = {"width": 16, "feed_forward": 16, "heads": 2} if refiner == "synspp" else {}
-    built = catalogue.build(refiner, pose_spec(TRACK), settings)
-    save_checkpoint(built, ModelCard(str(TRACK), refiner, built.settings()), str(folder))
+    built = catalogue.build(refiner, pose_spec(track), settings)
+    save_checkpoint(built, ModelCard(str(track), refiner, built.settings()), str(folder))
     return str(folder)
 
 

@@ -109,7 +109,8 @@ class ServedModel:
             return "m"
         if self.track.representation == "smpl":
             return "6D rotations"
-        return "px" if self.info.to_metric == 1.0 else f"px / {self.info.to_metric:g}"
+        unit, scale = self.info.unit, self.info.to_metric
+        return unit if scale == 1.0 else f"{unit} / {scale:g}"
 
     @property
     def retrieval(self) -> Literal["ready", "unavailable", "none"]:

@@ -13,6 +13,7 @@ from tests.support import tiny_lake as tinylake
 from tests.support.running_milvus import RunningMilvus
 from tests.support.serving import clip, publish, replica, save_untrained
 
+from poise.catalog.tracks import Track
 from poise.pvd.retriever import Retriever
 from poise.runtime.errors import CheckpointError
 from poise.serving import model as model_module
@@ -43,6 +44,22 @@ def test_a_filter_needs_no_retrieval_and_has_no_quality(tmp_path: Path) -> None:
     [answer] = model.refine([clip(20)])
     assert isinstance(answer, RefinedSequence)
     assert (model.retrieval, answer.retrieval, answer.quality_F) == ("none", "none", None)
+
+
+@pytest.mark.parametrize(
+    ("track", "unit"),
+    [
+        ("uiprmd/kinect/3D", "m"),
+        ("h36m/hrnet/2D", "px / 500"),
+        ("jhmdb/simplepose/2D", "image sizes"),
+        ("pw3d/spin/smpl", "6D rotations"),
+    ],
+)
+def test_poses_are_asked_for_in_the_unit_of_the_track(
+    track: str, unit: str, tmp_path: Path
+) -> None:
+    folder = save_untrained(tmp_path, "gaussian1d", Track.parse(track))
+    assert ServedModel(replica(folder)).unit == unit
 
 
 def test_a_failing_sequence_fails_alone(tmp_path: Path) -> None:
