@@ -65,7 +65,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One refiner of one track, over all its seeds."""
+    """One refiner of one track, over all its seeds; ``cells`` are in the order of `METRICS`."""
 
     refiner: str
     title: str
@@ -95,16 +95,7 @@ def lines(entries: Sequence[Entry]) -> dict[str, list[Line]]:
     A track some of whose rows are in another unit (SMPL with and without body model) has a table
     for each.
     """
-    tables = {}
-    for name, group in _tables(entries).items():
-        refiners: dict[tuple[str, str], list[Entry]] = {}
-        for entry in group:
-            refiners.setdefault((entry.row.refiner, entry.label), []).append(entry)
-        order = list(catalogue.names())
-        ranked = sorted(refiners.items(), key=lambda item: order.index(item[0][0]))
-        found = [_line(some) for _, some in ranked]
-        tables[name] = [_marked(line, found) for line in found]
-    return tables
+    return {name: _lines(group) for name, group in _tables(entries).items()}
 
 
 def metric_names(unit: str) -> tuple[str, ...]:
@@ -118,25 +109,21 @@ def metric_names(unit: str) -> tuple[str, ...]:
 
 def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
     """Return a table for each of `lines`, in the same order."""
-    groups = _tables(entries)
     tables = []
-    for name, table in lines(entries).items():
-        cells = [_cells(line) for line in table]
+    for name, group in _tables(entries).items():
+        table = _lines(group)
         tables.append(
             ResultTable(
-                caption=f"{name}, {groups[name][0].row.frames:,} frames",
+                caption=f"{name}, {group[0].row.frames:,} frames",
                 header=["Refiner", *metric_names(table[0].unit), "Size"],
-                rows=[
-                    [line.title, *map(str, of_line), line.size]
-                    for line, of_line in zip(table, cells, strict=True)
-                ],
+                rows=[[line.title, *map(str, line.cells.values()), line.size] for line in table],
                 best={
                     (row, column)
-                    for row, of_line in enumerate(cells)
-                    for column, cell in enumerate(of_line, start=1)
+                    for row, line in enumerate(table)
+                    for column, cell in enumerate(line.cells.values(), start=1)
                     if cell.best
                 },
-                notes=_notes(groups[name]),
+                notes=_notes(group),
             )
         )
     return tables
@@ -169,6 +156,15 @@ def csv_text(entries: Sequence[Entry]) -> str:
     return out.getvalue()
 
 
+def _lines(group: Sequence[Entry]) -> list[Line]:
+    refiners: dict[tuple[str, str], list[Entry]] = {}
+    for entry in group:
+        refiners.setdefault((entry.row.refiner, entry.label), []).append(entry)
+    order = list(catalogue.names())
+    found = [_line(some) for some in refiners.values()]
+    return _marked(sorted(found, key=lambda line: order.index(line.refiner)))
+
+
 def _line(group: Sequence[Entry]) -> Line:
     first = group[0]
     title = catalogue.title(first.row.refiner)
@@ -187,23 +183,27 @@ def _line(group: Sequence[Entry]) -> Line:
     )
 
 
-def _marked(line: Line, table: Sequence[Line]) -> Line:
-    cells = {}
-    for metric, cell in line.cells.items():
-        # What prints the same is equally good.
-        best = min((f"{o.cells[metric].mean:.2f}" for o in table), key=_sortable)
-        mine = f"{cell.mean:.2f}"
-        cells[metric] = Cell(cell.mean, cell.spread, best=mine == best and mine != "nan")
-    return replace(line, cells=cells)
+def _marked(table: Sequence[Line]) -> list[Line]:
+    # What prints the same is equally good.
+    best = {
+        metric: min((f"{line.cells[metric].mean:.2f}" for line in table), key=_sortable)
+        for metric in METRICS
+    }
+    return [
+        replace(
+            line,
+            cells={
+                metric: replace(cell, best=f"{cell.mean:.2f}" == best[metric] != "nan")
+                for metric, cell in line.cells.items()
+            },
+        )
+        for line in table
+    ]
 
 
 def _sortable(text: str) -> float:
     value = float(text)
     return math.inf if math.isnan(value) else value
-
-
-def _cells(line: Line) -> list[Cell]:
-    return [line.cells[metric] for metric in METRICS]
 
 
 def _tables(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
