@@ -1,7 +1,6 @@
 """Gaussian against SciPy's, in blocks and over a sequence."""
 
 import numpy as np
-import torch
 from scipy.ndimage import gaussian_filter1d
 from tests.support.small_refiners import sequence
 
