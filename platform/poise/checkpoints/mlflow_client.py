@@ -10,6 +10,7 @@ import requests
 from mlflow import MlflowClient
 
 from poise.checkpoints.run_files import database
+from poise.checkpoints.sqlite_store import check_store, make_store
 from poise.runtime.errors import ModelError
 from poise.runtime.printable import printable
 from poise.runtime.settings import VARIABLES
@@ -33,20 +34,21 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     """Return a client that gives up within seconds where the server does not answer.
 
     Args:
-        tracking_uri: of a server, or ``sqlite:///FILE``, whose folder is made if need be.
+        tracking_uri: of a server, or ``sqlite:///FILE``, which is made if need be.
 
     Raises:
-        ModelError: it is a server, and does not answer; the message names the variable.
+        ModelError: it is a server, and does not answer; the message names the variable. Or it is
+            a file that cannot be made or opened.
     """
     for name, value in _IMPATIENCE.items():
         os.environ.setdefault(name, value)
-    for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("mlflow.tracking").setLevel(logging.WARNING)
     if tracking_uri.startswith(("http://", "https://")):
         _see_that_it_answers(tracking_uri)
     store = database(tracking_uri)
     if store is not None:
-        store.parent.mkdir(parents=True, exist_ok=True)
+        make_store(store)
+        check_store(store)
     client = MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
     if store is not None and "%" in tracking_uri:
         _remove_folder_of_escaped_name(client, tracking_uri)

@@ -50,7 +50,7 @@ def follow_home(tracking_uri: str) -> None:
         ModelError: the database names another home, and cannot be changed.
     """
     store = database(tracking_uri)
-    if store is None or not store.is_file():
+    if store is None or not store.is_file() or store.stat().st_size == 0:
         return
     here = artifact_location(store.parent / ARTIFACTS)
     with closing(sqlite3.connect(store, timeout=30.0)) as connection:

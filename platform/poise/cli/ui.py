@@ -8,7 +8,7 @@ import typer
 
 from poise.cli.shared.options import with_settings
 from poise.runtime.errors import PoiseError
-from poise.runtime.settings import Settings
+from poise.runtime.settings import STORE, Settings
 
 EXAMPLES = """
 examples:
@@ -27,12 +27,17 @@ def ui(
 ) -> None:
     """Open MLflow's pages on the tracking store until Ctrl-C."""
     of_the_home = "tracking_uri" not in settings.model_fields_set
-    if of_the_home and not (settings.home / "mlflow.db").exists():
+    if of_the_home and not (settings.home / STORE).exists():
         raise PoiseError(
             f"{settings.home} holds no results yet; run make demo or poise sweep first"
         )
-    from poise.checkpoints.run_files import follow_home
+    from poise.checkpoints.run_files import database, follow_home
+    from poise.checkpoints.sqlite_store import check_store, make_store
 
+    store_file = database(settings.tracking_uri)
+    if store_file is not None:
+        make_store(store_file)
+        check_store(store_file)
     follow_home(settings.tracking_uri)
     print(f"MLflow on {settings.tracking_uri}: http://{host}:{port}", flush=True)
     store = ["--backend-store-uri", settings.tracking_uri]

@@ -16,10 +16,12 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.checkpoints.run_files import artifact_location, follow_home
+from poise.checkpoints.run_files import artifact_location, database, follow_home
+from poise.checkpoints.sqlite_store import renew_store
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
 from poise.runtime import storage
+from poise.runtime.settings import STORE
 
 TRIAL_KEY = "poise.trial_key"
 SWEEP = "poise.sweep"
@@ -54,6 +56,7 @@ class MlflowMirror:
     def client(self) -> MlflowClient:
         """The connection, made on first use."""
         if self._client is None:
+            self._mend_store()
             follow_home(self.tracking_uri)
             self._client = mlflow_client(self.tracking_uri)
         return self._client
@@ -84,6 +87,12 @@ class MlflowMirror:
     def run_id(self, key: str) -> str:
         """Return the run of a trial that `publish` has written."""
         return str(self._runs[key].info.run_id)
+
+    def _mend_store(self) -> None:
+        """Replace a home's own store that cannot be opened; one that the user named is theirs."""
+        store = database(self.tracking_uri)
+        if store is not None and self._artifacts and store == Path(self._artifacts).parent / STORE:
+            renew_store(store)
 
     def _meet(self, header: dict[str, Any]) -> None:
         name = header["plan"]["name"]

@@ -19,6 +19,8 @@ from poise.runtime.text import read_text
 
 #: The folder of the files of MLflow's runs, beside its database.
 ARTIFACTS = "mlartifacts"
+#: The home's own tracking store.
+STORE = "mlflow.db"
 
 
 def _home() -> Path:
@@ -102,7 +104,7 @@ class Settings(BaseSettings):
         description="Milvus of the Pose Vector Database, such as http://milvus:19530",
     )
     tracking_uri: str = Field(
-        default_factory=lambda known: _sqlite_uri(known["home"] / "mlflow.db"),
+        default_factory=lambda known: _sqlite_uri(known["home"] / STORE),
         validation_alias="MLFLOW_TRACKING_URI",
         description="MLflow's tracking store and model registry",
     )
@@ -207,7 +209,7 @@ class Settings(BaseSettings):
 
 
 #: What is in a home besides the lake, one or more.
-MARKS = ("pvd", "sweeps", "mlflow.db")
+MARKS = ("pvd", "sweeps", STORE)
 #: The environment variable of each setting.
 VARIABLES = {name: str(field.validation_alias) for name, field in Settings.model_fields.items()}
 
