@@ -1,7 +1,9 @@
 """Small motion capture files that the tests make themselves, and the real ones where they are."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -98,4 +100,67 @@ def write_bvh(path: Path, frames: int = 24) -> Path:
     rows = np.random.default_rng(5).uniform(-90, 90, (frames, 9)).round(4).tolist()
     motion = "\n".join(" ".join(map(str, row)) for row in rows)
     path.write_text(f"{tree}MOTION\nFrames:\t{frames}\nFrame Time:\t0.0083333\n{motion}\n")
+    return path
+
+
+#: A person who stands: joint, what it hangs on, and how far from it, in metres.
+_PERSON = {
+    "spine": ("pelvis", (0.0, 0.2, 0.0)),
+    "thorax": ("spine", (0.0, 0.3, 0.0)),
+    "neck": ("thorax", (0.0, 0.1, 0.0)),
+    "head": ("neck", (0.0, 0.2, 0.0)),
+}
+for _side, _x in (("left", 1.0), ("right", -1.0)):
+    _PERSON |= {
+        f"{_side}_hip": ("pelvis", (0.1 * _x, 0.0, 0.0)),
+        f"{_side}_knee": (f"{_side}_hip", (0.0, -0.45, 0.0)),
+        f"{_side}_ankle": (f"{_side}_knee", (0.0, -0.45, 0.0)),
+        f"{_side}_shoulder": ("thorax", (0.2 * _x, -0.05, 0.0)),
+        f"{_side}_elbow": (f"{_side}_shoulder", (0.3 * _x, 0.0, 0.0)),
+        f"{_side}_wrist": (f"{_side}_elbow", (0.25 * _x, 0.0, 0.0)),
+    }
+
+
+def write_person(
+    path: Path,
+    names: Mapping[str, str],
+    metres: float = 0.01,
+    frames: int = 4,
+    more: Mapping[str, str] = MappingProxyType({}),
+) -> Path:
+    """Write a BVH of somebody who stands still, 1 m above the floor.
+
+    Args:
+        path: the file.
+        names: what the 17 joints are called; one in ``_end`` is an end site; those without a name,
+            and what hangs on them, are left out.
+        metres: length of a unit.
+        frames: how many, at 60 a second.
+        more: further joints, and which of the 17 they coincide with.
+    """
+    turns = "CHANNELS 3 Zrotation Xrotation Yrotation"
+    columns = 6
+
+    def joint(name: str, offset: str, inner: list[str]) -> list[str]:
+        nonlocal columns
+        if name.endswith("_end"):
+            return ["End Site", "{", offset, "}"]
+        columns += 3
+        return [f"JOINT {name}", "{", offset, turns, *inner, "}"]
+
+    def below(parent: str) -> list[str]:
+        lines = []
+        for name, place in more.items():
+            lines += joint(name, "OFFSET 0 0 0", []) if place == parent else []
+        for own, (above, (x, y, z)) in _PERSON.items():
+            if above == parent and own in names:
+                offset = f"OFFSET {_row((x / metres, y / metres, z / metres))}"
+                lines += joint(names[own], offset, below(own))
+        return lines
+
+    moves = "CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation"
+    tree = [f"ROOT {names['pelvis']}", "{", "OFFSET 0 0 0", moves, *below("pelvis"), "}"]
+    row = _row((0.0, 1 / metres, *[0.0] * (columns - 2)))
+    motion = ["MOTION", f"Frames: {frames}", f"Frame Time: {1 / 60:.7f}", *[row] * frames]
+    path.write_text("\n".join(["HIERARCHY", *tree, *motion]) + "\n")
     return path

@@ -1,6 +1,7 @@
 """Biovision hierarchies (BVH): skeleton and motion in one file."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, NoReturn, Self
@@ -9,6 +10,7 @@ import numpy as np
 
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
 from poise.mocap.formats.text_file import number, numbers, read_lines
+from poise.readers.image_names import UniqueNames
 from poise.runtime.errors import DataError
 
 _COMMENT: Final = re.compile(r"\s*(#|//)")
@@ -23,7 +25,7 @@ class Joint:
     """A node of the hierarchy; an ``End Site`` is one without channels.
 
     Attributes:
-        name: of an end site, its parent's name with ``_end``.
+        name: of an end site, its parent's name with ``_end``; a second ``hand`` is ``hand#2``.
         offset_3: in the parent's frame, in file units.
         channels: lower case, in file order, for example ``("zrotation", ...)``.
     """
@@ -112,8 +114,14 @@ class Bvh:
         return chain_positions(parents, np.zeros((frames, 3)), steps)
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """Tell names apart: a second ``hand`` becomes ``hand#2``."""
+    unique = UniqueNames()
+    return [unique.take(name) for name in names]
+
+
 def read_bvh(path: Path) -> Bvh:
-    """Read a take.
+    """Read a take: one skeleton, the largest; joints of one name are told apart, and noted.
 
     Raises:
         DataError: missing, cut short, damaged, or with channels Poise does not read; names file
@@ -130,21 +138,53 @@ def read_bvh(path: Path) -> Bvh:
     width = sum(len(joint.channels) for joint in joints)
     words = " ".join(lines[start:]).split()
     values = numbers(words)
-    told, note = frames, ""
+    told = frames
+    notes: tuple[str, ...] = ()
     if width and told and len(words) == (told + 1) * width:  # Rokoko does not count the first one
         frames = told + 1
-        note = f"{path}: {frames} frames, where its header says {told}; all of them are taken"
+        note = f"{frames} frames, where its header says {told}; all of them are taken"
+        notes = (f"{path}: {note}",)
     if values is None or not frames or len(words) != frames * width:
         _explain(path, lines, start, told, width)
     fps = 1 / seconds
     whole = round(fps)
-    return Bvh(
-        path,
-        joints,
-        values.reshape(frames, width),
-        whole if abs(fps - whole) < 0.01 else fps,
-        (note,) if note else (),
+    fps = whole if abs(fps - whole) < 0.01 else fps
+    take = _one_skeleton(Bvh(path, joints, values.reshape(frames, width), fps, notes))
+    return _told_apart(take)
+
+
+def _told_apart(take: Bvh) -> Bvh:
+    names = distinct(take.names)
+    joints = [replace(one, name=name) for one, name in zip(take.joints, names, strict=True)]
+    again = dict.fromkeys(
+        one.name
+        for one, name in zip(take.joints, names, strict=True)
+        if one.name != name and one.channels
     )
+    note = f"{take.file}: several joints are called {', '.join(again)}; the first counts"
+    return replace(take, joints=tuple(joints), notes=(*take.notes, *[note][: len(again)]))
+
+
+def _one_skeleton(take: Bvh) -> Bvh:
+    """Keep the root with the most joints below it, the first of equals: a prop has few."""
+    roots: list[int] = []
+    for place, joint in enumerate(take.joints):
+        roots.append(place if joint.parent < 0 else roots[joint.parent])
+    found = list(dict.fromkeys(roots))
+    if len(found) == 1:
+        return take
+    main = max(found, key=roots.count)
+    kept = [place for place, root in enumerate(roots) if root == main]
+    joints = [
+        replace(take.joints[place], parent=max(take.joints[place].parent - main, -1))
+        for place in kept
+    ]
+    widths = [len(joint.channels) for joint in take.joints]
+    columns = np.repeat(np.array(roots) == main, widths)
+    others = ", ".join(take.joints[root].name for root in found if root != main)
+    note = f"{take.file}: {len(found)} skeletons; {take.joints[main].name} is taken, not {others}"
+    notes = (*take.notes, note)
+    return replace(take, joints=tuple(joints), values_FC=take.values_FC[:, columns], notes=notes)
 
 
 @dataclass
@@ -166,8 +206,8 @@ class _Hierarchy:
     def _line(self, place: int, words: list[str]) -> None:
         keyword = words[0].upper()
         if keyword in ("ROOT", "JOINT", "END"):
-            if (keyword == "ROOT") != (not self.joints):
-                self._fail(place, "expected one ROOT, and first")
+            if (keyword == "ROOT") == bool(self.open):
+                self._fail(place, "a ROOT begins a skeleton, all else lies within one")
             self.heading = keyword if keyword == "END" else " ".join(words[1:])
         elif keyword == "{":
             self._begin(place)
@@ -188,8 +228,6 @@ class _Hierarchy:
             self._fail(place, "a bracket without a joint")
         parent = self.open[-1] if self.open else -1
         name = f"{self.joints[parent].name}_end" if self.heading == "END" else self.heading
-        if name in (joint.name for joint in self.joints):
-            self._fail(place, f"a second joint {name}")
         self.open.append(len(self.joints))
         self.joints.append(Joint(name, parent, np.zeros(3), ()))
         self.heading = ""

@@ -1,6 +1,8 @@
 """Lines and numbers of text files that may be damaged."""
 
+import re
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,12 +10,38 @@ from numpy.typing import NDArray
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
 
+#: A word of digits, points, commas and signs, for example in brackets.
+_NUMBERS: Final = re.compile(r"(?<![^\s(])[-+]?[.,]?\d[-+\d.,eE]*(?![^\s)])")
+_DECIMAL_COMMA: Final = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
+#: Where a sign begins a number right behind another one; that of an exponent stands behind its e.
+_GLUED: Final = re.compile(r"(?<=[\d.,])(?=[-+])")
+
 
 def read_lines(path: Path) -> list[str]:
-    """Return the lines of a file; raise `DataError` where it cannot be read."""
+    """Return the lines of a file, numbers with decimal points and blanks between them.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     # Headers hold folder names in whatever encoding; Latin-1 accepts every byte.
     text = read_text(path, otherwise="latin-1").removesuffix("\n")
-    return text.split("\n") if text else []
+    lines = text.split("\n") if text else []
+    if "," in text or _GLUED.search(text):
+        lines = [_plain(line) if "," in line or _GLUED.search(line) else line for line in lines]
+    return lines
+
+
+def _plain(line: str) -> str:
+    """Write numbers as Python does: ``0,5`` is 0.5; ``0.5,1.5`` and ``0.5-1.5`` are two numbers."""
+    points = any("." in word for word in _NUMBERS.findall(line))
+
+    def spelt(word: re.Match[str]) -> str:
+        parts = _GLUED.sub(" ", word[0]).split()
+        if not points and all(_DECIMAL_COMMA.fullmatch(part) or "," not in part for part in parts):
+            return " ".join(parts).replace(",", ".")
+        return " ".join(parts).replace(",", " ").strip()
+
+    return _NUMBERS.sub(spelt, line)
 
 
 def number(path: Path, line: int | None, word: str) -> float:

@@ -176,10 +176,9 @@ def swap(old: str, new: str) -> Edit:
         (swap("OFFSET 0 -1 0", "OFFSET 0 -1"), "line 7: 'OFFSET 0 -1' is not understood"),
         (swap("CHANNELS 3", "CHANNELS 4"), "line 8: channels"),
         (swap("3 Zrotation Xrotation", "3 Zrotation Zrotation"), "line 8: a channel appears twice"),
-        (swap("JOINT upper leg", "JOINT hip"), "line 6: a second joint hip"),
         (swap("  }\n}\n", "  }\n"), "not closed"),
         (swap("  }\n}\n", "  }\n}\n}\n"), "one bracket too many"),
-        (swap("JOINT", "ROOT"), "expected one ROOT"),
+        (swap("JOINT", "ROOT"), "a ROOT begins a skeleton"),
         (lambda text: "", "no HIERARCHY"),
     ],
 )

@@ -1,11 +1,12 @@
 """BVH as other programs write it: what means nothing is read over, and what does is kept."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.takes import real_takes, write_bvh
+from tests.support.takes import real_takes, write_bvh, write_person
 
 from poise.mocap.formats import cgspeed
 from poise.mocap.formats.bvh import read_bvh
@@ -38,6 +39,66 @@ def test_one_row_more_than_told_is_taken_with_a_note(tmp_path: Path) -> None:
     take = read_bvh(file)
     np.testing.assert_array_equal(take.values_FC, whole.values_FC)
     assert "24 frames, where its header says 23" in take.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (r"(?<=\d)\.(?=\d)", ","),
+        (r"(?<=\d) -", "-"),
+        (r"(?<=\d) (?=[-\d])", ", "),
+        (r"(?<=\d) (?=[-\d]+\.)", ","),
+        (r"(?<=\d) (?=[-\d])", "\t"),
+    ],
+    ids=["decimal commas", "minus glued", "commas between", "commas alone", "tabs"],
+)
+def test_numbers_however_they_are_set(tmp_path: Path, old: str, new: str) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    whole, text = read_bvh(file), file.read_text()
+    changed = re.sub(old, new, text)
+    assert changed != text
+    file.write_text(changed)
+    take = read_bvh(file)
+    np.testing.assert_array_equal(take.values_FC, whole.values_FC)
+    np.testing.assert_array_equal(take.positions(), whole.positions())
+    assert take.fps == whole.fps
+
+
+def test_two_joints_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    file = write_person(tmp_path / "take.bvh", {"pelvis": "hip", "left_hip": "leg"})
+    file.write_text(file.read_text().replace("JOINT leg", "JOINT hip"))
+    take = read_bvh(file)
+    assert take.names == ("hip", "hip#2")
+    assert take.notes == (f"{file}: several joints are called hip; the first counts",)
+    assert take.channels("hip").shape[1] == 6
+    assert take.channels("hip#2").shape[1] == 3
+
+
+def test_end_sites_of_one_joint_are_told_apart(tmp_path: Path) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    site = re.search(r"End Site\s*{[^}]*}", file.read_text())
+    assert site is not None
+    file.write_text(file.read_text().replace(site[0], site[0] * 2))
+    take = read_bvh(file)
+    assert (take.names, take.notes) == (("hip", "knee", "knee_end", "knee_end#2"), ())
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_of_several_skeletons_the_largest_is_taken(tmp_path: Path, first: bool) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    whole, text = read_bvh(file), file.read_text()
+    prop = "ROOT Prop\n{\nOFFSET 0 0 0\nCHANNELS 3 Xposition Yposition Zposition\n}\n"
+    tree, _, motion = text.partition("MOTION\n")
+    header, rows = motion.splitlines()[:2], motion.splitlines()[2:]
+    if first:
+        tree, rows = tree.replace("ROOT", f"{prop}ROOT"), [f"7 8 9 {row}" for row in rows]
+    else:
+        tree, rows = tree + prop, [f"{row} 7 8 9" for row in rows]
+    file.write_text("\n".join([tree + "MOTION", *header, *rows]))
+    take = read_bvh(file)
+    np.testing.assert_array_equal(take.positions(), whole.positions())
+    assert take.names == whole.names
+    assert "2 skeletons; hip is taken, not Prop" in take.notes[0]
 
 
 def test_positions_of_a_joint_replace_its_offset(tmp_path: Path) -> None:
