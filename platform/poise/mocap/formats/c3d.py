@@ -24,6 +24,8 @@ _INTEL, _DEC, _MIPS = 84, 85, 86
 _TEXT, _BYTE, _INTEGER, _FLOAT = -1, 1, 2, 4
 #: What some programs write for an unseen point is farther away than any room.
 _FAR: Final = 1e8
+#: Others write one of these for all three coordinates, with either sign.
+_CODES: Final = np.array([9999, 16512, 32767, 32768, 99999, 999999], np.float32)
 #: A frame number has 16 bits; the largest means "this many or more".
 _LAST_FRAME: Final = 0xFFFF
 _UNIT_NAMES: Final = re.compile(
@@ -240,6 +242,8 @@ class _Data:
         # The fourth number is how well cameras agreed; a whole number below zero means none did.
         seen_FP = (values_FP4[..., 3] > -1) & np.isfinite(points_FP3).all(-1)
         seen_FP &= (points_FP3 != 0).any(-1) & (np.abs(points_FP3) < _FAR).all(-1)
+        equal_FP = (points_FP3 == points_FP3[..., :1]).all(-1)
+        seen_FP &= ~(equal_FP & np.isin(np.abs(points_FP3[..., 0]), _CODES))
         return np.where(seen_FP[..., None], points_FP3, np.float32(np.nan)).astype(np.float64)
 
 

@@ -27,14 +27,24 @@ def test_more_labels_than_a_parameter_holds(tmp_path: Path) -> None:
     assert read_c3d(write_c3d(tmp_path / "many.c3d", points, labels)).labels == tuple(labels)
 
 
-def test_unseen_points_are_missing(tmp_path: Path) -> None:
-    points = markers()
-    points[3, 5] = np.nan
-    points[4, 6] = 0  # as some software writes what no camera saw
-    found = read_c3d(write_c3d(tmp_path / "take.c3d", points, LABELS)).points_FP3
+@pytest.mark.parametrize(
+    "written", [np.nan, 0, -16512, 9999, -99999, 1e30], ids=lambda value: f"{value:g}"
+)
+def test_unseen_points_are_missing(tmp_path: Path, written: float) -> None:
+    points = POINTS.copy()
+    points[3:5, 5] = written
+    points[7, 2, 1] = -16512  # a coordinate alone is a place
+    found = read(tmp_path, points).points_FP3
     missing = np.zeros(points.shape, bool)
-    missing[3, 5] = missing[4, 6] = True
+    missing[3:5, 5] = True
     np.testing.assert_array_equal(np.isnan(found), missing)
+
+
+def test_points_that_no_camera_saw_are_missing(tmp_path: Path) -> None:
+    points = markers()
+    points[3, 5] = np.nan  # its residual is -1
+    found = read_c3d(write_c3d(tmp_path / "take.c3d", points, LABELS)).points_FP3
+    np.testing.assert_array_equal(np.isnan(found), np.isnan(points))
 
 
 def read(folder: Path, points: NDArray[np.float32] = POINTS, **quirks: Any) -> C3dTake:
@@ -78,7 +88,8 @@ def test_points_do_not_hang_on_what_is_beside_them(tmp_path: Path, quirks: dict[
     ids=["end of numbers", "end of numbers, told", "wrapped, told"],
 )
 def test_more_frames_than_the_header_can_count(tmp_path: Path, last: int, told: bool) -> None:
-    points = np.arange(1, 66_001, dtype=np.float32)[:, None, None] + np.zeros((1, 8, 3), np.float32)
+    points = np.arange(1, 66_001, dtype=np.float32)[:, None, None] * np.ones((1, 8, 3), np.float32)
+    points[..., 0] += 1
     fields = [("START", [1, 0]), ("END", [66_000 - 0x10000, 1])]
     more = [
         ("TRIAL", f"ACTUAL_{name}_FIELD", 2, [2], np.array(words, "<u2").tobytes())
