@@ -20,11 +20,16 @@ examples:
   poise convert bvh --skeletons cmu --out data --test-subjects 2 7
   poise convert cmu --out data --source-fps 60=60 61=60   these two were at 60
 
+  poise convert --show-skeleton walk.bvh > map.toml
+  poise convert walks --out data --skeleton-map map.toml
+
 reads, from all folders below FOLDER:
   07_01.amc    Acclaim; needs the subject's skeleton, 07.asf
   12_01.bvh    CMU's database as converted by cgspeed for MotionBuilder, 3dsMax
                or Daz; the first two lack the thorax and need the subject's
                .asf
+  walk.bvh     of other programs; needs --skeleton-map where Poise does not know
+               the joints' names
   take.c3d     markers; needs --markers
   *_poses.npz  AMASS; needs --body-model
 
@@ -34,6 +39,16 @@ noise. Takes of people's own bodies are named native-..., those on one common
 skeleton daz-...: report them apart. Files that cannot be read are named and
 left out; then the exit code is 1.
 """
+
+
+def _show_skeleton(file: Path | None) -> None:
+    """Print instead of converting."""
+    if file is None:
+        return
+    from poise.mocap.skeleton_outline import outline
+
+    print(outline(file), end="")
+    raise typer.Exit
 
 
 @with_settings("home")
@@ -99,11 +114,26 @@ def convert(
     ] = None,
     unit: Annotated[
         Literal["m", "cm", "mm", "in"] | None,
-        typer.Option(help="length unit of C3D files that do not say theirs, or say a wrong one"),
+        typer.Option(
+            help="length unit of C3D, BVH and AMC files that do not say theirs, or say a wrong one"
+        ),
     ] = None,
     skeleton_map: Annotated[
         Path | None,
-        typer.Option(metavar="MAP.toml", help="which joints of BVH files are the 17"),
+        typer.Option(
+            metavar="MAP.toml",
+            help="which joints of BVH files (bones of ASF files) are the 17; --show-skeleton "
+            "prints one",
+        ),
+    ] = None,
+    show_skeleton: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            callback=_show_skeleton,
+            is_eager=True,
+            help="only print a file's joints (C3D: labels), and a map of them to fill in",
+        ),
     ] = None,
     body_model: Annotated[
         Path | None,

@@ -26,7 +26,7 @@ class MotionClip:
         name: the take, unique within the subject, for example ``native-07_01``.
         subject: who moves, for example ``S07``.
         fps: frames a second.
-        joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up.
+        joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up; NaN for joints not in the file.
         notes: what its file left open, and how it was read.
     """
 
@@ -78,7 +78,7 @@ def checked_clip(
         name: see `MotionClip`, also for the others.
         subject: who moves.
         fps: frames a second.
-        joints_FJ3: (F, 17, 3) in metres, y up.
+        joints_FJ3: (F, 17, 3) in metres, y up; NaN throughout for a joint the file does not have.
         notes: see `MotionClip`.
 
     Raises:
@@ -86,9 +86,13 @@ def checked_clip(
     """
     if not len(joints_FJ3):
         raise DataError(f"{file}: no frames")
-    bad = np.flatnonzero(~np.isfinite(joints_FJ3).all(axis=(1, 2)))
+    absent_J = np.isnan(joints_FJ3).all(axis=(0, 2))
+    bad = np.flatnonzero(~np.isfinite(joints_FJ3[:, ~absent_J]).all(axis=(1, 2)))
     if len(bad):
         raise DataError(f"{file}: {len(bad)} frames are not finite, the first is {bad[0]}")
+    if absent_J.any():
+        names = ", ".join(JOINTS[joint] for joint in np.flatnonzero(absent_J).tolist())
+        notes = (*notes, f"{file}: not in the file, marked as missing: {names}")
     clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32), notes)
     thigh = clip.bone("right_hip", "right_knee")
     low, high = _THIGH_METRES

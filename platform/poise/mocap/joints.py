@@ -1,6 +1,6 @@
 """Which points of a recording give the 17 joints of Human3.6M."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -65,17 +65,35 @@ SMPL: Final = _paired(
 )
 
 
+#: Without these there is neither a pelvis nor a length that tells the unit.
+NEEDED: Final = ("pelvis", "right_hip", "right_knee", "left_hip", "left_knee")
+_FEWEST: Final = 13
+
+
+def enough(joints: Collection[str]) -> bool:
+    """Say whether these of the 17 joints are enough of a person: hips, knees, and 13 in all."""
+    return len(joints) >= _FEWEST and set(NEEDED) <= set(joints)
+
+
 def pick(
     points_FP3: NDArray[np.float64], names: Sequence[str], joints: JointMap
 ) -> NDArray[np.float64]:
-    """Return the 17 joints, (F, 17, 3), from named points.
+    """Return the 17 joints, (F, 17, 3), from named points; NaN where a joint's are not there.
 
     Raises:
-        DataError: a point is not among the names.
+        DataError: those that are there are not `enough`.
     """
-    missing = sorted({name for points in joints.values() for name in points} - set(names))
-    if missing:
-        raise DataError(f"no point {', '.join(missing)}; there are {', '.join(names)}")
-    place = {name: number for number, name in enumerate(names)}
-    columns = [points_FP3[:, [place[name] for name in joints[joint]]].mean(1) for joint in JOINTS]
-    return np.stack(columns, axis=1)
+    known = set(names)
+    there = {joint: points for joint, points in joints.items() if points and set(points) <= known}
+    if not enough(there):
+        missing = sorted({name for points in joints.values() for name in points} - known)
+        raise DataError(
+            f"no point {', '.join(missing) or 'is named for enough joints'}; there are "
+            f"{', '.join(names)}; hips, knees and {_FEWEST} of the {len(JOINTS)} joints in all "
+            "are needed"
+        )
+    place = {name: number for number, name in reversed([*enumerate(names)])}
+    found_FJ3 = np.full((len(points_FP3), len(JOINTS), 3), np.nan)
+    for joint, points in there.items():
+        found_FJ3[:, JOINTS.index(joint)] = points_FP3[:, [place[name] for name in points]].mean(1)
+    return found_FJ3

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from poise.catalog.dataset_file import METRES
 from poise.mocap import skeleton_map
 from poise.mocap.clip import MotionClip, checked_clip
 from poise.mocap.formats import amass, cgspeed, markers
@@ -14,6 +15,7 @@ from poise.mocap.formats.asf import AsfSkeleton, read_asf
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.formats.c3d import read_c3d
+from poise.mocap.formats.kinematics import Floats
 from poise.mocap.formats.markers import MarkerMap
 from poise.mocap.joints import ACCLAIM, JointMap, pick
 from poise.mocap.people import Naming, Person, take_name, told_apart
@@ -54,8 +56,9 @@ class CaptureDetails:
         markers: which markers make which joint, for C3D.
         bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
-        skeleton_map: which joints of BVH files are the 17.
-        unit: of C3D files, instead of what they and the marker map say.
+        skeleton_map: which joints of BVH files, and bones of AMC files with names unlike CMU's, are
+            the 17.
+        unit: of C3D, BVH and AMC files, instead of what they, their names and maps say.
     """
 
     skeletons: SkeletonFiles = field(default_factory=SkeletonFiles)
@@ -139,14 +142,28 @@ def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
             "it or in --skeletons FOLDER"
         )
     skeleton = read_asf(file)
-    ends_FJ3 = read_amc(recording.file, skeleton) * skeleton.metres
+    metres = METRES[details.unit] if details.unit else skeleton.metres
+    ends_FJ3 = read_amc(recording.file, skeleton) * metres
+    joints = ACCLAIM
+    if details.skeleton_map and "lfemur" not in skeleton.names:
+        joints = details.skeleton_map
     return checked_clip(
         recording.file,
         f"native-{recording.take}",
         recording.subject,
         _rate(recording, details, CMU_FPS),
-        pick(ends_FJ3, skeleton.names, ACCLAIM),
+        _joints(file, ends_FJ3, skeleton, joints),
     )
+
+
+def _joints(file: Path, ends_FJ3: Floats, skeleton: AsfSkeleton, joints: JointMap) -> Floats:
+    try:
+        return pick(ends_FJ3, skeleton.names, joints)
+    except DataError as error:
+        raise DataError(
+            f"{file}: {error}; say with --skeleton-map MAP.toml which bones' ends they are: poise "
+            "convert --show-skeleton prints one to fill in"
+        ) from None
 
 
 def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
@@ -160,7 +177,7 @@ def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
             f"bvh-{recording.take}",
             recording.subject,
             _rate(recording, details, take.fps),
-            skeleton_map.joints_of(take, names),
+            skeleton_map.joints_of(take, names, details.unit),
             take.notes,
         )
     file = details.skeletons.of(recording.file, recording.subject)
@@ -170,7 +187,7 @@ def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
         f"{cgspeed.dialect_of(take).prefix}-{recording.take}",
         recording.subject,
         _rate(recording, details, take.fps),
-        cgspeed.joints_of(take, skeleton, details.estimate_thorax),
+        cgspeed.joints_of(take, skeleton, details.estimate_thorax, details.unit),
         take.notes,
     )
 

@@ -71,6 +71,29 @@ def filled(poses_FC: NDArray[np.float32]) -> NDArray[np.float32]:
     return whole_FC
 
 
+def beside(poses_FJD: NDArray[np.float32], edges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+    """Put joints that are NaN in every frame where the nearest other joint along the bones is.
+
+    Args:
+        poses_FJD: (F, J, D).
+        edges: the bones; a joint that none leads to stays NaN.
+    """
+    whole_FJD = poses_FJD.copy()
+    never = set(np.flatnonzero(np.isnan(poses_FJD).all(axis=(0, 2))).tolist())
+    while never:
+        found = {
+            joint: other
+            for joint, other in (*edges, *((b, a) for a, b in edges))
+            if joint in never and other not in never
+        }
+        if not found:
+            break
+        for joint, other in found.items():
+            whole_FJD[:, joint] = whole_FJD[:, other]
+        never -= set(found)
+    return whole_FJD
+
+
 def runs(unseen_FJ: Bools) -> list[tuple[int, int, int]]:
     """Return the gaps of every joint: joint, first frame, frames."""
     found = []

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track, TrackInfo
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
-from poise.readers.missing import filled
+from poise.readers.missing import beside, filled
 from poise.readers.noise import noise_seed, per_frame
 from poise.readers.npz_columns import EntryError, Images, PoseColumns, StoredSequence
 from poise.readers.scale import no_person
@@ -22,6 +22,9 @@ from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
 
 log = logging.getLogger(__name__)
+
+#: Share of the joints that ground truth may lack altogether.
+_MOST_ABSENT = 0.25
 
 
 def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | Rejected]:
@@ -182,6 +185,12 @@ class _Source:
                 problem = f"NaN or infinite values in {len(bad_F)} frames, first {bad_F[0]}"
                 raise stored.error(problem)
             never = np.flatnonzero(unseen_FJ.all(axis=0))
+            few = len(never) <= _MOST_ABSENT * info.joints
+            if few and info.noise is not None and info.skeleton is not None:
+                # Skeletons of motion capture may lack joints; these are never scored.
+                poses_FJD = poses_FC.reshape(lost_FJD.shape)
+                poses_FC = beside(poses_FJD, info.skeleton.edges).reshape(poses_FC.shape)
+                never = never[:0]
             if len(never):
                 names = ", ".join(info.joint_names[joint] for joint in never[:4])
                 raise stored.error(

@@ -1,5 +1,6 @@
 """`poise convert` and `poise fetch` from the command line to what the intake reads."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from tests.support.fetch_server import Site, serving
 from tests.support.markers import LABELS as C3D_LABELS
 from tests.support.markers import markers as c3d_markers
 from tests.support.markers import write_c3d
-from tests.support.takes import real_takes, write_amc, write_asf
+from tests.support.takes import real_takes, write_amc, write_asf, write_person
 
 from poise.catalog.tracks import Track
 from poise.cli.main import main
+from poise.mocap.clip import JOINTS
 from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence
 
@@ -251,3 +253,60 @@ def test_takes_are_the_same_by_content_and_never_by_name(
     assert "anna/walk.amc: the same take as" in said.err
     names = sorted([*read(tmp_path / "data", "train"), *read(tmp_path / "data", "test")])
     assert names == ["anna/native-run", "anna/native-walk", "anna/native-walk#2", "ben/native-walk"]
+
+
+def test_skeleton_of_a_file_is_a_map_to_fill_in(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lab = tmp_path / "lab"
+    (lab / "anna").mkdir(parents=True)
+    names = {joint: f"my {joint}" for joint in JOINTS}
+    names |= {"left_knee": "my bend", "right_knee": "bend#r", "head": "my neck_end"}
+    file = write_person(lab / "anna/walk.bvh", names)
+    assert converted(lab, tmp_path / "data") == 2
+    assert "poise convert --show-skeleton prints one to fill in" in capsys.readouterr().err
+    assert main(["convert", "--show-skeleton", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("# walk.bvh: not known to Poise\n# my pelvis\n#   my spine\n")
+    (tmp_path / "map.toml").write_text(shown)
+    ask = ["--skeleton-map", str(tmp_path / "map.toml")]
+    assert converted(lab, tmp_path / "data", *ask) == 2
+    assert "joint right_hip is unknown or names no joints" in capsys.readouterr().err
+    known = {joint: [name] for joint, name in names.items() if joint not in ("head", "left_wrist")}
+    filled = "".join(f"{joint} = {json.dumps(known.get(joint, []))}\n" for joint in JOINTS)
+    (tmp_path / "map.toml").write_text(filled)
+    assert converted(lab, tmp_path / "data", *ask) == 0
+    said = capsys.readouterr().out
+    assert "walk.bvh: not in the file, marked as missing: head, left_wrist" in said
+    (walk,) = read(tmp_path / "data", "train").values()
+    assert walk.untrue_FJ is not None
+    assert walk.truth_FC is not None
+    missing = [JOINTS[joint] for joint in np.flatnonzero(walk.untrue_FJ.all(axis=0))]
+    assert missing == ["head", "left_wrist"]
+    assert walk.untrue_FJ.sum() == 2 * len(walk.truth_FC)
+    assert np.isfinite(walk.truth_FC).all()
+
+
+def test_unit_may_be_said_for_amc_and_bvh(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "lab/anna"
+    home.mkdir(parents=True)
+    names = {joint: f"my {joint}" for joint in JOINTS}
+    write_person(home / "walk.bvh", names, metres=0.1)
+    (tmp_path / "map.toml").write_text(
+        "".join(f'{joint} = "{name}"\n' for joint, name in names.items())
+    )
+    write_asf(home / "anna.asf")
+    write_amc(home / "run.amc")
+    ask = ["--skeleton-map", str(tmp_path / "map.toml"), "--source-fps", "60"]
+    for unit, bvh, amc in (("cm", "0.045", "0.071"), ("in", "0.114", "0.18"), ("m", "4.5", "7.1")):
+        assert converted(tmp_path / "lab", tmp_path / "data", *ask, "--unit", unit) == 2
+        said = capsys.readouterr().err
+        assert f"walk.bvh: the right thigh would be {bvh} m" in said
+        assert f"run.amc: the right thigh would be {amc} m" in said
+    write_person(home / "walk.bvh", names, metres=0.02)  # neither unit is far off
+    assert converted(tmp_path / "lab", tmp_path / "data", *ask, "--unit", "in") == 1
+    (walk,) = read(tmp_path / "data", "train").values()
+    assert walk.truth_FC is not None
+    assert walk.truth_FC[0, 1] == pytest.approx(50 * 0.0254)

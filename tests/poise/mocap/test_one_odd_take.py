@@ -10,18 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.bodies import write_amass, write_body
 from tests.support.markers import LABELS, markers, write_c3d
-from tests.support.takes import write_amc, write_asf
+from tests.support.takes import write_amc, write_asf, write_person
 
-from poise.mocap import clip, recordings
+from poise.mocap import clip, recordings, skeleton_map
 from poise.mocap.convert import Capture, read_takes
 from poise.mocap.formats import amass
 from poise.mocap.formats import markers as marker_module
 from poise.mocap.skeleton_files import SkeletonFiles
 
-KINDS = ("amc", "c3d", "npz")
+KINDS = ("amc", "bvh", "c3d", "npz")
 STEPS: list[tuple[Any, str, tuple[str, ...]]] = [
     (recordings, "read_amc", ("amc",)),
     (recordings, "read_asf", ("amc",)),
+    (recordings, "read_bvh", ("bvh",)),
+    (skeleton_map, "known_map", ("bvh",)),
+    (skeleton_map, "joints_of", ("bvh",)),
     (recordings, "read_c3d", ("c3d",)),
     (amass, "read_amass", ("npz",)),
     (amass, "joints_of", ("npz",)),
@@ -45,6 +48,12 @@ FAULTS: list[Callable[[], Exception]] = [
 ]
 
 
+LIMBS = {"hip": "UpLeg", "knee": "Leg", "shoulder": "Arm", "elbow": "ForeArm", "wrist": "Hand"}
+PERSON = {"pelvis": "Hips", "spine": "Spine1", "thorax": "Neck", "neck": "Head"} | {
+    f"{side}_{part}": f"{side}{name}" for side in ("left", "right") for part, name in LIMBS.items()
+}
+
+
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory: pytest.TempPathFactory) -> Capture:
     lab = tmp_path_factory.mktemp("lab")
@@ -56,6 +65,7 @@ def capture(tmp_path_factory: pytest.TempPathFactory) -> Capture:
     write_asf(home / "anna.asf")
     for n in range(3):
         write_amc(home / f"a{n}.amc", seed=n)
+        write_person(home / f"b{n}.bvh", PERSON, frames=n + 1)
         write_amass(home / f"n{n}_poses.npz")
         write_c3d(home / f"c{n}.c3d", markers(), LABELS)
     (lab / "map.toml").write_text(
@@ -72,7 +82,7 @@ def read(capture: Capture) -> tuple[int, list[str]]:
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.sampled_from(STEPS), st.sampled_from(FAULTS), st.integers(0, 8))
+@given(st.sampled_from(STEPS), st.sampled_from(FAULTS), st.integers(0, 11))
 def test_a_fault_in_any_step_leaves_out_one_take(
     capture: Capture,
     step: tuple[Any, str, tuple[str, ...]],
@@ -91,13 +101,13 @@ def test_a_fault_in_any_step_leaves_out_one_take(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(owner, name, failing)
         read_well, left_out = read(capture)
-    assert (read_well, len(left_out)) == (8, 1)
+    assert (read_well, len(left_out)) == (11, 1)
     assert str(capture.folder) in left_out[0]
     assert "Error" not in left_out[0]
 
 
 def test_without_a_fault_all_are_read(capture: Capture) -> None:
-    assert read(capture) == (9, [])
+    assert read(capture) == (12, [])
 
 
 def test_a_skeleton_that_cannot_be_read_leaves_out_its_takes(

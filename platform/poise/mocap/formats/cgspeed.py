@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.catalog.dataset_file import METRES
 from poise.mocap import joints
 from poise.mocap.formats.asf import AsfSkeleton
-from poise.mocap.formats.bvh import Bvh, Joint
+from poise.mocap.formats.bvh import Bvh, Joint, distinct
 from poise.runtime.errors import DataError
 
 #: Native conversions keep the unit of CMU's skeletons, whose length unit is 0.45 (of an inch).
@@ -59,9 +60,13 @@ _DIALECTS: Final = {
     ),
     "Daz": Dialect(prefix="daz", metres=0.01, joints=joints.DAZ, lead_in=10),
 }
-#: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here.
-_DAZ_HEAD_TOP: Final = 10.0
-_PREFIX: Final = re.compile(r".*[:|]|mixamorig\d*_?|Character\d+_", re.I)
+#: Joints that only conversions with too low a neck have.
+PECULIAR: Final = ("LHipJoint", "RHipJoint", "lowerneck")
+#: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here, metres.
+_DAZ_HEAD_TOP: Final = 0.1
+_PREFIX: Final = re.compile(
+    r".*[:|]|mixamorig\d*_?|Character\d+_|(ValveBiped\.)?Bip\d+[ _-]+|[mf]_avg_", re.I
+)
 _SAME_OFFSET: Final = 1e-3
 
 
@@ -77,7 +82,7 @@ def dialect_of(take: Bvh) -> Dialect:
         raise DataError(
             f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
             f"knows ({', '.join(_DIALECTS)}), and of no other program's; say with --skeleton-map "
-            "MAP.toml which they are"
+            "MAP.toml which they are: poise convert --show-skeleton prints one to fill in"
         )
     return dialect
 
@@ -93,15 +98,18 @@ def _dialect(take: Bvh) -> Dialect | None:
 
 def plain_names(take: Bvh) -> Bvh:
     """Return a take without what programs put before names: ``Anna:``, ``Character1_``."""
-    names = [_PREFIX.sub("", name) for name in take.names]
-    if len(set(names)) < len(names) or not all(names):
-        return take
+    names = distinct([plain_name(name) for name in take.names])
     joints = (replace(joint, name=name) for joint, name in zip(take.joints, names, strict=True))
     return replace(take, joints=tuple(joints))
 
 
+def plain_name(name: str) -> str:
+    """Return a joint's name without what programs put before it."""
+    return _PREFIX.sub("", name) or name
+
+
 def joints_of(
-    take: Bvh, skeleton: AsfSkeleton | None, estimate_thorax: bool = False
+    take: Bvh, skeleton: AsfSkeleton | None, estimate_thorax: bool = False, unit: str = ""
 ) -> NDArray[np.float64]:
     """Return the 17 joints in metres, (F, 17, 3), without the lead-in.
 
@@ -110,20 +118,24 @@ def joints_of(
         skeleton: the person's ASF; native conversions need its thorax.
         estimate_thorax: where there is no ASF, take the upper back's length and direction for
             the thorax (1 to 12 mm off in eight CMU skeletons).
+        unit: one of `METRES` where the file has been scaled.
 
     Raises:
         DataError: not a known conversion, no ASF where one is needed, or one of somebody else.
     """
     dialect, take = dialect_of(take), plain_names(take)
+    metres = METRES[unit] if unit else dialect.metres
     if starts_in_t_pose(take):
         take = take.since(dialect.lead_in)
     if dialect.above_thorax:
         thorax_3 = _thorax(take, dialect, skeleton, estimate_thorax)
         take = take.shifted(dict.fromkeys(dialect.above_thorax, thorax_3))
     else:
-        top = Joint("headTop", take.names.index("head"), np.array([0.0, _DAZ_HEAD_TOP, 0.0]), ())
+        top = Joint(
+            "headTop", take.names.index("head"), np.array([0.0, _DAZ_HEAD_TOP / metres, 0.0]), ()
+        )
         take = replace(take, joints=(*take.joints, top))
-    return joints.pick(take.positions(), take.names, dialect.joints) * dialect.metres
+    return joints.pick(take.positions(), take.names, dialect.joints) * metres
 
 
 def starts_in_t_pose(take: Bvh) -> bool:

@@ -13,7 +13,7 @@ from poise.catalog.dataset_file import METRES
 from poise.mocap.clip import JOINTS
 from poise.mocap.formats.amass import z_up_to_y_up
 from poise.mocap.formats.c3d import C3dTake
-from poise.mocap.joints import JointMap, pick
+from poise.mocap.joints import NEEDED, JointMap, enough, pick
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
 
@@ -27,7 +27,7 @@ class MarkerMap:
     Attributes:
         up: axis that points up in the files.
         longest_gap: frames over which a marker that is not seen is interpolated.
-        joints: for each of the 17 joints, the markers whose mean it is.
+        joints: for each of the 17 joints, the markers whose mean it is; none where files lack it.
         unit: of the files, where they do not say; empty: theirs.
     """
 
@@ -67,7 +67,7 @@ def read_marker_map(path: Path) -> MarkerMap:
         {_full(joint): names for joint, names in joints.items()} if isinstance(joints, dict) else {}
     )
     wrong = [joint for joint in joints if joint not in JOINTS]
-    wrong += [joint for joint in JOINTS if not _are_markers(joints.get(joint))]
+    wrong += [joint for joint in JOINTS if not _are_markers(joint, joints.get(joint))]
     if wrong:
         raise DataError(
             f"{path}: joint {wrong[0]} is unknown or lacks markers; the 17 are {', '.join(JOINTS)}"
@@ -84,15 +84,17 @@ def _full(joint: str) -> str:
     return "pelvis" if joint == "hip" else joint
 
 
-def _are_markers(given: Any) -> bool:
-    return isinstance(given, list) and bool(given) and all(isinstance(n, str) for n in given)
+def _are_markers(joint: str, given: Any) -> bool:
+    listed = isinstance(given, list) and all(isinstance(name, str) for name in given)
+    return listed and (bool(given) or joint not in NEEDED)
 
 
 def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
     """Return the 17 joints of a take in metres, y up, (F, 17, 3).
 
-    The take is cut to the frames between the first and the last that show every needed marker.
-    Gaps within are interpolated up to ``markers.longest_gap`` frames.
+    A joint whose markers are not all in the file, or never seen, is NaN. The take is cut to the
+    frames between the first and the last that show every other marker of the map. Gaps within are
+    interpolated up to ``markers.longest_gap`` frames.
 
     Args:
         path: its file, for messages.
@@ -100,40 +102,66 @@ def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
         markers: which markers make which joint.
 
     Raises:
-        DataError: markers are missing, or a gap is longer.
+        DataError: too many joints have no markers (`pick`), or a gap is longer.
     """
-    columns = [_column(path, take.labels, marker) for marker in markers.markers]
-    needed_FM3 = _without_gaps(path, take.points_FP3[:, columns], markers)
-    joints_FJ3 = pick(needed_FM3, markers.markers, markers.joints) * take.metres
+    found = {marker: _column(path, take, marker) for marker in markers.markers}
+    columns = {marker: column for marker, column in found.items() if column is not None}
+    absent = set(found) - set(columns)
+    there = {joint: names for joint, names in markers.joints.items() if not absent & set(names)}
+    needed = sorted({name for names in there.values() for name in names})
+    if not enough([joint for joint, names in there.items() if names]):
+        raise DataError(
+            f"{path}: no markers are called {', '.join(sorted(absent))}, or none of them is seen; "
+            f"there are {', '.join(take.labels)}"
+        )
+    needed_FM3 = take.points_FP3[:, [columns[name] for name in needed]]
+    needed_FM3 = _without_gaps(path, needed_FM3, needed, markers.longest_gap)
+    joints_FJ3 = pick(needed_FM3, needed, there) * take.metres
     return joints_FJ3 if markers.up == "y" else z_up_to_y_up(joints_FJ3)
 
 
-def _column(path: Path, labels: Sequence[str], marker: str) -> int:
-    places = [n for n, label in enumerate(labels) if marker in (label, label.rpartition(":")[2])]
-    if len(places) != 1:
-        raise DataError(
-            f"{path}: {len(places)} markers are called {marker}; there are {', '.join(labels)}"
-        )
-    return places[0]
+def _column(path: Path, take: C3dTake, marker: str) -> int | None:
+    """Find a marker by its whole label, then behind the subject's name, then in any case."""
+    labels = take.labels[: take.points_FP3.shape[1]]
+    for spelling in (str, _behind_subject, _folded):
+        wanted = spelling(marker)
+        places = [n for n, label in enumerate(labels) if spelling(label) == wanted]
+        if len(places) > 1:
+            raise DataError(
+                f"{path}: {len(places)} markers are called {marker}; there are "
+                f"{', '.join(take.labels)}"
+            )
+        if places:
+            seen = not np.isnan(take.points_FP3[:, places[0]]).all()
+            return places[0] if seen else None
+    return None
 
 
-def _without_gaps(path: Path, points_FM3: Floats, markers: MarkerMap) -> Floats:
+def _behind_subject(label: str) -> str:
+    return label.rpartition(":")[2]
+
+
+def _folded(label: str) -> str:
+    return "".join(_behind_subject(label).split()).casefold()
+
+
+def _without_gaps(path: Path, points_FM3: Floats, names: Sequence[str], longest_gap: int) -> Floats:
     unseen_FM = np.isnan(points_FM3).max(axis=-1)
     whole = np.flatnonzero(~unseen_FM.any(axis=1))
     if not len(whole):
-        worst = markers.markers[int(unseen_FM.sum(axis=0).argmax())]
+        worst = names[int(unseen_FM.sum(axis=0).argmax())]
         raise DataError(f"{path}: no frame shows all needed markers; {worst} is missing most often")
     first, last = int(whole[0]), int(whole[-1])
     points_FM3, unseen_FM = points_FM3[first : last + 1], unseen_FM[first : last + 1]
     frames = np.arange(len(points_FM3))
-    for place in np.flatnonzero(unseen_FM.any(axis=0)):
+    for place in np.flatnonzero(unseen_FM.any(axis=0)).tolist():
         seen = np.flatnonzero(~unseen_FM[:, place])
         gaps = np.diff(seen) - 1
-        if gaps.max() > markers.longest_gap:
+        if gaps.max() > longest_gap:
             start = first + int(seen[gaps.argmax()]) + 1
             raise DataError(
-                f"{path}: marker {markers.markers[place]} is unseen for {gaps.max()} frames from "
-                f"frame {start}; longest_gap allows {markers.longest_gap}"
+                f"{path}: marker {names[place]} is unseen for {gaps.max()} frames from "
+                f"frame {start}; longest_gap allows {longest_gap}"
             )
         for axis in range(3):
             points_FM3[:, place, axis] = np.interp(frames, seen, points_FM3[seen, place, axis])
