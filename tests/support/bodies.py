@@ -1,5 +1,6 @@
 """AMASS takes and body models of the SMPL family that the tests make themselves."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ def write_body(path: Path, joints: int = 24, **changes: Any) -> Path:
         "J_regressor": np.eye(joints),
         "kintree_table": np.array([parents, range(joints)]),
     } | changes
-    path.parent.mkdir(exist_ok=True)
-    np.savez(path, **content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".pkl":
+        path.write_bytes(pickle.dumps(content))
+    else:
+        np.savez(path, **content)
     return path

@@ -217,7 +217,7 @@ def _amass(recording: Recording, details: CaptureDetails) -> MotionClip:
         f"amass-{recording.take}",
         recording.subject,
         _rate(recording, details, take.fps),
-        amass.joints_of(take, details.bodies.of(take.gender)),
+        amass.joints_of(take, details.bodies.of(take.gender, take.family)),
         take.notes,
     )
 

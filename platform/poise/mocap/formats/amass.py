@@ -23,6 +23,8 @@ Floats = NDArray[np.float64]
 _JOINTS: Final = len(SMPL_JOINTS)
 #: Values a frame: SMPL's 24 joints; SMPL+H's and SMPL-X's 22 body joints, then face and fingers.
 _WIDTHS: Final = {72: 24, 66: 22, 156: 22, 165: 22}
+#: Of these, the family of models whose shapes the file's are.
+_FAMILY: Final = {72: "", 156: "h", 165: "x"}
 _RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
 #: Where there is no key ``poses``: the same in two parts.
 _PARTS: Final = ("root_orient", "pose_body")
@@ -38,7 +40,8 @@ class SmplTake:
         fps: frames a second; NaN where the file says nothing one can use.
         pose_FJ3: axis-angles, (F, 24, 3), radians; hands are zero where the file has fingers.
         trans_F3: metres, z up.
-        betas: shape coefficients.
+        betas: shape coefficients; none for the mean shape.
+        family: of the body model, see `Bodies.of`; None where the file does not tell.
         notes: what was taken for granted.
     """
 
@@ -47,6 +50,7 @@ class SmplTake:
     pose_FJ3: Floats
     betas: Floats
     trans_F3: Floats
+    family: str | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -60,13 +64,14 @@ def read_amass(path: Path) -> SmplTake:
         keys = set(stored.files)
         rate = next((key for key in _RATES if key in keys), None)
         parts = ("poses",) if "poses" in keys or not keys.issuperset(_PARTS) else _PARTS
-        missing = [key for key in (*parts, "trans", "betas") if key not in keys]
+        missing = [key for key in (*parts, "trans") if key not in keys]
         if missing or rate is None:
             raise DataError(
                 f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
             )
         poses = [_rows(_numbers(path, stored, key)) for key in parts]
-        trans_F3, betas = (_numbers(path, stored, key) for key in ("trans", "betas"))
+        trans_F3 = _numbers(path, stored, "trans")
+        betas = _numbers(path, stored, "betas") if "betas" in keys else None
         gender = _value(path, stored, "gender") if "gender" in keys else "neutral"
         fps = _rate(path, rate, _value(path, stored, rate))
     if any(part.ndim != 2 or len(part) != len(poses[0]) for part in poses):
@@ -85,7 +90,8 @@ def read_amass(path: Path) -> SmplTake:
     gender, gender_note = _gender(path, gender)
     betas, betas_note = _shape(path, betas)
     notes = tuple(f"{path}: {note}" for note in (gender_note, betas_note) if note)
-    return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, notes)
+    family = _FAMILY.get(poses_FP.shape[1])
+    return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, family, notes)
 
 
 @contextmanager
@@ -155,7 +161,9 @@ def _gender(path: Path, value: Any) -> tuple[str, str]:
     return _GENDERS.get(gender, gender), ""
 
 
-def _shape(path: Path, betas: Floats) -> tuple[Floats, str]:
+def _shape(path: Path, betas: Floats | None) -> tuple[Floats, str]:
+    if betas is None:
+        return np.zeros(0), "no betas; taken for the mean shape"
     if not np.isfinite(betas).all():
         raise DataError(f"{path}: betas are not finite")
     if betas.ndim < 2 or not len(betas):

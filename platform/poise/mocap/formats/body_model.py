@@ -3,7 +3,9 @@
 Joints do not depend on the skin, so neither blend skinning nor a package for it is needed.
 """
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Self
 
@@ -21,14 +23,16 @@ Floats = NDArray[np.float64]
 _KEYS: Final = ("v_template", "shapedirs", "J_regressor", "kintree_table")
 #: SMPL has 24 joints; SMPL+H and SMPL-X have the same 22 first, then fingers and face.
 _BODY_JOINTS: Final = 22
-#: Of one gender below a folder: as SMPL is unpacked and renamed, and as SMPL+H and SMPL-X are.
-_PLACES: Final = (
-    "SMPL_{upper}.npz",
-    "SMPL_{upper}.pkl",
-    "SMPLH_{upper}.npz",
-    "SMPLX_{upper}.npz",
-    "{lower}/model.npz",
+#: As the files are called where they are downloaded, and as they are told to be renamed.
+_NAMES: Final = re.compile(
+    r"(?:basic_?model_(?P<letter>m|f|neutral)(?:ale|emale)?_.*"
+    r"|smpl(?P<family>[hx]?)[-_+]?(?P<gender>male|female|neutral)(?:[-_. ].*)?"
+    r"|model)\.(?:npz|pkl)",
+    re.I,
 )
+_LETTERS: Final = {"m": "male", "f": "female"}
+#: Of SMPL, SMPL+H and SMPL-X, in the order in which they are looked for.
+_FAMILIES: Final = ("", "h", "x")
 
 
 @dataclass(frozen=True)
@@ -108,22 +112,49 @@ class Bodies:
         self._path = path
         self._loaded: dict[Path, Body] = {}
 
-    def of(self, gender: str) -> Body:
+    def of(self, gender: str, family: str | None = None) -> Body:
         """Return the model of a gender, each of which has its own shape coefficients.
+
+        Args:
+            gender: ``male``, ``female`` or ``neutral``.
+            family: the one to take where there are several: ``""`` for SMPL, ``h`` or ``x``.
 
         Raises:
             DataError: the folder has none of that gender.
         """
-        file = self._path if self._path.is_file() else self._find(gender)
+        file = self._path if self._path.is_file() else self._find(gender, family)
         if file not in self._loaded:
             self._loaded[file] = Body.load(file)
         return self._loaded[file]
 
-    def _find(self, gender: str) -> Path:
-        names = [place.format(upper=gender.upper(), lower=gender.lower()) for place in _PLACES]
-        for name in names:
-            if (self._path / name).is_file():
-                return self._path / name
+    def _find(self, gender: str, family: str | None) -> Path:
+        families = _FAMILIES if family is None else (family, *_FAMILIES)
+        fitting = {file: kind for file, (kind, who) in self._files.items() if who == gender.lower()}
+        for kind in families:
+            # Fewest folders first; a plain .npz before a pickle.
+            found = [file for file, own in fitting.items() if own == kind]
+            if found:
+                return min(found, key=lambda file: (len(file.parts), file.suffix.lower(), file))
         raise DataError(
-            f"{self._path}: no body model of gender {gender!r}; looked for {', '.join(names)}"
+            f"{self._path}: no body model of gender {gender!r}; looked for SMPL_{gender.upper()}, "
+            f"SMPLH_{gender.upper()}, SMPLX_{gender.upper()} and {gender}/model (.npz or .pkl), "
+            "and for files as they are called where they are downloaded"
         )
+
+    @cached_property
+    def _files(self) -> dict[Path, tuple[str, str]]:
+        """Family and gender of every model in the folder, at any depth."""
+        found = {}
+        for file in sorted(self._path.rglob("*")):
+            name = _NAMES.fullmatch(file.name)
+            inner = file.relative_to(self._path).parent
+            # AMASS ships how soft tissue moves in files of the same names.
+            if not name or "dmpl" in str(inner).lower() or not file.is_file():
+                continue
+            gender = name["gender"] or name["letter"] or file.parent.name
+            family = name["family"]
+            if family is None and not name["letter"]:
+                said = re.search(r"smpl[+-]?([hx])", str(file.parent), re.I)
+                family = said[1] if said else "h"
+            found[file] = ((family or "").lower(), _LETTERS.get(gender.lower(), gender.lower()))
+        return found

@@ -217,8 +217,51 @@ def test_bodies_are_found_by_gender(tmp_path: Path) -> None:
     bodies = Bodies(tmp_path)
     assert bodies.of("male").rest_J3[3, 1] == 3
     assert bodies.of("female").rest_J3[3, 1] == 1
-    with pytest.raises(DataError, match=r"gender 'neutral'; looked for SMPL_NEUTRAL\.npz"):
+    with pytest.raises(DataError, match=r"gender 'neutral'; looked for SMPL_NEUTRAL, "):
         bodies.of("neutral")
     assert Bodies(tmp_path / "male/model.npz").of("neutral").rest_J3[3, 1] == 3
     with pytest.raises(DataError, match="no body model there"):
         Bodies(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("name", "gender"),
+    [
+        ("basicmodel_m_lbs_10_207_0_v1.1.0.pkl", "male"),
+        ("basicModel_f_lbs_10_207_0_v1.0.0.pkl", "female"),
+        ("smpl/models/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl", "neutral"),
+        ("SMPL_NEUTRAL.pkl", "neutral"),
+        ("smpl/smpl_male.npz", "male"),
+        ("models/smplh/SMPLH_male.pkl", "male"),
+        ("smplh/female/model.npz", "female"),
+        ("smplx/SMPLX_NEUTRAL.npz", "neutral"),
+        ("SMPLX_NEUTRAL_2020.npz", "neutral"),
+        ("smplx/SMPLX_FEMALE.PKL", "female"),
+    ],
+)
+def test_bodies_are_found_as_they_are_downloaded(tmp_path: Path, name: str, gender: str) -> None:
+    write_body(tmp_path / "dmpls" / gender / "model.npz", v_template=np.ones((24, 3)))
+    write_body(tmp_path / name.replace(".PKL", ".pkl")).rename(tmp_path / name)
+    assert Bodies(tmp_path).of(gender).rest_J3[3, 1] == 3
+    for other in {"male", "female", "neutral"} - {gender}:
+        with pytest.raises(DataError, match=f"no body model of gender '{other}'"):
+            Bodies(tmp_path).of(other)
+
+
+@pytest.mark.parametrize(("width", "height"), [(72, 1), (156, 2), (165, 3), (66, 1)])
+def test_body_is_that_of_the_takes_family(tmp_path: Path, width: int, height: int) -> None:
+    names = ("SMPL_FEMALE.npz", "smplh/female/model.npz", "smplx/SMPLX_FEMALE.npz")
+    for n, name in enumerate(names, start=1):
+        write_body(tmp_path / name, v_template=np.full((24, 3), float(n)))
+    take = amass.read_amass(write_amass(tmp_path / "take.npz", width))
+    assert Bodies(tmp_path).of(take.gender, take.family).rest_J3[0, 0] == height
+    (tmp_path / names[height - 1]).unlink()
+    assert Bodies(tmp_path).of(take.gender, take.family).rest_J3[0, 0] == (2 if height == 1 else 1)
+
+
+def test_a_take_without_a_shape_is_of_the_mean_one(tmp_path: Path) -> None:
+    body = Body.load(write_body(tmp_path / "SMPL_FEMALE.npz"))
+    take = amass.read_amass(write_amass(tmp_path / "take.npz", betas=None))
+    mean = amass.read_amass(write_amass(tmp_path / "mean.npz", betas=np.zeros(10)))
+    np.testing.assert_array_equal(amass.joints_of(take, body), amass.joints_of(mean, body))
+    assert take.notes == (f"{tmp_path / 'take.npz'}: no betas; taken for the mean shape",)
