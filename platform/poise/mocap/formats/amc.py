@@ -1,5 +1,6 @@
 """Acclaim motions (AMC): the angles of one take, for the bones of a skeleton (ASF)."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -22,13 +23,16 @@ def read_amc(path: Path, skeleton: AsfSkeleton) -> Floats:
     """
     motion = _Motion.open(path, skeleton)
     columns = motion.columns()
+    degrees = motion.degrees
     root_FK = dict(zip(skeleton.root_order, columns["root"].T, strict=True))
     root_F3 = np.stack([root_FK[name] for name in ("tx", "ty", "tz")], axis=1)
     turns = [name for name in skeleton.root_order if name.startswith("r")]
-    angles_F3 = np.stack([root_FK[name] for name in turns], axis=1)
+    angles_F3 = degrees * np.stack([root_FK[name] for name in turns], axis=1)
     local = [rotations(angles_F3, "".join(name[1] for name in turns))]
     still_F0 = np.zeros((len(root_F3), 0))
-    local += [_local(bone, columns.get(bone.name, still_F0)) for bone in skeleton.bones[1:]]
+    local += [
+        _local(bone, degrees * columns.get(bone.name, still_F0)) for bone in skeleton.bones[1:]
+    ]
     parents = [bone.parent for bone in skeleton.bones]
     steps = [
         turn_F33 @ (bone.direction_3 * bone.length)
@@ -45,27 +49,32 @@ def _local(bone: Bone, angles_FK: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class _Motion:
-    """The lines of a file and the shape of a frame: bone names and how many values each has."""
+    """The lines of a file, and the shape of a frame: bone names and how many values each has.
+
+    ``degrees`` is an angle of 1 in degrees.
+    """
 
     path: Path
     skeleton: Path
     lines: list[str]
     start: int
     layout: dict[str, int]
+    degrees: float
 
     @classmethod
     def open(cls, path: Path, skeleton: AsfSkeleton) -> "_Motion":
-        lines = read_lines(path)
+        lines = [line.split("#", 1)[0].lower() for line in read_lines(path)]
         start = next((n for n, line in enumerate(lines) if line.strip().isdigit()), None)
         if start is None:
             raise DataError(f"{path}: no frames; this is not a whole Acclaim motion")
-        header = [line.strip().upper() for line in lines[:start]]
-        if ":RADIANS" in header:
-            raise DataError(f"{path}: angles in radians, which Poise does not read")
+        said = {line.strip() for line in lines[:start]}
+        degrees = skeleton.degrees
+        if said & {":radians", ":degrees"}:
+            degrees = 180 / math.pi if ":radians" in said else 1.0
         values = {bone.name: len(bone.dof) for bone in skeleton.bones} | {"root": 6}
         layout: dict[str, int] = {}
-        for line in lines[start + 1 :]:
-            name = line.split()[0] if line.strip() else ""
+        for line in filter(str.strip, lines[start + 1 :]):
+            name = line.split()[0]
             if name not in values or name in layout:
                 break
             layout[name] = values[name]
@@ -75,7 +84,7 @@ class _Motion:
                 f"{path}, line {start + 1}: the first frame has no {absent[0]}; {skeleton.file} "
                 "is the skeleton of another person, or the file is cut short"
             )
-        return cls(path, skeleton.file, lines, start, layout)
+        return cls(path, skeleton.file, lines, start, layout, degrees)
 
     def columns(self) -> dict[str, Floats]:
         """Return the values of every bone over all frames, (F, K) each."""

@@ -1,5 +1,6 @@
-"""Acclaim skeletons (ASF): the bones of one person."""
+"""Acclaim skeletons (ASF): the bones of one person. Case means nothing in them."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from poise.mocap.formats.text_file import number, read_lines
 from poise.runtime.errors import DataError
 
 _INCH: Final = 0.0254
+_DEGREES: Final = {"deg": 1.0, "rad": 180 / math.pi}
 _ROOT_CHANNELS: Final = ("tx", "ty", "tz", "rx", "ry", "rz")
 
 
@@ -42,12 +44,14 @@ class AsfSkeleton:
     Attributes:
         root_order: channels of the root in the motion, for example ``("tx", ..., "rz")``.
         metres: length of a file unit.
+        degrees: an angle of 1 in degrees, in motions that do not say theirs.
     """
 
     file: Path
     bones: tuple[Bone, ...]
     root_order: tuple[str, ...]
     metres: float
+    degrees: float = 1.0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -77,10 +81,11 @@ def read_asf(path: Path) -> AsfSkeleton:
     sections = _sections(path)
     units = {words[0]: words[1] for _, words in sections.get("units", []) if len(words) > 1}
     length = number(path, None, units.get("length", "1.0"))
-    if length <= 0 or not units.get("angle", "deg").startswith("deg"):
-        raise DataError(f"{path}: units are {units}; expected a positive length and angle deg")
+    degrees = _DEGREES.get(units.get("angle", "deg")[:3])
+    if length <= 0 or degrees is None:
+        raise DataError(f"{path}: units are {units}; expected a positive length, angle deg or rad")
     root = {words[0]: words[1:] for _, words in sections.get("root", [])}
-    order = tuple(word.lower() for word in root.get("order", ()))
+    order = tuple(root.get("order", ()))
     if sorted(order) != sorted(_ROOT_CHANNELS):
         raise DataError(f"{path}: root order is {order}, expected {_ROOT_CHANNELS} in any order")
     for key in ("orientation", "position"):
@@ -88,17 +93,17 @@ def read_asf(path: Path) -> AsfSkeleton:
             raise DataError(f"{path}: the root's {key} is not zero, which Poise does not read")
     drafts = list(_drafts(path, sections.get("bonedata", [])))
     parents = _parents(path, sections.get("hierarchy", []))
-    bones = _ordered(path, drafts, parents)
-    return AsfSkeleton(path, bones, order, _INCH / length)
+    bones = _ordered(path, drafts, parents, degrees)
+    return AsfSkeleton(path, bones, order, _INCH / length, degrees)
 
 
 def _sections(path: Path) -> dict[str, list[tuple[int, list[str]]]]:
     found: dict[str, list[tuple[int, list[str]]]] = {}
     current: list[tuple[int, list[str]]] = []
     for place, line in enumerate(read_lines(path), start=1):
-        words = line.split("#", 1)[0].split()
+        words = line.split("#", 1)[0].lower().split()
         if words and words[0].startswith(":"):
-            current = found.setdefault(words[0][1:].lower(), [])
+            current = found.setdefault(words[0][1:], [])
         elif words:
             current.append((place, words))
     missing = [name for name in ("units", "root", "bonedata", "hierarchy") if name not in found]
@@ -135,20 +140,30 @@ def _parents(path: Path, lines: Sequence[tuple[int, list[str]]]) -> dict[str, st
     return {child: words[0] for words in rows for child in words[1:]}
 
 
-def _ordered(path: Path, drafts: list[_Draft], parents: dict[str, str]) -> tuple[Bone, ...]:
+def _ordered(
+    path: Path, drafts: list[_Draft], parents: dict[str, str], degrees: float
+) -> tuple[Bone, ...]:
     zero = np.zeros(3)
     bones = [Bone("root", -1, zero, 0.0, (0.0, 0.0, 0.0), "xyz", "")]
-    waiting = {_words(path, draft, "name", 1)[0]: draft for draft in drafts}
+    waiting: dict[str, _Draft] = {}
+    for draft in drafts:
+        name = _words(path, draft, "name", 1)[0]
+        if name in waiting:
+            raise DataError(
+                f"{path}, line {draft.line}: a second bone {name}; which one a motion turns nobody "
+                "can tell, so give one of them another name in both files"
+            )
+        waiting[name] = draft
     while waiting:
         places = {bone.name: place for place, bone in enumerate(bones)}
-        name = next((name for name in waiting if parents.get(name) in places), None)
-        if name is None:
+        free = next((name for name in waiting if parents.get(name) in places), None)
+        if free is None:
             name, draft = next(iter(waiting.items()))
             raise DataError(
                 f"{path}, line {draft.line}: bone {name} hangs on {parents.get(name, 'nothing')}, "
                 "which leads to no root"
             )
-        bones.append(_bone(path, name, places[parents[name]], waiting.pop(name)))
+        bones.append(_bone(path, free, places[parents[free]], waiting.pop(free), degrees))
     unknown = sorted(set(parents) - {bone.name for bone in bones})
     if unknown:
         raise DataError(f"{path}: the hierarchy names {unknown[0]}, which is no bone")
@@ -162,13 +177,13 @@ def _words(path: Path, draft: _Draft, key: str, count: int) -> list[str]:
     return words
 
 
-def _bone(path: Path, name: str, parent: int, draft: _Draft) -> Bone:
+def _bone(path: Path, name: str, parent: int, draft: _Draft, degrees: float) -> Bone:
     direction = [number(path, draft.line, word) for word in _words(path, draft, "direction", 3)[:3]]
     length = number(path, draft.line, _words(path, draft, "length", 1)[0])
     *angles, order = _words(path, draft, "axis", 4)[:4]
-    x, y, z = (number(path, draft.line, word) for word in angles)
-    dof = [word.lower() for word in draft.values.get("dof", [])]
-    if sorted(order.lower()) != ["x", "y", "z"]:
+    x, y, z = (number(path, draft.line, word) * degrees for word in angles)
+    dof = draft.values.get("dof", [])
+    if sorted(order) != ["x", "y", "z"]:
         raise DataError(f"{path}, line {draft.line}: axis order {order!r}, expected XYZ or another")
     if len(set(dof)) != len(dof) or not set(dof) <= {"rx", "ry", "rz"}:
         raise DataError(
@@ -176,4 +191,4 @@ def _bone(path: Path, name: str, parent: int, draft: _Draft) -> Bone:
             "are read"
         )
     turns = "".join(word[1] for word in dof)
-    return Bone(name, parent, np.array(direction), length, (x, y, z), order.lower(), turns)
+    return Bone(name, parent, np.array(direction), length, (x, y, z), order, turns)

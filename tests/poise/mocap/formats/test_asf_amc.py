@@ -75,14 +75,6 @@ def test_first_frame_may_have_any_number(tmp_path: Path) -> None:
     np.testing.assert_array_equal(late, read_amc(write_amc(tmp_path / "one.amc"), skeleton))
 
 
-def test_upright_person_has_right_on_the_right(tmp_path: Path) -> None:
-    skeleton = read_asf(write_asf(tmp_path / "01.asf"))
-    ends_FJ3 = read_amc(write_amc(tmp_path / "01_01.amc", frames=2), skeleton)
-    hip, rhip, *_, head = pick(ends_FJ3, skeleton.names, ACCLAIM)[0][:11]
-    assert head[1] > hip[1] + 8
-    assert rhip[0] < hip[0]
-
-
 Edit = Callable[[str], str]
 
 
@@ -92,6 +84,70 @@ def cut(part: float) -> Edit:
 
 def swap(old: str, new: str, count: int = 1) -> Edit:
     return lambda text: text.replace(old, new, count)
+
+
+def in_radians(text: str) -> str:
+    """Write the angles of a motion in radians: all of a bone's, and the root's last three."""
+
+    def turned(row: re.Match[str]) -> str:
+        name, *values = row[0].split()
+        kept = 3 if name == "root" else 0
+        turns = [f"{np.radians(float(value)):.12g}" for value in values[kept:]]
+        return " ".join([name, *values[:kept], *turns])
+
+    return re.sub(r"(?m)^[a-z]+ .*$", turned, text)
+
+
+def axes_in_radians(text: str) -> str:
+    def turned(found: re.Match[str]) -> str:
+        return " ".join(f"{np.radians(float(word)):.12g}" for word in found[0].split())
+
+    return re.sub(r"(?<=axis )[-\d. ]+(?=  XYZ)", turned, text).replace("angle deg", "angle rad")
+
+
+DIALECTS: dict[str, tuple[Edit, Edit]] = {
+    "upper case": (str.upper, str.upper),
+    "skeleton in upper case": (str.upper, str),
+    "some in upper case": (swap("begin", "Begin", 99), swap("\nlfemur", "\nLFemur", 99)),
+    "skeleton in radians": (axes_in_radians, str),
+    "both in radians": (axes_in_radians, lambda text: in_radians(text.replace(":DEGREES", ""))),
+    "motion in radians": (str, lambda text: in_radians(text.replace(":DEGREES", ":Radians"))),
+    "nothing said": (str, swap(":FULLY-SPECIFIED\n:DEGREES\n", "")),
+    "no header": (str, lambda text: "1\n" + text.partition("\n1\n")[2]),
+    "tabs": (swap(" ", "\t", 9999), swap(" ", "\t", 9999)),
+    "comments": (
+        swap(":bonedata", "# the bones\n\n:bonedata\n#"),
+        swap("\n9\n", "\n# ninth\n\n9 # here\n\n"),
+    ),
+    "blank lines": (swap("\n", "\n\n", 9999), swap("\nlfemur", "\n\n  lfemur", 99)),
+    "decimal commas": (lambda text: re.sub(r"(?<=\d)\.(?=\d)", ",", text),) * 2,
+    "minus glued": (str, lambda text: re.sub(r"(?<=\d) -", "-", text)),
+}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_dialects_mean_the_same(tmp_path: Path, dialect: str) -> None:
+    files = write_asf(tmp_path / "01.asf"), write_amc(tmp_path / "01_01.amc")
+    whole = read_amc(files[1], read_asf(files[0]))
+    texts = [file.read_text() for file in files]
+    for file, text, edit in zip(files, texts, DIALECTS[dialect], strict=True):
+        file.write_text(edit(text))
+    assert [file.read_text() for file in files] != texts
+    np.testing.assert_allclose(read_amc(files[1], read_asf(files[0])), whole, atol=1e-7)
+
+
+def test_frames_may_count_from_zero(tmp_path: Path) -> None:
+    skeleton = read_asf(write_asf(tmp_path / "01.asf"))
+    zero = read_amc(write_amc(tmp_path / "zero.amc", first=0), skeleton)
+    np.testing.assert_array_equal(zero, read_amc(write_amc(tmp_path / "one.amc"), skeleton))
+
+
+def test_upright_person_has_right_on_the_right(tmp_path: Path) -> None:
+    skeleton = read_asf(write_asf(tmp_path / "01.asf"))
+    ends_FJ3 = read_amc(write_amc(tmp_path / "01_01.amc", frames=2), skeleton)
+    hip, rhip, *_, head = pick(ends_FJ3, skeleton.names, ACCLAIM)[0][:11]
+    assert head[1] > hip[1] + 8
+    assert rhip[0] < hip[0]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +160,6 @@ def swap(old: str, new: str, count: int = 1) -> Edit:
         (lambda text: re.sub("\nltibia .*", "\nltibia x", text), r"line 7: 'x' is not a finite"),
         (lambda text: re.sub("(\n9\nroot .*)", r"\1 7", text), "in frame 9, expected root and 6"),
         (swap("root 0.2", "root nan"), r"'nan\w*' is not a finite number"),
-        (swap(":DEGREES", ":RADIANS"), "radians"),
         (lambda text: "", "no frames"),
         (lambda text: "\x00\x01\x02" * 99, "no frames"),
     ],
@@ -131,7 +186,8 @@ def test_damaged_motion_is_refused_with_its_line(tmp_path: Path, edit: Edit, say
         (swap("    lhipjoint lfemur\n", ""), "bone lfemur hangs on nothing"),
         (swap("lfemur ltibia\n", "lfemur ltibia tail\n"), "names tail, which is no bone"),
         (swap("length 0.45", "length 0"), "expected a positive length"),
-        (swap("angle deg", "angle rad"), "angle deg"),
+        (swap("angle deg", "angle gon"), "angle deg or rad"),
+        (swap("name upperback", "name lowerback"), "a second bone lowerback"),
         (swap("order TX TY TZ", "order TX TY"), "root order"),
     ],
 )
