@@ -57,7 +57,8 @@ def pose_errors(
         info: joints, dims, roots and the factor to the reported unit.
         body: gives joints to SMPL poses; without it their rotations are compared.
         untrue_FJ: joints whose truth is not known but filled: they are not scored, nor is any
-            joint of a frame whose root is one of them. Of joints alone, not of rotations.
+            joint of a frame whose root is one of them. Of SMPL, rotations, and with a body all
+            joints that hang on them.
     """
     if info.dims != DIMS["smpl"]:
         shape = (-1, info.joints, info.dims)
@@ -65,8 +66,9 @@ def pose_errors(
         return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric, untrue_FJ)
     if body is not None:
         refined_FJD, truth_FJD = body.joints(refined_FC), body.joints(truth_FC)
-        return _joint_errors(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM)
-    return _rotation_errors(matrices(refined_FC.double()), matrices(truth_FC.double()))
+        unknown_FJ = None if untrue_FJ is None else body.hang_on(untrue_FJ)
+        return _joint_errors(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM, unknown_FJ)
+    return _rotation_errors(matrices(refined_FC.double()), matrices(truth_FC.double()), untrue_FJ)
 
 
 def unit(info: TrackInfo, body: BodyModel | None) -> str:
@@ -108,39 +110,55 @@ def _joint_errors(
     error_FJD = refined_FJD - truth_FJD
     bend_FJD = error_FJD[2:] - 2 * error_FJD[1:-1] + error_FJD[:-2]
     bend_FJ = bend_FJD.norm(dim=-1)
-    aligned_FJD = align(refined_FJD, truth_FJD)
+    apart_FJ = _distance(refined_FJD, truth_FJD)
     if untrue_FJ is None or not untrue_FJ.any():
+        aligned_FJ = _distance(align(refined_FJD, truth_FJD), truth_FJD)
         return _pose_errors(
-            _distance(refined_FJD, truth_FJD),
-            _distance(aligned_FJD, truth_FJD),
-            bend_FJ,
-            len(error_FJD),
+            float(apart_FJ.mean()), float(aligned_FJ.mean()), bend_FJ, len(apart_FJ)
         )
     known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(roots)].any(dim=1, keepdim=True)
-    bent_FJ = known_FJ[2:] & known_FJ[1:-1] & known_FJ[:-2]
-    return _known_errors(error_FJD, aligned_FJD - truth_FJD, bend_FJ, known_FJ, bent_FJ)
+    aligned_FJ = _aligned_by_known(refined_FJD, truth_FJD, known_FJ)
+    return _known_errors(apart_FJ, aligned_FJ, bend_FJ, known_FJ)
+
+
+def _aligned_by_known(refined_FJD: Tensor, truth_FJD: Tensor, known_FJ: Tensor) -> Tensor:
+    """Distances after alignment by the known joints alone; 0 where a joint is not known."""
+    found_FJ = refined_FJD.new_zeros(known_FJ.shape)
+    for known_J in known_FJ.unique(dim=0):
+        if known_J.any():
+            rows_F = (known_FJ == known_J).all(dim=1)
+            refined, truth = refined_FJD[rows_F][:, known_J], truth_FJD[rows_F][:, known_J]
+            apart_FJ = found_FJ[rows_F]
+            apart_FJ[:, known_J] = _distance(align(refined, truth), truth)
+            found_FJ[rows_F] = apart_FJ
+    return found_FJ
 
 
 def _known_errors(
-    error_FJD: Tensor, aligned_FJD: Tensor, bend_FJ: Tensor, known_FJ: Tensor, bent_FJ: Tensor
+    error_FJ: Tensor, aligned_FJ: Tensor, bend_FJ: Tensor, known_FJ: Tensor
 ) -> PoseErrors:
     """Average over the joints whose truth is known; a joint bends where it is known thrice."""
+    bent_FJ = known_FJ[2:] & known_FJ[1:-1] & known_FJ[:-2]
     bend = float(bend_FJ[bent_FJ].mean()) if bent_FJ.any() else 0.0
-    frames = len(error_FJD)
+    frames = len(error_FJ)
     scored = bool(known_FJ.any())
     return PoseErrors(
-        mpjpe=float(error_FJD.norm(dim=-1)[known_FJ].mean()) if scored else 0.0,
-        pa_mpjpe=float(aligned_FJD.norm(dim=-1)[known_FJ].mean()) if scored else 0.0,
+        mpjpe=float(error_FJ[known_FJ].mean()) if scored else 0.0,
+        pa_mpjpe=float(aligned_FJ[known_FJ].mean()) if scored else 0.0,
         accel=bend * max(frames - 2, 0) / frames,
         accel_interior=bend,
         frames=frames if scored else 0,
     )
 
 
-def _rotation_errors(refined_FJ33: Tensor, truth_FJ33: Tensor) -> PoseErrors:
+def _rotation_errors(
+    refined_FJ33: Tensor, truth_FJ33: Tensor, untrue_FJ: Tensor | None
+) -> PoseErrors:
     angle_FJ = angle_errors(refined_FJ33, truth_FJ33)
     without_root_FJ = torch.cat([torch.zeros_like(angle_FJ[:, :1]), angle_FJ[:, 1:]], dim=1)
     bend_FJ = acceleration_errors(refined_FJ33, truth_FJ33)
+    if untrue_FJ is not None and untrue_FJ.any():
+        return _known_errors(angle_FJ, without_root_FJ, bend_FJ, ~untrue_FJ)
     return _pose_errors(
         float(angle_FJ.mean()), float(without_root_FJ.mean()), bend_FJ, len(angle_FJ)
     )
@@ -163,5 +181,6 @@ def _relative(joints_FJD: Tensor, roots: Sequence[int]) -> Tensor:
     return joints_FJD - joints_FJD[:, list(roots)].mean(dim=1, keepdim=True)
 
 
-def _distance(a_FJD: Tensor, b_FJD: Tensor) -> float:
-    return float((a_FJD - b_FJD).norm(dim=-1).mean())
+def _distance(a_FJD: Tensor, b_FJD: Tensor) -> Tensor:
+    distance_FJ: Tensor = (a_FJD - b_FJD).norm(dim=-1)
+    return distance_FJ

@@ -22,7 +22,7 @@ from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
-from poise.readers.missing import listed
+from poise.readers.missing import described, listed
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
@@ -194,9 +194,9 @@ def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str
     lines = []
     for one in sequences:
         if one.unseen_FJ is not None and one.unseen_FJ.any():
-            lines.append(f"{one.name}: not seen, filled along time: {listed(one.unseen_FJ, names)}")
+            lines += [f"{one.name}: {said}" for said in described(one.unseen_FJ, names)]
         if one.untrue_FJ is not None and one.untrue_FJ.any():
-            lines.append(f"{one.name}: no truth, not scored: {listed(one.untrue_FJ, names)}")
+            lines.append(f"{one.name}: not scored: {listed(one.untrue_FJ, names)}")
     return lines
 
 

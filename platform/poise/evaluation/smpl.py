@@ -47,6 +47,7 @@ WITHOUT_HEAD = f"13 joints: {HEAD_FILE} is not beside the body model, so no top 
 
 _JOINTS = len(SMPL_JOINTS)
 _PARTS = _JOINTS - 1
+_HEAD = SMPL_JOINTS.index("head")
 _FRAMES = 2048
 
 
@@ -80,6 +81,20 @@ class BodyModel:
     def joints(self, poses_FC: Tensor) -> Tensor:
         """Return the published joints of 6D poses (F, 144): (F, 14, 3) metres, 13 without head."""
         return torch.cat([self._joints(some) for some in poses_FC.split(_FRAMES)])
+
+    def hang_on(self, rotations_FJ: Tensor) -> Tensor:
+        """Which of the joints (F, 14 or 13) any of these rotations (F, 24) moves."""
+        moved_FJ = rotations_FJ.clone()
+        parents = self.parents_J.tolist()
+        for joint in range(1, _JOINTS):
+            moved_FJ[:, joint] |= moved_FJ[:, parents[joint]]
+        # A joint is where its parents put it; its own rotation moves what comes after.
+        carried_FJ = moved_FJ[:, parents]
+        carried_FJ[:, 0] = False
+        chosen_FJ = carried_FJ[:, list(J14)]
+        if self.head_V is None:
+            return chosen_FJ
+        return torch.cat([chosen_FJ, moved_FJ[:, [_HEAD]]], dim=1)
 
     def _joints(self, poses_FC: Tensor) -> Tensor:
         from smplx.lbs import lbs

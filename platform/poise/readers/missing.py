@@ -1,4 +1,4 @@
-"""Joints that nobody saw: found however a file stores them, and filled along time.
+"""Joints that nobody saw: found however a file stores them, and said.
 
 Estimators write what they did not see as NaN, as (0, 0, 0), as another constant, or with confidence
 0. None of these is a position. Shape letters: F frames, J joints, D dimensions.
@@ -20,6 +20,8 @@ FARTHEST = 1e6
 _SENTINELS = (-1.0, -999.0, -1000.0, -9999.0, -10000.0, -99999.0, 999.0, 9999.0, 99999.0)
 #: Joints that root-relative files may be relative to.
 _MIDDLE = ("pelvis", "hip", "spine", "torso", "thorax", "neck")
+#: Confidences go from 0 to 1, 100 or 255; heatmaps overshoot a little, visibilities are 0, 1, 2.
+_SUREST = 255.0
 
 
 def unseen(poses_FJD: Floats, info: TrackInfo, confidence_FJ: Floats | None = None) -> Bools:
@@ -57,41 +59,21 @@ def _origin(zero_FJ: Bools, lost_FJ: Bools, info: TrackInfo) -> Sequence[int]:
     return always if any(part in info.joint_names[always[0]] for part in _MIDDLE) else []
 
 
-def filled(poses_FC: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put numbers where poses are NaN, between the frames before and after.
-
-    A joint that is NaN in every frame stays so.
-    """
-    # Here and not above: torch takes seconds.
-    import torch
-
-    from poise_models.filters.gaps import filled as filled_tensor
-
-    whole_FC: NDArray[np.float32] = filled_tensor(torch.from_numpy(poses_FC)).numpy()
-    return whole_FC
+def never_seen(unseen_FJ: Bools) -> Bools:
+    """Return the joints that no frame shows, (J,)."""
+    never_J: Bools = np.logical_and.reduce(unseen_FJ, axis=0)
+    return never_J
 
 
-def beside(poses_FJD: NDArray[np.float32], edges: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-    """Put joints that are NaN in every frame where the nearest other joint along the bones is.
+def confidences(values_FJ: NDArray[np.floating]) -> bool:
+    """Say whether these may be confidences: from 0 to 1, 100 or 255, or NaN."""
+    return bool(((values_FJ >= 0) & (values_FJ <= _SUREST) | np.isnan(values_FJ)).all())
 
-    Args:
-        poses_FJD: (F, J, D).
-        edges: the bones; a joint that none leads to stays NaN.
-    """
-    whole_FJD = poses_FJD.copy()
-    never = set(np.flatnonzero(np.isnan(poses_FJD).all(axis=(0, 2))).tolist())
-    while never:
-        found = {
-            joint: other
-            for joint, other in (*edges, *((b, a) for a, b in edges))
-            if joint in never and other not in never
-        }
-        if not found:
-            break
-        for joint, other in found.items():
-            whole_FJD[:, joint] = whole_FJD[:, other]
-        never -= set(found)
-    return whole_FJD
+
+def no_confidences(values_FJ: NDArray[np.floating]) -> str:
+    """Say why these are no `confidences`."""
+    low, high = np.nanmin(values_FJ), np.nanmax(values_FJ)
+    return f"a confidence may follow each joint, from 0 to 1, 100 or 255, not {low:g} to {high:g}"
 
 
 def runs(unseen_FJ: Bools) -> list[tuple[int, int, int]]:
@@ -112,14 +94,28 @@ def mask(gaps: Sequence[tuple[int, int, int]], frames: int, joints: int) -> Bool
     return found_FJ
 
 
+def described(unseen_FJ: Bools, names: Sequence[str]) -> list[str]:
+    """Say what was filled, and how: what some frames show, and what no frame shows."""
+    never_J = never_seen(unseen_FJ)
+    lines = []
+    if (unseen_FJ & ~never_J).any():
+        lines.append(f"not seen, filled along time: {listed(unseen_FJ & ~never_J, names)}")
+    if never_J.any():
+        never = [names[joint] for joint in np.flatnonzero(never_J).tolist()]
+        lines.append(f"seen in no frame, put where a body has it: {_some(never)}")
+    return lines
+
+
 def listed(unseen_FJ: Bools, names: Sequence[str]) -> str:
     """List joints and in how many frames each was not seen: ``left_wrist in 10 of 60 frames``."""
     counts_J = unseen_FJ.sum(axis=0)
-    lost = np.flatnonzero(counts_J).tolist()
-    parts = [f"{names[joint]} in {counts_J[joint]}" for joint in lost]
-    text = ", ".join(parts[:_SHOWN])
+    parts = [f"{names[joint]} in {counts_J[joint]}" for joint in np.flatnonzero(counts_J).tolist()]
+    return f"{_some(parts)} of {len(unseen_FJ)} frames"
+
+
+def _some(parts: Sequence[str]) -> str:
     more = f" and {len(parts) - _SHOWN} more joints" if len(parts) > _SHOWN else ""
-    return f"{text}{more} of {len(unseen_FJ)} frames"
+    return ", ".join(parts[:_SHOWN]) + more
 
 
 _SHOWN = 4

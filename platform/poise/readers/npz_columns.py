@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track
 from poise.readers.image_names import as_text
+from poise.readers.missing import confidences, no_confidences
 from poise.readers.object_npz import ObjectColumn, npz_keys
 from poise.readers.safe_pickle import Refused
 from poise.readers.units import POSE_KEYS, needs_image_shape, stored_widths
@@ -100,21 +101,27 @@ class StoredSequence:
         stored_FX = self._numbers()
         width = stored_FX.shape[1]
         confidence_FJ = self._confidences(len(stored_FX))
-        if width not in widths and width % (dims + 1) == 0:
-            joints_FJX = stored_FX.reshape(len(stored_FX), -1, dims + 1)
-            last_FJ = joints_FJX[..., dims]
-            likely = bool(((last_FJ >= 0) & (last_FJ <= 1) | np.isnan(last_FJ)).all())
-            if likely and width // (dims + 1) * dims in widths:
-                confidence_FJ = last_FJ
-                stored_FX = joints_FJX[..., :dims].reshape(len(stored_FX), -1)
-        if stored_FX.shape[1] not in widths:
-            expected = " or ".join(map(str, widths))
-            raise self.error(f"{width} values a frame, expected {expected}")
+        if width not in widths:
+            stored_FX, confidence_FJ = self._apart(stored_FX, widths, dims)
         if confidence_FJ is not None and confidence_FJ.shape[1] * dims != stored_FX.shape[1]:
             raise self.error(f"has {confidence_FJ.shape[1]} values a frame", "confidence")
         if self.images is not None:
             self._check_images(len(stored_FX))
         return stored_FX, confidence_FJ
+
+    def _apart(
+        self, stored_FX: Floats, widths: tuple[int, ...], dims: int
+    ) -> tuple[Floats, Floats]:
+        """Take the confidence that follows each joint off its coordinates."""
+        frames, width = stored_FX.shape
+        expected = f"{width} values a frame, expected {' or '.join(map(str, widths))}"
+        if width % (dims + 1) or width // (dims + 1) * dims not in widths:
+            raise self.error(expected)
+        joints_FJX = stored_FX.reshape(frames, -1, dims + 1)
+        last_FJ = joints_FJX[..., dims]
+        if not confidences(last_FJ):
+            raise self.error(f"{expected}; {no_confidences(last_FJ)}")
+        return joints_FJX[..., :dims].reshape(frames, -1), last_FJ
 
     def image_size(self, frames: int) -> NDArray[np.float64] | None:
         """Return height and width, (2,) or (F, 2); None where the file has none."""

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import Track, TrackInfo
+from poise.readers.filling import too_little, whole
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
-from poise.readers.missing import beside, filled
+from poise.readers.missing import never_seen
 from poise.readers.noise import noise_seed, per_frame
 from poise.readers.npz_columns import EntryError, Images, PoseColumns, StoredSequence
 from poise.readers.scale import no_person
@@ -22,9 +23,6 @@ from poise.readers.units import needs_image_shape, stored_widths, to_poise
 from poise.runtime.errors import DataError, ImageNameError
 
 log = logging.getLogger(__name__)
-
-#: Share of the joints that ground truth may lack altogether.
-_MOST_ABSENT = 0.25
 
 
 def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | Rejected]:
@@ -87,6 +85,17 @@ class _Poses:
 
     poses_FC: NDArray[np.float32]
     unseen_FJ: NDArray[np.bool_] | None
+
+
+def _untrue(truth: _Poses, detected: _Poses) -> NDArray[np.bool_] | None:
+    """Return what is not scored: truth that is not known, and joints that no detection shows."""
+    if detected.unseen_FJ is None:
+        return truth.unseen_FJ
+    never_J = never_seen(detected.unseen_FJ)
+    if not never_J.any():
+        return truth.unseen_FJ
+    never_FJ = np.broadcast_to(never_J, detected.unseen_FJ.shape)
+    return never_FJ.copy() if truth.unseen_FJ is None else truth.unseen_FJ | never_FJ
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,7 @@ class _Source:
             truth_FC=None if truth is None else truth.poses_FC,
             take=label.take,
             unseen_FJ=detected.unseen_FJ,
-            untrue_FJ=None if truth is None else truth.unseen_FJ,
+            untrue_FJ=None if truth is None else _untrue(truth, detected),
         )
 
     def _poses(self, stored: StoredSequence, entry: _Entry) -> "_Poses":
@@ -175,29 +184,11 @@ class _Source:
     def _whole(self, poses_FC: NDArray[np.float32], stored: StoredSequence) -> "_Poses":
         """Fill what was not seen; raise `EntryError` where that cannot be, or is no person."""
         info = self.info
-        lost_FC: NDArray[np.bool_] = ~np.isfinite(poses_FC)
-        unseen_FJ: NDArray[np.bool_] | None = None
-        if lost_FC.any():
-            lost_FJD = lost_FC.reshape(len(poses_FC), info.joints, info.dims)
-            unseen_FJ = np.logical_or.reduce(lost_FJD, axis=-1)
-            if self.track.representation == "smpl":
-                bad_F = np.flatnonzero(np.logical_or.reduce(unseen_FJ, axis=1))
-                problem = f"NaN or infinite values in {len(bad_F)} frames, first {bad_F[0]}"
-                raise stored.error(problem)
-            never = np.flatnonzero(unseen_FJ.all(axis=0))
-            few = len(never) <= _MOST_ABSENT * info.joints
-            if few and info.noise is not None and info.skeleton is not None:
-                # Skeletons of motion capture may lack joints; these are never scored.
-                poses_FJD = poses_FC.reshape(lost_FJD.shape)
-                poses_FC = beside(poses_FJD, info.skeleton.edges).reshape(poses_FC.shape)
-                never = never[:0]
-            if len(never):
-                names = ", ".join(info.joint_names[joint] for joint in never[:4])
-                raise stored.error(
-                    f"{names}{' and more' * (len(never) > 4)} not seen in any of the "
-                    f"{len(poses_FC)} frames (NaN, zeros or confidence 0): nothing to fill from"
-                )
-            poses_FC = filled(poses_FC)
+        lost_FJD = ~np.isfinite(poses_FC).reshape(len(poses_FC), info.joints, info.dims)
+        nothing = too_little(np.logical_or.reduce(lost_FJD, axis=-1), info)
+        if nothing:
+            raise stored.error(nothing)
+        poses_FC, unseen_FJ = whole(poses_FC, info)
         if self.track.representation == "3D":
             wrong = no_person(poses_FC.reshape(len(poses_FC), info.joints, 3))
             if wrong:

@@ -20,7 +20,7 @@ from poise.readers.safe_pickle import (
     RefusedError,
     StoredArray,
     find_or_stand_in,
-    is_stand_in,
+    is_shared,
     plain,
     plain_or_refused,
 )
@@ -115,7 +115,7 @@ class _Memo(dict[int, Any]):
             elif type(value) is bytes:
                 if len(value) <= 1:  # the "b" every array is made from
                     self.kept[key] = value
-            elif is_stand_in(value):
+            elif is_shared(value):
                 self.kept[key] = value
         self.clear()
 

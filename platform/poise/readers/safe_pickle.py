@@ -12,12 +12,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 _DTYPE_CODE: Final = re.compile(r"[fiub]\d{1,2}|[US]\d{1,9}|O8?")
+
+
+#: What masked arrays of one pickle share: the number that is none, and the shape they begin with.
+NO_NUMBER: Final = float("nan")
+NO_SHAPE: Final = (0,)
 
 
 class RefusedError(Exception):
@@ -77,8 +82,11 @@ class StoredArray:
         self.shape: tuple[int, ...] = ()
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        _, shape, dtype, fortran, content = state
+        # Of a masked array, mask and fill value come after it.
+        _, shape, dtype, fortran, content, *masked = state
         if isinstance(content, Outer):
+            if masked and any(masked[0]):
+                raise RefusedError("masked entries of an object array")
             self.outer, self.shape = content, shape
             return
         self.refused = dtype.refused
@@ -88,7 +96,17 @@ class StoredArray:
             # Whatever the flag says, NumPy lists objects row by row.
             self.value = _objects(content, shape).reshape(shape)
         else:
-            self.value = _numbers(content, dtype).reshape(shape, order="F" if fortran else "C")
+            order: Literal["F", "C"] = "F" if fortran else "C"
+            self.value = _numbers(content, dtype).reshape(shape, order=order)
+            if masked:
+                self._lose(np.frombuffer(masked[0], bool).reshape(shape, order=order))
+
+    def _lose(self, masked: NDArray[np.bool_]) -> None:
+        """Put NaN where a masked array has no number."""
+        if self.value.dtype.kind not in "fiub":
+            self.refused = "masked arrays of other things than numbers"
+        elif masked.any():
+            self.value = np.where(masked, NO_NUMBER, self.value)
 
 
 class Function:
@@ -142,6 +160,10 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
+def _no_number() -> float:
+    return NO_NUMBER
+
+
 def _no_bytes() -> bytes:
     return b""
 
@@ -168,6 +190,11 @@ _NAMES: Final[dict[tuple[str, str], Any]] = {
     ("numpy", "ndarray"): StoredArray,
     ("_codecs", "encode"): Function(_latin1),
     ("__builtin__", "bytes"): Function(_no_bytes),
+    ("numpy.ma.core", "_mareconstruct"): Function(_reconstruct),
+    **{(module, "MaskedArray"): StoredArray for module in ("numpy.ma", "numpy.ma.core")},
+    **{
+        (module, "MaskedConstant"): Function(_no_number) for module in ("numpy.ma", "numpy.ma.core")
+    },
     **{
         (f"numpy.{core}.{module}", name): Function(function)
         for core in ("core", "_core")
@@ -199,8 +226,10 @@ def _unknown(label: str) -> type[Unknown]:
     return type("Unknown", (Unknown,), {"__slots__": (), "label": label})
 
 
-def is_stand_in(value: Any) -> bool:
-    """Say whether this is a class, function or dtype of this module: small, and often shared."""
+def is_shared(value: Any) -> bool:
+    """Say whether this is small and often shared: a class, function or dtype, what masks share."""
+    if value is NO_NUMBER or (type(value) is tuple and value == NO_SHAPE):
+        return True
     if isinstance(value, type):
         return value in (Dtype, StoredArray) or issubclass(value, Unknown)
     return isinstance(value, Dtype | Function | Unknown)

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from poise.catalog.dataset_file import Pixels, Representation
 from poise.catalog.tracks import Track
-from poise.readers.missing import unseen
+from poise.readers.missing import FARTHEST, unseen
 
 #: What holds the poses in an npz file, by preference. A release of the 3DPW ground truth spells the
 #: key of the SMPL poses "psoe".
@@ -53,7 +53,7 @@ def to_poise(
         (F, C) float32.
     """
     if track.representation == "smpl":
-        return _rotations_6d(stored_FX).astype(np.float32)
+        return _rotations_6d(stored_FX, confidence_FJ).astype(np.float32)
     info = track.info
     poses_FJD = stored_FX.reshape(len(stored_FX), -1, info.dims)
     if info.picked is not None and poses_FJD.shape[1] == info.stored_joints:
@@ -72,8 +72,18 @@ def to_poise(
     return poses_FJD.reshape(len(poses_FJD), -1).astype(np.float32)
 
 
-def _rotations_6d(axis_angle_FX: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rotations_6d(
+    axis_angle_FX: NDArray[np.float64], confidence_FJ: NDArray[np.float64] | None
+) -> NDArray[np.float64]:
     # A rotation of zeros is one; only what is no number was not seen.
-    matrices = Rotation.from_rotvec(axis_angle_FX.reshape(-1, 3)).as_matrix()
+    turns_FJ3 = axis_angle_FX.reshape(len(axis_angle_FX), -1, 3)
+    with np.errstate(invalid="ignore"):
+        lost_FJ = ~np.logical_and.reduce(np.abs(turns_FJ3) <= FARTHEST, axis=-1)
+    if confidence_FJ is not None:
+        lost_FJ |= ~(confidence_FJ > 0)
+    turns_FJ3 = np.where(lost_FJ[..., None], 0.0, turns_FJ3)
+    matrices = Rotation.from_rotvec(turns_FJ3.reshape(-1, 3)).as_matrix()
     # The first two columns, row by row: r00 r01 r10 r11 r20 r21, as the published models read it.
-    return matrices[:, :, :2].reshape(len(axis_angle_FX), -1)
+    found_FJ6 = matrices[:, :, :2].reshape(*lost_FJ.shape, 6)
+    found_FJ6[lost_FJ] = np.nan
+    return found_FJ6.reshape(len(axis_angle_FX), -1)

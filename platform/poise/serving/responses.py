@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.readers.missing import listed
+from poise.readers.missing import described
 from poise.serving import schema
 from poise.serving.model import RefinedSequence, ServedModel
 from poise.serving.validation import Frames
@@ -37,7 +37,7 @@ def refine_response(
     # Already of our making: validating a million numbers again would only cost time.
     return schema.RefineResponse.model_construct(
         poses=_rounded(refined.poses_FC.reshape(shape)),
-        quality=None if refined.quality_F is None else _rounded(refined.quality_F),
+        quality=_quality(refined, given),
         retrieval=refined.retrieval,
         distances=_summary(refined.distances_N),
         model=schema.ModelRef(
@@ -78,14 +78,22 @@ def example_request(model: ServedModel) -> dict[str, Any]:
     return {"poses": poses, "track": str(model.track), "name": "example"}
 
 
+def _quality(refined: RefinedSequence, given: Frames) -> list[float] | None:
+    """Quality of the frames, as far as there was something to see."""
+    if refined.quality_F is None:
+        return None
+    if given.unseen_FJ is None:
+        return _rounded(refined.quality_F)
+    return _rounded(refined.quality_F * (1 - given.unseen_FJ.mean(axis=1, dtype=np.float32)))
+
+
 def _warnings(model: ServedModel, fps: float | None, given: Frames) -> list[str]:
     trained = model.info.fps
     found = []
     if fps is not None and trained is not None and fps != trained:
         found.append(f"{fps:g} fps: the model was trained at {trained:g} fps")
     if given.unseen_FJ is not None:
-        joints = listed(given.unseen_FJ, model.info.joint_names)
-        found.append(f"not seen, filled along time: {joints}")
+        found += described(given.unseen_FJ, model.info.joint_names)
     return found
 
 

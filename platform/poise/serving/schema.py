@@ -153,7 +153,7 @@ class ModelRef(BaseModel):
 
 
 class FilledJoint(BaseModel):
-    """A joint that was not seen in some frames, and was filled along time before refining."""
+    """A joint that was not seen in these frames, and was filled before refining."""
 
     joint: int
     name: str
@@ -165,8 +165,9 @@ class RefineResponse(BaseModel):
 
     poses: list[list[list[float]]] | list[list[float]]
     quality: list[float] | None = Field(
-        description="Per frame, in (0, 1], near 1 where precise and smooth estimates agree; null "
-        "where the refiner has no such estimate."
+        description="Per frame, 0 to 1: near 1 where precise and smooth estimates agree, times the "
+        "share of joints that were seen, so 0 where nothing was; null where the refiner has no "
+        "such estimate."
     )
     retrieval: Literal["used", "unavailable", "none"] = Field(
         description="Whether neighbours from the pose vector database took part. `unavailable`: "

@@ -14,7 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 
 from poise.catalog.tracks import TrackInfo
-from poise.readers.missing import filled, unseen
+from poise.readers.filling import too_little, whole
+from poise.readers.missing import confidences, no_confidences, unseen
 from poise.readers.scale import no_person
 from poise.serving.model import ServedModel
 from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineRequest, is_nested
@@ -49,22 +50,17 @@ def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
         RequestValidationError: they are not poses of these joints in ``unit``.
     """
     points_FJD, confidence_FJ = _points(poses, info.joints, info.dims)
-    if info.dims == 6:
-        if not np.isfinite(points_FJD).all():
-            message = "rotations cannot be filled: leave out the frames that have none"
-            raise _field_error("poses", "missing", message)
-        return Frames(points_FJD.reshape(len(points_FJD), -1))
     unseen_FJ = unseen(points_FJD.astype(np.float64), info, confidence_FJ)
-    frames_FC = points_FJD.reshape(len(points_FJD), -1)
-    if unseen_FJ.any():
-        _check_seen(unseen_FJ, info)
-        gaps_FJD = np.where(unseen_FJ[..., None], np.float32(np.nan), points_FJD)
-        frames_FC = filled(gaps_FJD.reshape(frames_FC.shape))
+    nothing = too_little(unseen_FJ, info)
+    if nothing:
+        raise _field_error("poses", "never_seen", nothing)
+    gaps_FJD = np.where(unseen_FJ[..., None], np.float32(np.nan), points_FJD)
+    frames_FC, filled_FJ = whole(gaps_FJD.reshape(len(points_FJD), -1), info)
     if unit == "m":
         wrong = no_person(frames_FC.reshape(points_FJD.shape))
         if wrong:
             raise _field_error("poses", "wrong_unit", f"{wrong}; this model takes metres")
-    return Frames(frames_FC, unseen_FJ if unseen_FJ.any() else None)
+    return Frames(frames_FC, filled_FJ)
 
 
 def _points(
@@ -78,15 +74,16 @@ def _points(
         raise _field_error("poses", "too_large", problem, *beyond[0].tolist())
     if array.shape[1:] == (joints, dims + 1):
         last_FJ = array[..., dims].astype(np.float64)
-        if ((last_FJ >= 0) & (last_FJ <= 1) | np.isnan(last_FJ)).all():
-            return np.ascontiguousarray(array[..., :dims]), last_FJ
+        if not confidences(last_FJ):
+            raise _field_error("poses", "no_confidence", no_confidences(last_FJ))
+        return np.ascontiguousarray(array[..., :dims]), last_FJ
     if array.shape[1:] not in ((joints, dims), (joints * dims,)):
         got = " x ".join(str(size) for size in array.shape[1:])
         raise _field_error(
             "poses",
             "wrong_shape",
             f"frames are {got}; this model takes {joints} joints x {dims} coordinates "
-            f"(or {joints * dims} numbers) a frame; a confidence of 0 to 1 may follow them",
+            f"(or {joints * dims} numbers) a frame; a confidence may follow them",
         )
     return array.reshape(len(array), joints, dims), None
 
@@ -103,19 +100,6 @@ def _with_nan(poses: list[Any]) -> NDArray[np.float32]:
         poses = [empty if frame is None else frame for frame in poses]
     with np.errstate(over="ignore"):
         return np.asarray(poses, dtype=np.float32)
-
-
-def _check_seen(unseen_FJ: NDArray[np.bool_], info: TrackInfo) -> None:
-    never = np.flatnonzero(np.logical_and.reduce(unseen_FJ, axis=0)).tolist()
-    if never:
-        names = ", ".join(f"{info.joint_names[joint]} ({joint})" for joint in never[:4])
-        more = f" and {len(never) - 4} more" if len(never) > 4 else ""
-        raise _field_error(
-            "poses",
-            "never_seen",
-            f"{names}{more}: seen in none of the {len(unseen_FJ)} frames (null, NaN, zeros or "
-            "confidence 0), so there is nothing to fill from; send a longer sequence",
-        )
 
 
 def problems(errors: Sequence[Any]) -> Problems:

@@ -48,6 +48,16 @@ def test_joints_without_truth_are_not_scored() -> None:
     assert none == pose_errors(refined, truth, UIPRMD)
 
 
+def test_joints_without_truth_take_no_part_in_the_alignment() -> None:
+    truth = poses(10)
+    untrue = torch.zeros(10, 17, dtype=torch.bool)
+    untrue[:, 13] = untrue[4, 5] = True
+    refined = 1.1 * truth
+    refined[:, 39:42] = refined[4, 15:18] = 9.0
+    found = pose_errors(refined, truth, UIPRMD, untrue_FJ=untrue)
+    assert found.pa_mpjpe == pytest.approx(0, abs=1e-2)
+
+
 def test_frames_whose_root_has_no_truth_are_not_scored() -> None:
     truth = poses(10)
     refined = truth.clone()

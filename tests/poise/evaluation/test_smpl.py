@@ -119,6 +119,16 @@ def test_the_turn_of_the_whole_body_is_forgiven() -> None:
     assert found.accel == pytest.approx(0, abs=1e-3)
 
 
+def test_rotations_without_truth_are_not_scored() -> None:
+    truth, turned = vectors(10), vectors(10)
+    turned[3:6, 7] += 1.0
+    untrue = torch.zeros(10, 24, dtype=torch.bool)
+    untrue[3:6, 7] = True
+    found = pose_errors(six(turned), six(truth), AIST.info, None, untrue)
+    assert (found.mpjpe, found.accel_interior) == (0, 0)
+    assert found.frames == 10
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 def test_short_sequences_have_no_acceleration(frames: int) -> None:
     found = pose_errors(six(vectors(frames)), six(vectors(frames, 1)), AIST.info)
@@ -178,6 +188,19 @@ def test_a_bent_elbow_moves_the_wrist_alone(body: BodyModel) -> None:
     # 7: right elbow, 6: right wrist, 0.25 m apart at rest.
     assert moved[6] == pytest.approx(0.25 * 2**0.5, abs=0.02)
     assert float(moved[[0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12]].max()) < 1e-6
+
+
+def test_joints_that_hang_on_a_rotation_without_truth_are_not_scored(body: BodyModel) -> None:
+    straight, bent = np.zeros((4, 24, 3)), np.zeros((4, 24, 3))
+    bent[:, 17, 2] = np.pi / 2
+    untrue = torch.zeros(4, 24, dtype=torch.bool)
+    untrue[:, 17] = True
+    # 7: right elbow, 6: right wrist; the shoulder's rotation moves both, and not the shoulder.
+    assert body.hang_on(untrue)[0].nonzero().flatten().tolist() == [6, 7]
+    found = pose_errors(six(bent), six(straight), AIST.info, body, untrue)
+    assert found.mpjpe < 0.5 < pose_errors(six(bent), six(straight), AIST.info, body).mpjpe
+    untrue[:, 17], untrue[:, 15] = False, True
+    assert body.hang_on(untrue)[0].nonzero().flatten().tolist() == [13]
 
 
 def test_without_the_head_there_are_13_joints_and_a_note(tmp_path: Path) -> None:

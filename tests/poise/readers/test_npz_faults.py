@@ -28,13 +28,13 @@ STEPS: list[tuple[Any, str]] = [
 def test_faults_reject_their_sequence_only(tmp_path: Path) -> None:
     good = DRAW.random((10, 51), dtype=np.float32)
     nan, infinite, huge = good.copy(), good.copy(), good.astype(np.float64)
-    nan[:, 3], infinite[:, 0], huge[:, 1] = np.nan, np.inf, 1e300
+    nan[:, 6:], infinite[:, 3:], huge[:, :] = np.nan, np.inf, 1e300
     faults: list[tuple[str, Any, Any, list[str], str, str]] = [
         ("short", good[:9], good, images("S2/short", 9), "joints_3d", "10 frames, but 9"),
-        ("nan", nan, good, images("S2/nan", 10), "joints_3d", "right_hip not seen in any of"),
-        ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "pelvis not seen in any of"),
-        ("huge", huge, good, images("S2/huge", 10), "joints_3d", "pelvis not seen in any of"),
-        ("truth", good, nan, images("S2/truth", 10), "joints_3d", "right_hip not seen in any"),
+        ("nan", nan, good, images("S2/nan", 10), "joints_3d", "2 of 17 joints seen in any of"),
+        ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "1 of 17 joints seen in any"),
+        ("huge", huge, good, images("S2/huge", 10), "joints_3d", "no joint seen in any of the 10"),
+        ("truth", good, nan, images("S2/truth", 10), "joints_3d", "2 of 17 joints seen in any"),
         ("wide", good[:, :48], good, images("S2/wide", 10), "joints_3d", "48 values a frame, exp"),
         ("empty", good[:0], good, images("S2/empty", 1), "joints_3d", "shape (0, 51)"),
         ("flat", good[0], good, images("S2/flat", 51), "joints_3d", "shape (51,)"),
@@ -102,7 +102,7 @@ def test_what_is_no_list_of_entries_is_named(tmp_path: Path) -> None:
 
 def test_one_bad_entry_of_any_kind_leaves_out_that_entry(tmp_path: Path) -> None:
     good = DRAW.random((5, 51), dtype=np.float32)
-    odd: list[Any] = [None, {"a": good}, "text", 3, {1}, np.ma.masked_array(good, good > 0.5)]
+    odd: list[Any] = [None, {"a": good}, "text", 3, {1}]
     right: list[Any] = [
         (tuple(map(tuple, good.tolist()))),
         good.tolist(),

@@ -198,6 +198,14 @@ def test_a_joint_that_was_not_seen_is_filled(served: Served, change: Any, encodi
     assert "not seen, filled along time" in answer["warnings"][0]
 
 
+def test_quality_is_lower_where_joints_were_filled(served: Served) -> None:
+    blank: Any = clip(8).tolist()
+    blank[2], blank[5] = None, [0.0] * 51
+    answer = refine(served.url, {"poses": blank}).json()
+    assert [answer["quality"][2], answer["quality"][5]] == [0, 0]
+    assert min(answer["quality"][frame] for frame in (0, 1, 3, 4)) > 0.3
+
+
 def test_what_is_not_json_is_a_4xx(served: Served) -> None:
     url, headers = f"{served.url}/v1/refine", {"Content-Type": "application/json"}
     for content in (b"\x1f\x8b\xff", b'{"poses": ' + b"[" * 100_000):

@@ -94,11 +94,42 @@ def test_a_root_at_zero_was_seen() -> None:
     assert as_frames(relative, INFO, "m").unseen_FJ is None
 
 
-def test_what_was_never_seen_is_refused_by_name() -> None:
-    with pytest.raises(RequestValidationError, match=r"left_wrist \(13\): seen in none of the 20"):
-        as_frames(lost([0, 0, 0], range(20)), INFO, "m")
+def test_a_joint_that_no_frame_shows_is_put_on_the_body() -> None:
+    given = as_frames(lost([0, 0, 0], range(20)), INFO, "m")
+    assert given.unseen_FJ is not None
+    assert np.flatnonzero(given.unseen_FJ.all(axis=0)).tolist() == [WRIST]
+    kept = np.delete(given.poses_FC.reshape(20, 17, 3), WRIST, 1)
+    np.testing.assert_allclose(kept, np.delete(moving(), WRIST, 1), atol=1e-5)
+    reach = np.linalg.norm(given.poses_FC.reshape(20, 17, 3)[:, WRIST] - kept.mean(1), axis=1)
+    assert reach.max() < 1.5
+
+
+def test_a_person_of_whom_nothing_is_seen_is_refused() -> None:
+    with pytest.raises(RequestValidationError, match="no joint seen in any of the 20 frames"):
+        as_frames([[[0.0, 0, 0]] * 17] * 20, INFO, "m")
     with pytest.raises(ValidationError, match="every frame is null"):
         RefineRequest.model_validate({"poses": [None, None]})
+
+
+def test_rotations_are_filled_too() -> None:
+    info = Track.parse("pw3d/spin/smpl").info
+    rest = [1.0, 0, 0, 1, 0, 0]
+    poses: list[Any] = [[rest] * 24 for _ in range(6)]
+    poses[2] = None
+    poses[4] = [[0.0] * 6, *[rest] * 23]
+    given = as_frames(RefineRequest.model_validate({"poses": poses}).poses, info, "6D rotations")
+    np.testing.assert_allclose(given.poses_FC, np.tile(rest, (6, 24)), atol=1e-7)
+    assert given.unseen_FJ is not None
+    assert given.unseen_FJ.sum(axis=1).tolist() == [0, 0, 24, 0, 1, 0]
+
+
+def test_confidences_of_100_are_taken_and_other_numbers_refused() -> None:
+    sure = np.concatenate([moving(), np.full((20, 17, 1), 100.0)], axis=-1)
+    sure[4:8, WRIST] = [7, 7, 8, 0]
+    given = as_frames(sure.tolist(), INFO, "m")
+    np.testing.assert_allclose(given.poses_FC.reshape(20, 17, 3), moving(), atol=1e-5)
+    with pytest.raises(RequestValidationError, match="from 0 to 1, 100 or 255, not -3 to 100"):
+        as_frames(np.where(sure == 0, -3, sure).tolist(), INFO, "m")
 
 
 @pytest.mark.parametrize(

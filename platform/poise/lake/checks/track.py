@@ -142,7 +142,7 @@ class _Check:
                 f"joints that nobody saw in {len({one.sequence for one in entries}):,} sequences: "
                 f"{', '.join(joints[:3])}{more}, {sum(gap[2] for gap in gaps):,} times"
             )
-            advice = "filled along time; filled truth is not scored; the manifest lists the gaps"
+            advice = "filled; what is in truth is not scored; the manifest lists the gaps"
             names = sorted({one.sequence for one in entries})
             where = f"{split}, {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
             self.report.add("warning", "missing", where, problem, advice)
