@@ -1,7 +1,7 @@
 """Joints of SMPL poses, where the user has the licensed body model.
 
 Linear blend skinning is `smplx`'s (the extra ``smpl``); the file is read by
-`poise.readers.smpl_file`.
+`poise.readers.untrusted.smpl_file`.
 Shape letters: F frames, V vertices, J joints, P numbers of the pose that bend vertices.
 """
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from poise.evaluation.rotations import matrices
-from poise.readers.smpl_file import Floats, read_body_file
+from poise.readers.untrusted.smpl_file import Floats, read_body_file
 from poise.runtime.errors import DataError
 from poise.runtime.settings import VARIABLES, Settings
 from poise_retrieval.geometry.skeletons import SKELETONS, SMPL_JOINTS
@@ -183,7 +183,8 @@ def _head(path: Path) -> Floats | None:
     if not path.is_file():
         return None
     try:
-        rows_RV = np.load(path, allow_pickle=False)
+        # Mapped, so that a shape larger than the file takes no memory.
+        rows_RV = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
         raise DataError(f"{path}: not a plain array ({error}); copy it again") from error
     if rows_RV.ndim != 2 or len(rows_RV) <= HEAD_ROW:

@@ -22,9 +22,9 @@ from poise.catalog import datasets
 from poise.catalog.dataset_file import ANY, DataSet, TrackPart
 from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
-from poise.readers.object_npz import npz_keys
 from poise.readers.sequence import PoseSequence
 from poise.readers.units import POSE_KEYS
+from poise.readers.untrusted.object_npz import npz_keys
 from poise.runtime.errors import DataError
 from poise.runtime.names import ESTIMATOR, ESTIMATOR_RULE
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from poise.catalog.tracks import Track
 from poise.readers.image_names import as_text
 from poise.readers.missing import confidences, no_confidences
-from poise.readers.object_npz import ObjectColumn, npz_keys
-from poise.readers.safe_pickle import Refused
 from poise.readers.units import POSE_KEYS, needs_image_shape, stored_widths
+from poise.readers.untrusted.object_npz import ObjectColumn, npz_keys
+from poise.readers.untrusted.safe_pickle import Refused
 from poise.runtime.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -143,10 +143,7 @@ class StoredSequence:
     def _numbers(self) -> NDArray[np.float64]:
         entry = self.poses
         if isinstance(entry, Refused):
-            raise self.error(
-                f"refused {entry.kind}: only arrays, lists, strings and numbers are read, because "
-                "anything else in an npz can run code; save it as a plain array"
-            )
+            raise self.error(str(entry))
         if entry is None or not isinstance(entry, list | np.ndarray):
             kind = "None" if entry is None else f"a {type(entry).__name__}"
             raise self.error(f"is {kind}, not an array of numbers")
@@ -175,7 +172,7 @@ class StoredSequence:
 
     def _check_images(self, frames: int) -> None:
         if isinstance(self.images, Refused):
-            raise self.error(f"refused {self.images.kind}: names are strings", "imgname")
+            raise self.error(f"{self.images}: names are strings", "imgname")
         if not isinstance(self.images, Images):
             kind = type(self.images).__name__
             raise self.error(f"is a {kind}, not one name a frame", "imgname")

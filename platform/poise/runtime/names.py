@@ -25,8 +25,9 @@ ESTIMATOR_RULE: Final = (
 )
 #: Of a subject, in bytes of UTF-8: what a collection holds.
 LONGEST_SUBJECT: Final = 256
-#: Of an image's path, in bytes of UTF-8: what an operating system takes.
-LONGEST_PATH: Final = 4096
+#: Of an image's path, in bytes of UTF-8. Real ones have 200; what a pattern costs may grow with a
+#: power of the length.
+LONGEST_PATH: Final = 1024
 #: Of an encoded name: a collection's name has a fingerprint behind it.
 _LONGEST_ENCODED: Final = 200
 _HASH_DIGITS: Final = 32

@@ -28,7 +28,7 @@ from poise.evaluation.smpl import BodyModel, find_body_model, load_body_model
 from poise.evaluation.tables import Entry, markdown
 from poise.experiments.fit import EpochReport, FitRequest, fit
 from poise.readers.sequence import PoseSequence
-from poise.readers.smpl_file import read_body_file
+from poise.readers.untrusted.smpl_file import read_body_file
 from poise.runtime.errors import DataError
 from poise.runtime.settings import Settings
 from poise.training_data.split import load_split
@@ -280,7 +280,7 @@ def test_an_npz_with_objects_is_refused(tmp_path: Path) -> None:
     bomb = np.empty(1, object)
     bomb[0] = Bomb(trace)
     np.savez(path, **{**body_arrays(), "v_template": bomb})
-    with pytest.raises(DataError, match="not a readable body model"):
+    with pytest.raises(DataError, match="v_template holds objects"):
         load_body_model(path)
     assert not trace.exists()
 
@@ -301,7 +301,7 @@ def test_bodies_that_are_not_smpl_are_refused(tmp_path: Path) -> None:
     cut.write_bytes(cut.read_bytes()[:-2000])
     with pytest.raises(DataError, match="not a readable body model"):
         load_body_model(cut)
-    with pytest.raises(DataError, match="10,000,000,000"):
+    with pytest.raises(DataError, match="budget: bytes"):
         read_body_file(_sparse(tmp_path, shape=(10**5, 10**10)), ["J_regressor"])
     with pytest.raises(DataError, match="indices"):
         read_body_file(_sparse(tmp_path, indices=[-5]), ["J_regressor"])

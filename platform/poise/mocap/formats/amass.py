@@ -1,21 +1,16 @@
 """AMASS takes (npz): body poses of the SMPL family. Only the keys a take needs are opened."""
 
-import zipfile
-import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from poise.mocap.formats.body_model import Body
 from poise.mocap.joints import SMPL, pick
 from poise.readers.image_names import as_text
-from poise.readers.object_npz import object_value
+from poise.readers.untrusted.object_npz import npz_keys, plain_array, single_value
 from poise.runtime.errors import DataError
 from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 
@@ -60,20 +55,19 @@ def read_amass(path: Path) -> SmplTake:
     Raises:
         DataError: missing, damaged, or without what a take needs.
     """
-    with _opened(path) as stored:
-        keys = set(stored.files)
-        rate = next((key for key in _RATES if key in keys), None)
-        parts = ("poses",) if "poses" in keys or not keys.issuperset(_PARTS) else _PARTS
-        missing = [key for key in (*parts, "trans") if key not in keys]
-        if missing or rate is None:
-            raise DataError(
-                f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
-            )
-        poses = [_rows(_numbers(path, stored, key)) for key in parts]
-        trans_F3 = _numbers(path, stored, "trans")
-        betas = _numbers(path, stored, "betas") if "betas" in keys else None
-        gender = _value(path, stored, "gender") if "gender" in keys else "neutral"
-        fps = _rate(path, rate, _value(path, stored, rate))
+    keys = set(npz_keys(path))
+    rate = next((key for key in _RATES if key in keys), None)
+    parts = ("poses",) if "poses" in keys or not keys.issuperset(_PARTS) else _PARTS
+    missing = [key for key in (*parts, "trans") if key not in keys]
+    if missing or rate is None:
+        raise DataError(
+            f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
+        )
+    poses = [_rows(_numbers(path, key)) for key in parts]
+    trans_F3 = _numbers(path, "trans")
+    betas = _numbers(path, "betas") if "betas" in keys else None
+    gender = single_value(path, "gender") if "gender" in keys else "neutral"
+    fps = _rate(path, rate, single_value(path, rate))
     if any(part.ndim != 2 or len(part) != len(poses[0]) for part in poses):
         shapes = " and ".join(f"{key} {part.shape}" for key, part in zip(parts, poses, strict=True))
         raise DataError(f"{path}: {shapes}: expected (frames, values)")
@@ -94,51 +88,16 @@ def read_amass(path: Path) -> SmplTake:
     return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, family, notes)
 
 
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    """Say of which file an error comes; only calls that read the file belong inside."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path}: not a whole npz file ({error})") from None
-    except (ValueError, EOFError, NotImplementedError, RuntimeError, zlib.error):
-        raise DataError(
-            f"{path}: not a whole npz file of plain arrays; save it again with np.savez"
-        ) from None
-
-
-def _opened(path: Path) -> NpzFile:
-    with _damage_named(path):
-        if path.stat().st_size and not zipfile.is_zipfile(path):
-            raise DataError(f"{path}: not a whole npz file; it is damaged, cut short or no npz")
-        stored = np.load(path, allow_pickle=False)
-    if not isinstance(stored, NpzFile):
-        raise DataError(f"{path}: not a whole npz file but a single array (npy)")
-    return stored
-
-
-def _numbers(path: Path, stored: NpzFile, key: str) -> Floats:
-    with _damage_named(path):
-        return np.asarray(stored[key], np.float64)
+def _numbers(path: Path, key: str) -> Floats:
+    array = plain_array(path, key)
+    if array.dtype.kind not in "fiub":
+        raise DataError(f"{path}: {key} is {array.dtype}; only plain arrays of numbers are read")
+    return np.asarray(array, np.float64)
 
 
 def _rows(values: Floats) -> Floats:
     """Flatten (F, J, 3) to (F, J * 3)."""
     return values.reshape(len(values), -1) if values.ndim == 3 else values
-
-
-def _value(path: Path, stored: NpzFile, key: str) -> Any:
-    """Return one value, which SciPy, Matlab and pickles wrap in different ways."""
-    with _damage_named(path):
-        try:
-            values = stored[key]
-        except ValueError:
-            return object_value(path, key)
-    if values.size != 1:
-        raise DataError(f"{path}: {key} has shape {values.shape}, expected one value")
-    return values.ravel()[0].item()
 
 
 def _rate(path: Path, key: str, value: Any) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from poise.mocap.formats.kinematics import chain_positions, chain_rotations
-from poise.readers.smpl_file import read_body_file
+from poise.readers.untrusted.smpl_file import read_body_file
 from poise.runtime.errors import DataError
 from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 

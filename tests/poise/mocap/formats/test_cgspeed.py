@@ -19,7 +19,7 @@ from poise.mocap.recordings import (
     read_recording,
 )
 from poise.mocap.skeleton_files import SkeletonFiles
-from poise.readers.object_npz import ObjectColumn
+from poise.readers.untrusted.object_npz import ObjectColumn
 from poise.runtime.errors import DataError
 
 #: Takes of mocap_raw by the name they have in the CMU poses that come beside it.

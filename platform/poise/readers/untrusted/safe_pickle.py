@@ -11,18 +11,27 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.readers.untrusted.budget import Budget, BudgetError
+
+#: What to do about an entry that is no data, and about one that exceeds a budget.
+ONLY_DATA: Final = (
+    "only arrays, lists, strings and numbers are read, because anything else in an npz can run "
+    "code; save it as a plain array"
+)
+NO_MOTION: Final = (
+    "no motion looks like that; copy the file again, or save plain arrays uncompressed (np.savez)"
+)
+_LONGEST_LABEL: Final = 80
 _DTYPE_CODE: Final = re.compile(r"[fiub]\d{1,2}|[US]\d{1,9}|O8?")
 
 
-#: What masked arrays of one pickle share: the number that is none, and the shape they begin with.
+#: The number that is none, which all masked values of a pickle share.
 NO_NUMBER: Final = float("nan")
-NO_SHAPE: Final = (0,)
 
 
 class RefusedError(Exception):
@@ -35,24 +44,30 @@ class Outer(list[Any]):
     entries = 0
 
 
-class Unknown:
-    """Stand-in for an object of any other name: made, filled and changed without effect."""
+class StandIn:
+    """What stands for an object a pickle made, and takes its state; nothing else can be changed."""
 
     __slots__ = ()
-    #: The name it stands for.
-    label = ""
 
-    def __new__(cls, *_: Any, **__: Any) -> "Unknown":
-        """Take any arguments, and keep none."""
-        return super().__new__(cls)
+    def __setstate__(self, state: Any) -> None:
+        """Take a state."""
+        raise RefusedError(f"a changed {type(self).__name__.lstrip('_').lower()}")
 
-    def _ignore(self, *_: Any) -> None:
+
+class Unknown(StandIn):
+    """Stand-in for whatever else a pickle names: called, filled and changed without effect."""
+
+    __slots__ = ("label",)
+
+    def __init__(self, label: str) -> None:
+        #: What it stands for.
+        self.label = label
+
+    def __setstate__(self, state: Any) -> None:
         pass
 
-    __setstate__ = __setitem__ = append = extend = add = update = _ignore
 
-
-class Dtype:
+class Dtype(StandIn):
     """Stand-in for a pickled ``numpy.dtype``: plain numbers, strings and object only."""
 
     __slots__ = ("refused", "value")
@@ -70,7 +85,7 @@ class Dtype:
             self.value = self.value.newbyteorder(order)
 
 
-class StoredArray:
+class StoredArray(StandIn):
     """Stand-in for a pickled ``numpy.ndarray``: built by its state alone."""
 
     __slots__ = ("outer", "refused", "shape", "value")
@@ -84,6 +99,8 @@ class StoredArray:
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         # Of a masked array, mask and fill value come after it.
         _, shape, dtype, fortran, content, *masked = state
+        if type(shape) is not tuple or not all(type(axis) is int and axis >= 0 for axis in shape):
+            raise RefusedError("an array whose shape is no shape")
         if isinstance(content, Outer):
             if masked and any(masked[0]):
                 raise RefusedError("masked entries of an object array")
@@ -109,7 +126,7 @@ class StoredArray:
             self.value = np.where(masked, NO_NUMBER, self.value)
 
 
-class Function:
+class Function(StandIn):
     """A function a pickle may call, but not change (``BUILD`` sets attributes on plain ones)."""
 
     __slots__ = ("_function",)
@@ -120,9 +137,6 @@ class Function:
     def __call__(self, *args: Any) -> Any:
         """Do what the named function would."""
         return self._function(*args)
-
-    def __setstate__(self, state: Any) -> None:
-        raise RefusedError("a changed function")
 
 
 def _reconstruct(*_: Any) -> StoredArray:
@@ -218,71 +232,99 @@ def find(module: str, name: str) -> Any:
 def find_or_stand_in(module: str, name: str) -> Any:
     """Return what stands for a name, of which an `Unknown` is made where it is not NumPy's."""
     known = _NAMES.get((module, name))
-    return _unknown(f"{module}.{name}") if known is None else known
+    return Unknown(f"{module}.{name}"[:_LONGEST_LABEL]) if known is None else known
 
 
-@lru_cache(maxsize=256)
-def _unknown(label: str) -> type[Unknown]:
-    return type("Unknown", (Unknown,), {"__slots__": (), "label": label})
+_SMALL: Final = (Dtype, Function, Unknown)
 
 
 def is_shared(value: Any) -> bool:
     """Say whether this is small and often shared: a class, function or dtype, what masks share."""
-    if value is NO_NUMBER or (type(value) is tuple and value == NO_SHAPE):
+    if value is NO_NUMBER or (type(value) is tuple and [*map(type, value)] == [int]):
         return True
-    if isinstance(value, type):
-        return value in (Dtype, StoredArray) or issubclass(value, Unknown)
-    return isinstance(value, Dtype | Function | Unknown)
+    return value is Dtype or value is StoredArray or isinstance(value, _SMALL)
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What an entry is replaced by that is not read, and why."""
+    """What an entry is replaced by that is not read, and why.
+
+    Attributes:
+        kind: what it is that is no data, or which budget it exceeds.
+        advice: what to do about it.
+    """
 
     kind: str
+    advice: str
+
+    def __str__(self) -> str:
+        return f"refused {self.kind}: {self.advice}"
 
 
-def plain_or_refused(entry: Any) -> Any:
-    """Return `plain`'s result for an entry; a `Refused` where it is no data."""
+def plain_or_refused(entry: Any, budget: Budget) -> Any:
+    """Return `plain`'s result for an entry; a `Refused` where it is no data, or too much."""
     try:
-        return plain(entry)
+        return plain(entry, budget)
     except RefusedError as error:
-        return Refused(str(error))
+        return Refused(str(error), ONLY_DATA)
+    except BudgetError as error:
+        return Refused(str(error), NO_MOTION)
 
 
-def plain(root: Any) -> Any:
-    """Replace stand-ins by what they stand for; raise `RefusedError` where one is no data."""
-    # Every container once: a small pickle can share and nest lists into an astronomic tree.
-    seen: set[int] = set()
+def shared_or_refused(entry: Any, budget: Budget) -> Any:
+    """Return an entry that went out before; a `Refused` where it is too much by now."""
+    try:
+        if isinstance(entry, np.ndarray):
+            budget.numbers(entry.shape, entry.itemsize)
+    except BudgetError as error:
+        return Refused(str(error), NO_MOTION)
+    return entry
+
+
+def plain(root: Any, budget: Budget) -> Any:
+    """Replace stand-ins by what they stand for.
+
+    Raises:
+        RefusedError: one is no data.
+        BudgetError: an entry that refers to one list or array again and again counts each as often.
+    """
     holder = [root]
-    todo: list[list[Any] | NDArray[Any]] = [holder]
+    todo: list[tuple[list[Any] | NDArray[Any], int]] = [(holder, 0)]
     while todo:
-        box = todo.pop()
+        box, depth = todo.pop()
         flat = box if isinstance(box, list) else box.ravel(order="K")
+        budget.objects(len(flat), depth)
         for place, item in enumerate(flat):
             kind = type(item)
-            if kind in _VALUES:
+            if kind in _NUMBERS:
+                continue
+            if kind in _TEXTS:
+                if len(item) > _LONG_TEXT:
+                    budget.bytes(len(item))
                 continue
             if kind is StoredArray and not item.refused:
                 item = flat[place] = item.value
             elif kind is tuple:
                 item = flat[place] = list(item)
-            elif kind is not list:
+            elif kind not in (list, np.ndarray):
                 raise RefusedError(_what(item))
-            if isinstance(item, np.ndarray) and item.dtype != object:
-                continue
-            if id(item) not in seen:
-                seen.add(id(item))
-                todo.append(item)
+            if isinstance(item, np.ndarray):
+                budget.numbers(item.shape, item.itemsize)
+                if item.dtype != object:
+                    continue
+            todo.append((item, depth + 1))
     return holder[0]
 
 
 #: Values that are data by themselves; None stands for what is missing.
-_VALUES: Final = frozenset((str, float, int, bool, bytes, type(None)))
+_NUMBERS: Final = frozenset((float, int, bool, type(None)))
+_TEXTS: Final = frozenset((str, bytes))
+#: Shorter texts are no more than objects, however often an entry refers to one.
+_LONG_TEXT: Final = 1024
 
 
 def _what(item: Any) -> str:
-    if isinstance(item, Unknown) or (isinstance(item, type) and issubclass(item, Unknown)):
+    if isinstance(item, Unknown):
         return item.label
     if isinstance(item, StoredArray | Dtype) and item.refused:
         return item.refused

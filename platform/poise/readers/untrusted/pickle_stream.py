@@ -10,20 +10,24 @@ import math
 import pickle
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 
-from poise.readers.safe_pickle import (
+from poise.readers.untrusted.budget import Budget
+from poise.readers.untrusted.safe_pickle import (
     Outer,
     Refused,
     RefusedError,
+    StandIn,
     StoredArray,
     find_or_stand_in,
     is_shared,
     plain,
     plain_or_refused,
+    shared_or_refused,
 )
+from poise.readers.untrusted.unpickler import Unpickler
 
 #: Finished entries a later one may still refer to.
 _SHARED_BYTES: Final = 64 * 2**20
@@ -32,13 +36,19 @@ _SHORT: Final = 256
 
 
 def entries(
-    stream: io.BufferedReader, shape: tuple[int, ...], digest: Callable[[Any], Any] | None = None
+    stream: io.BufferedReader,
+    shape: tuple[int, ...],
+    budget: Budget,
+    longest: int,
+    digest: Callable[[Any], Any] | None = None,
 ) -> Iterator[Any]:
     """Read one pickled object array, element by element in the order they are stored.
 
     Args:
-        stream: positioned at the pickle; buffered, as it is read in small pieces.
+        stream: positioned at the pickle.
         shape: shape of the array, from its npy header.
+        budget: of the file.
+        longest: how many bytes the pickle can have.
         digest: function that sums up an element; its result is yielded in place of the element.
 
     An element that is anything else than arrays, lists, strings, bytes and numbers comes as a
@@ -46,19 +56,24 @@ def entries(
 
     Raises:
         RefusedError: the pickle as a whole is something else, or does what no data do.
+        BudgetError: reading it costs more than it may.
         Exception: a damaged pickle may raise any error.
     """
-    reader = _Unpickler(stream, digest)
-    yield from reader.entries()
+    reader = _Unpickler(stream, budget, longest, digest)
+    announced = math.prod(shape)
+    for place, entry in enumerate(reader.run()):
+        if place == announced:
+            raise ValueError("the pickled content is more than its header announces")
+        yield entry
     root = reader.root
     if not isinstance(root, StoredArray) or root.outer is None:
-        plain(root)
+        plain(root, budget)
         raise ValueError("the pickled content is not the array its header announces")
-    if root.shape != shape or root.outer.entries != math.prod(shape):
+    if root.shape != shape or root.outer.entries != announced:
         raise ValueError("the pickled content is not the array its header announces")
 
 
-class _Taken:
+class _Taken(StandIn):
     """Where a finished entry was on the stack: nothing can change it any more."""
 
     __slots__ = ()
@@ -80,8 +95,6 @@ class _Known:
 _TAKEN: Final = _Taken()
 _STRING: Final = pickle.SHORT_BINUNICODE[0]
 _MEMOIZE: Final = pickle.MEMOIZE[0]
-# Undocumented, and known to the type checker only in part.
-_Base: Any = pickle._Unpickler
 
 
 class _Memo(dict[int, Any]):
@@ -128,49 +141,22 @@ class _Memo(dict[int, Any]):
             self.recent_bytes -= self.recent.popitem(last=False)[1].size
 
 
-# The one written in Python: the C unpickler keeps its memo in an array as long as the largest index
-# a pickle names, so five bytes of file can ask for 30 GB; and it cannot be stopped at an entry.
-class _Unpickler(_Base):
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(_Base.dispatch)
-
-    def __init__(self, stream: io.BufferedReader, digest: Callable[[Any], Any] | None) -> None:
-        super().__init__(stream, encoding="latin1")
-        self.root: Any = None
-        self._stream = stream
+class _Unpickler(Unpickler):
+    def __init__(
+        self,
+        stream: io.BufferedReader,
+        budget: Budget,
+        longest: int,
+        digest: Callable[[Any], Any] | None,
+    ) -> None:
+        super().__init__(stream, budget, longest)
+        self.memo: _Memo = _Memo()
         self._digest = digest
         self._outer: Outer | None = None
         self._taken = 0
-        self._ready: list[Any] = []
-
-    def entries(self) -> Iterator[Any]:
-        # Frames only tell how to read ahead, which the buffered stream does anyway.
-        self.read, self.readline = self._stream.read, self._stream.readline
-        self.memo: _Memo = _Memo()
-        self.metastack: list[list[Any]] = []
-        self.stack: list[Any] = []
-        self.append = self.stack.append
-        read, dispatch = self.read, self.dispatch
-        while True:
-            code = read(1)
-            if not code:
-                raise EOFError("it ends early")
-            try:
-                dispatch[code[0]](self)
-            except pickle._Stop as stop:  # type: ignore[attr-defined]
-                self.root = stop.value
-                return
-            if self._ready:
-                yield from self._ready
-                self._ready = []
 
     def find_class(self, module: str, name: str) -> Any:
         return find_or_stand_in(module, name)
-
-    def persistent_load(self, pid: Any) -> NoReturn:
-        raise RefusedError("a persistent id")
-
-    def load_frame(self) -> None:
-        self.read(8)
 
     def load_memoize(self) -> None:
         memo = self.memo
@@ -193,16 +179,9 @@ class _Unpickler(_Base):
             memo[count] = text
             count += 1
             place = stop + 1
+        self.budget.opcodes(2 * (count - memo.count))
         memo.count = count
         self._stream.read(place)
-
-    def load_short_binunicode(self) -> None:
-        read = self.read
-        self.stack.append(str(read(read(1)[0]), "utf-8", "surrogatepass"))
-
-    def load_bytearray8(self) -> None:
-        # The standard one fills as many zeros as the pickle announces, whatever follows.
-        self.append(bytearray(self.read(int.from_bytes(self.read(8), "little"))))
 
     def load_empty_list(self) -> None:
         if self._outer is None and self._builds_outer():
@@ -222,29 +201,19 @@ class _Unpickler(_Base):
         self.append(items)
 
     def load_build(self) -> None:
-        _Base.load_build(self)
+        super().load_build()
         self._hand_over()
 
     def load_reduce(self) -> None:
-        _Base.load_reduce(self)
+        super().load_reduce()
         self._hand_over()
 
-    def load_append(self) -> None:
-        value = self.stack.pop()
-        box = self.stack[-1]
-        if box is self._outer:
-            self._finish([value])
-        else:
-            box.append(value)
-
-    def load_appends(self) -> None:
-        items = self.pop_mark()
-        box = self.stack[-1]
+    def extend(self, box: Any, items: list[Any]) -> None:
         if box is self._outer:
             self._finish(items[self._taken :])
             self._taken = 0
         else:
-            box.extend(items)
+            super().extend(box, items)
 
     def _builds_outer(self) -> bool:
         """Whether the list to come is the content in the state of the first object."""
@@ -276,28 +245,16 @@ class _Unpickler(_Base):
         done: dict[int, Any] = {}
         for item in items:
             if type(item) is _Known:
-                value = item.value
+                value = shared_or_refused(item.value, self.budget)
             else:
-                value = plain_or_refused(item)
+                value = plain_or_refused(item, self.budget)
                 if self._digest is not None and not isinstance(value, Refused):
                     value = self._digest(value)
                 done[id(item)] = value
             self._ready.append(value)
         self._outer.entries += len(items)
         self.memo.settle(done)
+        self.budget.next_entry()
 
 
 _WHOLE: Final = (StoredArray, list, _Known, type(None))
-for _code, _load in {
-    pickle.FRAME: _Unpickler.load_frame,
-    pickle.MEMOIZE: _Unpickler.load_memoize,
-    pickle.SHORT_BINUNICODE: _Unpickler.load_short_binunicode,
-    pickle.BYTEARRAY8: _Unpickler.load_bytearray8,
-    pickle.EMPTY_LIST: _Unpickler.load_empty_list,
-    pickle.LIST: _Unpickler.load_list,
-    pickle.BUILD: _Unpickler.load_build,
-    pickle.REDUCE: _Unpickler.load_reduce,
-    pickle.APPEND: _Unpickler.load_append,
-    pickle.APPENDS: _Unpickler.load_appends,
-}.items():
-    _Unpickler.dispatch[_code[0]] = _load

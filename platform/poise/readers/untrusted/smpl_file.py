@@ -1,10 +1,9 @@
 """Read a body model in SMPL's file format (.pkl, .npz) without running anything in it.
 
-The licensed files are pickles with SciPy and chumpy objects. As in `poise.readers.safe_pickle`,
-every name such a pickle may call leads to an inert class of this module.
+The licensed files are pickles with SciPy and chumpy objects. As in `safe_pickle`, every name such a
+pickle may call leads to an inert class of this module.
 """
 
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -13,16 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from poise.readers import safe_pickle as safepickle
-from poise.readers.safe_pickle import Function, RefusedError, StoredArray
+from poise.readers.untrusted import safe_pickle as safepickle
+from poise.readers.untrusted.budget import Budget, BudgetError
+from poise.readers.untrusted.object_npz import npz_keys, plain_array
+from poise.readers.untrusted.safe_pickle import Function, RefusedError, StandIn, StoredArray
+from poise.readers.untrusted.unpickler import Unpickler
 from poise.runtime.errors import DataError
 
 Floats = NDArray[np.float64]
 
 #: The full neutral model with 300 shape components has 250 MB.
 MAX_BYTES: Final = 2**30
-#: SMPL's joint regressor has 24 x 6890.
-MAX_ENTRIES: Final = 10**7
+#: Of its pickle, which has some thousands.
+MOST_OPCODES: Final = 2**20
 
 
 def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
@@ -40,18 +42,21 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
         raise DataError(f"{path}: {path.stat().st_size:,} bytes are no body model")
     wanted = tuple(keys)
     try:
-        found = _read_npz(path, wanted) if path.suffix == ".npz" else _read_pickle(path)
+        budget = Budget(path.stat().st_size, MOST_OPCODES)
+        found = _read_npz(path, wanted) if path.suffix == ".npz" else _read_pickle(path, budget)
         missing = [key for key in wanted if key not in found]
         if missing:
             raise DataError(
                 f"{path}: no {', '.join(missing)}; it holds {', '.join(map(str, found))}"
             )
-        return {key: np.asarray(_array(found[key]), np.float64) for key in wanted}
+        return {key: np.asarray(_array(found[key], budget), np.float64) for key in wanted}
     except RefusedError as error:
         raise DataError(
             f"{path}: refused {error}: a body model is made of arrays, sparse matrices and chumpy "
             "arrays; download it again from https://smpl.is.tue.mpg.de"
         ) from error
+    except BudgetError as error:
+        raise DataError(f"{path}: refused: {error}; no body model looks like that") from error
     except DataError:
         raise
     # A damaged pickle can raise anything.
@@ -60,26 +65,37 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
         raise DataError(f"{path}: not a readable body model ({reason}); copy it again") from error
 
 
-class _Stored:
-    """Stand-in for an object with a state of its own."""
+class _Stored(StandIn):
+    """Stand-in for an object with a state of its own, which an array is made of once."""
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self) -> None:
         self.state: dict[str, Any] = {}
+        self.made: NDArray[Any] | None = None
 
     def __setstate__(self, state: Any) -> None:
         if not isinstance(state, dict):
             raise RefusedError(f"a state of type {type(state).__name__}")
         self.state = state
 
+    def array(self, budget: Budget, depth: int) -> NDArray[Any]:
+        if self.made is None:
+            budget.objects(1, depth)  # one that is made of itself is endlessly deep
+            self.made = self._make(budget, depth + 1)
+            budget.numbers(self.made.shape)
+        return self.made
+
+    def _make(self, budget: Budget, depth: int) -> NDArray[Any]:
+        raise NotImplementedError
+
 
 class _Sparse(_Stored):
     """Stand-in for a compressed sparse column matrix."""
 
-    def array(self) -> Floats:
-        parts: Any = tuple(_array(self.state[key]) for key in ("data", "indices", "indptr"))
+    def _make(self, budget: Budget, depth: int) -> Floats:
+        keys = ("data", "indices", "indptr")
+        parts: Any = tuple(_array(self.state[key], budget, depth) for key in keys)
         rows, columns = (int(length) for length in self.state["_shape"])
-        if rows * columns > MAX_ENTRIES:
-            raise RefusedError(f"a matrix of {rows:,} x {columns:,}")
+        budget.numbers((rows, columns))
         matrix: Any = sparse.csc_array(parts, shape=(rows, columns))
         # Indices out of bounds would be written to, wherever that is.
         matrix.check_format(full_check=True)
@@ -89,18 +105,17 @@ class _Sparse(_Stored):
 class _Chumpy(_Stored):
     """Stand-in for a chumpy array: its numbers, or a selection from another's."""
 
-    def array(self) -> NDArray[Any]:
+    def _make(self, budget: Budget, depth: int) -> NDArray[Any]:
         if "x" in self.state:
-            return _array(self.state["x"])
-        chosen = _array(self.state["a"]).ravel()[_array(self.state["idxs"])]
+            return _array(self.state["x"], budget, depth)
+        places = _array(self.state["idxs"], budget, depth)
+        budget.numbers(places.shape)
+        chosen = _array(self.state["a"], budget, depth).ravel()[places]
         return np.reshape(chosen, [int(length) for length in self.state["preferred_shape"]])
 
 
 class _Object:
     """Stand-in for ``object``, which older protocols name as the base of a class."""
-
-    def __setstate__(self, state: Any) -> None:
-        raise RefusedError("a bare object with a state")
 
 
 def _construct(kind: Any, *_: Any) -> Any:
@@ -123,39 +138,49 @@ _NAMES: Final[dict[tuple[str, str], Any]] = {
 }
 
 
-# Written in Python, as in `poise.readers.pickle_stream`: the one in C can be asked for any memory.
-class _Unpickler(pickle._Unpickler):
+class _Unpickler(Unpickler):
+    classes = (*Unpickler.classes, _Sparse, _Chumpy)
+
     def find_class(self, module: str, name: str) -> Any:
         known = _NAMES.get((module, name))
         return safepickle.find(module, name) if known is None else known
 
-    def persistent_load(self, pid: Any) -> Any:
-        raise RefusedError("a persistent id")
+    def load_empty_dict(self) -> None:
+        self.append({})
+
+    def load_dict(self) -> None:
+        items = self.pop_mark()
+        self.append({})
+        self.set_items(self.stack[-1], items)
+
+    def set_items(self, box: Any, items: list[Any]) -> None:
+        if not isinstance(box, dict):
+            super().set_items(box, items)
+        elif not all(type(key) is str for key in items[::2]):
+            raise RefusedError("a dict whose keys are no strings")
+        else:
+            box.update(zip(items[::2], items[1::2], strict=True))
 
 
-def _read_pickle(path: Path) -> dict[Any, Any]:
+def _read_pickle(path: Path, budget: Budget) -> dict[Any, Any]:
     with path.open("rb") as stream:
-        found = _Unpickler(stream, encoding="latin1").load()
+        unpickler = _Unpickler(stream, budget, path.stat().st_size)
+        for _ in unpickler.run():
+            pass
+    found = unpickler.root
     if not isinstance(found, dict):
         raise RefusedError(f"a {type(found).__name__} instead of a dict")
     return found
 
 
 def _read_npz(path: Path, keys: Iterable[str]) -> dict[Any, Any]:
-    with np.load(path, allow_pickle=False) as archive:
-        present: dict[Any, Any] = dict.fromkeys(archive.files)
-        for key in keys:
-            if key in present:
-                size = archive.zip.getinfo(f"{key}.npy").file_size
-                if size > MAX_BYTES:
-                    raise RefusedError(f"{key}, which unpacks to {size:,} bytes")
-                present[key] = archive[key]
-        return present
+    present: dict[Any, Any] = dict.fromkeys(npz_keys(path))
+    return present | {key: plain_array(path, key) for key in keys if key in present}
 
 
-def _array(value: Any) -> NDArray[Any]:
-    if isinstance(value, _Sparse | _Chumpy):
-        return value.array()
+def _array(value: Any, budget: Budget, depth: int = 0) -> NDArray[Any]:
+    if isinstance(value, _Stored):
+        return value.array(budget, depth)
     if isinstance(value, StoredArray):
         value = value.value
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "fiub":

@@ -8,22 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from poise.readers import pickle_stream as picklestream
-from poise.readers import safe_pickle as safepickle
+from poise.readers.untrusted import pickle_stream as picklestream
+from poise.readers.untrusted import safe_pickle as safepickle
+from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError
 
-#: No split of the field comes near: all of AIST++ in SMPL poses and float64 is 3.4 GB.
-MAX_MEMBER_BYTES: Final = 16 * 2**30
-#: Real motion and its file names deflate by less than 30; a zip bomb by up to 1000.
-MAX_RATIO: Final = 200
-#: Below this size any ratio is harmless (a ground truth of all zeros deflates like a bomb).
-RATIO_FREE_BYTES: Final = 64 * 2**20
 _BUFFER: Final = 2**16
 
 
@@ -62,17 +57,17 @@ class ObjectColumn:
                 f"{path}: no key {key}; the file holds {', '.join(present) or 'nothing'}"
             )
         self.path, self.key, self._digest = path, key, digest
-        with _stream(path, key) as (stream, head):
-            if not head.shape:
-                raise DataError(f"{path}: {key} is {_single(stream, head)}")
-            self.shape, self.dtype = head.shape, head.dtype
+        with _member(path, key) as member:
+            if not member.shape:
+                raise DataError(f"{path}: {key} is {_single(member)}")
+            self.shape, self.dtype = member.shape, member.dtype
         self.count = self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the entries; raise `DataError` where the file turns out to be damaged."""
-        with _stream(self.path, self.key) as (stream, head):
-            yield from _entries(stream, head, self._digest)
-            if stream.read(1):
+        with _member(self.path, self.key) as member:
+            yield from _entries(member, self._digest)
+            if member.stream.read(1):
                 raise ValueError("data after its end")
 
 
@@ -81,34 +76,31 @@ def _open(path: Path) -> zipfile.ZipFile:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
-    except (zipfile.BadZipFile, OSError) as error:
+    except Exception as error:  # a damaged directory can raise anything
         raise DataError(f"{path}: not a readable npz file ({error}); copy it again") from error
 
 
-def _check_size(member: zipfile.ZipInfo, where: str) -> None:
-    size = member.file_size
-    if size > MAX_MEMBER_BYTES:
-        raise DataError(
-            f"{where}: unpacks to {size:,} bytes, more than {MAX_MEMBER_BYTES:,}; split the file"
-        )
-    if size > RATIO_FREE_BYTES and size > MAX_RATIO * member.compress_size:
-        raise DataError(
-            f"{where}: {member.compress_size:,} bytes unpack to {size:,}, more than {MAX_RATIO} "
-            "times as many; motion does not pack like that. Save it uncompressed (np.savez) if "
-            "it is right"
-        )
-
-
 @dataclass(frozen=True)
-class _Head:
-    """What the npy header says; the first axis counts sequences."""
+class Member:
+    """One array of an npz file, of which the head has been read.
 
+    Attributes:
+        stream: at its values.
+        size: bytes it has in all.
+        budget: of the file.
+        shape: the first axis counts sequences.
+    """
+
+    stream: "io.BufferedReader[Any]"
+    size: int
+    budget: Budget
     shape: tuple[int, ...]
     fortran: bool
     dtype: np.dtype[Any]
 
     @classmethod
-    def read(cls, stream: IO[bytes]) -> Self:
+    def begin(cls, stream: "io.BufferedReader[Any]", size: int, budget: Budget) -> Self:
+        """Read the head, and check that what it announces can follow."""
         version = npy.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"npy format {version} is for structured arrays")
@@ -116,24 +108,36 @@ class _Head:
         shape, fortran, dtype = read_header(stream)
         if dtype.kind not in "fiubUSO":
             raise safepickle.RefusedError(f"an array of type {dtype}")
-        return cls(shape, fortran, dtype)
+        if max(shape, default=0) > size:
+            raise BudgetError(f"announces shape {shape} in {size:,} bytes (budget: bytes)")
+        if not dtype.hasobject:
+            if math.prod(shape) * dtype.itemsize > size:
+                raise ValueError(f"shape {shape} of {dtype} in {size:,} bytes")
+            budget.numbers(shape, dtype.itemsize)
+        return cls(stream, size, budget, shape, fortran, dtype)
+
+    def values(self, digest: Callable[[Any], Any] | None = None) -> Iterator[Any]:
+        """Read the elements of an object array."""
+        return picklestream.entries(self.stream, self.shape, self.budget, self.size, digest)
 
 
 @contextmanager
-def _stream(path: Path, key: str) -> Iterator[tuple["io.BufferedReader[Any]", "_Head"]]:
+def _member(path: Path, key: str) -> Iterator[Member]:
     where = f"{path}, key {key}"
     with _open(path) as archive:
-        member = archive.getinfo(f"{key}.npy")
-        _check_size(member, where)
         try:
-            with archive.open(member) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
-                yield stream, _Head.read(stream)
+            found, budget = archive.getinfo(f"{key}.npy"), Budget.of(path)
+            budget.member(found.file_size, found.compress_size)
+            with archive.open(found) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
+                yield Member.begin(stream, found.file_size, budget)
         except safepickle.RefusedError as error:
             raise DataError(
                 f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are "
                 "read, because anything else in an npz can run code; save the poses again as "
                 "plain arrays"
             ) from error
+        except BudgetError as error:
+            raise DataError(f"{where}: refused: {error}; {safepickle.NO_MOTION}") from error
         except (DataError, GeneratorExit):
             raise
         # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
@@ -145,25 +149,45 @@ def _stream(path: Path, key: str) -> Iterator[tuple["io.BufferedReader[Any]", "_
             ) from error
 
 
-def object_value(path: Path, key: str) -> Any:
-    """Return the one value of a key that holds an object: text, bytes, a number, None.
+def plain_array(path: Path, key: str) -> NDArray[Any]:
+    """Return a whole array of numbers or text.
+
+    Raises:
+        DataError: the file is damaged or implausibly compressed, or the key holds objects.
+    """
+    with _member(path, key) as member:
+        if member.dtype.hasobject:
+            raise DataError(f"{path}: {key} holds objects; only plain arrays are read")
+        return _whole(member)
+
+
+def single_value(path: Path, key: str) -> Any:
+    """Return the one value of a key, however many axes it has: text, bytes, a number, None.
 
     Raises:
         DataError: the file is damaged, or the key holds several values.
     """
-    with _stream(path, key) as (stream, head):
-        if math.prod(head.shape) != 1 or not head.dtype.hasobject:
-            raise DataError(f"{path}: {key} has shape {head.shape}, expected one value")
-        return next(iter(picklestream.entries(stream, head.shape)))
+    with _member(path, key) as member:
+        if math.prod(member.shape) != 1:
+            raise DataError(f"{path}: {key} has shape {member.shape}, expected one value")
+        if member.dtype.hasobject:
+            return next(iter(member.values()))
+        return _whole(member).item()
 
 
-def _single(stream: "io.BufferedReader[Any]", head: _Head) -> str:
+def _whole(member: Member) -> NDArray[Any]:
+    flat = np.frombuffer(member.stream.read(), member.dtype)
+    # A copy, so that what comes back can be written to.
+    return flat.reshape(member.shape, order="F" if member.fortran else "C").copy()
+
+
+def _single(member: Member) -> str:
     """Say what is in an array without axes, which NumPy makes of whatever is no list or array."""
-    if head.dtype.hasobject:
-        value = next(iter(picklestream.entries(stream, ())))
+    if member.dtype.hasobject:
+        value = next(iter(member.values()))
         kind = value.kind if isinstance(value, safepickle.Refused) else type(value).__name__
     else:
-        kind = str(head.dtype)
+        kind = str(member.dtype)
     if kind == "an object of type dict":
         return (
             "a dict, not entries: save its values, one entry a sequence, with "
@@ -172,36 +196,34 @@ def _single(stream: "io.BufferedReader[Any]", head: _Head) -> str:
     return f"a single value ({kind}), not entries: save an array or list, one entry a sequence"
 
 
-def _entries(
-    stream: "io.BufferedReader[Any]", head: _Head, digest: Callable[[Any], Any] | None
-) -> Iterator[Any]:
-    width = math.prod(head.shape[1:])
-    if head.dtype.hasobject and len(head.shape) == 1:
-        yield from picklestream.entries(stream, head.shape, digest)
+def _entries(member: Member, digest: Callable[[Any], Any] | None) -> Iterator[Any]:
+    if member.dtype.hasobject and len(member.shape) == 1:
+        yield from member.values(digest)
         return
     rows: Iterator[NDArray[Any]]
-    if head.dtype.hasobject:
-        rows = _object_rows(picklestream.entries(stream, head.shape), head)
-    elif head.fortran and len(head.shape) > 1:
-        flat = np.frombuffer(stream.read(), head.dtype)
-        rows = iter(flat.reshape(head.shape, order="F").copy())
+    if member.dtype.hasobject:
+        rows = _object_rows(member)
+    elif member.fortran and len(member.shape) > 1:
+        rows = iter(_whole(member))
     else:
-        rows = (_numbers(stream, width, head) for _ in range(head.shape[0]))
+        rows = (_numbers(member) for _ in range(member.shape[0]))
     yield from rows if digest is None else map(digest, rows)
 
 
-def _numbers(stream: IO[bytes], width: int, head: _Head) -> NDArray[Any]:
-    flat = np.frombuffer(stream.read(width * head.dtype.itemsize), head.dtype, width)
-    # A copy, so that what comes back can be written to. A row of a flat array is one value.
-    row: NDArray[Any] = flat.copy().reshape(head.shape[1:])
+def _numbers(member: Member) -> NDArray[Any]:
+    width = math.prod(member.shape[1:])
+    flat = np.frombuffer(member.stream.read(width * member.dtype.itemsize), member.dtype, width)
+    # A row of a flat array is one value.
+    row: NDArray[Any] = flat.copy().reshape(member.shape[1:])
     return row if row.ndim else row[()]
 
 
-def _object_rows(values: Iterator[Any], head: _Head) -> Iterator[NDArray[Any]]:
+def _object_rows(member: Member) -> Iterator[NDArray[Any]]:
     """Put the elements of an object array of several axes together again, row by row."""
-    width = math.prod(head.shape[1:])
+    width = math.prod(member.shape[1:])
+    values = member.values()
     for first in values:
         row = np.empty(width, object)
         for place, value in enumerate((first, *itertools.islice(values, width - 1))):
             row[place] = value
-        yield row.reshape(head.shape[1:])
+        yield row.reshape(member.shape[1:])
