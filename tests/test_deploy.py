@@ -18,6 +18,15 @@ def test_cluster_launcher_accepts_the_cluster() -> None:
     validate_config(prepare_config(read("cluster.yaml")))
 
 
+def test_every_node_of_the_cluster_asks_for_the_token() -> None:
+    cluster = read("cluster.yaml")
+    commands = cluster["head_start_ray_commands"] + cluster["worker_start_ray_commands"]
+    starts = [command for command in commands if "ray start" in command]
+    assert len(starts) == 2
+    assert all(command.startswith("RAY_AUTH_MODE=token ray start") for command in starts)
+    assert "~/.ray/auth_token" in cluster["file_mounts"]
+
+
 def test_the_runtime_env_names_the_source_roots() -> None:
     roots = read("runtime_env.yaml")["env_vars"]["PYTHONPATH"].split(":")
     assert roots == ["platform", "models", "retrieval"]

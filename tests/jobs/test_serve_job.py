@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -99,9 +100,28 @@ def test_help_teaches() -> None:
 
 
 @pytest.mark.slow
-def test_it_serves_and_leaves_nothing_running(server: None, tmp_path: Path) -> None:
-    with serving(tmp_path) as (process, _):
+def test_it_serves_on_loopback_alone_and_leaves_nothing_running(
+    server: None, tmp_path: Path
+) -> None:
+    with serving(tmp_path) as (process, url):
+        found = listeners(process)
+        assert int(url.rsplit(":", 1)[1]) in {port for _, _, port in found}
+        elsewhere = [one for one in found if not ip_address(one[1]).is_loopback]
+        assert elsewhere == []
         assert ended(process, signal.SIGINT) == []
+
+
+def listeners(process: subprocess.Popen[str]) -> list[tuple[str, str, int]]:
+    """Name of a process, host and port of all that a job and what it started listen on."""
+    job = psutil.Process(process.pid)
+    found = []
+    for one in (job, *job.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            for connection in one.net_connections("inet"):
+                if connection.status == psutil.CONN_LISTEN:
+                    host = connection.laddr.ip.removeprefix("::ffff:")
+                    found.append((one.name(), host, connection.laddr.port))
+    return found
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import ray
 import ray.data
 
 from poise.runtime.loopback import bypass_proxies
-from poise.runtime.ray_checks import answering_address, no_cluster, ray_folder
+from poise.runtime.own_ray import keep_token, listens_on_loopback, on_loopback, own_cluster
+from poise.runtime.ray_checks import answering_address, no_cluster
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
-_OBJECT_STORE_BYTES = 1_000_000_000
 _ROOTS = ("platform", "models", "retrieval")
 #: Ray gives its processes 30 seconds to come up, which a busy machine may not manage at first.
 _STARTS = 3
@@ -29,7 +29,8 @@ def connect(cpus: int | None = None) -> Iterator[None]:
     """Be connected to Ray inside the block; stop afterwards only what was started here.
 
     Uses a connection this process already has, else the cluster of ``$RAY_ADDRESS`` (which is set
-    inside ``ray job submit``), else starts a cluster on this machine alone, without a dashboard.
+    inside ``ray job submit``), else starts a cluster on this machine alone, which listens on
+    loopback only and has no dashboard.
 
     Args:
         cpus: size of a cluster started here; all of this machine's by default.
@@ -51,13 +52,17 @@ def connect(cpus: int | None = None) -> Iterator[None]:
         "log_to_driver": True,
     }
     if settings.ray_address in (None, "local"):
-        options |= _own_cluster(cpus or available_cpus())
+        on_this_machine = True
+        options |= own_cluster(cpus or available_cpus())
+        keep_token()
     else:
         options["address"] = answering_address(settings.ray_address)
+        on_this_machine = listens_on_loopback(options["address"])
     # Tells at every start that a cluster of our own wants a token, which its own processes have.
     logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
     try:
-        start(**options)
+        with on_loopback() if on_this_machine else nullcontext():
+            start(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         if settings.ray_address is None:
             raise
@@ -71,17 +76,6 @@ def connect(cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
-
-
-def _own_cluster(cpus: int) -> dict[str, Any]:
-    folder = ray_folder()
-    return {
-        "address": "local",  # whatever cluster of somebody else's runs on this machine
-        "num_cpus": cpus,
-        "include_dashboard": False,
-        "object_store_memory": _OBJECT_STORE_BYTES,
-        **({"_temp_dir": str(folder)} if folder else {}),
-    }
 
 
 def start(**options: Any) -> None:

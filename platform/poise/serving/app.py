@@ -26,6 +26,7 @@ from poise.serving.limits import BodyLimit
 from poise.serving.metrics import ServiceMetrics
 from poise.serving.model import RefinedSequence, ReplicaConfig, ServedModel
 from poise.serving.model_lookup import find_model
+from poise.serving.replica_port import listen_at_node
 
 logger = logging.getLogger(__name__)
 
@@ -100,6 +101,7 @@ class RefineService:
     """
 
     def __init__(self, config: ReplicaConfig, cpus: float) -> None:
+        listen_at_node()
         torch.set_num_threads(max(1, int(cpus)))
         self._model = ServedModel(config)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")

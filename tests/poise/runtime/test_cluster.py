@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -9,6 +10,7 @@ import pytest
 import ray
 
 from poise.runtime.cluster import connect, start
+from poise.runtime.own_ray import keep_token
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -67,3 +69,29 @@ def test_a_cluster_of_somebody_else_is_not_joined_unasked(monkeypatch: pytest.Mo
     with pytest.raises(KeyboardInterrupt), connect(cpus=1):
         pass
     assert given[0]["address"] == "local"
+
+
+def test_the_token_of_own_clusters_is_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    token = tmp_path / ".ray" / "auth_token"
+    keep_token()
+    made = token.read_text()
+    assert len(made) == 64
+    token.chmod(0o644)  # as Ray leaves one
+    keep_token()
+    assert (token.read_text(), token.stat().st_mode & 0o777) == (made, 0o600)
+
+
+def test_whoever_keeps_tokens_elsewhere_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, value in (("RAY_AUTH_MODE", "disabled"), ("RAY_AUTH_TOKEN", "0" * 64)):
+        with monkeypatch.context() as patch:
+            patch.setenv("RAY_AUTH_MODE", "token")
+            patch.setenv(name, value)
+            keep_token()
+    assert list(tmp_path.iterdir()) == []
