@@ -104,6 +104,8 @@ def evaluate(
     print(f"retrieval: {evaluation.row.retrieval}")
     for line in evaluation.filled:
         print(f"filled: {line}", file=sys.stderr)
+    for note in evaluation.notes:
+        print(f"note: {note}", file=sys.stderr)
     for rejected in evaluation.rejected:
         print(f"left out: {rejected}", file=sys.stderr)
     if json:

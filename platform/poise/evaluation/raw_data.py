@@ -24,6 +24,7 @@ from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
 from poise.readers.missing import described, listed
 from poise.readers.noise import cut_clips, noise_seed, per_window
+from poise.readers.plausible import Bodies
 from poise.readers.raw_split import open_split, split_exists
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime.errors import CheckpointError, DataError, LakeError, NoRetrievalError
@@ -81,6 +82,7 @@ class RawEvaluation:
 
     Attributes:
         filled: sequences with joints that were not seen and filled, and which; a line each.
+        notes: what is odd about the poses, a line each.
         groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
             of all sequences together.
     """
@@ -88,6 +90,7 @@ class RawEvaluation:
     row: Row
     rejected: list[Rejected]
     filled: list[str]
+    notes: list[str]
     groups: dict[str, Row]
 
 
@@ -117,7 +120,7 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
     found = evaluate(chosen, seen, request.track, seed, request.settings.smpl)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
     filled = _filled(sequences, request.track.info.joint_names)
-    return RawEvaluation(found.row, rejected, filled, groups)
+    return RawEvaluation(found.row, rejected, filled, _odd(sequences, request.track), groups)
 
 
 def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
@@ -198,6 +201,13 @@ def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str
         if one.untrue_FJ is not None and one.untrue_FJ.any():
             lines.append(f"{one.name}: not scored: {listed(one.untrue_FJ, names)}")
     return lines
+
+
+def _odd(sequences: Sequence[PoseSequence], track: Track) -> list[str]:
+    bodies = Bodies(track.info)
+    for one in sequences:
+        bodies.add(one.detected_FC, one.truth_FC)
+    return bodies.notes()
 
 
 def _members(sequences: Sequence[PoseSequence], prefix: str) -> list[int]:

@@ -1,5 +1,6 @@
 """The splits a trial is fitted on, chosen by, and at the end scored on."""
 
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from poise.experiments.grid import TrialSpec
 from poise.experiments.shared_splits import SplitSource
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
+from poise.readers.plausible import Bodies
 from poise.readers.scale import no_person
 from poise.runtime.errors import LakeError, PlanError
 from poise.runtime.names import normal
@@ -24,6 +26,8 @@ from poise.training_data.streaming import StreamedSplit
 from poise_models import catalogue
 from poise_models.base.budget import Budget
 from poise_models.base.refiner import Refiner
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -138,15 +142,23 @@ def budget_of(spec: TrialSpec) -> Budget:
 
 
 def check_people(split: TrackSplit) -> None:
-    """Raise `LakeError` where poses of a lake that was made elsewhere are in another unit."""
+    """Raise `LakeError` where poses of a lake that was made elsewhere are in another unit.
+
+    What is odd about them and may be right is logged.
+    """
     track = split.track
     if track.representation != "3D":
         return
     for column in (split.detected(), split.truths()):
         for name, poses_FC in zip(split.index.names, column, strict=True):
-            wrong = no_person(poses_FC.numpy().reshape(len(poses_FC), -1, 3))
+            wrong = no_person(poses_FC.numpy().reshape(len(poses_FC), -1, 3), track.info.metres)
             if wrong:
                 raise LakeError(f"{track}, sequence {name} in the lake: {wrong}; then ingest again")
+    bodies = Bodies(track.info)
+    for detected_FC, truth_FC in zip(split.detected(), split.truths(), strict=True):
+        bodies.add(detected_FC.numpy(), truth_FC.numpy())
+    for note in bodies.notes():
+        log.warning("%s: %s", track, note)
 
 
 def held_out(

@@ -35,6 +35,9 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
         count = sum(gap[2] for gap in entry.gaps)
         what = "not seen" if entry.pose == "detected" else "no truth"
         report(f"  filled      {entry.sequence}: {what} {count:,} times ({joints}, ...)")
+    for result in results:
+        for note in result.notes:
+            report(f"  note        {result.split}: {note}")
     if not sequences:
         raise DataError(f"{track}: none of its {len(left_out)} sequences can be used; see above")
     report(f"  sequences   {sequences:,}, {frames:,} frames{pace(frames, clock)}")

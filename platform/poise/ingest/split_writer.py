@@ -20,6 +20,7 @@ from poise.lake.schemas import sequence_schema, sequence_table
 from poise.lake.split_index import SplitIndex
 from poise.readers import raw_split as raw
 from poise.readers.missing import runs
+from poise.readers.plausible import Bodies
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.runtime import storage
 from poise.runtime.errors import DataError
@@ -32,12 +33,13 @@ PART_BYTES = 192 * 2**20
 
 @dataclass(frozen=True)
 class SplitResult:
-    """What was written of a split, and what was left out; there are no windows yet."""
+    """What was written of a split, left out, and odd; there are no windows yet."""
 
     split: Split
     summary: SplitSummary
     quarantined: list[Quarantined]
     filled: list[Filled]
+    notes: list[str]
 
 
 def write_splits(
@@ -85,6 +87,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
     left_out: list[Rejected] = []
     filled: list[Filled] = []
     width = track.info.joints * track.info.dims
+    bodies = Bodies(track.info)
     with Spool() as kept:
         for item in raw.open_split(data, track, split):
             checked = _checked(item, track, width)
@@ -94,6 +97,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
             if checked.name in kept:
                 raise DataError(f"{track}, split {split}: the reader gave two sequences one name")
             kept.add(checked)
+            bodies.add(checked.detected_FC, checked.truth_FC)
             filled += _filled(split, checked)
         index = kept.index(track, split)
         folder = part_folder(lake, track, "sequences", split)
@@ -113,7 +117,8 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
         windows_parts=[],
     )
     quarantined = [_quarantined(split, item, data) for item in left_out]
-    return SplitResult(split, summary, quarantined, sorted(filled, key=lambda one: one.sequence))
+    filled.sort(key=lambda one: one.sequence)
+    return SplitResult(split, summary, quarantined, filled, bodies.notes())
 
 
 def _filled(split: Split, sequence: PoseSequence) -> Iterator[Filled]:
@@ -179,4 +184,6 @@ def _from_json(text: str) -> SplitResult:
     fields = json.loads(text)
     quarantined = [Quarantined(**entry) for entry in fields["quarantined"]]
     filled = [Filled(**entry) for entry in fields["filled"]]
-    return SplitResult(fields["split"], SplitSummary(**fields["summary"]), quarantined, filled)
+    return SplitResult(
+        fields["split"], SplitSummary(**fields["summary"]), quarantined, filled, fields["notes"]
+    )

@@ -190,7 +190,7 @@ class _Source:
             raise stored.error(nothing)
         poses_FC, unseen_FJ = whole(poses_FC, info)
         if self.track.representation == "3D":
-            wrong = no_person(poses_FC.reshape(len(poses_FC), info.joints, 3))
+            wrong = no_person(poses_FC.reshape(len(poses_FC), info.joints, 3), info.metres)
             if wrong:
                 raise stored.error(wrong)
         return _Poses(poses_FC, unseen_FJ)

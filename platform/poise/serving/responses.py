@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.readers.missing import described
+from poise.readers.scale import odd_size, reach
 from poise.serving import schema
 from poise.serving.model import RefinedSequence, ServedModel
 from poise.serving.validation import Frames
@@ -94,6 +95,9 @@ def _warnings(model: ServedModel, fps: float | None, given: Frames) -> list[str]
         found.append(f"{fps:g} fps: the model was trained at {trained:g} fps")
     if given.unseen_FJ is not None:
         found += described(given.unseen_FJ, model.info.joint_names)
+    if model.unit == "m":
+        odd = odd_size(reach(given.poses_FC.reshape(len(given.poses_FC), -1, 3)))
+        found += [odd] if odd else []
     return found
 
 

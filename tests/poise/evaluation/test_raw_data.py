@@ -200,3 +200,18 @@ def test_millimetres_are_not_scored_as_metres(tmp_path: Path, home: Path) -> Non
     found = evaluated(home, tmp_path / "one", refiner="input")
     assert [one.sequence for one in found.rejected] == [made[0].name]
     assert found.row.frames == 60
+
+
+def test_what_is_odd_about_all_poses_is_noted(tmp_path: Path, home: Path) -> None:
+    made = list(synthetic.sequences("test", synthetic.Size(1, 2, 60), "simulated"))
+    small = [replace(one, detected_FC=one.detected_FC / np.float32(3)) for one in made]
+    lying = [
+        replace(one, detected_FC=one.detected_FC.reshape(60, 17, 3)[..., [0, 2, 1]].reshape(60, 51))
+        for one in made
+    ]
+    for name, odd, says in (("small", small, "people 0.9 m"), ("lying", lying, "(x, z, y)")):
+        write_smoothnet(tmp_path / name, TRACK, "test", odd)
+        [note] = evaluated(home, tmp_path / name, refiner="input").notes
+        assert says in note
+    write_smoothnet(tmp_path / "right", TRACK, "test", made)
+    assert evaluated(home, tmp_path / "right", refiner="input").notes == []

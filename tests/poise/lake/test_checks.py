@@ -16,7 +16,6 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.catalog.tracks import Track
 from poise.lake.checks.report import Report
 from poise.lake.checks.track import check_lake
-from poise.readers.scale import PERSON, wrong_unit
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic import sequences as synthetic
 from poise.runtime import storage
@@ -71,19 +70,6 @@ def test_the_first_bad_sequence_is_named(lake: Path) -> None:
     (finding,) = report_of(lake).findings
     assert name in finding.where
     assert "split=train/part-00000-" in finding.where
-
-
-@pytest.mark.parametrize(
-    ("factor", "word"),
-    [
-        (1.0, ""), (0.62, ""), (1.5, ""),
-        (1000, "millimetres"), (100, "centimetres"), (39.37, "inches"), (1 / 5.644, "5.644"),
-        (17.7, "ASF"), (0.45, "ASF"), (0.001, "metres that"), (5.0, "no unit"),
-    ],
-)  # fmt: skip
-def test_a_wrong_unit_is_named(factor: float, word: str) -> None:
-    said = wrong_unit(PERSON * factor)
-    assert (word in said) if word else not said
 
 
 def poses_of(track: Track, values_FC: Any, lake: Path) -> Report:

@@ -206,6 +206,13 @@ def test_quality_is_lower_where_joints_were_filled(served: Served) -> None:
     assert min(answer["quality"][frame] for frame in (0, 1, 3, 4)) > 0.3
 
 
+def test_a_body_of_a_third_of_a_person_is_refined_with_a_warning(served: Served) -> None:
+    moving = clip(30)
+    assert refine(served.url, {"poses": moving.tolist()}).json()["warnings"] == []
+    [warning] = refine(served.url, {"poses": (moving / 3).tolist()}).json()["warnings"]
+    assert "people 0.9 m: likely" in warning
+
+
 def test_what_is_not_json_is_a_4xx(served: Served) -> None:
     url, headers = f"{served.url}/v1/refine", {"Content-Type": "application/json"}
     for content in (b"\x1f\x8b\xff", b'{"poses": ' + b"[" * 100_000):

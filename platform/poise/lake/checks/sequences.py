@@ -141,10 +141,10 @@ class SequenceCheck:
 
     def _bodies(self, pose: Pose, measured: PoseMeasures, where: str) -> None:
         size = measured.size
-        reading = wrong_unit(size)
+        reading = wrong_unit(size, self.track.info.metres)
         if reading:
             problem = f"bodies reach {size:.3g} from their middle, people {PERSON} m"
-            self.report.add("error", "units", where, problem, f"likely {reading}")
+            self.report.add("error", "units", where, problem, reading)
         names = poses.bones(self.track.info)
         if not names:
             return
