@@ -15,6 +15,7 @@ JOINTS: Final = SKELETONS["h36m17"].joints
 
 #: Adult thigh bones are 0.35 to 0.55 m; wrong units are off by a factor of 2 and more.
 _THIGH_METRES: Final = (0.2, 0.75)
+_THIGH: Final = [JOINTS.index("right_hip"), JOINTS.index("right_knee")]
 _FEWEST_FPS: Final = 10
 
 
@@ -26,7 +27,7 @@ class MotionClip:
         name: the take, unique within the subject, for example ``native-07_01``.
         subject: who moves, for example ``S07``.
         fps: frames a second.
-        joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up; NaN for joints not in the file.
+        joints_FJ3: (F, 17, 3) float32, `JOINTS`, metres, y up; NaN where the file does not know.
         notes: what its file left open, and how it was read.
     """
 
@@ -44,7 +45,7 @@ class MotionClip:
     def bone(self, start: str, end: str) -> float:
         """Return the median distance between two joints, in metres."""
         ends = self.joints_FJ3[:, [JOINTS.index(start), JOINTS.index(end)]].astype(np.float64)
-        return float(np.median(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)))
+        return float(np.nanmedian(np.linalg.norm(ends[:, 1] - ends[:, 0], axis=-1)))
 
     def resampled(self, fps: float) -> Self:
         """Keep every n-th frame, so that the rate becomes ``fps``.
@@ -78,22 +79,22 @@ def checked_clip(
         name: see `MotionClip`, also for the others.
         subject: who moves.
         fps: frames a second.
-        joints_FJ3: (F, 17, 3) in metres, y up; NaN throughout for a joint the file does not have.
+        joints_FJ3: (F, 17, 3) in metres, y up; NaN where the file does not know.
         notes: see `MotionClip`.
 
     Raises:
-        DataError: no frames, values that are not finite, or a thigh of impossible length.
+        DataError: no frames, infinite values, or a thigh of impossible length or never seen.
     """
     if not len(joints_FJ3):
         raise DataError(f"{file}: no frames")
-    absent_J = np.isnan(joints_FJ3).all(axis=(0, 2))
-    bad = np.flatnonzero(~np.isfinite(joints_FJ3[:, ~absent_J]).all(axis=(1, 2)))
+    joints_FJ3 = np.where(np.isnan(joints_FJ3).any(axis=-1, keepdims=True), np.nan, joints_FJ3)
+    bad = np.flatnonzero(np.isinf(joints_FJ3).any(axis=(1, 2)))
     if len(bad):
         raise DataError(f"{file}: {len(bad)} frames are not finite, the first is {bad[0]}")
-    if absent_J.any():
-        names = ", ".join(JOINTS[joint] for joint in np.flatnonzero(absent_J).tolist())
-        notes = (*notes, f"{file}: not in the file, marked as missing: {names}")
+    notes = (*notes, *(f"{file}: {line}" for line in _missing(joints_FJ3)))
     clip = MotionClip(name, subject, fps, joints_FJ3.astype(np.float32), notes)
+    if not np.isfinite(joints_FJ3[:, _THIGH]).all(axis=(1, 2)).any():
+        raise DataError(f"{file}: right hip and knee are NaN in every frame")
     thigh = clip.bone("right_hip", "right_knee")
     low, high = _THIGH_METRES
     if not low <= thigh <= high:
@@ -102,3 +103,16 @@ def checked_clip(
             "the file's length unit is not what its format says, or joints are mixed up"
         )
     return clip
+
+
+def _missing(joints_FJ3: NDArray[np.float64]) -> list[str]:
+    """Say which joints are marked as missing, always or in some frames."""
+    counts_J = np.count_nonzero(np.isnan(joints_FJ3[..., 0]), axis=0)
+    frames = len(joints_FJ3)
+    never = [JOINTS[joint] for joint in np.flatnonzero(counts_J == frames).tolist()]
+    partly = np.flatnonzero((counts_J > 0) & (counts_J < frames)).tolist()
+    lines = [f"not in the file, marked as missing: {', '.join(never)}"] if never else []
+    if partly:
+        some = ", ".join(f"{JOINTS[joint]} in {counts_J[joint]}" for joint in partly)
+        lines.append(f"NaN, marked as missing: {some} of {frames} frames")
+    return lines

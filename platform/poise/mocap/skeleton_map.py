@@ -1,5 +1,6 @@
 """Skeletons by the names of their joints: those of common programs, and a map of one's own."""
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -106,15 +107,26 @@ def joints_of(take: Bvh, joints: JointMap, unit: str = "") -> Floats:
         raise DataError(f"{take.file}: {error}") from None
     place = {joint: found_FJ3[:, number] for number, joint in enumerate(JOINTS)}
     metres = METRES[unit] if unit else _metres(take, place)
-    top = next(joint for joint in _HIGHEST if not np.isnan(place[joint]).any())
-    rise = np.abs(place[top][0] - place["pelvis"][0])
+    rise = np.abs(_rise(take, place))
     upright_FJ3 = z_up_to_y_up(found_FJ3) if rise[2] == rise.max() else found_FJ3
     return upright_FJ3 * metres
 
 
+def _rise(take: Bvh, place: Mapping[str, Floats]) -> Floats:
+    """Return the way from the pelvis up, in the first frame that shows it."""
+    for joint in _HIGHEST:
+        ways_F3 = place[joint] - place["pelvis"]
+        seen = np.flatnonzero(~np.isnan(ways_F3).any(axis=1))
+        if len(seen):
+            way_3: Floats = ways_F3[seen[0]]
+            return way_3
+    raise DataError(f"{take.file}: its joints are NaN in every frame")
+
+
 def _metres(take: Bvh, place: Mapping[str, Floats]) -> float:
     bone = place["right_hip"] - place["right_knee"]
-    thigh = float(np.median(np.linalg.norm(bone, axis=-1)))
+    lengths = np.linalg.norm(bone, axis=-1)
+    thigh = float(np.nanmedian(lengths)) if not np.isnan(lengths).all() else math.nan
     fitting = [metres for metres in METRES.values() if _THIGH[0] <= thigh * metres <= _THIGH[1]]
     if len(fitting) != 1:
         raise DataError(

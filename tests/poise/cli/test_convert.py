@@ -310,3 +310,30 @@ def test_unit_may_be_said_for_amc_and_bvh(
     (walk,) = read(tmp_path / "data", "train").values()
     assert walk.truth_FC is not None
     assert walk.truth_FC[0, 1] == pytest.approx(50 * 0.0254)
+
+
+def test_what_is_nan_in_some_frames_is_filled_and_never_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "lab/anna"
+    home.mkdir(parents=True)
+    limbs = {"hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "shoulder": "Arm", "elbow": "ForeArm"}
+    names = {"pelvis": "Hips", "spine": "Spine", "thorax": "Neck", "neck": "Head"} | {
+        f"{side}_{part}": f"{side}{name}"
+        for side in ("left", "right")
+        for part, name in limbs.items()
+    }
+    file = write_person(home / "walk.bvh", names, frames=9)
+    lines = file.read_text().splitlines()
+    lines[-3] = lines[-3].replace("0 100 0 0 0 0", "0 100 0 nan 0 0", 1)
+    file.write_text("\n".join(lines))
+    assert converted(tmp_path / "lab", tmp_path / "data") == 0
+    said = capsys.readouterr().out
+    assert "not in the file, marked as missing: head, left_wrist, right_wrist" in said
+    assert "NaN, marked as missing: pelvis in 1, right_hip in 1" in said
+    (walk,) = read(tmp_path / "data", "train").values()
+    assert walk.untrue_FJ is not None
+    assert walk.truth_FC is not None
+    assert walk.untrue_FJ[6].all()
+    assert walk.untrue_FJ.sum() == 17 + 8 * 3
+    assert np.isfinite(walk.truth_FC).all()

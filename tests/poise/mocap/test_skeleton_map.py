@@ -49,11 +49,18 @@ PROGRAMS = {
         "m_avg_Pelvis spine1 left_collar neck head",
         "{S}_hip {S}_knee {S}_ankle {S}_shoulder {S}_elbow {S}_wrist",
     ),
+    "Daz": (
+        "hip abdomen lCollar head head_end",
+        "{L}~Thigh {l}Shin {l}Foot {l}Shldr {l}ForeArm {L}Hand",
+    ),
     "Blender": (
         "hips spine.002 neck head head_end",
         "thigh.{L} shin.{L} foot.{L} upper_arm.{L} forearm.{L} hand.{L}",
     ),
 }
+
+#: Where the middle of both collars is the thorax: the right one.
+COLLARS = {"SMPL": "right_collar", "Daz": "rCollar"}
 
 
 def names_of(program: str, prefix: str = "") -> dict[str, str]:
@@ -83,13 +90,11 @@ def place(joints_FJ3: Floats, joint: str) -> Floats:
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("metres", [1.0, 0.01, 0.0254])
 def test_names_of_a_program_are_known(tmp_path: Path, program: str, metres: float) -> None:
-    more = {"right_collar": "thorax"} if program == "SMPL" else {}
+    more = {COLLARS[program]: "thorax"} if program in COLLARS else {}
     file = write_person(tmp_path / "take.bvh", names_of(program), metres, more=more)
     assert best_map(read_bvh(file).names)[0] == program
     joints_FJ3 = converted(file)
     heights = {"pelvis": 1, "spine": 1.2, "thorax": 1.5, "neck": 1.6, "head": 1.8}
-    if program == "SMPL":
-        heights["neck"], heights["head"] = 1.6, 1.8
     for joint, height in heights.items():
         np.testing.assert_allclose(place(joints_FJ3, joint), [0, height, 0], atol=1e-4)
     np.testing.assert_allclose(place(joints_FJ3, "left_knee"), [0.1, 0.55, 0], atol=1e-4)
@@ -108,7 +113,7 @@ def test_prefixes_mean_nothing(tmp_path: Path, prefix: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_joints_that_are_not_there_are_missing(tmp_path: Path, program: str) -> None:
     names = names_of(program)
-    more = {"right_collar": "thorax"} if program == "SMPL" else {}
+    more = {COLLARS[program]: "thorax"} if program in COLLARS else {}
     whole = converted(write_person(tmp_path / "whole.bvh", names, more=more))
     gone = ("head", "left_wrist", "right_ankle")
     for joint in gone:
@@ -118,6 +123,17 @@ def test_joints_that_are_not_there_are_missing(tmp_path: Path, program: str) -> 
     assert np.isnan(found[:, absent]).all()
     kept = [not one for one in absent]
     np.testing.assert_allclose(found[:, kept], whole[:, kept], atol=1e-9)
+
+
+def test_joints_of_one_name_are_missing_alone(tmp_path: Path) -> None:
+    names = names_of("Unity")
+    file = write_person(
+        tmp_path / "take.bvh", names | {"left_wrist": "hand", "right_wrist": "hand"}
+    )
+    assert "several joints are called hand" in read_bvh(file).notes[0]
+    found = converted(file)
+    absent = ["wrist" in joint for joint in JOINTS]
+    np.testing.assert_array_equal(np.isnan(found).all(axis=(0, 2)), absent)
 
 
 @pytest.mark.parametrize("gone", [["left_knee"], ["right_hip"], ["thorax"]])

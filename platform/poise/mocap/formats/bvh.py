@@ -9,13 +9,14 @@ from typing import Final, NoReturn, Self
 import numpy as np
 
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.formats.text_file import number, numbers, read_lines
+from poise.mocap.formats.text_file import UNKNOWN, number, numbers, read_lines
 from poise.readers.image_names import UniqueNames
 from poise.runtime.errors import DataError
 
 _COMMENT: Final = re.compile(r"\s*(#|//)")
 #: The colon is forgotten now and then.
 _HEADER: Final = re.compile(r"\s*(frames|frame\s+time)\s*:?(.*)", re.I)
+_KEYWORDS: Final = ("{", "}", "ROOT", "JOINT", "END", "OFFSET", "CHANNELS")
 _POSITIONS: Final = ("xposition", "yposition", "zposition")
 _ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
 
@@ -72,7 +73,7 @@ class Bvh:
         values_FC, first = self.values_FC.copy(), 0
         for joint in self.joints:
             for k, channel in enumerate(joint.channels):
-                if joint.name in steps and joint.parent >= 0 and channel in _POSITIONS:
+                if joint.name in steps and channel in _POSITIONS:
                     values_FC[:, first + k] += steps[joint.name][_POSITIONS.index(channel)]
             first += len(joint.channels)
         joints = tuple(
@@ -86,7 +87,7 @@ class Bvh:
     def positions(self) -> Floats:
         """Return all joints in the world, (F, J, 3) in file units.
 
-        The root's position is added to its offset; those of other joints replace theirs.
+        Positions replace offsets, the root's too. NaN where a channel above a joint is.
         """
         frames = len(self.values_FC)
         local: list[Floats] = []
@@ -102,8 +103,7 @@ class Bvh:
             for k, channel in enumerate(joint.channels):
                 if channel in _POSITIONS:
                     axis = _POSITIONS.index(channel)
-                    rest = joint.offset_3[axis] if joint.parent < 0 else 0.0
-                    own_F3[:, axis] = values_FK[:, k] + rest
+                    own_F3[:, axis] = values_FK[:, k]
             moves.append(own_F3)
         parents = [joint.parent for joint in self.joints]
         world = chain_rotations(parents, local)
@@ -137,7 +137,7 @@ def read_bvh(path: Path) -> Bvh:
     frames, seconds, start = _header(path, lines, motion + 1)
     width = sum(len(joint.channels) for joint in joints)
     words = " ".join(lines[start:]).split()
-    values = numbers(words)
+    values = numbers(words, unknown=True)
     told = frames
     notes: tuple[str, ...] = ()
     if width and told and len(words) == (told + 1) * width:  # Rokoko does not count the first one
@@ -195,11 +195,20 @@ class _Hierarchy:
     heading: str = ""
 
     def read(self, lines: list[str]) -> tuple[Joint, ...]:
+        begun: list[str] = []  # a line that goes on in the next one
+        first = 0
         for place, line in enumerate(lines, start=2):
             for part in line.replace("{", "\n{\n").replace("}", "\n}\n").split("\n"):
-                if part.strip():
-                    self._line(place, part.split())
-        if self.open or not self.joints:
+                words = part.split()
+                if begun and words and words[0].upper() in _KEYWORDS:
+                    self._line(first, begun)
+                    begun = []
+                first = first if begun else place
+                begun = [*begun, *words]
+                if begun and len(begun) >= _whole_length(begun):
+                    self._line(first, begun)
+                    begun = []
+        if begun or self.open or not self.joints:
             raise DataError(f"{self.path}: brackets of the hierarchy are not closed")
         return tuple(self.joints)
 
@@ -246,6 +255,14 @@ class _Hierarchy:
         raise DataError(f"{self.path}, line {place}: {reason}")
 
 
+def _whole_length(words: Sequence[str]) -> int:
+    """Return how many words a line has that begins so; 0 where any number will do."""
+    keyword = words[0].upper() if words else ""
+    if keyword == "CHANNELS" and len(words) > 1 and words[1].isdecimal():
+        return 2 + int(words[1])
+    return {"OFFSET": 4, "CHANNELS": 2}.get(keyword, 0)
+
+
 def _header(path: Path, lines: list[str], start: int) -> tuple[int, float, int]:
     """Return the number of frames, seconds a frame, and the first line of the motion."""
     found: dict[str, float] = {}
@@ -274,7 +291,8 @@ def _explain(path: Path, lines: list[str], start: int, frames: int, width: int) 
                 "the file is damaged or cut short, so fetch it again"
             )
         for word in words:
-            number(path, place, word)
+            if word.lower() not in UNKNOWN:
+                number(path, place, word)
     raise DataError(
         f"{path}: {len(rows)} frames, but its header says {frames}; "
         "it is cut short, so fetch it again"

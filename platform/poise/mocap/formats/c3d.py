@@ -30,7 +30,7 @@ _CODES: Final = np.array([9999, 16512, 32767, 32768, 99999, 999999], np.float32)
 _LAST_FRAME: Final = 0xFFFF
 _UNIT_NAMES: Final = re.compile(
     r"(?P<mm>mm|milli[- ]?met(er|re)s?)|(?P<cm>cm|centi[- ]?met(er|re)s?)"
-    r"|(?P<m>m|met(er|re)s?)"
+    r"|(?P<m>m|met(er|re)s?)|(?P<in>in|inch(es)?)"
 )
 
 

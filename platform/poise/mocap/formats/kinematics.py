@@ -13,13 +13,17 @@ def rotations(angles_FK: Floats, axes: str) -> Floats:
     """Return rotation matrices of Euler angles, (F, 3, 3).
 
     Args:
-        angles_FK: degrees, one column for each letter of ``axes``.
+        angles_FK: degrees, one column for each letter of ``axes``; NaN makes a matrix of NaN.
         axes: up to three different letters; upper case (``ZYX``) multiplies in the order written
             (Rz Ry Rx), lower case (``xyz``) the other way round (Rz Ry Rx). None: identity.
     """
     if not axes:
         return np.broadcast_to(np.eye(3), (len(angles_FK), 3, 3))
-    return np.asarray(Rotation.from_euler(axes, angles_FK, degrees=True).as_matrix())
+    unknown_F: NDArray[np.bool_] = np.logical_or.reduce(np.isnan(angles_FK), axis=1)
+    known_FK = np.where(unknown_F[:, None], 0.0, angles_FK)
+    turns_F33 = np.asarray(Rotation.from_euler(axes, known_FK, degrees=True).as_matrix())
+    turns_F33[unknown_F] = np.nan
+    return turns_F33
 
 
 def chain_rotations(parents: Sequence[int], local_JF33: Sequence[Floats]) -> list[Floats]:

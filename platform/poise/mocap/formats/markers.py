@@ -1,5 +1,6 @@
 """Markers on the skin, turned into joints by a map the user gives."""
 
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,10 +122,15 @@ def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
 
 
 def _column(path: Path, take: C3dTake, marker: str) -> int | None:
-    """Find a marker by its whole label, then behind the subject's name, then in any case."""
+    """Find a marker by its whole label, behind ``Anna:``, in any case, behind ``Anna_``."""
     labels = take.labels[: take.points_FP3.shape[1]]
-    for spelling in (str, _behind_subject, _folded):
-        wanted = spelling(marker)
+    behind, folded = _behind_subject(marker), _folded(marker)
+    for spelling, wanted in (
+        (str, marker),
+        (_behind_subject, behind),
+        (_folded, folded),
+        (_behind_first, folded),
+    ):
         places = [n for n, label in enumerate(labels) if spelling(label) == wanted]
         if len(places) > 1:
             raise DataError(
@@ -143,6 +149,10 @@ def _behind_subject(label: str) -> str:
 
 def _folded(label: str) -> str:
     return "".join(_behind_subject(label).split()).casefold()
+
+
+def _behind_first(label: str) -> str:
+    return re.sub(r"^[^_.|-]+[_.|-]", "", _folded(label))
 
 
 def _without_gaps(path: Path, points_FM3: Floats, names: Sequence[str], longest_gap: int) -> Floats:

@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
 
+#: How programs write a number that is none.
+UNKNOWN: Final = frozenset(
+    f"{sign}{text}"
+    for sign in ("", "-", "+")
+    for text in ("nan", "nan(ind)", "nan(snan)", "1.#qnan", "1.#ind", "1.#qnan0", "1.#ind00")
+)
 #: A word of digits, points, commas and signs, for example in brackets.
 _NUMBERS: Final = re.compile(r"(?<![^\s(])[-+]?[.,]?\d[-+\d.,eE]*(?![^\s)])")
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
@@ -56,10 +62,18 @@ def number(path: Path, line: int | None, word: str) -> float:
     return value
 
 
-def numbers(words: list[str]) -> NDArray[np.float64] | None:
-    """Return words as numbers, or None where one of them is none or not finite."""
+def numbers(words: list[str], unknown: bool = False) -> NDArray[np.float64] | None:
+    """Return words as numbers, or None where one of them is none or not finite.
+
+    Args:
+        words: what to read.
+        unknown: let NaN stay, however it is spelt.
+    """
+    if unknown and any(word.lower() in UNKNOWN for word in set(words)):
+        words = ["nan" if word.lower() in UNKNOWN else word for word in words]
     try:
         values = np.array(words, dtype=np.float64)
     except ValueError:
         return None
-    return values if np.isfinite(values).all() else None
+    known = np.isfinite(values) | np.isnan(values) if unknown else np.isfinite(values)
+    return values if known.all() else None

@@ -83,14 +83,14 @@ def turn(axis: str, degrees: float) -> NDArray[np.float64]:
 
 
 def recursion(root: Node, row: list[float]) -> dict[str, NDArray[np.float64]]:
-    """Return the joints of one frame, joint by joint, as the format is explained in books."""
+    """Return the joints of one frame, joint by joint."""
     rest = iter(row)
     found: dict[str, NDArray[np.float64]] = {}
 
     def walk(node: Node, at: NDArray[np.float64], frame: NDArray[np.float64]) -> None:
         at = at + frame @ np.array(node.offset)
-        if node is root:
-            at = at + np.array([next(rest) for _ in range(3)])
+        if node is root:  # Rokoko, LaFAN1 and Blender: where it stands, whatever its offset
+            at = np.array([next(rest) for _ in range(3)])
         for axis in node.order:
             frame = frame @ turn(axis, next(rest))
         found[node.name] = at

@@ -64,6 +64,37 @@ def test_numbers_however_they_are_set(tmp_path: Path, old: str, new: str) -> Non
     assert take.fps == whole.fps
 
 
+def test_lines_may_go_on_in_the_next_one(tmp_path: Path) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    whole, text = read_bvh(file), file.read_text()
+    file.write_text(re.sub(r"(OFFSET|CHANNELS \d Zrotation) ", r"\1\n", text))
+    take = read_bvh(file)
+    assert take.names == whole.names
+    np.testing.assert_array_equal(take.positions(), whole.positions())
+
+
+def test_root_stands_where_its_channels_say(tmp_path: Path) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    whole = read_bvh(file)
+    file.write_text(file.read_text().replace("OFFSET 0 0 0", "OFFSET 0 94 0", 1))
+    np.testing.assert_array_equal(read_bvh(file).positions(), whole.positions())
+
+
+@pytest.mark.parametrize("spelt", ["nan", "NaN", "-nan(ind)", "1.#QNAN", "-1.#IND00"])
+def test_what_hangs_on_an_unknown_angle_is_unknown(tmp_path: Path, spelt: str) -> None:
+    file = write_bvh(tmp_path / "take.bvh")
+    whole = read_bvh(file).positions()
+    head, rows = file.read_text().split("Frame Time:\t0.0083333\n")
+    lines = rows.splitlines()
+    lines[2] = " ".join([*lines[2].split()[:8], spelt])  # the knee's last angle
+    file.write_text(f"{head}Frame Time:\t0.0083333\n" + "\n".join(lines))
+    found = read_bvh(file).positions()
+    unknown = np.zeros(found.shape, bool)
+    unknown[2, 2] = True
+    np.testing.assert_array_equal(np.isnan(found), unknown)
+    np.testing.assert_array_equal(found[~unknown], whole[~unknown])
+
+
 def test_two_joints_of_one_name_are_told_apart(tmp_path: Path) -> None:
     file = write_person(tmp_path / "take.bvh", {"pelvis": "hip", "left_hip": "leg"})
     file.write_text(file.read_text().replace("JOINT leg", "JOINT hip"))

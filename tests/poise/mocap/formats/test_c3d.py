@@ -99,7 +99,7 @@ def test_more_frames_than_the_header_can_count(tmp_path: Path, last: int, told: 
     np.testing.assert_array_equal(take.points_FP3, points)
 
 
-@pytest.mark.parametrize("unit", [None, "mete", "inch"])
+@pytest.mark.parametrize("unit", [None, "mete", "ft"])
 def test_unknown_units_are_named(tmp_path: Path, unit: str | None) -> None:
     with pytest.raises(DataError, match=f"POINT:UNITS '{unit or ''}'.*units are m, cm, mm"):
         read(tmp_path, unit=unit)
@@ -108,7 +108,8 @@ def test_unknown_units_are_named(tmp_path: Path, unit: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "metres"), [("MM", 0.001), ("Meters", 1), ("millimetres", 0.001), ("cm", 0.01)]
+    ("unit", "metres"),
+    [("MM", 0.001), ("Meters", 1), ("millimetres", 0.001), ("cm", 0.01), ("inches", 0.0254)],
 )
 def test_units_by_their_names(tmp_path: Path, unit: str, metres: float) -> None:
     assert read(tmp_path, unit=unit).metres == metres

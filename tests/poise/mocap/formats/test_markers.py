@@ -22,7 +22,7 @@ def read(file: Path, markers: MarkerMap) -> NDArray[np.float64]:
 ONE_MARKER_EACH = MarkerMap("y", 3, {joint: (f"M{joint}",) for joint in JOINTS})
 
 
-@pytest.mark.parametrize("spelt", ["{}", "Anna:{}", "lower", "upper", "Anna: {} "])
+@pytest.mark.parametrize("spelt", ["{}", "Anna:{}", "lower", "upper", "Anna: {} ", "Anna_{}"])
 @pytest.mark.parametrize(("unit", "metres"), [("mm", 0.001), ("m", 1.0)])
 def test_markers_become_joints(tmp_path: Path, spelt: str, unit: str, metres: float) -> None:
     points = markers()
