@@ -13,6 +13,7 @@ from poise_models.errors import ConfigError, UnknownRefinerError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
 from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig
 from poise_models.filters.input import Input, InputConfig
+from poise_models.filters.linear import Linear, LinearConfig
 from poise_models.filters.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
 from poise_models.filters.one_euro import OneEuro, OneEuroConfig
 from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig
@@ -33,6 +34,7 @@ _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
         (Gaussian1d, Gaussian1dConfig),
         (SavitzkyGolay, SavitzkyGolayConfig),
         (Butterworth, ButterworthConfig),
+        (Linear, LinearConfig),
         (GFPose, GFPoseConfig),
         (SmoothNet, SmoothNetConfig),
         (DeciWatch, DeciWatchConfig),

@@ -20,13 +20,14 @@ CHANGES = ("translation", "rotation", "scale")
 #: What a refiner does alike before and after the change, in 3D and in 2D. Linear filters of single
 #: coordinates know neither axes nor units. One-Euro's cutoff rises with each coordinate's speed,
 #: and an offset is so many metres in its direction. Networks see 3D relative to the root, but
-#: neither turned nor scaled to anything; in 2D they see positions in the image as well.
+#: neither turned nor scaled to anything; in 2D they see positions in the image as well. So does
+#: the linear map.
 ALIKE = dict.fromkeys(("input", "gaussian1d", "savgol", "butterworth"), CHANGES)
 
 
 def alike(name: str, representation: str) -> tuple[str, ...]:
-    is_network = name in NETWORKS or name in VARIANTS
-    only_translation = not is_network or representation == "3D"
+    relative = name in NETWORKS or name in VARIANTS or name == "linear"
+    only_translation = not relative or representation == "3D"
     return ALIKE.get(name, ("translation",) if only_translation else ())
 
 

@@ -14,11 +14,10 @@ from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.refiner import Refiner
+from poise_models.base.refiner import ClosedFormRefiner, Pair, Refiner
 from poise_models.base.trainer import Trainer
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
-from poise_models.filters.offset import Offset
 
 SPEC = PoseSpec(4, 3, (0,))
 #: Standard deviation of the noise, on motion of amplitude 1.
@@ -81,9 +80,9 @@ def train(name: str, epochs: int, seed: int = 0) -> tuple[Refiner, list[float]]:
     if isinstance(refiner, WindowRefiner):
         trainer = Trainer(refiner, Windows(refiner.window), BUDGET, seed)
         losses = [trainer.epoch() for _ in range(epochs)]
-    elif isinstance(refiner, Offset):
-        truth_FC = motion(12, seed=0).flatten(0, 1)
-        refiner.fit(noised(truth_FC, seed=1), truth_FC)
+    elif isinstance(refiner, ClosedFormRefiner):
+        truths = motion(12, seed=0)
+        refiner.fit(map(Pair, "aaabbbcccddd", noised(truths, seed=1), truths))
     return refiner.eval(), losses
 
 

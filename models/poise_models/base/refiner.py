@@ -7,9 +7,9 @@ device, counting weights and saving them needs no second mechanism.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -63,6 +63,18 @@ class Refiner(nn.Module):
                 f"{self.name}: times_F must be {shape[0]} frame numbers, each above the last"
             )
 
+    def centre_of(self, detected_BTC: Tensor) -> Tensor:
+        """What a window is seen relative to, (B, 1, C): its mean detected root, or zero.
+
+        `PoseSpec.centre` says which of the two.
+        """
+        if not self.spec.centre:
+            return detected_BTC.new_zeros(1, 1, 1)
+        batch, length, _ = detected_BTC.shape
+        joints = detected_BTC.reshape(batch, length, self.spec.joints, self.spec.dims)
+        root = joints[:, :, list(self.spec.roots)].mean(dim=(1, 2))
+        return root.repeat(1, self.spec.joints).unsqueeze(1)
+
     @abstractmethod
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
         """Refine sequences. Frames out equal frames in, and no clip influences another."""
@@ -85,3 +97,21 @@ class SequenceRefiner(Refiner):
                 sequence = overlap_add(clip.windows_NTC, len(sequence))
             refined.append(Refined(self.filter(sequence, clip.times_F)))
         return refined
+
+
+class Pair(NamedTuple):
+    """A sequence to learn from, as detected and in truth, (F, C) both, and whose it is."""
+
+    subject: str
+    detected_FC: Tensor
+    truth_FC: Tensor
+
+
+class ClosedFormRefiner(SequenceRefiner):
+    """A refiner that learns from all training sequences in one go, without gradients."""
+
+    learns = True
+
+    @abstractmethod
+    def fit(self, pairs: Iterable[Pair]) -> None:
+        """Learn from sequences, which are gone through once."""

@@ -75,18 +75,6 @@ class WindowRefiner(Refiner):
     def start_from(self, offset_C: Tensor) -> None:
         """Begin training where taking off a constant joint offset ends; nothing by default."""
 
-    def centre_of(self, detected_BTC: Tensor) -> Tensor:
-        """What a window is seen relative to, (B, 1, C): its mean detected root, or zero.
-
-        `PoseSpec.centre` says which of the two.
-        """
-        if not self.spec.centre:
-            return detected_BTC.new_zeros(1, 1, 1)
-        batch, length, _ = detected_BTC.shape
-        joints = detected_BTC.reshape(batch, length, self.spec.joints, self.spec.dims)
-        root = joints[:, :, list(self.spec.roots)].mean(dim=(1, 2))
-        return root.repeat(1, self.spec.joints).unsqueeze(1)
-
     @torch.inference_mode()
     def refine(self, clips: Sequence[Clip]) -> list[Refined]:
         """Refine sequences, their windows batched together across clips.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
-from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, interpolate, regular
+from poise_models.filters.gaps import Array, elapsed, filled, on_even_grid, regular
 
 #: Samples of a frame where frames come at broken times: straight lines then lose nothing.
 FINE = 4
@@ -46,19 +46,9 @@ class Butterworth(SequenceRefiner):
         if regular(times_F):
             smooth_FC = self._low_pass(raw_FC, 1.0)
         else:
-            times = elapsed(len(raw_FC), times_F)
-            cuts = np.flatnonzero(np.diff(times) > LONG_GAP / self.config.cutoff) + 1
-            parts = zip(np.split(times, cuts), np.split(raw_FC, cuts), strict=True)
-            smooth_FC = np.concatenate([self._on_grid(at_F, part_FC) for at_F, part_FC in parts])
+            times, longest = elapsed(len(raw_FC), times_F), LONG_GAP / self.config.cutoff
+            smooth_FC = on_even_grid(times, raw_FC, self._low_pass, longest, FINE)
         return torch.from_numpy(np.ascontiguousarray(smooth_FC)).to(detected_FC)
-
-    def _on_grid(self, times: Array, raw_FC: Array) -> Array:
-        times = times - times[0]
-        whole = bool(np.all(np.abs(times - times.round()) < TOLERANCE))
-        cells = max(int(np.ceil(times[-1] * (1 if whole else FINE) - TOLERANCE)), 1)
-        grid = np.linspace(0.0, times[-1], cells + 1 if len(times) > 1 else 1)
-        smooth = self._low_pass(interpolate(times, raw_FC, grid), times[-1] / cells)
-        return interpolate(grid, smooth, times)
 
     def _low_pass(self, even_FC: Array, step: float) -> Array:
         if len(even_FC) == 1:

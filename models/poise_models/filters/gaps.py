@@ -3,6 +3,8 @@
 Times are frame numbers: 1 apart where no frame is missing. Shape letters: F frames, K taps.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -62,6 +64,34 @@ def interpolate(times: Array, values_FC: Array, at_G: Array) -> Array:
     start_GC = values_FC[left_G]
     result: Array = start_GC + share_G[:, None] * (values_FC[left_G + 1] - start_GC)
     return result
+
+
+def on_even_grid(
+    times: Array,
+    values_FC: Array,
+    smooth: Callable[[Array, float], Array],
+    longest: float,
+    fine: int = 1,
+) -> Array:
+    """Smooth (F, C) at uneven times on an even grid, and read the result off it.
+
+    Args:
+        times: frame numbers (F,), increasing.
+        values_FC: the sequence.
+        smooth: called with the values on a grid and its step, in frames.
+        longest: a longer gap parts the sequence in two, which know nothing of each other.
+        fine: points of the grid in a frame, where frames come at broken times.
+    """
+    cuts = np.flatnonzero(np.diff(times) > longest) + 1
+    parts = []
+    for at_F, part_FC in zip(np.split(times, cuts), np.split(values_FC, cuts), strict=True):
+        since_F = at_F - at_F[0]
+        whole = bool(np.all(np.abs(since_F - since_F.round()) < TOLERANCE))
+        cells = max(int(np.ceil(since_F[-1] * (1 if whole else fine) - TOLERANCE)), 1)
+        grid = np.linspace(0.0, since_F[-1], cells + 1 if len(since_F) > 1 else 1)
+        even_FC = smooth(interpolate(since_F, part_FC, grid), since_F[-1] / cells)
+        parts.append(interpolate(grid, even_FC, since_F))
+    return np.concatenate(parts)
 
 
 def taps(times: Array, centres_F: Array, reach: float) -> tuple[NDArray[np.intp], Array]:

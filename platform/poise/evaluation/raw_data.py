@@ -4,7 +4,7 @@ Everything after reading is the sweep's own routine (`poise.evaluation.evaluate`
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
@@ -33,10 +33,9 @@ from poise.training_data.examples import Examples
 from poise.training_data.split import load_split
 from poise_models import catalogue
 from poise_models.base.clip import Clip
-from poise_models.base.refiner import Refiner
+from poise_models.base.refiner import ClosedFormRefiner, Pair, Refiner
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import unfold
-from poise_models.filters.offset import Offset
 from poise_retrieval.errors import RetrievalError
 
 log = logging.getLogger(__name__)
@@ -53,7 +52,7 @@ class RawRequest:
         track: what the data are.
         settings: where raw data, lake, PVD, registry and SMPL's body model are looked for.
         model: registered model or checkpoint folder.
-        refiner: name of a refiner instead of a model; the offset is fitted on the train split.
+        refiner: name of a refiner instead of a model; closed forms are fitted on the train split.
         split: ``train`` or ``test``.
         protocol: of denoise tracks, see `poise.readers.noise`.
         clip: cut sequences into clips of this many frames.
@@ -129,9 +128,8 @@ def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
     if request.refiner is None:
         raise CheckpointError("name a model or a refiner")
     chosen = catalogue.build(request.refiner, pose_spec(request.track))
-    if isinstance(chosen, Offset):
-        detected_FC, truth_FC = _training_frames(request)
-        chosen.fit(detected_FC, truth_FC)
+    if isinstance(chosen, ClosedFormRefiner):
+        chosen.fit(_pairs(request))
     elif chosen.learns:
         raise CheckpointError(
             f"{request.refiner} has to be trained first: give --model, a name from the registry or "
@@ -155,22 +153,22 @@ def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
     return chosen, card
 
 
-def _training_frames(request: RawRequest) -> tuple[Tensor, Tensor]:
+def _pairs(request: RawRequest) -> Iterable[Pair]:
     data, track = request.settings.data, request.track
     if split_exists(data, track, "train"):
         sequences, _ = _read(request, "train", None)
-        truths = [s.truth_FC for s in sequences if s.truth_FC is not None]
-        return (
-            torch.cat([torch.from_numpy(s.detected_FC) for s in sequences]),
-            torch.cat([torch.from_numpy(truth) for truth in truths]),
-        )
+        return [
+            Pair(s.subject, torch.from_numpy(s.detected_FC), torch.from_numpy(s.truth_FC))
+            for s in sequences
+            if s.truth_FC is not None
+        ]
     try:
-        train = load_split(request.settings.lake, track, "train")
+        return load_split(request.settings.lake, track, "train").pairs()
     except LakeError as error:
         raise DataError(
-            f"the offset is learnt from the train split: {data} has none of {track}, and {error}"
+            f"{request.refiner} is learnt from the train split: {data} has none of {track}, and "
+            f"{error}"
         ) from error
-    return train.detected_FC, train.truth
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""Fit any refiner on a track: networks by gradient, the offset in closed form, filters not at all.
+"""Fit any refiner on a track: by gradient, in closed form, or, most filters, not at all.
 
 `fit` reports after every epoch with all that is needed to go on from there, so whoever runs it
 (a sweep's trial, a test) decides what to keep and when to stop.
@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -20,7 +19,7 @@ from poise.training_data.examples import examples, training_windows
 from poise.training_data.split import TrackSplit
 from poise.training_data.streaming import StreamedSplit
 from poise_models.base.budget import Budget
-from poise_models.base.refiner import Refiner
+from poise_models.base.refiner import ClosedFormRefiner, Refiner
 from poise_models.base.trainer import Trainer
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.filters.offset import Offset, OffsetConfig
@@ -110,8 +109,8 @@ def fit(
         yield from _descend(refiner, request, resume, pause_s)
         return
     start = time.perf_counter()
-    if isinstance(refiner, Offset):
-        _fit_offset(refiner, request.train)
+    if isinstance(refiner, ClosedFormRefiner):
+        refiner.fit(request.train.pairs())
     seconds = time.perf_counter() - start
     yield EpochReport(1, 1, None, _validate(refiner, request), seconds, b"")
 
@@ -142,17 +141,8 @@ def _descend(
 
 def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:
     offset = Offset(refiner.spec, OffsetConfig())
-    _fit_offset(offset, train)
+    offset.fit(train.pairs())
     return offset.offset_C
-
-
-def _fit_offset(offset: Offset, train: TrackSplit | StreamedSplit) -> None:
-    total_C, frames = torch.zeros_like(offset.offset_C, dtype=torch.float64), 0
-    for detected_FC, truth_FC in train.chunks():
-        offset.fit(detected_FC, truth_FC)
-        total_C += offset.offset_C.double() * len(truth_FC)
-        frames += len(truth_FC)
-    offset.offset_C = (total_C / frames).float()
 
 
 def _validate(refiner: Refiner, request: FitRequest) -> PoseErrors | None:

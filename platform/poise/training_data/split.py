@@ -25,6 +25,7 @@ from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.tensors import read_only
 from poise_models.base.clip import Clip
+from poise_models.base.refiner import Pair
 from poise_models.base.windows import unfold
 from poise_retrieval.neighbours import Neighbours
 
@@ -119,9 +120,9 @@ class TrackSplit:
             first_window_S=self.first_window_S[row_S],
         )
 
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all frames, detected and truth (F, C), in one piece."""
-        yield self._joined(self.detected_FC), self._joined(self.truth)
+    def pairs(self) -> Iterator[Pair]:
+        """Yield all sequences, with their subjects; raise `LakeError` without ground truth."""
+        yield from map(Pair, self.index.subjects, self.detected(), self.truths())
 
     def clips(self, bank: PoseBank | None, neighbours: int = 1) -> list[Clip]:
         """All sequences as a refiner wants them, each window with its nearest neighbours."""
@@ -140,19 +141,13 @@ class TrackSplit:
         rows = zip(self.first_S.tolist(), self.index.frames_S.tolist(), strict=True)
         return [poses_FC[first : first + frames] for first, frames in rows]
 
-    def _joined(self, poses_FC: Tensor) -> Tensor:
-        end_S = self.first_S + self.index.frames_S
-        if (self.first_S[1:] == end_S[:-1]).all():
-            return poses_FC[int(self.first_S[0]) : int(end_S[-1])]
-        return torch.cat(self._sequences(poses_FC))
-
     def __getstate__(self) -> dict[str, Any]:
         """Give tensors as arrays, which pickle can leave out of its stream."""
         truth_FC = None if self.truth_FC is None else self.truth_FC.numpy()
         return {**self.__dict__, "detected_FC": self.detected_FC.numpy(), "truth_FC": truth_FC}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take arrays, which may be read-only ones."""
+        """Pair arrays, which may be read-only ones."""
         truth_FC = None if state["truth_FC"] is None else read_only(state["truth_FC"])
         state |= {"detected_FC": read_only(state["detected_FC"]), "truth_FC": truth_FC}
         self.__dict__.update(state)

@@ -28,6 +28,7 @@ from poise.runtime.storage import Location
 from poise.training_data.neighbour_draw import NeighbourDraw
 from poise.training_data.noise import detected_anew
 from poise_models.base.batch import Batch
+from poise_models.base.refiner import Pair
 from poise_retrieval.neighbours import Neighbours
 
 #: Poses held at once where nobody says otherwise.
@@ -77,13 +78,18 @@ class StreamedSplit:
                 f"least {2 * size / 2**30:.2g} GiB, or train a refiner without neighbours"
             )
 
-    def chunks(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Read all frames once, detected and truth (F, C), a row group at a time."""
+    def pairs(self) -> Iterator[Pair]:
+        """Read all sequences once, with their subjects, a row group at a time."""
         index, wanted_S = self.index()
         for group in index.groups:
-            if wanted_S[group.rows].any():
-                poses = read_row_group(index, group, POSES, wanted_S)
-                yield torch.tensor(poses["detected"]), torch.tensor(poses["truth"])
+            if not wanted_S[group.rows].any():
+                continue
+            poses = read_row_group(index, group, POSES, wanted_S)
+            rows = np.flatnonzero(wanted_S[group.rows]) + group.rows.start
+            frames = index.frames_S[rows].tolist()
+            subjects = [index.subjects[row] for row in rows]
+            pairs = (torch.tensor(poses[name]).split(frames) for name in ("detected", "truth"))
+            yield from map(Pair, subjects, *pairs)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from poise.checkpoints.checkpoint import (
 from poise.runtime.errors import CheckpointError
 from poise_models import catalogue
 from poise_models.base.clip import Clip
-from poise_models.filters.offset import Offset
+from poise_models.base.refiner import ClosedFormRefiner, Pair
 
 TRACK = Track.parse("uiprmd/kinect/3D")
 
@@ -29,8 +29,8 @@ TRACK = Track.parse("uiprmd/kinect/3D")
 def saved(name: str, folder: Path) -> Any:
     torch.manual_seed(0)
     refiner = catalogue.build(name, pose_spec(TRACK), SMALL.get(name, {}))
-    if isinstance(refiner, Offset):
-        refiner.fit(torch.randn(30, 51), torch.randn(30, 51))
+    if isinstance(refiner, ClosedFormRefiner):
+        refiner.fit([Pair("S1", torch.randn(30, 51), torch.randn(30, 51))])
     card = ModelCard(str(TRACK), name, refiner.settings(), seed=3, metrics={"mpjpe": 1.5})
     save_checkpoint(refiner, card, str(folder))
     return refiner

@@ -94,7 +94,7 @@ def test_a_refit_learns_from_every_training_subject(lake: str, tmp_path: Path) -
     refiner, card = load_checkpoint(trial.checkpoint)
     whole = load_split(lake, TRACK, "train")
     expected = Offset(refiner.spec, OffsetConfig())
-    expected.fit(whole.detected_FC, whole.truth)
+    expected.fit(whole.pairs())
     torch.testing.assert_close(refiner.get_buffer("offset_C"), expected.offset_C)
     result = trial.result()
     assert result is not None

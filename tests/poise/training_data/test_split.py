@@ -174,9 +174,10 @@ def test_a_subset_shares_its_poses_and_its_windows_are_an_explicit_gather(
     same = draw.with_neighbours(*given, torch.Generator().manual_seed(2))
     assert torch.equal(batch.neighbours_BKTC, same.neighbours_BKTC)
     assert torch.equal(batch.distances_BK, same.distances_BK)
-    [(detected_FC, truth_FC)] = part.chunks()
-    assert torch.equal(detected_FC, torch.cat([train.detected()[row] for row in rows]))
-    assert torch.equal(truth_FC, torch.cat([train.truths()[row] for row in rows]))
+    for row, pair in zip(rows, part.pairs(), strict=True):
+        assert pair.subject == train.index.subjects[row]
+        assert torch.equal(pair.detected_FC, train.detected()[row])
+        assert torch.equal(pair.truth_FC, train.truths()[row])
 
 
 def test_a_bank_of_a_subset_has_its_windows_alone(train: TrackSplit) -> None:

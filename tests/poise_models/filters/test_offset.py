@@ -3,6 +3,7 @@
 import torch
 
 from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Pair
 from poise_models.filters.offset import Offset, OffsetConfig
 
 SPEC = PoseSpec(joints=2, dims=3)
@@ -13,6 +14,6 @@ def test_offset_removes_a_constant_and_only_that() -> None:
     constant = torch.tensor([0, 0, 0, 0.1, -0.2, 0.3])
     wandering = torch.randn(50, 1, 3).expand(50, 2, 3).reshape(50, 6)
     refiner = Offset(SPEC, OffsetConfig())
-    refiner.fit(truth + constant + wandering, truth)
+    refiner.fit([Pair("S1", truth + constant + wandering, truth)])
     torch.testing.assert_close(refiner.offset_C, constant, atol=1e-6, rtol=0)
     torch.testing.assert_close(refiner.filter(truth + constant), truth)

@@ -16,6 +16,7 @@ from poise_models.errors import ShapeError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
 from poise_models.filters.gaps import filled
 from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig, gaussian_at
+from poise_models.filters.linear import Linear, LinearConfig
 from poise_models.filters.offset import OffsetGaussian, OffsetGaussianConfig
 from poise_models.filters.one_euro import OneEuro, OneEuroConfig
 from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig, savgol_at
@@ -28,6 +29,7 @@ FILTERS: dict[str, SequenceRefiner] = {
     "offset-gaussian": OffsetGaussian(SPEC, OffsetGaussianConfig()),
     "savgol": SavitzkyGolay(SPEC, SavitzkyGolayConfig()),
     "butterworth": Butterworth(SPEC, ButterworthConfig()),
+    "linear": Linear(SPEC, LinearConfig()),
 }
 every_filter = pytest.mark.parametrize("name", FILTERS)
 
