@@ -56,10 +56,11 @@ class MotionClip:
         stride = round(self.fps / fps)
         if stride < 1 or abs(self.fps / stride - fps) > 0.001 * fps:
             rates = [self.fps / n for n in range(1, int(self.fps // _FEWEST_FPS) + 1)]
+            listed = ", ".join(f"{rate:g}" for rate in rates)
             raise DataError(
-                f"has {self.fps:g} frames a second, not a multiple of {fps:g}; possible rates: "
-                f"{', '.join(f'{rate:g}' for rate in rates)} (--fps), or say with --source-fps "
-                "what it was recorded at if its file is wrong"
+                f"has {self.fps:g} frames a second, not a multiple of {fps:g}; "
+                + (f"possible rates: {listed} (--fps), or say" if rates else "say")
+                + " with --source-fps what it was recorded at if its file is wrong"
             )
         return replace(self, fps=fps, joints_FJ3=self.joints_FJ3[::stride])
 

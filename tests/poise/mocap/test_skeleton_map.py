@@ -44,6 +44,36 @@ PROGRAMS = {
         "Bip01~{L}~Thigh Bip01~{L}~Calf Bip01~{L}~Foot "
         "Bip01~{L}~UpperArm Bip01~{L}~Forearm Bip01~{L}~Hand",
     ),
+    "Character Creator": (
+        "CC_Base_Pelvis CC_Base_Spine01 CC_Base_NeckTwist01 CC_Base_Head CC_Base_Head_end",
+        "CC_Base_{L}_Thigh CC_Base_{L}_Calf CC_Base_{L}_Foot "
+        "CC_Base_{L}_Upperarm CC_Base_{L}_Forearm CC_Base_{L}_Hand",
+    ),
+    "Biped with hyphens": (
+        "Bip001-Pelvis Bip001-Spine1 Bip001-Neck Bip001-Head Bip001-Head_end",
+        "Bip001-{L}-Thigh Bip001-{L}-Calf Bip001-{L}-Foot "
+        "Bip001-{L}-UpperArm Bip001-{L}-Forearm Bip001-{L}-Hand",
+    ),
+    "Genesis 8": (
+        "pelvis abdomenUpper neckLower head head_end",
+        "{l}ThighBend {l}Shin {l}Foot {l}ShldrBend {l}ForearmBend {l}Hand",
+    ),
+    "Bento": (
+        "mPelvis mTorso mNeck mHead mSkull",
+        "mHip{S} mKnee{S} mAnkle{S} mShoulder{S} mElbow{S} mWrist{S}",
+    ),
+    "Human3.6M": (
+        "Hip Spine Thorax Neck Head",
+        "{S}Hip {S}Knee {S}Ankle {S}Shoulder {S}Elbow {S}Wrist",
+    ),
+    "Kinect": (
+        "SpineBase SpineMid SpineShoulder Neck Head",
+        "Hip{S} Knee{S} Ankle{S} Shoulder{S} Elbow{S} Wrist{S}",
+    ),
+    "Azure Kinect": (
+        "PELVIS SPINE_NAVAL NECK HEAD HEAD_end",
+        "HIP_{S} KNEE_{S} ANKLE_{S} SHOULDER_{S} ELBOW_{S} WRIST_{S}",
+    ),
     "Motive": ("Hip Ab Neck Head Head_end", "{L}Thigh {L}Shin {L}Foot {L}UArm {L}FArm {L}Hand"),
     "SMPL": (
         "m_avg_Pelvis spine1 left_collar neck head",
@@ -59,6 +89,7 @@ PROGRAMS = {
     ),
 }
 
+TITLES = {"Character Creator": "Biped", "Biped with hyphens": "Biped", "Genesis 8": "Daz"}
 #: Where the middle of both collars is the thorax: the right one.
 COLLARS = {"SMPL": "right_collar", "Daz": "rCollar"}
 
@@ -92,7 +123,7 @@ def place(joints_FJ3: Floats, joint: str) -> Floats:
 def test_names_of_a_program_are_known(tmp_path: Path, program: str, metres: float) -> None:
     more = {COLLARS[program]: "thorax"} if program in COLLARS else {}
     file = write_person(tmp_path / "take.bvh", names_of(program), metres, more=more)
-    assert best_map(read_bvh(file).names)[0] == program
+    assert best_map(read_bvh(file).names)[0] == TITLES.get(program, program)
     joints_FJ3 = converted(file)
     heights = {"pelvis": 1, "spine": 1.2, "thorax": 1.5, "neck": 1.6, "head": 1.8}
     for joint, height in heights.items():

@@ -25,7 +25,7 @@ _KEYS: Final = ("v_template", "shapedirs", "J_regressor", "kintree_table")
 _BODY_JOINTS: Final = 22
 #: As the files are called where they are downloaded, and as they are told to be renamed.
 _NAMES: Final = re.compile(
-    r"(?:basic_?model_(?P<letter>m|f|neutral)(?:ale|emale)?_.*"
+    r"(?:(?:\w+_)?basic_?model_(?P<letter>m|f|neutral)(?:ale|emale)?_.*"
     r"|smpl(?P<family>[hx]?)[-_+]?(?P<gender>male|female|neutral)(?:[-_. ].*)?"
     r"|model)\.(?:npz|pkl)",
     re.I,

@@ -65,7 +65,7 @@ PECULIAR: Final = ("LHipJoint", "RHipJoint", "lowerneck")
 #: The Daz skeleton ends in the head's base; the top of its neck-to-head bone is put here, metres.
 _DAZ_HEAD_TOP: Final = 0.1
 _PREFIX: Final = re.compile(
-    r".*[:|]|mixamorig\d*_?|Character\d+_|(ValveBiped\.)?Bip\d+[ _-]+|[mf]_avg_", re.I
+    r".*[:|]|mixamorig\d*_?|Character\d+_|(ValveBiped\.)?Bip\d+[ _-]+|[mf]_avg_|CC_Base_", re.I
 )
 _SAME_OFFSET: Final = 1e-3
 

@@ -230,6 +230,8 @@ def test_bodies_are_found_by_gender(tmp_path: Path) -> None:
         ("basicmodel_m_lbs_10_207_0_v1.1.0.pkl", "male"),
         ("basicModel_f_lbs_10_207_0_v1.0.0.pkl", "female"),
         ("smpl/models/basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl", "neutral"),
+        ("SMPL_python_v.1.0.0/smpl/models/processed_basicModel_m_lbs_10_207_0_v1.0.0.pkl", "male"),
+        ("lbs_tj10smooth6_0fixed_normalized/male/model.pkl", "male"),
         ("SMPL_NEUTRAL.pkl", "neutral"),
         ("smpl/smpl_male.npz", "male"),
         ("models/smplh/SMPLH_male.pkl", "male"),
