@@ -12,6 +12,7 @@ from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import Row
 from poise.evaluation.metrics import DEGREES
 from poise_models import catalogue
+from poise_models.filters.linear import Linear
 
 METRICS = ("mpjpe", "pa_mpjpe", "accel")
 _NAMES = ("MPJPE", "PA-MPJPE", "Accel")
@@ -123,7 +124,7 @@ def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
                     for column, cell in enumerate(line.cells.values(), start=1)
                     if cell.best
                 },
-                notes=_notes(group),
+                notes=[*_notes(group), *_losers(table)],
             )
         )
     return tables
@@ -228,6 +229,22 @@ def _notes(group: Sequence[Entry]) -> list[str]:
     if any(entry.row.retrieval == "unavailable" for entry in group):
         notes.append(_WITHOUT_RETRIEVAL)
     return [f"Note: {note}." for note in dict.fromkeys(notes) if note]
+
+
+def _losers(table: Sequence[Line]) -> list[str]:
+    """Name the networks whose MPJPE is larger than the closed form's, which each could learn."""
+    found = [(line.cells["mpjpe"].mean, line) for line in table]
+    yardsticks = [one for one in found if one[1].refiner == Linear.name]
+    if not yardsticks:
+        return []
+    aim, yardstick = min(yardsticks, key=lambda one: one[0])
+    column = metric_names(yardstick.unit)[0]
+    return [
+        f"Note: {line.title} loses to {yardstick.title} ({mpjpe:.2f} against {aim:.2f} in "
+        f"{column}): it is not trained enough."
+        for mpjpe, line in found
+        if catalogue.trains(line.refiner) and mpjpe > aim
+    ]
 
 
 def _short(count: int) -> str:

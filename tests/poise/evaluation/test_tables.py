@@ -54,6 +54,21 @@ def test_a_metric_that_does_not_exist_is_a_dash_and_never_best() -> None:
     assert not any(cell.best for cell in cells)
 
 
+def test_networks_that_lose_to_the_closed_form_are_named() -> None:
+    filters = [entry("input", 126.0, 9.0), entry("gaussian1d", 125.0, 1.0)]
+    networks = [entry("synspp", 49.0, 0.8), entry("synspp", 54.0, 0.9, seed=1)]
+    networks.append(entry("smoothnet", 60.0, 1.0))
+    assert result_tables([*filters, *networks])[0].notes == []
+    assert result_tables([*filters, entry("linear", 61.0, 0.1), *networks])[0].notes == []
+    with_linear = [*filters, entry("linear", 52.0, 2.0), *networks]
+    (note,) = result_tables(with_linear)[0].notes
+    assert note == (
+        "Note: SmoothNet loses to Linear (60.00 against 52.00 in MPJPE mm): "
+        "it is not trained enough."
+    )
+    assert note in markdown(with_linear)
+
+
 def test_labels_make_rows_of_their_own() -> None:
     row = ENTRIES[0].row
     table = lines([Entry(row, "base"), Entry(row, "poses")])[UIPRMD]
