@@ -13,7 +13,7 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import CARD
 from poise.checkpoints.mlflow_client import in_words, mlflow_client
 from poise.checkpoints.pyfunc import INSIDE, LOADER, pack
-from poise.checkpoints.run_files import run_folder
+from poise.checkpoints.run_files import keep_files, run_folder
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -135,7 +135,7 @@ def _upload(client: MlflowClient, run_id: str, checkpoint: str) -> None:
         for file in storage.list_dir(checkpoint):
             (local / file).write_bytes(storage.read_bytes(storage.join(checkpoint, file)))
         pack(local, packed)
-        client.log_artifacts(run_id, str(packed), _ARTIFACT)
+        keep_files(client, run_id, packed, _ARTIFACT)
 
 
 def _local_folder(

@@ -5,11 +5,13 @@ database has, the files of a home's runs are looked for in that home.
 """
 
 import logging
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from poise.runtime.errors import ModelError
@@ -41,6 +43,26 @@ def run_folder(tracking_uri: str, run: Run) -> Path | None:
         log.warning("%s is not there; its files are read in %s, an earlier home", mine, recorded)
         return recorded
     return mine
+
+
+def keep_files(client: MlflowClient, run_id: str, local: Path, into: str = "") -> None:
+    """Put a file, or the files of a folder, among those of a run.
+
+    A home may be mounted at two places at once, each of which the database names by turns: what
+    belongs to the home is put into it as it lies here, whatever the database says.
+    """
+    folder = run_folder(client.tracking_uri, client.get_run(run_id))
+    if folder is not None:
+        place = folder / into
+        if local.is_dir():
+            shutil.copytree(local, place, dirs_exist_ok=True)
+        else:
+            place.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(local, place / local.name)
+    elif local.is_dir():
+        client.log_artifacts(run_id, str(local), into or None)
+    else:
+        client.log_artifact(run_id, str(local), into or None)
 
 
 def follow_home(tracking_uri: str) -> None:

@@ -16,7 +16,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.checkpoints.run_files import artifact_location, database, follow_home
+from poise.checkpoints.run_files import artifact_location, database, follow_home, keep_files
 from poise.checkpoints.sqlite_store import renew_store
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
@@ -109,8 +109,10 @@ class MlflowMirror:
         self.client.update_run(parent.info.run_id, status="RUNNING")
         for key, value in {"mlflow.source.git.commit": header["commit"], **tags}.items():
             self.client.set_tag(parent.info.run_id, key, value)
-        plan = json.dumps(header["plan"], indent=1)
-        self.client.log_text(parent.info.run_id, plan, "plan.json")
+        with tempfile.TemporaryDirectory() as scratch:
+            plan = Path(scratch, "plan.json")
+            plan.write_text(json.dumps(header["plan"], indent=1))
+            keep_files(self.client, parent.info.run_id, plan)
         self._parent = parent.info.run_id
 
     def _experiment(self, name: str) -> str:
@@ -229,7 +231,7 @@ class MlflowMirror:
         with tempfile.TemporaryDirectory() as scratch:
             local = Path(scratch, file.rpartition("/")[2])
             local.write_bytes(storage.read_bytes(file))
-            self.client.log_artifact(run.info.run_id, str(local), into or None)
+            keep_files(self.client, run.info.run_id, local, into)
 
     def _publish_tables(self) -> None:
         parent = self.client.get_run(self._parent)

@@ -12,6 +12,7 @@ from tests.support.mlflow_server import fresh_store
 from tests.support.written_sweep import NETWORK, PLAN, SPECS, TRACK, begun_sweep, finish, train
 
 from poise.checkpoints.registry import model_name, resolve
+from poise.checkpoints.run_files import follow_home
 from poise.cli.main import main
 from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.promote import Candidate, promote
@@ -111,6 +112,30 @@ def test_the_next_submission_writes_into_the_copy_alone(old: Path, tmp_path: Pat
     assert tables == {b"| anew |"}
     mlflow.set_tracking_uri(Settings.load(home=new).tracking_uri)
     assert Path(mlflow.artifacts.download_artifacts(f"models:/{MODEL}"), "MLmodel").exists()
+
+
+def test_a_home_that_another_container_has_elsewhere_is_written_to_where_it_is(
+    old: Path, tmp_path: Path
+) -> None:
+    settings = Settings.load(home=old)
+    sweep = SweepFolder(f"{settings.sweeps}/{PLAN.name}")
+    mirror = MlflowMirror(sweep, settings.tracking_uri, settings.artifacts)
+    _artifact_repos_cache.clear()
+    assert mirror.client.search_experiments()
+    # The other container sees the same files below /other, and connects.
+    other = old.rename(tmp_path / "other")
+    follow_home(Settings.load(home=other).tracking_uri)
+    assert all(place.startswith(f"{other}/") for place in places(other))
+    other.rename(old)
+    sweep.write_table("table.md", b"| second |")
+    mirror.publish(running=False)
+    result = sweep.trial(NETWORK.key).result()
+    assert result is not None
+    list(promote(mirror, Candidate(NETWORK, result)))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old"]
+    tables = {path.read_bytes() for path in old.glob("mlartifacts/*/artifacts/table.md")}
+    assert tables == {b"| second |"}
+    assert (found_in(old) / "checkpoint.json").exists()
 
 
 def test_files_in_a_folder_that_the_user_chose_stay_there(tmp_path: Path) -> None:
