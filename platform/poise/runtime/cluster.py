@@ -1,5 +1,6 @@
 """The Ray cluster a job runs on: the one that is there, else a small local one of its own."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def connect(cpus: int | None = None) -> Iterator[None]:
         log.info("Ray has %s", resources())
         yield
     finally:
-        ray.shutdown()
+        _shut_down()
 
 
 def start(**options: Any) -> None:
@@ -90,6 +91,22 @@ def start(**options: Any) -> None:
             if _START_TIMEOUT not in str(error) or not left:
                 raise
             log.warning("Ray did not come up in time; starting it again, %d tries left", left)
+
+
+def _shut_down() -> None:
+    """Call ``ray.shutdown`` with the garbage collector at rest.
+
+    An object reference that is freed while Ray's core is going ends the process on the spot, with
+    exit code 1. References lie in rings, and any thread that allocates may free those.
+    """
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _kill(processes: set[psutil.Process]) -> None:

@@ -95,3 +95,40 @@ def test_whoever_keeps_tokens_elsewhere_gets_none(
             patch.setenv(name, value)
             keep_token()
     assert list(tmp_path.iterdir()) == []
+
+
+IN_RINGS = """
+import gc, threading, time
+import ray
+from poise.runtime.cluster import connect
+rings = []
+def free_some():
+    while rings:
+        rings.pop()  # only the collector frees what lies in a ring
+        time.sleep(1e-3)
+        [[] for _ in range(300)]
+with connect(cpus=1):
+    gc.disable()
+    for _ in range(15000):
+        ring = [ray.put(0)]
+        ring.append(ring)
+        rings.append(ring)
+    gc.enable()
+    gc.set_threshold(100, 2, 2)
+    threading.Thread(target=free_some, daemon=True).start()
+left = len(rings)
+assert left, "all were freed before Ray stopped"
+time.sleep(0.1)
+assert len(rings) < left
+print("well")
+"""
+
+
+@pytest.mark.slow
+def test_references_that_another_thread_frees_meanwhile_do_not_end_the_process(
+    server: None,
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IN_RINGS], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
