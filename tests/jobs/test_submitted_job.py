@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 from tests.support.ports import free_port
 from tests.support.sweep_job import ROOT, environment, prepare, run_statuses
 
@@ -129,7 +130,8 @@ def test_options_run_on_a_cluster_that_knows_nothing_of_poise(
 def test_a_script_runs_on_a_cluster_that_knows_nothing_of_poise(head: str, tmp_path: Path) -> None:
     """The short form has no room for options; it runs the demo plan."""
     home = prepare(tmp_path)
-    env = json.dumps({"env_vars": {"POISE_HOME": str(home)}})
+    shared = yaml.safe_load((ROOT / "runtime_env.yaml").read_text())["env_vars"]
+    env = json.dumps({"env_vars": {**shared, "POISE_HOME": str(home)}})
     done = _submit(head, ["--working-dir", ".", "--runtime-env-json", env, "jobs/sweep.py"])
     assert done.returncode == 0, done.stdout + done.stderr
     assert "SynSP++" in done.stdout

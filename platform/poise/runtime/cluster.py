@@ -1,6 +1,7 @@
 """The Ray cluster a job runs on: the one that is there, else a small local one of its own."""
 
 import gc
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import psutil
 import ray
 import ray.data
+from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from poise.runtime.loopback import bypass_proxies
 from poise.runtime.own_ray import keep_token, listens_on_loopback, on_loopback, own_cluster
@@ -134,7 +136,10 @@ def _worker_env(settings: Settings) -> dict[str, str]:
     roots = _source_roots()
     if roots:
         env["PYTHONPATH"] = os.pathsep.join(roots)
-    return env
+    # Workers have those of the job anyway, and Ray takes one that comes twice for a conflict.
+    job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}"))
+    given = (job.get("runtime_env") or {}).get("env_vars", {})
+    return {name: value for name, value in env.items() if name not in given}
 
 
 def _source_roots() -> list[str]:
