@@ -5,8 +5,6 @@ READY  := $(VENV)/.ready
 ARGS   ?=
 PYTEST := OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-export RAY_USAGE_STATS_ENABLED := 0
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo sweep ui serve check test lint bench
 

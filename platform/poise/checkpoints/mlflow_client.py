@@ -8,12 +8,14 @@ from pathlib import Path
 
 import requests
 from mlflow import MlflowClient
+from mlflow.telemetry import set_telemetry_client
 
 from poise.checkpoints.run_files import database
 from poise.checkpoints.sqlite_store import check_store, make_store
 from poise.runtime.errors import ModelError
 from poise.runtime.printable import printable
 from poise.runtime.settings import VARIABLES
+from poise.runtime.telemetry import turn_off_telemetry
 
 #: MLflow's own patience is minutes; a server that is down must not hold anybody up that long.
 _IMPATIENCE = {
@@ -42,6 +44,8 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     """
     for name, value in _IMPATIENCE.items():
         os.environ.setdefault(name, value)
+    turn_off_telemetry()
+    set_telemetry_client()  # as the environment says now
     logging.getLogger("mlflow.tracking").setLevel(logging.WARNING)
     if tracking_uri.startswith(("http://", "https://")):
         _see_that_it_answers(tracking_uri)

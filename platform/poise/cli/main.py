@@ -30,6 +30,7 @@ from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
 from poise.runtime.loopback import bypass_proxies
 from poise.runtime.printable import printable
+from poise.runtime.telemetry import turn_off_telemetry
 
 EXAMPLES = """
 in the order of work:
@@ -92,6 +93,7 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
     # gRPC reads it when it comes up: before Ray, where a command asks Milvus first.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     bypass_proxies()
+    turn_off_telemetry()
     prepare_terminal()
     if f"_{name.upper()}_COMPLETE" in os.environ:
         command.main(prog_name=program)  # answers the shell, and exits

@@ -18,6 +18,7 @@ from poise.runtime.loopback import bypass_proxies
 from poise.runtime.own_ray import keep_token, listens_on_loopback, on_loopback, own_cluster
 from poise.runtime.ray_checks import answering_address, no_cluster
 from poise.runtime.settings import Settings
+from poise.runtime.telemetry import OFF, turn_off_telemetry
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def connect(cpus: int | None = None) -> Iterator[None]:
             here; within 30 seconds.
     """
     bypass_proxies()
+    turn_off_telemetry()
     # gRPC and fork do not mix: neither the driver nor a worker may run its fork handlers.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     if ray.is_initialized():
@@ -132,7 +134,8 @@ def resources() -> str:
 
 
 def _worker_env(settings: Settings) -> dict[str, str]:
-    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **settings.worker_env()}
+    told = {name: os.environ[name] for name in OFF}
+    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **told, **settings.worker_env()}
     roots = _source_roots()
     if roots:
         env["PYTHONPATH"] = os.pathsep.join(roots)

@@ -104,22 +104,18 @@ from poise.runtime.cluster import connect
 rings = []
 def free_some():
     while rings:
-        rings.pop()  # only the collector frees what lies in a ring
-        time.sleep(1e-3)
+        del rings[-5:]  # only the collector frees what lies in a ring
+        time.sleep(1e-4)
         [[] for _ in range(300)]
 with connect(cpus=1):
     gc.disable()
-    for _ in range(15000):
+    for _ in range(30_000):
         ring = [ray.put(0)]
         ring.append(ring)
         rings.append(ring)
     gc.enable()
     gc.set_threshold(100, 2, 2)
     threading.Thread(target=free_some, daemon=True).start()
-left = len(rings)
-assert left, "all were freed before Ray stopped"
-time.sleep(0.1)
-assert len(rings) < left
 print("well")
 """
 
