@@ -172,13 +172,14 @@ def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
     if names is None and not cgspeed.is_known(take):
         names = skeleton_map.known_map(take)
     if names is not None:
+        joints_FJ3, notes = skeleton_map.joints_of(take, names, details.unit)
         return checked_clip(
             recording.file,
             f"bvh-{recording.take}",
             recording.subject,
             _rate(recording, details, take.fps),
-            skeleton_map.joints_of(take, names, details.unit),
-            take.notes,
+            joints_FJ3,
+            (*take.notes, *notes),
         )
     file = details.skeletons.of(recording.file, recording.subject)
     skeleton: AsfSkeleton | None = read_asf(file) if file else None

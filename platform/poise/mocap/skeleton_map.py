@@ -93,8 +93,10 @@ def spelt(joints: JointMap, names: Sequence[str]) -> JointMap:
     }
 
 
-def joints_of(take: Bvh, joints: JointMap, unit: str = "") -> Floats:
-    """Return the 17 joints in metres, y up, (F, 17, 3); without a unit the thigh tells it.
+def joints_of(take: Bvh, joints: JointMap, unit: str = "") -> tuple[Floats, tuple[str, ...]]:
+    """Return the 17 joints in metres, y up, (F, 17, 3), and what there is to note.
+
+    Without a unit the thigh tells it; the first frame tells what is up.
 
     Raises:
         DataError: the map has too few joints of the file, or no unit makes the thighs an adult's.
@@ -107,19 +109,24 @@ def joints_of(take: Bvh, joints: JointMap, unit: str = "") -> Floats:
         raise DataError(f"{take.file}: {error}") from None
     place = {joint: found_FJ3[:, number] for number, joint in enumerate(JOINTS)}
     metres = METRES[unit] if unit else _metres(take, place)
-    rise = np.abs(_rise(take, place))
-    upright_FJ3 = z_up_to_y_up(found_FJ3) if rise[2] == rise.max() else found_FJ3
-    return upright_FJ3 * metres
+    rise_F3 = _rise(take, place)
+    upright_FJ3 = found_FJ3
+    if np.abs(rise_F3[0]).argmax() == 2:
+        upright_FJ3, rise_F3 = z_up_to_y_up(found_FJ3), z_up_to_y_up(rise_F3)
+    note = f"{take.file}: its head is below its pelvis (axes of a camera?): turned over"
+    upside_down = bool(rise_F3[0, 1] < 0 and np.median(rise_F3[:, 1]) < 0)
+    if upside_down:
+        upright_FJ3 = upright_FJ3 * np.array([1.0, -1.0, -1.0])
+    return upright_FJ3 * metres, (note,) * upside_down
 
 
 def _rise(take: Bvh, place: Mapping[str, Floats]) -> Floats:
-    """Return the way from the pelvis up, in the first frame that shows it."""
+    """Return the way from the pelvis up in the frames that show it, (F', 3)."""
     for joint in _HIGHEST:
         ways_F3 = place[joint] - place["pelvis"]
-        seen = np.flatnonzero(~np.isnan(ways_F3).any(axis=1))
-        if len(seen):
-            way_3: Floats = ways_F3[seen[0]]
-            return way_3
+        seen_F3: Floats = ways_F3[~np.isnan(ways_F3).any(axis=1)]
+        if len(seen_F3):
+            return seen_F3
     raise DataError(f"{take.file}: its joints are NaN in every frame")
 
 

@@ -1,5 +1,6 @@
 """BVH skeletons of other programs, by built-in maps and one's own."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,10 @@ PROGRAMS = {
         "PELVIS SPINE_NAVAL NECK HEAD HEAD_end",
         "HIP_{S} KNEE_{S} ANKLE_{S} SHOULDER_{S} ELBOW_{S} WRIST_{S}",
     ),
+    "Renamed LaFAN1": (
+        "Hips Spine1 Neck Head Head_end",
+        "Thigh_{L} Shin_{L} Foot_{L} UpperArm_{L} Forearm_{L} Hand_{L}",
+    ),
     "Motive": ("Hip Ab Neck Head Head_end", "{L}Thigh {L}Shin {L}Foot {L}UArm {L}FArm {L}Hand"),
     "SMPL": (
         "m_avg_Pelvis spine1 left_collar neck head",
@@ -89,7 +94,12 @@ PROGRAMS = {
     ),
 }
 
-TITLES = {"Character Creator": "Biped", "Biped with hyphens": "Biped", "Genesis 8": "Daz"}
+TITLES = {
+    "Character Creator": "Biped",
+    "Biped with hyphens": "Biped",
+    "Genesis 8": "Daz",
+    "Renamed LaFAN1": "Blender",
+}
 #: Where the middle of both collars is the thorax: the right one.
 COLLARS = {"SMPL": "right_collar", "Daz": "rCollar"}
 
@@ -110,7 +120,7 @@ def converted(file: Path, unit: str = "") -> Floats:
     take = read_bvh(file)
     joints = known_map(take)
     assert joints is not None
-    return joints_of(take, joints, unit)
+    return joints_of(take, joints, unit)[0]
 
 
 def place(joints_FJ3: Floats, joint: str) -> Floats:
@@ -139,6 +149,35 @@ def test_prefixes_mean_nothing(tmp_path: Path, prefix: str) -> None:
     plain = converted(write_person(tmp_path / "plain.bvh", names_of("Mixamo")))
     file = write_person(tmp_path / "take.bvh", names_of("Mixamo", prefix))
     np.testing.assert_array_equal(converted(file), plain)
+
+
+@pytest.mark.parametrize(
+    ("axes", "notes"),
+    [
+        ("x y z", 0),
+        ("x -z y", 0),
+        ("x -y -z", 1),
+        ("x z -y", 1),
+    ],
+    ids=["y up", "z up", "y down", "z down"],
+)
+def test_people_are_set_upright(tmp_path: Path, axes: str, notes: int) -> None:
+    file = write_person(tmp_path / "take.bvh", names_of("Mixamo"))
+    plain = converted(file)
+
+    def turned(found: re.Match[str]) -> str:
+        x, y, z = map(float, found[2].split()[:3])
+        place = {"x": x, "y": y, "z": z, "-y": -y, "-z": -z}
+        return " ".join([found[1], *(f"{place[axis]:g}" for axis in axes.split())])
+
+    text = re.sub(r"(OFFSET) (.*)", turned, file.read_text())
+    file.write_text(re.sub(r"(?m)^()(0 100 0(?= 0 0))", turned, text).replace("\n ", "\n"))
+    take = read_bvh(file)
+    joints = known_map(take)
+    assert joints is not None
+    found, said = joints_of(take, joints)
+    np.testing.assert_allclose(found, plain, atol=1e-9)
+    assert len(said) == notes
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -194,10 +233,10 @@ def test_a_map_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "map.toml"
     lines = {joint: f'{joint} = ["{name}"]\n' for joint, name in names.items()}
     file.write_text("".join(lines.values()))
-    whole = joints_of(take, read_skeleton_map(file))
+    whole = joints_of(take, read_skeleton_map(file))[0]
     np.testing.assert_allclose(place(whole, "head"), [0, 1.8, 0], atol=1e-4)
     file.write_text("".join((lines | {"head": "head = []\n"}).values()))
-    lacking = joints_of(take, read_skeleton_map(file))
+    lacking = joints_of(take, read_skeleton_map(file))[0]
     assert np.isnan(place(lacking, "head")).all()
     np.testing.assert_array_equal(place(lacking, "neck"), place(whole, "neck"))
 
