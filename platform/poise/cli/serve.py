@@ -42,6 +42,9 @@ def serve(
         bool,
         typer.Option("--compile", help="compile the network, for long sequences: +1 minute"),
     ] = False,
+    replicas: Annotated[
+        int, typer.Option(metavar="N", help="replicas that always run; 2 outlive one's death")
+    ] = 1,
     replicas_max: Annotated[
         int, typer.Option(metavar="N", help="replicas that autoscaling may start")
     ] = 1,
@@ -63,6 +66,7 @@ def serve(
                 tracking_uri=settings.tracking_uri,
                 stride=stride,
                 compiled=compile_,
+                replicas=replicas,
                 replicas_max=replicas_max,
             )
             with running_service(service, host, port) as url:

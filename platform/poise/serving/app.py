@@ -1,18 +1,14 @@
 """The HTTP application: FastAPI routes and the replica behind them, as one Serve deployment."""
 
-import asyncio
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numpy as np
 import torch
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application, Deployment
@@ -21,21 +17,26 @@ from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
-from poise.serving import responses, schema, validation
-from poise.serving.limits import BodyLimit
+from poise.serving import responses, schema
+from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
+from poise.serving.intake.reading import NO_OBJECT, is_json, read_request
+from poise.serving.intake.validation import problems
 from poise.serving.metrics import ServiceMetrics
-from poise.serving.model import RefinedSequence, ReplicaConfig, ServedModel
+from poise.serving.model import ReplicaConfig, ServedModel
 from poise.serving.model_lookup import find_model
 from poise.serving.replica_port import listen_at_node
+from poise.serving.turns import Steps, Turns, step_all
+from poise.serving.work import Work
 
 logger = logging.getLogger(__name__)
 
-#: Sequences refined together, and how long the first of them waits for more.
-BATCH_SEQUENCES = 8
-BATCH_WAIT_S = 0.01
-#: A batch that takes longer is stuck: Serve replaces the replica.
-BATCH_LONGEST_S = 600.0
-RETRY_AFTER_S = 1
+#: A step that takes longer is stuck: Serve replaces the replica.
+STEP_LONGEST_S = 120.0
+#: Requests a replica has at a time before another one is started.
+TARGET_REQUESTS = 8
+#: Requests of any kind that Serve hands to a replica: no request for its health waits for a place
+#: behind requests that are refined, which a replica counts itself.
+MOST_REQUESTS = 1024
 
 app = FastAPI(
     title="Poise",
@@ -44,12 +45,14 @@ app = FastAPI(
     docs_url=None,
     redoc_url=None,
 )
+#: Described by hand: FastAPI describes only what it reads itself, and in one go.
+_REQUEST = {"application/json": {"schema": schema.RefineRequest.model_json_schema()}}
 app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
 
 
 @app.exception_handler(RequestValidationError)
 async def _answer_problems(_: Request, error: RequestValidationError) -> JSONResponse:
-    return JSONResponse(validation.problems(error.errors()).model_dump(), status_code=422)
+    return JSONResponse(problems(error.errors()).model_dump(), status_code=422)
 
 
 class ServiceArgs(BaseModel):
@@ -84,53 +87,63 @@ class ServiceArgs(BaseModel):
     compiled: bool = Field(
         False, description="Compile the network, for long sequences; a minute more to start."
     )
+    replicas: int = Field(
+        1, ge=1, description="Replicas that always run; two answer on where one is killed."
+    )
     replicas_max: int = Field(1, ge=1, description="Replicas that autoscaling may start.")
     cpus: float = Field(1.0, gt=0, description="Cores of a replica; also its torch threads.")
-    max_queued: int = Field(64, ge=1, description="Waiting requests beyond which 429 is sent.")
+    max_queued: int = Field(
+        64,
+        ge=1,
+        description="Requests of a replica beyond which 429 is sent; one client may have half.",
+    )
 
 
 # `serve.ingress` pickles the class by value while this module is still being imported: its methods
 # see only module globals that are defined above it.
 @serve.ingress(app)
 class RefineService:
-    """One replica: it validates requests, batches them, and refines them in a worker thread.
+    """One replica: requests become frames in one thread, and are refined in another.
+
+    Requests share both threads a step at a time. Everything else, health too, is answered by the
+    event loop, on which nothing takes long, and waits in no queue.
 
     Args:
         config: the model to serve.
         cpus: cores of the replica; torch takes as many threads.
+        max_queued: requests that it takes at a time.
     """
 
-    def __init__(self, config: ReplicaConfig, cpus: float) -> None:
+    def __init__(self, config: ReplicaConfig, cpus: float, max_queued: int) -> None:
         listen_at_node()
         torch.set_num_threads(max(1, int(cpus)))
         self._model = ServedModel(config)
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refine")
-        self._busy_since: float | None = None
+        self._text = Turns("text", step_all)
+        self._network = Turns("network", self._model.advance)
+        # One client leaves half of the places to others.
+        self._places = Places(max_queued, (max_queued + 1) // 2)
         self._metrics = ServiceMetrics(self._model.name)
 
     @app.post(
         "/v1/refine",
         response_model=schema.RefineResponse,
+        openapi_extra={"requestBody": {"required": True, "content": _REQUEST}},
         responses={
             404: {"description": "This service does not serve that model."},
+            408: {"description": "The body came too slowly."},
             413: {"description": f"The body is larger than {schema.MAX_BODY_BYTES} bytes."},
             422: {"model": schema.Problems, "description": "The fields that are wrong."},
             429: {"description": "Overloaded; try again after `Retry-After` seconds."},
         },
     )
-    async def refine(self, body: schema.RefineRequest) -> Response:
+    async def refine(self, request: Request) -> Response:
         """Refine one sequence."""
-        start = time.perf_counter()
-        given = validation.checked_frames(self._model, body)
-        refined = await self._batched(given.poses_FC)
-        if isinstance(refined, Exception):
-            logger.error("A sequence of %d frames failed.", len(given.poses_FC), exc_info=refined)
-            raise HTTPException(500, f"the model failed on this sequence: {refined}")
-        seconds = time.perf_counter() - start
-        frames, backend = len(given.poses_FC), self._model.search_backend
-        self._metrics.count(frames, refined.retrieval, backend, seconds)
-        response = responses.refine_response(self._model, body, given, refined, seconds)
-        return Response(response.model_dump_json(), media_type="application/json")
+        try:
+            with self._places.taken(client_of(request.scope)):
+                answer = await self._refined(request)
+        except NoPlaceError as error:
+            raise HTTPException(429, str(error), dict(RETRY_AFTER)) from None
+        return Response(answer, media_type="application/json")
 
     @app.get("/v1/models")
     async def models(self) -> schema.ModelList:
@@ -166,21 +179,29 @@ class RefineService:
         return description
 
     def check_health(self) -> None:
-        """Raise where a batch is stuck, so that Serve replaces this replica."""
-        since = self._busy_since
-        if since is not None and time.monotonic() - since > BATCH_LONGEST_S:
-            raise RuntimeError(f"a batch has been running for more than {BATCH_LONGEST_S:.0f} s")
+        """Raise where a step is stuck, so that Serve replaces this replica."""
+        if max(self._text.step_s, self._network.step_s) > STEP_LONGEST_S:
+            raise RuntimeError(f"a step has been going on for more than {STEP_LONGEST_S:.0f} s")
 
-    @serve.batch(max_batch_size=BATCH_SEQUENCES, batch_wait_timeout_s=BATCH_WAIT_S)
-    async def _batched(
-        self, sequences: list[NDArray[np.float32]]
-    ) -> list[RefinedSequence | Exception]:
-        loop = asyncio.get_running_loop()
-        self._busy_since = time.monotonic()
+    async def _refined(self, request: Request) -> bytes:
+        """Answer a request, all of it in threads: the event loop answers others meanwhile."""
+        start = time.perf_counter()
+        if not is_json(request.headers.get("content-type", "")):
+            raise RequestValidationError([NO_OBJECT])
+        body = (await request.receive()).get("body", b"")
+        given = await self._text.finished(Steps(read_request(self._model, body)))
+        del body
+        poses_FC = given.frames.poses_FC
         try:
-            return await loop.run_in_executor(self._worker, self._model.refine, sequences)
-        finally:
-            self._busy_since = None
+            refined = await self._network.finished(Work(poses_FC))
+        except Exception as error:
+            logger.exception("A sequence of %d frames failed.", len(poses_FC))
+            raise HTTPException(500, f"the model failed on this sequence: {error}") from error
+        seconds = time.perf_counter() - start
+        backend = self._model.search_backend
+        self._metrics.count(len(poses_FC), refined.retrieval, backend, seconds)
+        answer = responses.refine_answer(self._model, given, refined, seconds)
+        return bytes(await self._text.finished(Steps(answer)))
 
 
 def build(args: ServiceArgs) -> Application:
@@ -191,7 +212,9 @@ def build(args: ServiceArgs) -> Application:
         ModelError: as `replica_config`.
         CheckpointError: as `replica_config`.
     """
-    application: Application = _deployment(args).bind(replica_config(args), args.cpus)
+    application: Application = _deployment(args).bind(
+        replica_config(args), args.cpus, args.max_queued
+    )
     return application
 
 
@@ -228,17 +251,19 @@ def _deployment(args: ServiceArgs) -> Deployment:
     return serve.deployment(
         name="refine",
         autoscaling_config=AutoscalingConfig(
-            min_replicas=1,
-            max_replicas=args.replicas_max,
-            target_ongoing_requests=BATCH_SEQUENCES,
+            min_replicas=args.replicas,
+            max_replicas=max(args.replicas, args.replicas_max),
+            target_ongoing_requests=TARGET_REQUESTS,
             look_back_period_s=15.0,
             upscale_delay_s=5,
             downscale_delay_s=120,
         ),
-        max_ongoing_requests=2 * BATCH_SEQUENCES,
-        max_queued_requests=args.max_queued,
-        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=RETRY_AFTER_S),
-        health_check_period_s=10,
+        max_ongoing_requests=MOST_REQUESTS,
+        max_queued_requests=MOST_REQUESTS,
+        backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
+        # A replica that died is missed at the next look; one that hangs after three of 30 seconds.
+        health_check_period_s=1,
         health_check_timeout_s=30,
+        graceful_shutdown_timeout_s=30,
         ray_actor_options={"num_cpus": args.cpus},
     )(RefineService)

@@ -1,4 +1,4 @@
-"""The served model: a checkpoint, its retrieval, and a batch of sequences through both."""
+"""The served model: a checkpoint, its retrieval, and sequences side by side through both."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,8 @@ from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
-from poise_models.base.clip import Clip, Refined
+from poise.serving.work import RefinedSequence, SharedSteps, Work
+from poise_models.base.clip import Refined
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner
 
@@ -50,25 +51,8 @@ class ReplicaConfig:
     compiled: bool = False
 
 
-@dataclass(frozen=True)
-class RefinedSequence:
-    """One refined sequence, as arrays.
-
-    Attributes:
-        poses_FC: refined poses (F, C), in the unit of the input.
-        quality_F: quality of each frame (F,), in (0, 1]; None where the refiner has none.
-        distances_N: squared L2 distances (N,) of the windows to their neighbours; None without.
-        retrieval: whether neighbours took part.
-    """
-
-    poses_FC: NDArray[np.float32]
-    quality_F: NDArray[np.float32] | None
-    distances_N: NDArray[np.float32] | None
-    retrieval: RetrievalUse
-
-
 class ServedModel:
-    """Refines batches of sequences exactly as offline evaluation does.
+    """Refines sequences exactly as offline evaluation does.
 
     Raises:
         CheckpointError: the checkpoint cannot be loaded, or cannot run as the configuration asks.
@@ -86,6 +70,7 @@ class ServedModel:
                 "view"
             )
         prepare(self.refiner, config.stride, config.compiled)
+        self._steps = SharedSteps(self.refiner)
         self.track = Track.parse(self.card.track)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
         self._retriever = self._open_retriever()
@@ -125,17 +110,23 @@ class ServedModel:
         return "none" if self._retriever is None else self._retriever.search_backend
 
     def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[RefinedSequence | Exception]:
-        """Refine sequences (F, C) together.
+        """Refine sequences (F, C) side by side.
 
         Returns:
             One entry a sequence, in order; where one sequence fails, its error, while the others
             are refined all the same.
         """
-        clips = [self._clip(sequence) for sequence in sequences]
-        refined = iter(self._refine_clips([clip for clip in clips if isinstance(clip, Clip)]))
-        return [
-            self._result(clip, next(refined)) if isinstance(clip, Clip) else clip for clip in clips
-        ]
+        works = [Work(sequence) for sequence in sequences]
+        while going_on := [work for work in works if work.outcome is None]:
+            self.advance(going_on)
+        return [work.outcome for work in works if work.outcome is not None]
+
+    def advance(self, works: Sequence[Work]) -> None:
+        """Take a step of sequences that are not finished: a fraction of a second."""
+        self._steps.take(works, self._retriever)
+        for work in works:
+            if work.refined is not None:
+                work.outcome = self._told(work, work.refined)
 
     def close(self) -> None:
         """Stop what runs in the background."""
@@ -154,36 +145,16 @@ class ServedModel:
             lambda: Retriever(lake, track, uri, budget_s=RETRIEVAL_BUDGET_S, neighbours=many)
         )
 
-    def _clip(self, sequence: NDArray[np.float32]) -> Clip | Exception:
-        detected_FC = torch.from_numpy(sequence)
-        try:
-            found = self._retriever.find(detected_FC) if self._retriever else None
-        except Exception as error:  # goes to the one request it belongs to
-            return error
-        return Clip(detected_FC) if found is None else Clip(detected_FC).with_neighbours(*found)
-
-    def _refine_clips(self, clips: list[Clip]) -> list[Refined | Exception]:
-        try:
-            return list(self.refiner.refine(clips))
-        except Exception as error:
-            if len(clips) == 1:
-                return [error]
-            logger.exception("A batch of %d failed; refining one by one.", len(clips))
-            return [self._refine_clips([clip])[0] for clip in clips]
-
-    def _result(self, clip: Clip, refined: Refined | Exception) -> RefinedSequence | Exception:
-        if isinstance(refined, Exception):
-            return refined
+    def _told(self, work: Work, refined: Refined) -> RefinedSequence | Exception:
         if not bool(torch.isfinite(refined.poses_FC).all()):
             return NotFiniteError(f"{self.name} gave NaN or infinity for finite poses")
         use: RetrievalUse = "used"
-        distances_NK = clip.distances_NK
-        if distances_NK is None:
+        if work.distances_N is None:
             use = "unavailable" if self._retrieves else "none"
         return RefinedSequence(
             poses_FC=refined.poses_FC.numpy(),
             quality_F=_numpy(refined.quality_F),
-            distances_N=_numpy(None if distances_NK is None else distances_NK[:, 0]),
+            distances_N=_numpy(work.distances_N),
             retrieval=use,
         )
 

@@ -1,56 +1,64 @@
 """What the service answers: a refined sequence, the model it serves, an example of a request."""
 
+from collections.abc import Generator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic_core import to_json
 
 from poise.readers.missing import described
 from poise.readers.scale import odd_size, reach
 from poise.serving import schema
-from poise.serving.model import RefinedSequence, ServedModel
-from poise.serving.validation import Frames
+from poise.serving.intake.reading import GivenRequest
+from poise.serving.intake.validation import Frames
+from poise.serving.model import ServedModel
+from poise.serving.work import RefinedSequence
 
 #: Printed decimals: micrometres, far below the 1e-5 at which results are compared.
 DECIMALS = 6
+#: Frames that become text in one step.
+_PIECE = 256
+_NO_POSES = b'{"poses":[]'
 
 
-def refine_response(
-    model: ServedModel,
-    body: schema.RefineRequest,
-    given: Frames,
-    refined: RefinedSequence,
-    seconds: float,
-) -> schema.RefineResponse:
-    """The response to a request, its poses nested as the request's were.
+def refine_answer(
+    model: ServedModel, given: GivenRequest, refined: RefinedSequence, seconds: float
+) -> Generator[None, None, bytes]:
+    """The answer to a request as JSON, its poses nested as the request's were.
 
     Args:
         model: what refined the sequence.
-        body: the request.
-        given: its poses, with what was filled.
+        given: the request.
         refined: its sequence, refined.
-        seconds: from the parsed request to the refined poses.
+        seconds: from the whole body to the refined poses.
     """
-    spec = model.refiner.spec
-    frames = len(refined.poses_FC)
-    nested = schema.is_nested(body.poses)
-    shape = (frames, spec.joints, spec.dims) if nested else (frames, spec.channels)
     # Already of our making: validating a million numbers again would only cost time.
-    return schema.RefineResponse.model_construct(
-        poses=_rounded(refined.poses_FC.reshape(shape)),
-        quality=_quality(refined, given),
+    without_poses = schema.RefineResponse.model_construct(
+        poses=[],
+        quality=_quality(refined, given.frames),
         retrieval=refined.retrieval,
         distances=_summary(refined.distances_N),
         model=schema.ModelRef(
             name=model.name, version=model.config.model.version, track=str(model.track)
         ),
-        name=body.name,
-        fps=body.fps,
-        frames=frames,
+        name=given.options.name,
+        fps=given.options.fps,
+        frames=len(refined.poses_FC),
         seconds=round(seconds, 6),
-        filled=_filled(model, given),
-        warnings=_warnings(model, body.fps, given),
+        filled=_filled(model, given.frames),
+        warnings=_warnings(model, given.options.fps, given.frames),
     )
+    rest = without_poses.model_dump_json().encode().removeprefix(_NO_POSES)
+    pieces = []
+    for first in range(0, len(refined.poses_FC), _PIECE):
+        yield
+        piece = refined.poses_FC[first : first + _PIECE]
+        if given.nested:
+            piece = piece.reshape(len(piece), model.refiner.spec.joints, model.refiner.spec.dims)
+        pieces.append(to_json(_rounded(piece))[1:-1])
+    yield
+    return _NO_POSES[:-1] + b",".join(pieces) + b"]" + rest
 
 
 def model_info(model: ServedModel) -> schema.ServedModelInfo:

@@ -27,7 +27,7 @@ class NeighbourFinder(Protocol):
 
     search_backend: SearchBackend
 
-    def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
+    def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours (N, K, T, C) in the windows' own frames, squared L2 distances (N, K)."""
 
     def stale(self) -> bool:
@@ -73,8 +73,8 @@ class ReconnectingRetriever:
         self._tried.wait(seconds)
         return self.state
 
-    def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Find neighbours of the windows of a sequence (F, C).
+    def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Find neighbours of windows (N, T, C) of a sequence.
 
         Returns:
             Neighbours (N, K, T, C) in the windows' own frames and squared L2 distances (N, K); None
@@ -84,7 +84,7 @@ class ReconnectingRetriever:
         if finder is None:
             return None
         try:
-            return finder.find(detected_FC)
+            return finder.find_windows(detected_NTC)
         except VectorError as error:
             logger.warning("No neighbours for this sequence: %s", error)
             return None

@@ -29,9 +29,12 @@ LAYOUTS = ("nested", "flat")
 _Number = Annotated[float, Field(strict=True, allow_inf_nan=True)] | None
 _Numbers = Annotated[list[_Number], Field(min_length=1, fail_fast=True)]
 _Joints = Annotated[list[_Numbers | None], Field(min_length=1, fail_fast=True)]
+NestedFrame = _Joints | None
+FlatFrame = _Numbers | None
 _Frames = Field(min_length=1, max_length=MAX_FRAMES, fail_fast=True)
-_Nested = Annotated[list[_Joints | None], _Frames]
-_Flat = Annotated[list[_Numbers | None], _Frames]
+_Nested = Annotated[list[NestedFrame], _Frames]
+_Flat = Annotated[list[FlatFrame], _Frames]
+NO_POSE = ("empty", "every frame is null: there is no pose in it")
 
 
 def _layout(value: Any) -> str:
@@ -44,33 +47,49 @@ def is_nested(poses: list[Any]) -> bool:
     return isinstance(next((entry for entry in entries if entry is not None), None), list)
 
 
-def _regular(value: list[Any]) -> list[Any]:
-    """Refuse frames of unequal length, and joints of unequal length; null has any."""
-    frames = [(f, frame) for f, frame in enumerate(value) if frame is not None]
-    if not frames:
-        raise PydanticCustomError("empty", "every frame is null: there is no pose in it")
-    first, width = frames[0][0], len(frames[0][1])
-    for f, frame in frames:
-        if len(frame) != width:
-            raise PydanticCustomError(
-                "ragged",
-                "frame {frame} has {got} entries and frame {first} has {want}: every frame needs "
-                "the same joints (null stands for a joint that was not seen)",
-                {"frame": f, "got": len(frame), "want": width, "first": first},
-            )
-    if is_nested(value):
-        _regular_joints(frames)
-    return value
+class Regularity:
+    """Sees, as frames come, that all have the same joints and all joints the same coordinates.
 
+    What is null has any number of them.
 
-def _regular_joints(frames: list[tuple[int, Any]]) -> None:
-    first, dims = None, 0
-    for f, frame in frames:
+    Attributes:
+        example: the first frame with anything in it.
+        nested: whether frames are lists of joints; None until that is known.
+    """
+
+    def __init__(self) -> None:
+        self.example: list[Any] | None = None
+        self.nested: bool | None = None
+        self._width: tuple[int, int] | None = None
+        self._dims: tuple[int, int, int] | None = None
+
+    def check(self, frames: list[Any], before: int = 0) -> None:
+        """Look at more frames; ``before`` of them came before.
+
+        Raises:
+            PydanticCustomError: one is unlike those before it.
+        """
+        for f, frame in enumerate(frames, before):
+            if frame is None:
+                continue
+            first, width = self._width = self._width or (f, len(frame))
+            if len(frame) != width:
+                raise PydanticCustomError(
+                    "ragged",
+                    "frame {frame} has {got} entries and frame {first} has {want}: every frame "
+                    "needs the same joints (null stands for a joint that was not seen)",
+                    {"frame": f, "got": len(frame), "want": width, "first": first},
+                )
+            if self.example is None and any(entry is not None for entry in frame):
+                self.example, self.nested = frame, is_nested([frame])
+            if self.nested:
+                self._check_joints(f, frame)
+
+    def _check_joints(self, f: int, frame: list[Any]) -> None:
         for j, joint in enumerate(frame):
             if joint is None:
                 continue
-            if first is None:
-                first, dims = (f, j), len(joint)
+            *first, dims = self._dims = self._dims or (f, j, len(joint))
             if len(joint) != dims:
                 raise PydanticCustomError(
                     "ragged",
@@ -81,6 +100,14 @@ def _regular_joints(frames: list[tuple[int, Any]]) -> None:
                 )
 
 
+def _regular(value: list[Any]) -> list[Any]:
+    regular = Regularity()
+    regular.check(value)
+    if regular.example is None:
+        raise PydanticCustomError(*NO_POSE)
+    return value
+
+
 Poses = Annotated[
     Annotated[_Nested, Tag("nested")] | Annotated[_Flat, Tag("flat")],
     Discriminator(_layout),
@@ -88,16 +115,11 @@ Poses = Annotated[
 ]
 
 
-class RefineRequest(BaseModel):
-    """One person in one recording: what the estimator saw."""
+class RefineOptions(BaseModel):
+    """What a request says beside its poses."""
 
     model_config = ConfigDict(extra="forbid")
 
-    poses: Poses = Field(
-        description="Frames of joints of coordinates, or frames of joints x coordinates numbers. "
-        "Joints in the order of the track; 3D in metres, 2D in the track's units. A joint that was "
-        "not seen is null, NaN or all zeros; a frame of nobody is null."
-    )
     track: str | None = Field(
         default=None,
         max_length=200,
@@ -116,6 +138,16 @@ class RefineRequest(BaseModel):
         allow_inf_nan=False,
         description="Frames a second; comes back as it is. Where it differs from the rate the "
         "model was trained at, the answer carries a warning.",
+    )
+
+
+class RefineRequest(RefineOptions):
+    """One person in one recording: what the estimator saw."""
+
+    poses: Poses = Field(
+        description="Frames of joints of coordinates, or frames of joints x coordinates numbers. "
+        "Joints in the order of the track; 3D in metres, 2D in the track's units. A joint that was "
+        "not seen is null, NaN or all zeros; a frame of nobody is null."
     )
 
 

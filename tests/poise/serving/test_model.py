@@ -18,7 +18,8 @@ from poise.pvd.retriever import Retriever
 from poise.runtime.errors import CheckpointError
 from poise.serving import model as model_module
 from poise.serving import retrieval as retrieval_module
-from poise.serving.model import RETRIEVAL_BUDGET_S, RefinedSequence, ServedModel
+from poise.serving.model import RETRIEVAL_BUDGET_S, ServedModel
+from poise.serving.work import RefinedSequence
 
 
 def _until(condition: Any, seconds: float = 5.0) -> bool:

@@ -29,11 +29,10 @@ class MadeUpFinder:
     def close(self) -> None:
         self.closed = True
 
-    def find(self, detected_FC: Tensor) -> tuple[Tensor, Tensor]:
+    def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor]:
         if self.error is not None:
             raise self.error
-        windows_NTC = unfold(detected_FC, 8)
-        return windows_NTC[:, None], torch.full((len(windows_NTC), 1), self.distance)
+        return detected_NTC[:, None], torch.full((len(detected_NTC), 1), self.distance)
 
 
 def _until(condition: Any, seconds: float = 5.0) -> bool:
@@ -55,25 +54,25 @@ def test_retrieval_is_taken_back_after_failing(monkeypatch: pytest.MonkeyPatch) 
         return finder
 
     retrieval = ReconnectingRetriever(opened)
-    detected_FC = torch.from_numpy(clip(9))
+    detected_NTC = unfold(torch.from_numpy(clip(9)), 8)
     assert retrieval.wait(5) == "unavailable"
-    assert retrieval.find(detected_FC) is None
+    assert retrieval.find_windows(detected_NTC) is None
     assert _until(lambda: retrieval.state == "ready")
-    assert retrieval.find(detected_FC) is not None
+    assert retrieval.find_windows(detected_NTC) is not None
     finder.error = StoreUnavailableError("gone")
-    assert retrieval.find(detected_FC) is None
+    assert retrieval.find_windows(detected_NTC) is None
     finder.error = None
-    assert _until(lambda: retrieval.find(detected_FC) is not None)
+    assert _until(lambda: retrieval.find_windows(detected_NTC) is not None)
     assert attempts == 4
     retrieval.close()
 
 
 def test_one_unusable_sequence_does_not_cost_the_others_their_neighbours() -> None:
-    finder = MadeUpFinder()
+    finder, detected_NTC = MadeUpFinder(), unfold(torch.from_numpy(clip(9)), 8)
     retrieval = ReconnectingRetriever(lambda: finder)
     retrieval.wait(5)
     finder.error = VectorError("degenerate")
-    assert retrieval.find(torch.from_numpy(clip(9))) is None
+    assert retrieval.find_windows(detected_NTC) is None
     assert retrieval.state == "ready"
     retrieval.close()
 
@@ -96,10 +95,10 @@ def test_another_pvd_is_taken_in_without_a_gap(monkeypatch: pytest.MonkeyPatch) 
     retrieval = ReconnectingRetriever(opened)
     assert retrieval.wait(5) == "ready"
     assert retrieval.search_backend == "index"
-    detected_FC = torch.from_numpy(clip(9))
+    detected_NTC = unfold(torch.from_numpy(clip(9)), 8)
 
     def distance() -> float:
-        found = retrieval.find(detected_FC)
+        found = retrieval.find_windows(detected_NTC)
         assert found is not None, "a gap in service"
         return float(found[1][0, 0])
 

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from tests.support.serving import clip
 
 from poise.catalog.tracks import Track
+from poise.serving.intake.validation import as_frames, problems
 from poise.serving.schema import MAX_FRAMES, RefineRequest
-from poise.serving.validation import as_frames, problems
 
 INFO = Track.parse("uiprmd/kinect/3D").info
 

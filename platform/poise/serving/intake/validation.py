@@ -17,8 +17,13 @@ from poise.catalog.tracks import TrackInfo
 from poise.readers.filling import too_little, whole
 from poise.readers.missing import confidences, no_confidences, unseen
 from poise.readers.scale import no_person
+from poise.runtime.printable import printable
 from poise.serving.model import ServedModel
-from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineRequest, is_nested
+from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineOptions, is_nested
+
+#: Problems that an answer names, and characters of a field's name that it repeats.
+MOST_PROBLEMS = 20
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -29,18 +34,28 @@ class Frames:
     unseen_FJ: NDArray[np.bool_] | None = None
 
 
-def checked_frames(model: ServedModel, body: RefineRequest) -> Frames:
-    """The poses of a request in the model's unit, what was not seen filled along time.
+def check_asked(model: ServedModel, options: RefineOptions) -> None:
+    """See that a request asks for what is here.
 
     Raises:
-        HTTPException: 404, the request asks for a model that is not served here.
-        RequestValidationError: the poses or their track are not the model's.
+        HTTPException: 404, it asks for a model that is not served here.
+        RequestValidationError: its track is not the model's.
     """
-    if body.model not in (None, model.name):
-        raise HTTPException(404, f"no model {body.model!r} here; there is {model.name}")
-    if body.track not in (None, str(model.track)):
-        raise _field_error("track", "wrong_track", f"{model.name} was trained on {model.track}")
-    return as_frames(body.poses, model.info, model.unit)
+    if options.model not in (None, model.name):
+        raise HTTPException(404, f"no model {options.model!r} here; there is {model.name}")
+    if options.track not in (None, str(model.track)):
+        raise field_error("track", "wrong_track", f"{model.name} was trained on {model.track}")
+
+
+def check_shape(frame: list[Any], info: TrackInfo) -> None:
+    """See that a frame has the joints of a track; `as_frames` looks at the numbers.
+
+    Raises:
+        RequestValidationError: it has others.
+    """
+    shape = _with_nan([frame]).shape[1:]
+    if shape != (info.joints, info.dims + 1):
+        _check_shape(shape, info.joints, info.dims)
 
 
 def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
@@ -53,13 +68,13 @@ def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
     unseen_FJ = unseen(points_FJD.astype(np.float64), info, confidence_FJ)
     nothing = too_little(unseen_FJ, info)
     if nothing:
-        raise _field_error("poses", "never_seen", nothing)
+        raise field_error("poses", "never_seen", nothing)
     gaps_FJD = np.where(unseen_FJ[..., None], np.float32(np.nan), points_FJD)
     frames_FC, filled_FJ = whole(gaps_FJD.reshape(len(points_FJD), -1), info)
     if unit == "m":
         wrong = no_person(frames_FC.reshape(points_FJD.shape))
         if wrong:
-            raise _field_error("poses", "wrong_unit", f"{wrong}; this model takes metres")
+            raise field_error("poses", "wrong_unit", f"{wrong}; this model takes metres")
     return Frames(frames_FC, filled_FJ)
 
 
@@ -71,21 +86,25 @@ def _points(
     beyond = np.argwhere(np.abs(array) > LARGEST)
     if len(beyond):
         problem = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
-        raise _field_error("poses", "too_large", problem, *beyond[0].tolist())
+        raise field_error("poses", "too_large", problem, *beyond[0].tolist())
     if array.shape[1:] == (joints, dims + 1):
         last_FJ = array[..., dims].astype(np.float64)
         if not confidences(last_FJ):
-            raise _field_error("poses", "no_confidence", no_confidences(last_FJ))
+            raise field_error("poses", "no_confidence", no_confidences(last_FJ))
         return np.ascontiguousarray(array[..., :dims]), last_FJ
-    if array.shape[1:] not in ((joints, dims), (joints * dims,)):
-        got = " x ".join(str(size) for size in array.shape[1:])
-        raise _field_error(
+    _check_shape(array.shape[1:], joints, dims)
+    return array.reshape(len(array), joints, dims), None
+
+
+def _check_shape(shape: tuple[int, ...], joints: int, dims: int) -> None:
+    if shape not in ((joints, dims), (joints * dims,)):
+        got = " x ".join(str(size) for size in shape)
+        raise field_error(
             "poses",
             "wrong_shape",
             f"frames are {got}; this model takes {joints} joints x {dims} coordinates "
             f"(or {joints * dims} numbers) a frame; a confidence may follow them",
         )
-    return array.reshape(len(array), joints, dims), None
 
 
 def _with_nan(poses: list[Any]) -> NDArray[np.float32]:
@@ -103,19 +122,19 @@ def _with_nan(poses: list[Any]) -> NDArray[np.float32]:
 
 
 def problems(errors: Sequence[Any]) -> Problems:
-    """Describe validation errors by the fields they are about.
+    """Describe validation errors by the fields they are about, the first few of them.
 
-    The offending values are left out: they may be NaN, or megabytes.
+    The offending values are left out: they may be NaN, or megabytes. Names of fields are cut.
 
     Args:
         errors: as `RequestValidationError.errors` gives them.
     """
-    return Problems(detail=[_problem(error) for error in errors])
+    return Problems(detail=[_problem(error) for error in errors[:MOST_PROBLEMS]])
 
 
 def _problem(error: dict[str, Any]) -> Problem:
     loc = [
-        part
+        printable(part[:_LONGEST_NAME]) if isinstance(part, str) else part
         for before, part in zip((None, *error["loc"]), error["loc"], strict=False)
         if not (before == "poses" and part in LAYOUTS)
     ]
@@ -132,6 +151,6 @@ def _problem(error: dict[str, Any]) -> Problem:
     return Problem(field=field.lstrip(".") or "body", loc=loc, msg=error["msg"], type=error["type"])
 
 
-def _field_error(field: str, kind: str, message: str, *place: int) -> RequestValidationError:
+def field_error(field: str, kind: str, message: str, *place: int) -> RequestValidationError:
     """The error that FastAPI itself would raise for a field of the body, or a place in it."""
     return RequestValidationError([{"loc": ("body", field, *place), "type": kind, "msg": message}])

@@ -1,0 +1,112 @@
+"""A thread that several jobs share: all of them go on a step at a time."""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar
+
+logger = logging.getLogger(__name__)
+
+
+class Job(Protocol):
+    """Work that is done in steps; its ``outcome`` is None until the last one."""
+
+    outcome: Any
+
+
+SomeJob = TypeVar("SomeJob", bound=Job)
+
+
+class Turns(Generic[SomeJob]):
+    """A thread in which jobs go on side by side, so that a short one waits for no long one.
+
+    Args:
+        name: of the thread.
+        advance: take a step of the jobs given, all of which are unfinished. A step is to be short:
+            a job that comes waits for its end.
+    """
+
+    def __init__(self, name: str, advance: Callable[[list[SomeJob]], None]) -> None:
+        self._advance = advance
+        self._inbox: queue.SimpleQueue[tuple[SomeJob, Future[Any]]] = queue.SimpleQueue()
+        self._open: list[tuple[SomeJob, Future[Any]]] = []
+        self._step_began: float | None = None
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    @property
+    def step_s(self) -> float:
+        """Seconds that the step which is being taken has lasted."""
+        began = self._step_began
+        return 0.0 if began is None else time.monotonic() - began
+
+    async def finished(self, job: SomeJob) -> Any:
+        """Wait for a job's outcome. Whoever is cancelled while waiting ends the job.
+
+        Raises:
+            Exception: the outcome, where it is an exception.
+        """
+        future: Future[Any] = Future()
+        self._inbox.put((job, future))
+        outcome = await asyncio.wrap_future(future)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _work(self) -> None:
+        while True:
+            self._take_in()
+            self._step_began = time.monotonic()
+            try:
+                self._advance([job for job, _ in self._open])
+            except Exception as error:  # belongs to those whose step it was
+                logger.exception("A step of %d jobs failed", len(self._open))
+                for job, _ in self._open:
+                    job.outcome = error
+            self._step_began = None
+            self._give_out()
+
+    def _take_in(self) -> None:
+        while not self._open or not self._inbox.empty():
+            job, future = self._inbox.get()
+            if not future.cancelled():
+                self._open.append((job, future))
+
+    def _give_out(self) -> None:
+        going_on = []
+        for job, future in self._open:
+            if future.cancelled():
+                continue
+            if job.outcome is None:
+                going_on.append((job, future))
+            else:
+                with suppress(Exception):  # it was cancelled just now
+                    future.set_result(job.outcome)
+        self._open = going_on
+
+
+class Steps:
+    """A generator as a job: every ``yield`` ends a step, and what it returns is the outcome."""
+
+    def __init__(self, generator: Generator[None, None, Any]) -> None:
+        self.outcome: Any = None
+        self._generator = generator
+
+    def step(self) -> None:
+        """Go on to the next ``yield``."""
+        try:
+            next(self._generator)
+        except StopIteration as end:
+            self.outcome = end.value
+        except Exception as error:  # is raised where the outcome is awaited
+            self.outcome = error
+
+
+def step_all(jobs: list[Steps]) -> None:
+    """Take one step of each job."""
+    for job in jobs:
+        job.step()

@@ -1,0 +1,188 @@
+"""One sequence on its way through a model, some of its windows at a time."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from poise.evaluation.evaluate import RetrievalUse
+from poise_models.base.batch import Columns, Prediction
+from poise_models.base.clip import Clip, Refined
+from poise_models.base.refiner import Refiner
+from poise_models.base.window_refiner import WindowRefiner
+
+logger = logging.getLogger(__name__)
+
+#: A step that takes longer, or shorter, is followed by one of half, or of twice as many windows.
+STEP_LONGEST_S, STEP_SHORTEST_S = 1.0, 0.1
+_FEWEST_WINDOWS = 32
+
+
+@dataclass(frozen=True)
+class RefinedSequence:
+    """One refined sequence, as arrays.
+
+    Attributes:
+        poses_FC: refined poses (F, C), in the unit of the input.
+        quality_F: quality of each frame (F,), in (0, 1]; None where the refiner has none.
+        distances_N: squared L2 distances (N,) of the windows to their neighbours; None without.
+        retrieval: whether neighbours took part.
+    """
+
+    poses_FC: NDArray[np.float32]
+    quality_F: NDArray[np.float32] | None
+    distances_N: NDArray[np.float32] | None
+    retrieval: RetrievalUse
+
+
+class WindowFinder(Protocol):
+    """What finds neighbours, or says that it cannot at the moment."""
+
+    def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Neighbours (N, K, T, C) in the windows' own frames and squared L2 distances (N, K)."""
+
+
+class Work:
+    """A sequence (F, C) that is being refined.
+
+    Attributes:
+        clip: the sequence.
+        refined: its poses, once all of its windows are refined.
+        outcome: what is told of it, or what went wrong; None until it is finished.
+    """
+
+    def __init__(self, sequence: NDArray[np.float32]) -> None:
+        self.clip = Clip(torch.from_numpy(sequence))
+        self.refined: Refined | None = None
+        self.outcome: RefinedSequence | Exception | None = None
+        self._inputs: Columns | None = None
+        self._done = 0
+        self._alone = False
+        self._parts: list[Prediction] = []
+        self._distances: list[Tensor] = []
+        self._next_distances: list[Tensor] = []
+
+    @property
+    def distances_N(self) -> Tensor | None:
+        """Squared L2 distances of the windows to their nearest neighbours; None without any."""
+        return torch.cat(self._distances) if self._distances else None
+
+    def left(self, network: WindowRefiner) -> int:
+        """Windows that are not refined yet."""
+        if self._inputs is None:
+            self._inputs = network.inputs_of(self.clip)
+        return len(self._inputs[0]) - self._done
+
+    def next(self, rows: int, finder: WindowFinder | None) -> Columns:
+        """The next windows, at most so many, with neighbours where there are any.
+
+        A sequence is refined with neighbours or without, never with some: where they fail after
+        it began, it begins anew.
+        """
+        assert self._inputs is not None  # noqa: S101  (`left` was asked)
+        windows, itself, ones = (one[self._done : self._done + rows] for one in self._inputs)
+        self._next_distances = []
+        if finder is None or self._alone:
+            return windows, itself, ones
+        found = finder.find_windows(windows)
+        if found is None:
+            self._alone, self._done, self._parts, self._distances = True, 0, [], []
+            return self.next(rows, finder)
+        neighbours_NKTC, distances_NK = found
+        self._next_distances = [distances_NK[:, 0]]
+        most = ones.shape[1]
+        return windows, neighbours_NKTC[:, :most], distances_NK[:, :most]
+
+    def take(self, part: Prediction, network: WindowRefiner) -> None:
+        """Take what the network made of the windows of `next`."""
+        self._parts.append(part)
+        self._distances += self._next_distances
+        self._done += len(part.poses_BTC)
+        if self.left(network):
+            return
+        whole = Prediction.joined(self._parts, self.clip.detected_FC.device)
+        frames = [len(self.clip.detected_FC)]
+        [poses_FC] = network.averaged([whole.poses_BTC], frames)
+        quality = [] if whole.quality_BT is None else [whole.quality_BT]
+        self.refined = Refined(poses_FC, *network.averaged(quality, frames * len(quality)))
+
+
+class SharedSteps:
+    """Refines several sequences side by side: their windows share every step equally.
+
+    Args:
+        refiner: ready to refine.
+    """
+
+    def __init__(self, refiner: Refiner) -> None:
+        self._refiner = refiner
+        self._most = self._rows = _rows_of_step(refiner)
+
+    @torch.inference_mode()
+    def take(self, works: Sequence[Work], finder: WindowFinder | None) -> None:
+        """Refine some windows of each; of a filter, which has none, the shortest sequence.
+
+        Where a step fails, the sequences go on one by one: one's fault is not the others'.
+        """
+        if not isinstance(self._refiner, WindowRefiner):
+            works = [min(works, key=lambda work: len(work.clip.detected_FC))]
+        try:
+            self._together(works, finder)
+        except Exception as error:
+            if len(works) == 1:
+                works[0].outcome = error
+                return
+            logger.exception("A step of %d sequences failed; going on one by one.", len(works))
+            for work in works:
+                self.take([work], finder)
+
+    def _together(self, works: Sequence[Work], finder: WindowFinder | None) -> None:
+        network = self._refiner
+        if not isinstance(network, WindowRefiner):
+            [works[0].refined] = network.refine([works[0].clip])
+            return
+        shares = _shares([work.left(network) for work in works], self._rows)
+        inputs = [work.next(rows, finder) for work, rows in zip(works, shares, strict=True)]
+        began = time.monotonic()
+        joined = tuple(torch.cat(column) for column in zip(*inputs, strict=True))
+        found = network.predict(*joined)
+        self._adapt(len(joined[0]), time.monotonic() - began)
+        counts = [len(windows_NTC) for windows_NTC, *_ in inputs]
+        poses = found.poses_BTC.split(counts)
+        quality = None if found.quality_BT is None else found.quality_BT.split(counts)
+        for place, work in enumerate(works):
+            work.take(Prediction(poses[place], quality and quality[place]), network)
+
+    def _adapt(self, rows: int, seconds: float) -> None:
+        """Bound how long a step takes, whatever the network and the machine."""
+        if seconds > STEP_LONGEST_S and rows >= self._rows:
+            self._rows = max(self._rows // 2, min(_FEWEST_WINDOWS, self._most))
+        elif seconds < STEP_SHORTEST_S:
+            self._rows = min(2 * self._rows, self._most)
+
+
+def _rows_of_step(refiner: Refiner) -> int:
+    """Windows that a network takes at once, on each of its threads some."""
+    if not isinstance(refiner, WindowRefiner):
+        return 1
+    threads = torch.get_num_threads() if refiner.device.type == "cpu" else 1
+    return refiner.chunk_size * (1 if threads == 1 else 2 * threads)
+
+
+def _shares(left: Sequence[int], room: int) -> list[int]:
+    """How many windows of each sequence fit into a step; at least one of each."""
+    shares, room = [0] * len(left), max(room, len(left))
+    while room and any(share < most for share, most in zip(shares, left, strict=True)):
+        waiting = [place for place, most in enumerate(left) if shares[place] < most]
+        each = max(room // len(waiting), 1)
+        for place in waiting:
+            more = min(each, left[place] - shares[place], room)
+            shares[place] += more
+            room -= more
+    return shares

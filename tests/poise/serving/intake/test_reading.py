@@ -1,0 +1,142 @@
+"""Requests from bytes: read in short steps, and no further than the first thing that is wrong."""
+
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi import HTTPException
+from fastapi.exceptions import RequestValidationError
+from tests.support.serving import clip, replica, save_untrained
+
+from poise.serving.intake.reading import GivenRequest, read_request
+from poise.serving.intake.validation import MOST_PROBLEMS, problems
+from poise.serving.model import ServedModel
+from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES, RefineRequest
+
+NESTED = clip(4).reshape(4, 17, 3).tolist()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    return ServedModel(replica(save_untrained(tmp_path_factory.mktemp("m"), "gaussian1d")))
+
+
+def read(model: ServedModel, body: str | bytes) -> GivenRequest:
+    steps = read_request(model, body.encode() if isinstance(body, str) else body)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            given: GivenRequest = end.value
+            return given
+
+
+@pytest.fixture(scope="module")
+def honest_s(model: ServedModel) -> float:
+    """CPU seconds that the longest honest request takes."""
+    body = json.dumps({"poses": np.tile(clip(100).round(5), (MAX_FRAMES // 100, 1)).tolist()})
+    began = time.process_time()
+    assert len(read(model, body).frames.poses_FC) == MAX_FRAMES
+    return time.process_time() - began
+
+
+def fields(model: ServedModel, body: str | bytes) -> list[str]:
+    with pytest.raises(RequestValidationError) as caught:
+        read(model, body)
+    return [problem.field for problem in problems(caught.value.errors()).detail]
+
+
+@pytest.mark.parametrize("frames", [1, 63, 64, 65, 200])
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_poses_arrive_as_they_were_sent(
+    model: ServedModel, frames: int, nested: bool, encoding: str
+) -> None:
+    sent_FC = clip(frames)
+    poses: Any = sent_FC.reshape(frames, 17, 3).tolist() if nested else sent_FC.tolist()
+    body = json.dumps({"fps": 30, "poses": poses, "name": "Läufer"}, indent=1)
+    given = read(model, body.encode(encoding))
+    np.testing.assert_array_equal(given.frames.poses_FC, sent_FC)
+    assert (given.nested, given.options.name, given.options.fps) == (nested, "Läufer", 30)
+
+
+def test_what_is_unknown_until_late_is_found_out(model: ServedModel) -> None:
+    lost: list[Any] = [None, [None] * 17, *NESTED, None]
+    given = read(model, json.dumps({"poses": lost}))
+    assert given.frames.unseen_FJ is not None
+    assert given.frames.unseen_FJ.all(axis=1).tolist() == [True] * 2 + [False] * 4 + [True]
+    assert fields(model, json.dumps({"poses": [[None] * 17, *[[0.1] * 17] * 99]})) == ["poses"]
+    assert fields(model, json.dumps({"poses": [[None] * 17]})) == ["poses"]
+
+
+def test_a_field_far_back_is_named_by_its_place(model: ServedModel) -> None:
+    poses: Any = clip(200).reshape(200, 17, 3).tolist()
+    poses[150][3][1] = "1"
+    assert fields(model, json.dumps({"poses": poses})) == ["poses[150][3][1]"]
+    poses[150] = poses[150][:3]
+    with pytest.raises(RequestValidationError, match="frame 150 has 3 entries and frame 0 has 17"):
+        read(model, json.dumps({"poses": poses}))
+
+
+def test_every_wrong_option_is_named_at_once(model: ServedModel) -> None:
+    assert fields(model, '{"name": 1, "fps": 0}') == ["poses", "name", "fps"]
+    body = json.dumps({"poses": NESTED, "track": "x" * 300, "fps": -1})
+    assert fields(model, body) == ["track", "fps"]
+
+
+@pytest.mark.parametrize("value", ["1" * 400, "-" + "1" * 400, "1e400", "-Infinity"])
+def test_numbers_beyond_any_pose_are_refused(model: ServedModel, value: str) -> None:
+    body = json.dumps({"poses": NESTED}).replace(str(NESTED[3][5][2]), value)
+    assert fields(model, body) == ["poses[3][5][2]"]
+
+
+def test_another_model_is_told_apart_from_a_wrong_request(model: ServedModel) -> None:
+    with pytest.raises(HTTPException) as caught:
+        read(model, json.dumps({"poses": NESTED, "model": "other"}))
+    assert caught.value.status_code == 404
+
+
+BIG = MAX_BODY_BYTES - 100
+ATTACKS = {
+    "unknown keys": "{" + ",".join(f'"k{n}":{n}' for n in range(1_000_000)) + "}",
+    "a known key again and again": '{"fps":1,' + '"fps":1,' * (BIG // 8) + '"name":""}',
+    "empty lists for frames": '{"poses":[' + "[]," * (BIG // 3) + "[]]}",
+    "empty lists in a frame": '{"poses":[[' + "[]," * (BIG // 3) + "[]]]}",
+    "lists in lists": '{"poses":' + "[" * BIG,
+    "nobody": '{"poses":[' + "null," * (BIG // 5) + "null]}",
+    "one frame of numbers": '{"poses":[[' + "0," * (BIG // 2) + "0]]}",
+    "frames of other models": '{"poses":[' + ("[" + "0," * 999 + "0],") * (BIG // 2002) + "[0]]}",
+    "a long name": '{"name":"' + "x" * BIG + '"}',
+    "a long key": '{"' + "x" * BIG + '":1}',
+    "a long number": '{"fps":' + "1" * BIG + "}",
+    "spaces": " " * BIG,
+    "text after the end": json.dumps({"poses": NESTED}) + "x" * BIG,
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_body_made_to_cost_much_costs_little(
+    model: ServedModel, honest_s: float, attack: str
+) -> None:
+    body = ATTACKS[attack].encode()
+    began = time.process_time()
+    with pytest.raises(RequestValidationError) as caught:
+        read(model, body)
+    assert time.process_time() - began < honest_s / 2
+    answer = problems(caught.value.errors()).model_dump_json()
+    assert len(answer) < 1000 < len(body)
+
+
+def test_an_answer_names_few_problems_and_cuts_their_names() -> None:
+    errors = [{"loc": ("body", "k\n" * 10**6), "type": "t", "msg": "m"}] * 10**4
+    told = problems(errors)
+    assert len(told.detail) == MOST_PROBLEMS
+    assert len(told.model_dump_json()) < 20_000
+
+
+def test_the_schema_says_what_is_read(model: ServedModel) -> None:
+    for body in ({"poses": NESTED}, {"poses": clip(3).tolist(), "fps": 30}):
+        RefineRequest.model_validate(body)
+        read(model, json.dumps(body))
