@@ -139,7 +139,8 @@ class GFPose(FastWindowRefiner):
         )
         self.calls = config.steps
         self._noise_of = noise_at_times if config.conditional else noise_of
-        times_S, keep_S, take_S = _walk(self.sde, config)
+        with torch.device("cpu"):  # whatever is the default, they become numbers
+            times_S, keep_S, take_S = _walk(self.sde, config)
         self.keep: tuple[float, ...] = tuple(keep_S.tolist())
         self.take: tuple[float, ...] = tuple(take_S.tolist())
         self.register_buffer("times_S", times_S.float(), persistent=False)

@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar, Final
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
 from poise.catalog.tracks import Track
+from poise.checkpoints.size_check import check_fits
 from poise.runtime.errors import CheckpointError
-from poise.runtime.storage import exists, join, read_bytes, write_bytes
+from poise.runtime.printable import printable
+from poise.runtime.storage import exists, join, read_bytes, size, write_bytes
 from poise_models import catalogue
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner
@@ -18,6 +22,10 @@ from poise_models.errors import RefinerError
 
 WEIGHTS, CARD = "weights.safetensors", "checkpoint.json"
 FORMAT = 1
+#: Of a card, which has some hundred; and of what the weights say of themselves, some thousand.
+_MOST_CARD_BYTES: Final = 2**20
+_MOST_HEAD_BYTES: Final = 2**22
+_SHOWN: Final = 300
 
 
 @dataclass(frozen=True)
@@ -31,6 +39,8 @@ class ModelCard:
         metrics: figures on the validation subjects.
     """
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid", strict=True)
+
     track: str
     refiner: str
     settings: dict[str, Any]
@@ -40,6 +50,9 @@ class ModelCard:
     manifest: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     format: int = FORMAT
+
+
+_CARDS: Final = TypeAdapter(ModelCard)
 
 
 def pose_spec(track: Track) -> PoseSpec:
@@ -67,30 +80,43 @@ def load_checkpoint(folder: str, device: str = "cpu") -> tuple[Refiner, ModelCar
             f"{folder} holds no {CARD}: name a checkpoint folder or a model such as "
             "poise-uiprmd-kinect-3D@champion"
         )
-    try:
-        card = ModelCard(**json.loads(read_bytes(join(folder, CARD))))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{join(folder, CARD)} is no checkpoint card: {error}") from error
+    card = _card(join(folder, CARD))
     if card.format != FORMAT:
         raise CheckpointError(
             f"{folder} has checkpoint format {card.format}, this version reads {FORMAT}"
         )
-    refiner = untrained(card)
+    place = join(folder, WEIGHTS)
     try:
-        refiner.load_state_dict(load_tensors(read_bytes(join(folder, WEIGHTS))))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        tensors = _weights(place)
+        spec = pose_spec(Track.parse(card.track))
+        check_fits(card.refiner, spec, card.settings, tensors)
+        refiner = catalogue.build(card.refiner, spec, card.settings)
+        refiner.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError, RefinerError) as error:
+        said = printable(" ".join(str(error).split()))[:_SHOWN]
         raise CheckpointError(
-            f"{join(folder, WEIGHTS)} does not fit {card.refiner} on {card.track}: {error}"
+            f"{place} does not fit {card.refiner} on {card.track}: {said}; train it again with "
+            "this version of Poise, or use it with the version it is from"
         ) from error
     return refiner.to(device).eval(), card
 
 
-def untrained(card: ModelCard) -> Refiner:
-    """Build the card's refiner with fresh weights; raise `CheckpointError` where it cannot be."""
+def _card(place: str) -> ModelCard:
+    if size(place) > _MOST_CARD_BYTES:
+        raise CheckpointError(f"{place} is no checkpoint card: {size(place):,} bytes are too many")
     try:
-        return catalogue.build(card.refiner, pose_spec(Track.parse(card.track)), card.settings)
-    except RefinerError as error:
-        raise CheckpointError(
-            f"checkpoint of {card.refiner} on {card.track}: {error}; train it again with this "
-            "version of Poise, or use it with the version it is from"
-        ) from error
+        return _CARDS.validate_json(read_bytes(place))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = printable(f"{where} {first['msg']}".strip())[:_SHOWN]
+        raise CheckpointError(f"{place} is no checkpoint card: {said}") from error
+
+
+def _weights(place: str) -> dict[str, Tensor]:
+    content = read_bytes(place)
+    head = int.from_bytes(content[:8], "little")
+    if head > _MOST_HEAD_BYTES:
+        raise SafetensorError(f"{head:,} bytes say what it holds, too many for a network")
+    found: dict[str, Tensor] = load_tensors(content)
+    return found

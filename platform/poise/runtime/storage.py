@@ -56,6 +56,12 @@ def exists(uri: Location) -> bool:
     return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
+def size(uri: Location) -> int:
+    """Return how many bytes a file has; 0 where there is none."""
+    filesystem, path = resolve(uri)
+    return int(filesystem.get_file_info(path).size or 0)
+
+
 def list_dir(uri: Location) -> list[str]:
     """Return the sorted names in a folder; empty where there is no such folder."""
     filesystem, path = resolve(uri)
