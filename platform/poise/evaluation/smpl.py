@@ -5,7 +5,6 @@ Linear blend skinning is `smplx`'s (the extra ``smpl``); the file is read by
 Shape letters: F frames, V vertices, J joints, P numbers of the pose that bend vertices.
 """
 
-import importlib.util
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -97,33 +96,33 @@ class BodyModel:
         return torch.cat([chosen_FJ, moved_FJ[:, [_HEAD]]], dim=1)
 
     def _joints(self, poses_FC: Tensor) -> Tensor:
-        from smplx.lbs import lbs
-
-        rotation_FJ33 = matrices(poses_FC.to("cpu", torch.float32))
-        shape = self.template_V3.new_zeros((len(rotation_FJ33), 1))
-        vertices_FV3, joints_FJ3 = lbs(
-            betas=shape,
-            pose=rotation_FJ33,
-            v_template=self.template_V3,
-            shapedirs=self.template_V3.new_zeros((*self.template_V3.shape, 1)),
-            posedirs=self.pose_PX,
-            J_regressor=self.regressor_JV,
-            parents=self.parents_J,
-            lbs_weights=self.weights_VJ,
-            pose2rot=False,
-        )
-        chosen_FJ3: Tensor = joints_FJ3[:, list(J14)]
+        local_FJ33 = matrices(poses_FC.to("cpu", torch.float32))
+        rest_J3 = self.regressor_JV @ self.template_V3
+        turned, placed = [local_FJ33[:, 0]], [rest_J3[0].expand(len(local_FJ33), 3)]
+        for joint, parent in enumerate(self.parents_J.tolist()[1:], start=1):
+            turned.append(turned[parent] @ local_FJ33[:, joint])
+            placed.append(placed[parent] + turned[parent] @ (rest_J3[joint] - rest_J3[parent]))
+        chosen_FJ3 = torch.stack([placed[joint] for joint in J14], dim=1)
         if self.head_V is None:
             return chosen_FJ3
-        head_F13 = torch.einsum("v,fvd->fd", self.head_V, vertices_FV3)[:, None]
-        return torch.cat([chosen_FJ3, head_F13], dim=1)
+        # A weighted mean of vertices: the pose bends them at rest, then every joint carries each
+        # along by its weight.
+        bent_FX = (local_FJ33[:, 1:] - torch.eye(3)).flatten(1) @ self.pose_PX
+        vertices_FV3 = self.template_V3 + bent_FX.unflatten(1, (-1, 3))
+        share_VJ = self.head_V[:, None] * self.weights_VJ
+        point_FJ3 = torch.einsum("vj,fvd->fjd", share_VJ, vertices_FV3)
+        share_J1 = share_VJ.sum(0)[:, None]
+        from_joint_FJ31 = (point_FJ3 - share_J1 * rest_J3)[..., None]
+        carried_FJ3 = (torch.stack(turned, dim=1) @ from_joint_FJ31)[..., 0]
+        head_F3 = (carried_FJ3 + share_J1 * torch.stack(placed, dim=1)).sum(dim=1)
+        return torch.cat([chosen_FJ3, head_F3[:, None]], dim=1)
 
 
 def find_body_model(folder: Path | None = None) -> BodyModel | None:
     """Load the body model of a folder, or of ``$POISE_SMPL``; None where neither is given.
 
     Raises:
-        DataError: it was named but is not there or not a SMPL body, or `smplx` is missing.
+        DataError: it was named but is not there, or not a SMPL body.
     """
     named = Settings.load(smpl=folder).smpl
     return None if named is None else load_body_model(named)
@@ -132,8 +131,6 @@ def find_body_model(folder: Path | None = None) -> BodyModel | None:
 @lru_cache(maxsize=2)
 def load_body_model(place: Path) -> BodyModel:
     """Load a body model from its file or folder; raise `DataError` as `find_body_model`."""
-    if importlib.util.find_spec("smplx") is None:
-        raise DataError("joints of SMPL poses need smplx: pip install 'poise[smpl]'")
     candidates = [place, *(place / name for name in FILES)]
     path = next((path for path in candidates if path.is_file()), None)
     if path is None:
