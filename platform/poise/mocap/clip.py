@@ -115,5 +115,5 @@ def _missing(joints_FJ3: NDArray[np.float64]) -> list[str]:
     lines = [f"not in the file, marked as missing: {', '.join(never)}"] if never else []
     if partly:
         some = ", ".join(f"{JOINTS[joint]} in {counts_J[joint]}" for joint in partly)
-        lines.append(f"NaN, marked as missing: {some} of {frames} frames")
+        lines.append(f"unknown at times, marked as missing: {some} of {frames} frames")
     return lines

@@ -330,7 +330,7 @@ def test_what_is_nan_in_some_frames_is_filled_and_never_scored(
     assert converted(tmp_path / "lab", tmp_path / "data") == 0
     said = capsys.readouterr().out
     assert "not in the file, marked as missing: head, left_wrist, right_wrist" in said
-    assert "NaN, marked as missing: pelvis in 1, right_hip in 1" in said
+    assert "unknown at times, marked as missing: pelvis in 1, right_hip in 1" in said
     (walk,) = read(tmp_path / "data", "train").values()
     assert walk.untrue_FJ is not None
     assert walk.truth_FC is not None

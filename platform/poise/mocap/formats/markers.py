@@ -2,8 +2,8 @@
 
 import re
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ class MarkerMap:
 
     Attributes:
         up: axis that points up in the files.
-        longest_gap: frames over which a marker that is not seen is interpolated.
+        longest_gap: frames over which an unseen marker is interpolated; then it is missing.
         joints: for each of the 17 joints, the markers whose mean it is; none where files lack it.
         unit: of the files, where they do not say; empty: theirs.
     """
@@ -93,9 +93,9 @@ def _are_markers(joint: str, given: Any) -> bool:
 def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
     """Return the 17 joints of a take in metres, y up, (F, 17, 3).
 
-    A joint whose markers are not all in the file, or never seen, is NaN. The take is cut to the
-    frames between the first and the last that show every other marker of the map. Gaps within are
-    interpolated up to ``markers.longest_gap`` frames.
+    A joint is NaN where one of its markers is not in the file or not seen. Where that keeps half of
+    it, the take is cut to the frames between the first and the last that show every marker of the
+    map. Gaps within are interpolated up to ``markers.longest_gap`` frames.
 
     Args:
         path: its file, for messages.
@@ -103,7 +103,7 @@ def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
         markers: which markers make which joint.
 
     Raises:
-        DataError: too many joints have no markers (`pick`), or a gap is longer.
+        DataError: too many joints have no markers (`pick`).
     """
     found = {marker: _column(path, take, marker) for marker in markers.markers}
     columns = {marker: column for marker, column in found.items() if column is not None}
@@ -116,7 +116,7 @@ def joints_of(path: Path, take: C3dTake, markers: MarkerMap) -> Floats:
             f"there are {', '.join(take.labels)}"
         )
     needed_FM3 = take.points_FP3[:, [columns[name] for name in needed]]
-    needed_FM3 = _without_gaps(path, needed_FM3, needed, markers.longest_gap)
+    needed_FM3 = _filled(needed_FM3, markers.longest_gap)
     joints_FJ3 = pick(needed_FM3, needed, there) * take.metres
     return joints_FJ3 if markers.up == "y" else z_up_to_y_up(joints_FJ3)
 
@@ -155,24 +155,19 @@ def _behind_first(label: str) -> str:
     return re.sub(r"^[^_.|-]+[_.|-]", "", _folded(label))
 
 
-def _without_gaps(path: Path, points_FM3: Floats, names: Sequence[str], longest_gap: int) -> Floats:
+def _filled(points_FM3: Floats, longest_gap: int) -> Floats:
     unseen_FM = np.isnan(points_FM3).max(axis=-1)
     whole = np.flatnonzero(~unseen_FM.any(axis=1))
-    if not len(whole):
-        worst = names[int(unseen_FM.sum(axis=0).argmax())]
-        raise DataError(f"{path}: no frame shows all needed markers; {worst} is missing most often")
-    first, last = int(whole[0]), int(whole[-1])
-    points_FM3, unseen_FM = points_FM3[first : last + 1], unseen_FM[first : last + 1]
-    frames = np.arange(len(points_FM3))
+    # A marker that is seen at times only shortens no take; its joint is missing.
+    if len(whole) and 2 * (whole[-1] + 1 - whole[0]) >= len(points_FM3):
+        kept = slice(int(whole[0]), int(whole[-1]) + 1)
+        points_FM3, unseen_FM = points_FM3[kept], unseen_FM[kept]
     for place in np.flatnonzero(unseen_FM.any(axis=0)).tolist():
         seen = np.flatnonzero(~unseen_FM[:, place])
-        gaps = np.diff(seen) - 1
-        if gaps.max() > longest_gap:
-            start = first + int(seen[gaps.argmax()]) + 1
-            raise DataError(
-                f"{path}: marker {names[place]} is unseen for {gaps.max()} frames from "
-                f"frame {start}; longest_gap allows {longest_gap}"
-            )
-        for axis in range(3):
-            points_FM3[:, place, axis] = np.interp(frames, seen, points_FM3[seen, place, axis])
+        for before, after in pairwise(seen.tolist()):
+            gap = np.arange(before + 1, after)
+            if 0 < len(gap) <= longest_gap:
+                for axis in range(3):
+                    ends = points_FM3[[before, after], place, axis]
+                    points_FM3[gap, place, axis] = np.interp(gap, [before, after], ends)
     return points_FM3
