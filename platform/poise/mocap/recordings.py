@@ -17,7 +17,7 @@ from poise.mocap.formats.bvh import read_bvh
 from poise.mocap.formats.c3d import read_c3d
 from poise.mocap.formats.kinematics import Floats
 from poise.mocap.formats.markers import MarkerMap
-from poise.mocap.joints import ACCLAIM, JointMap, pick
+from poise.mocap.joints import ACCLAIM, JointMap, enough, pick
 from poise.mocap.people import Naming, Person, take_name, told_apart
 from poise.mocap.skeleton_files import SkeletonFiles, files_below
 from poise.runtime.errors import DataError
@@ -57,7 +57,7 @@ class CaptureDetails:
         bodies: the body models, for AMASS.
         estimate_thorax: see `cgspeed.joints_of`.
         skeleton_map: which joints of BVH files, and bones of AMC files with names unlike CMU's, are
-            the 17.
+            the 17; for files that have them.
         unit: of C3D, BVH and AMC files, instead of what they, their names and maps say.
     """
 
@@ -169,8 +169,9 @@ def _joints(file: Path, ends_FJ3: Floats, skeleton: AsfSkeleton, joints: JointMa
 def _bvh(recording: Recording, details: CaptureDetails) -> MotionClip:
     take = read_bvh(recording.file)
     names = details.skeleton_map
-    if names is None and not cgspeed.is_known(take):
-        names = skeleton_map.known_map(take)
+    if names is None or not enough(skeleton_map.spelt(names, take.names)):
+        known = cgspeed.is_known(take)
+        names = None if known else skeleton_map.known_map(take) or names
     if names is not None:
         joints_FJ3, notes = skeleton_map.joints_of(take, names, details.unit)
         return checked_clip(

@@ -18,6 +18,11 @@ from poise.mocap.clip import JOINTS
 from poise.readers import raw_split as raw
 from poise.readers.sequence import PoseSequence
 
+LIMBS = {"hip": "UpperLeg", "knee": "LowerLeg", "ankle": "Foot"}
+LIMBS |= {"shoulder": "UpperArm", "elbow": "LowerArm", "wrist": "Hand"}
+UNITY = {"pelvis": "Hips", "spine": "Spine", "thorax": "Neck", "neck": "Head"} | {
+    f"{side}_{part}": f"{side}{name}" for side in ("left", "right") for part, name in LIMBS.items()
+}
 TRACK = Track.parse("cmu/gaussian-10/3D")
 
 
@@ -287,6 +292,20 @@ def test_skeleton_of_a_file_is_a_map_to_fill_in(
     assert np.isfinite(walk.truth_FC).all()
 
 
+def test_a_map_is_for_the_files_that_have_its_joints(tmp_path: Path) -> None:
+    home = tmp_path / "lab/anna"
+    home.mkdir(parents=True)
+    mine = {joint: f"my {joint}" for joint in JOINTS}
+    write_person(home / "mine.bvh", mine)
+    write_person(home / "unity.bvh", UNITY, frames=5)
+    (tmp_path / "map.toml").write_text(
+        "".join(f'{joint} = "{name}"\n' for joint, name in mine.items())
+    )
+    ask = ["--skeleton-map", str(tmp_path / "map.toml")]
+    assert converted(tmp_path / "lab", tmp_path / "data", *ask) == 0
+    assert sorted(read(tmp_path / "data", "train")) == ["anna/bvh-mine", "anna/bvh-unity"]
+
+
 def test_unit_may_be_said_for_amc_and_bvh(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -317,12 +336,7 @@ def test_what_is_nan_in_some_frames_is_filled_and_never_scored(
 ) -> None:
     home = tmp_path / "lab/anna"
     home.mkdir(parents=True)
-    limbs = {"hip": "UpLeg", "knee": "Leg", "ankle": "Foot", "shoulder": "Arm", "elbow": "ForeArm"}
-    names = {"pelvis": "Hips", "spine": "Spine", "thorax": "Neck", "neck": "Head"} | {
-        f"{side}_{part}": f"{side}{name}"
-        for side in ("left", "right")
-        for part, name in limbs.items()
-    }
+    names = {joint: name for joint, name in UNITY.items() if "wrist" not in joint}
     file = write_person(home / "walk.bvh", names, frames=9)
     lines = file.read_text().splitlines()
     lines[-3] = lines[-3].replace("0 100 0 0 0 0", "0 100 0 nan 0 0", 1)
