@@ -8,7 +8,7 @@ import typer
 
 from poise.cli.shared.commands import add, group
 from poise.cli.shared.options import Json, Model, with_settings
-from poise.cli.shared.output import write_json
+from poise.cli.shared.output import say, write_json
 from poise.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def latency(
 
 
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
-    print(result.text)
+    say(result.text)
     if json:
         write_json(json, [asdict(row) for row in result.rows])
     if result.picture is not None and plot:

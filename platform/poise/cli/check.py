@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from poise.cli.shared.options import JsonOutput, LakeAndTracks, lake_and_tracks, with_settings
-from poise.cli.shared.output import print_json
+from poise.cli.shared.output import print_json, say
 from poise.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check(
         print_json([report.to_json() for report in reports])
     else:
         for report in reports:
-            print(report.text(), end="\n\n")
+            say(f"{report.text()}\n")
         print(_summary(reports))
     return int(any(report.failed for report in reports))
 

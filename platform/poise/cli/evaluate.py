@@ -1,12 +1,11 @@
 """``poise evaluate``: score a refiner on raw data."""
 
-import sys
 from typing import Annotated, Literal
 
 import typer
 
 from poise.cli.shared.options import MODEL, Json, Stride, with_settings
-from poise.cli.shared.output import write_json
+from poise.cli.shared.output import say, write_json
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -103,11 +102,11 @@ def evaluate(
         print_entries([Entry(row, prefix)])
     print(f"retrieval: {evaluation.row.retrieval}")
     for line in evaluation.filled:
-        print(f"filled: {line}", file=sys.stderr)
+        say(f"filled: {line}", aside=True)
     for note in evaluation.notes:
-        print(f"note: {note}", file=sys.stderr)
+        say(f"note: {note}", aside=True)
     for rejected in evaluation.rejected:
-        print(f"left out: {rejected}", file=sys.stderr)
+        say(f"left out: {rejected}", aside=True)
     if json:
         more = {"left_out": len(evaluation.rejected)}
         rows = [row.to_json() | ({"apart": prefix} if prefix else more) for prefix, row in scored]

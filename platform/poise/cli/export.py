@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from poise.cli.shared.options import ModelArgument, with_settings
+from poise.cli.shared.output import say
 from poise.runtime.settings import Settings
 
 SNIPPET = """\
@@ -67,6 +68,6 @@ def export(
     shapes = ", ".join(
         f"{name} ({', '.join(['B', *map(str, shape)])})" for name, shape in done.inputs.items()
     )
-    print(f"{out}: {done.title} for {done.track}, {out.stat().st_size / 1e6:.1f} MB")
+    say(f"{out}: {done.title} for {done.track}, {out.stat().st_size / 1e6:.1f} MB")
     print(f"inputs: {shapes}")
     print(f"largest difference from the checkpoint on random windows: {done.difference:.1e}")

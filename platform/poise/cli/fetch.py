@@ -1,10 +1,11 @@
 """``poise fetch``: download open motion data."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+from poise.cli.shared.output import say
 
 EXAMPLES = """
 examples:
@@ -49,8 +50,8 @@ def fetch(
             f"--base-url {base_url}: an address starts with http:// or https://"
         )
     files = CmuFiles(parse_subjects(subjects), to, base_url, skeletons_only)
-    report = fetch_cmu(files, lambda line: print(line, flush=True), jobs)
-    print(f"{len(report.fetched)} files fetched, {len(report.kept)} were there, in {to}")
+    report = fetch_cmu(files, say, jobs)
+    say(f"{len(report.fetched)} files fetched, {len(report.kept)} were there, in {to}")
     for reason in report.failed:
-        print(f"  {reason}", file=sys.stderr)
+        say(f"  {reason}", aside=True)
     return 1 if report.failed else 0

@@ -107,7 +107,7 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         place = getattr(error, "ctx", None)
         asked = place.command_path if place else program
-        print(f"{name}: {error.format_message()} ({asked} --help)", file=sys.stderr)
+        print(printable(f"{name}: {error.format_message()} ({asked} --help)"), file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # piped into head: nobody reads on, and nothing went wrong
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

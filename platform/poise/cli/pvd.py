@@ -17,7 +17,7 @@ from poise.cli.shared.options import (
     lake_and_track,
     with_settings,
 )
-from poise.cli.shared.output import Screen, print_json
+from poise.cli.shared.output import Screen, print_json, say
 from poise.runtime.settings import Settings
 
 EXAMPLES = """
@@ -105,7 +105,7 @@ def verify(
     if json:
         print_json(report.to_json())
     else:
-        print(report.text())
+        say(report.text())
     return int(report.failed)
 
 
@@ -157,7 +157,7 @@ def show(
 
     track = Track.parse(name)
     shown = show_pvd(lake, track, ShowOptions(split, queries, seed, action))
-    print(shown.text)
+    say(shown.text)
     file = out or Path(f"pvd-{track.slug}.png")
     pictures = {file.with_name(f"{file.stem}-distances.png"): shown.distances, file: shown.queries}
     for path, png in pictures.items():
@@ -167,7 +167,7 @@ def show(
             path.write_bytes(png)
         except OSError as error:
             raise LakeError(f"{path}: cannot be written ({error.strerror})") from None
-        print(path)
+        say(path)
 
 
 add(app, verify, VERIFY)

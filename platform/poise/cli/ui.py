@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from poise.cli.shared.options import with_settings
+from poise.cli.shared.output import say
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import STORE, Settings
 
@@ -39,7 +40,7 @@ def ui(
         make_store(store_file)
         check_store(store_file)
     follow_home(settings.tracking_uri)
-    print(f"MLflow on {settings.tracking_uri}: http://{host}:{port}", flush=True)
+    say(f"MLflow on {settings.tracking_uri}: http://{host}:{port}")
     store = ["--backend-store-uri", settings.tracking_uri]
     place = ["--host", host, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *store, *place])  # noqa: S606

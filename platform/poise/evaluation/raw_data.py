@@ -202,10 +202,11 @@ def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str
 
 
 def _odd(sequences: Sequence[PoseSequence], track: Track) -> list[str]:
+    notes = [f"{one.name}: {one.note}" for one in sequences if one.note]
     bodies = Bodies(track.info)
     for one in sequences:
         bodies.add(one.detected_FC, one.truth_FC)
-    return bodies.notes()
+    return notes + bodies.notes()
 
 
 def _members(sequences: Sequence[PoseSequence], prefix: str) -> list[int]:

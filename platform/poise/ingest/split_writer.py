@@ -86,6 +86,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
     """
     left_out: list[Rejected] = []
     filled: list[Filled] = []
+    notes: list[str] = []
     width = track.info.joints * track.info.dims
     bodies = Bodies(track.info)
     with Spool() as kept:
@@ -99,6 +100,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
             kept.add(checked)
             bodies.add(checked.detected_FC, checked.truth_FC)
             filled += _filled(split, checked)
+            notes += [f"{checked.name}: {checked.note}"] if checked.note else []
         index = kept.index(track, split)
         folder = part_folder(lake, track, "sequences", split)
         parts = [
@@ -118,7 +120,7 @@ def write_split(data: Path | None, track: Track, lake: str, split: Split) -> Spl
     )
     quarantined = [_quarantined(split, item, data) for item in left_out]
     filled.sort(key=lambda one: one.sequence)
-    return SplitResult(split, summary, quarantined, filled, bodies.notes())
+    return SplitResult(split, summary, quarantined, filled, sorted(notes) + bodies.notes())
 
 
 def _filled(split: Split, sequence: PoseSequence) -> Iterator[Filled]:

@@ -25,6 +25,7 @@ from poise.pvd.collection import is_published, pvd_store
 from poise.pvd.options import DEFAULT_FILL, FillOptions
 from poise.pvd.progress import Report
 from poise.pvd.publish import add_pvd, add_windows, why_no_pvd
+from poise.readers.layouts import locate
 from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
@@ -98,6 +99,9 @@ def ingest(
                     report(f"{track}: up to date, {in_words(found)}")
                     return found
                 report(f"{track}: its sequences are up to date, {missing}")
+            elif settings.milvus_uri and options.pvd and _may_have_pvd(raw):
+                with pvd_store(settings):
+                    pass  # a wrong address is told before hours of reading
             with connect():
                 start = found or replace(draft(raw, lake, report), pvd=_pvd_of(lake, track))
                 manifest = _complete(start, settings, options, report)
@@ -153,6 +157,14 @@ def _finished(lake: str, raw: RawTrack, report: Report) -> Manifest | None:
         report(f"{track}: its raw files changed since the last ingest")
         return None
     return manifest
+
+
+def _may_have_pvd(raw: RawTrack) -> bool:
+    """Say whether what is known before reading allows a PVD; `why_no_pvd` knows more."""
+    track, data = raw.track, raw.data
+    if not track.has_pvd or "train" not in raw.splits:
+        return False
+    return data is None or is_generated(track) or locate(data, track, "train").truth is not None
 
 
 def _pvd_of(lake: str, track: Track) -> Pvd | None:

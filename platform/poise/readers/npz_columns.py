@@ -176,7 +176,8 @@ class StoredSequence:
         if not isinstance(self.images, Images):
             kind = type(self.images).__name__
             raise self.error(f"is a {kind}, not one name a frame", "imgname")
-        if self.images.count not in (None, frames):
+        # One more or less tells as well whose they are.
+        if self.images.count is not None and abs(self.images.count - frames) > 1:
             raise self.error(f"{self.images.count} image names for {frames} frames", "imgname")
 
 

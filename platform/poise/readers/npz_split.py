@@ -3,7 +3,7 @@
 import itertools
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -86,6 +86,11 @@ class _Poses:
     poses_FC: NDArray[np.float32]
     unseen_FJ: NDArray[np.bool_] | None
 
+    def cut(self, frames: int) -> Self:
+        """Return the first frames."""
+        unseen_FJ = None if self.unseen_FJ is None else self.unseen_FJ[:frames]
+        return replace(self, poses_FC=self.poses_FC[:frames], unseen_FJ=unseen_FJ)
+
 
 def _untrue(truth: _Poses, detected: _Poses) -> NDArray[np.bool_] | None:
     """Return what is not scored: truth that is not known, and joints that no detection shows."""
@@ -147,12 +152,16 @@ class _Source:
     def sequence(self, entry: _Entry, label: ImageName, name: str) -> PoseSequence:
         info = self.info
         self._check_one_person(entry, label)
+        note = ""
         truth = self._poses(entry.truth, entry) if entry.truth else None
         if entry.detected:
             detected = self._poses(entry.detected, entry)
             if entry.truth and truth:
                 frames, true = len(detected.poses_FC), len(truth.poses_FC)
                 self._check_pair(entry, entry.truth, label, frames, true)
+                if frames != true:
+                    note = f"{frames} frames detected, {true} of truth: the last one was cut off"
+                    detected, truth = (one.cut(min(frames, true)) for one in (detected, truth))
         else:
             assert truth is not None and info.noise is not None  # noqa: S101, PT018
             noisy_FC = per_frame(truth.poses_FC, info.noise, noise_seed(self.split, name))
@@ -168,6 +177,7 @@ class _Source:
             take=label.take,
             unseen_FJ=detected.unseen_FJ,
             untrue_FJ=None if truth is None else _untrue(truth, detected),
+            note=note,
         )
 
     def _poses(self, stored: StoredSequence, entry: _Entry) -> "_Poses":
@@ -212,7 +222,7 @@ class _Source:
     def _check_pair(
         self, entry: _Entry, truth: StoredSequence, label: ImageName, detected: int, true: int
     ) -> None:
-        if detected != true:
+        if abs(detected - true) > 1:
             raise truth.error(f"{true} frames, but {detected} frames were detected")
         try:
             theirs = self.label(entry.place, truth.image).sequence

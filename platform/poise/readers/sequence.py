@@ -21,6 +21,7 @@ class PoseSequence:
         unseen_FJ: joints that the estimator did not see, whose ``detected_FC`` is filled along
             time; None where it saw all.
         untrue_FJ: the same of ``truth_FC``: these joints are not scored.
+        note: what the reader did to it that a user should know; mostly nothing.
     """
 
     name: str
@@ -33,6 +34,7 @@ class PoseSequence:
     take: str | None = None
     unseen_FJ: NDArray[np.bool_] | None = None
     untrue_FJ: NDArray[np.bool_] | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)

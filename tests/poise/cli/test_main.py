@@ -146,6 +146,8 @@ def test_a_mistake_in_a_variable_is_one_line_that_names_it(
         (["swep"], "No such command 'swep'. Did you mean 'sweep'? (poise --help)"),
         (["sweep", "--nonsense"], "No such option: --nonsense (poise sweep --help)"),
         (["pvd", "verify"], "(poise pvd verify --help)"),
+        (["sw\x1b[2Jeep"], "No such command 'sw\\x1b[2Jeep'"),
+        (["ingest", "--exclude", "a\x1b[2J\nb"], "\\x1b[2J\\nb"),
         (["pvd", "verify", "lake", "one", "two"], "name one track"),
         (["ingest", "--writers", "0"], "'--writers'"),
         (["ingest", "--exclude", "nobody"], "'--exclude'"),

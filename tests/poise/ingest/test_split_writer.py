@@ -83,7 +83,7 @@ def write(data: Path, kinds: list[str], split: str = "train") -> dict[str, Path]
             theirs = np.concatenate([theirs, theirs])
             images_of_truth = images * 2
         elif kind == "short names":
-            images = images[:-1]
+            images = images[:-2]
         elif kind == "strange name":
             images = [f"holiday/{place}/{frame}.jpg" for frame in range(frames)]
         elif kind == "text":

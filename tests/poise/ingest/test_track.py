@@ -28,6 +28,7 @@ from poise.readers.layouts import write_smoothnet
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.settings import Settings
+from poise_retrieval.errors import StoreUnavailableError
 from poise_retrieval.milvus.store import PoseStore
 
 pytestmark = pytest.mark.usefixtures("told")
@@ -140,6 +141,22 @@ def test_a_track_without_a_pvd(tmp_path: Path, name: str, truth: bool, reason: s
     assert windows.num_rows == 18
     assert (neighbour_arrays(windows)[0] == -1).all()
     assert ingest(track, data=tmp_path / "data", lake=place, milvus_uri=nobody) == manifest
+
+
+def test_a_milvus_that_is_not_there_is_told_before_anything_is_read(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poise.pvd.collection._FIRST_PATIENCE_S", 0.5)
+    said = Lines()
+    with pytest.raises(StoreUnavailableError, match="--milvus-uri"):
+        ingest(
+            TRACK,
+            data=data,
+            lake=tmp_path / "lake",
+            milvus_uri="http://127.0.0.1:1",
+            report=said.append,
+        )
+    assert said == []
 
 
 def test_smpl_is_looked_up_by_raw_values(tmp_path: Path, milvus: str) -> None:

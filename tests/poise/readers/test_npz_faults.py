@@ -30,7 +30,7 @@ def test_faults_reject_their_sequence_only(tmp_path: Path) -> None:
     nan, infinite, huge = good.copy(), good.copy(), good.astype(np.float64)
     nan[:, 6:], infinite[:, 3:], huge[:, :] = np.nan, np.inf, 1e300
     faults: list[tuple[str, Any, Any, list[str], str, str]] = [
-        ("short", good[:9], good, images("S2/short", 9), "joints_3d", "10 frames, but 9"),
+        ("short", good[:8], good, images("S2/short", 8), "joints_3d", "10 frames, but 8"),
         ("nan", nan, good, images("S2/nan", 10), "joints_3d", "2 of 17 joints seen in any of"),
         ("inf", infinite, good, images("S2/inf", 10), "joints_3d", "1 of 17 joints seen in any"),
         ("huge", huge, good, images("S2/huge", 10), "joints_3d", "no joint seen in any of the 10"),

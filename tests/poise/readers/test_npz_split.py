@@ -124,3 +124,21 @@ def test_only_complete_3d_splits_are_written(tmp_path: Path) -> None:
         write_smoothnet(tmp_path, Track.parse("h36m/cpn/2D"), "test", [])
     with pytest.raises(DataError, match="0 of 0 sequences"):
         write_smoothnet(tmp_path, KINECT, "test", [])
+
+
+@pytest.mark.parametrize(("detected", "true", "named"), [(10, 11, 10), (11, 10, 10), (10, 10, 11)])
+def test_one_frame_too_many_is_cut_off_with_a_word(
+    tmp_path: Path, detected: int, true: int, named: int
+) -> None:
+    ours, theirs = DRAW.random((detected, 51)), DRAW.random((true, 51))
+    ours[4, 3:6] = theirs[5, 6:9] = np.nan
+    save(tmp_path, KINECT, "detected", joints_3d=[ours], imgname=[images("S2/m01/rep01", named)])
+    save(tmp_path, KINECT, "groundtruth", joints_3d=[theirs])
+    [row] = read(tmp_path, KINECT)
+    assert row.truth_FC is not None
+    assert len(row.detected_FC) == len(row.truth_FC) == 10
+    assert row.unseen_FJ is not None
+    assert row.untrue_FJ is not None
+    assert (row.unseen_FJ.shape, row.untrue_FJ.shape) == ((10, 17), (10, 17))
+    expected = f"{detected} frames detected, {true} of truth: the last one was cut off"
+    assert row.note == ("" if detected == true else expected)

@@ -33,6 +33,11 @@ class _Printable(logging.Formatter):
         return printable(super().format(record), keep="\n\t")
 
 
+def say(text: object, *, aside: bool = False) -> None:
+    """Print text, control characters escaped; on stderr where it stands beside the result."""
+    print(printable(text, keep="\n\t"), file=sys.stderr if aside else sys.stdout, flush=True)
+
+
 def print_table(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from poise.cli.shared.output import print_table
+from poise.cli.shared.output import print_table, say
 from poise.evaluation.tables import Entry, result_tables
 from poise.experiments.sweep import SweepResult
 
@@ -13,9 +13,9 @@ def print_result(result: SweepResult) -> None:
     print_entries(result.entries)
     print()
     for trial, reason in result.failures:
-        print(f"no row for {trial}: {reason}")
+        say(f"no row for {trial}: {reason}")
     for note in result.notes:
-        print(note)
+        say(note)
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

@@ -10,7 +10,7 @@ from poise.catalog import datasets
 from poise.catalog.dataset_file import ANY, Pixels
 from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track, catalogue
-from poise.cli.shared.output import print_table
+from poise.cli.shared.output import print_table, say
 from poise.ingest.sources import tracks_in, unknown_folders
 from poise.readers import raw_split as raw
 
@@ -30,10 +30,10 @@ def print_tracks(data: Path | None, dataset: str | None) -> None:
     if data is None:
         print(f"\nand any other estimator as {', '.join(_open_to_all(dataset))}")
         return
-    print(f"\n{len(shown)} tracks in {data}")
+    say(f"\n{len(shown)} tracks in {data}")
     strange = unknown_folders(data, tracks)
     if strange:
-        print(f"not in the catalogue, so not read: {', '.join(strange)}; see docs/own-data.md")
+        say(f"not in the catalogue, so not read: {', '.join(strange)}; see docs/own-data.md")
 
 
 def print_json(data: Path | None, dataset: str | None) -> None:
