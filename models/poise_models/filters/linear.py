@@ -4,7 +4,8 @@ Windows of T frames, relative to their mean root, are seen as their low DCT coef
 regression maps the coefficients of all joints to those of the truth. It is solved in closed form
 from sums of products, which are gathered sequence by sequence: training data of any length will do.
 
-Shape letters: N windows, T frames of a window, K coefficients, P = K x C numbers of a window.
+Shape letters: S strengths, F folds of the training subjects, N windows, T frames of a window, K
+coefficients, P = K x C numbers of a window.
 """
 
 import math
@@ -23,7 +24,7 @@ from poise_models.errors import ConfigError
 from poise_models.filters.gaps import Array, elapsed, filled, on_even_grid, regular
 
 #: Strengths to choose from, where none is given.
-STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 #: Parts that subjects are dealt to; each is left out in turn.
 FOLDS = 8
 #: What is chosen where there is one subject, and nobody to leave out.
@@ -143,6 +144,11 @@ class Sums:
         seen_NQ = torch.cat([seen_NP, seen_NP.new_ones(len(seen_NP), 1)], dim=1).double()
         return cls(seen_NQ.T @ seen_NQ, seen_NQ.T @ wanted_NP.double())
 
+    @property
+    def count(self) -> float:
+        """Of windows."""
+        return float(self.seen_QQ[-1, -1])
+
     def __add__(self, other: "Sums") -> "Sums":
         return Sums(self.seen_QQ + other.seen_QQ, self.wanted_QP + other.wanted_QP)
 
@@ -151,10 +157,9 @@ class Sums:
 
     def solved(self, ridge: float) -> tuple[Tensor, Tensor]:
         """Return the map (P, P) and the bias (P,) of least squared error, with a ridge."""
-        count = self.seen_QQ[-1, -1]
-        mean_P, aim_P = self.seen_QQ[-1, :-1] / count, self.wanted_QP[-1] / count
-        spread_PP = self.seen_QQ[:-1, :-1] / count - torch.outer(mean_P, mean_P)
-        shared_PP = self.wanted_QP[:-1] / count - torch.outer(mean_P, aim_P)
+        mean_P, aim_P = self.seen_QQ[-1, :-1] / self.count, self.wanted_QP[-1] / self.count
+        spread_PP = self.seen_QQ[:-1, :-1] / self.count - torch.outer(mean_P, mean_P)
+        shared_PP = self.wanted_QP[:-1] / self.count - torch.outer(mean_P, aim_P)
         variance_P = spread_PP.diagonal().clamp(min=0)
         # What hardly varies, such as a root at zero, has nothing to tell, and must not divide.
         floor = 1e-9 * variance_P.mean() + 1e-30
@@ -174,12 +179,20 @@ def total(folds: list[Sums]) -> Sums:
 
 
 def chosen(folds: list[Sums]) -> float:
-    """The strength whose maps do best on the subjects that each was not fitted on."""
+    """The strongest ridge that cannot be told from the best on people who were left out.
+
+    Of a few people one may ask for hardly any, and the next new one would pay for it: a stronger
+    one counts as good as long as it is behind by at most the standard error of the difference.
+    """
     if len(folds) == 1:
         return USUAL
     whole = total(folds)
-
-    def error(ridge: float) -> float:
-        return sum(fold.error(*(whole - fold).solved(ridge)) for fold in folds)
-
-    return min(STRENGTHS, key=error)
+    error_SF = np.array(
+        [
+            [fold.error(*(whole - fold).solved(ridge)) / fold.count for fold in folds]
+            for ridge in STRENGTHS
+        ]
+    )
+    behind_SF = error_SF - error_SF[error_SF.mean(1).argmin()]
+    doubt_S = behind_SF.std(1, ddof=1) / math.sqrt(len(folds))
+    return max(np.array(STRENGTHS)[behind_SF.mean(1) <= doubt_S].tolist())

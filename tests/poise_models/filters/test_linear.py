@@ -9,7 +9,7 @@ from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Pair
 from poise_models.base.windows import unfold
 from poise_models.errors import ConfigError
-from poise_models.filters.linear import Linear, LinearConfig, Sums, chosen
+from poise_models.filters.linear import STRENGTHS, USUAL, Linear, LinearConfig, Sums, chosen
 
 SPEC = PoseSpec(joints=3, dims=3)
 SMALL = LinearConfig(window=7, coefficients=3, ridge=0.3)
@@ -73,7 +73,9 @@ def test_people_who_differ_by_more_than_their_motion_ask_for_a_strong_ridge() ->
         return float(refiner.ridge)
 
     assert strength(0.0, 0.0, 0.0, 0.0) < strength(-3.0, 1.0, 2.0, -2.0)
-    assert chosen([Sums.of(torch.randn(9, 2), torch.randn(9, 2))]) == 0.1
+    torch.manual_seed(0)
+    nothing = [Sums.of(torch.randn(200, 4), torch.randn(200, 4)) for _ in range(4)]
+    assert (chosen(nothing), chosen(nothing[:1])) == (STRENGTHS[-1], USUAL)
 
 
 def test_errors_that_lean_on_other_joints_are_learnt_and_beat_smoothing() -> None:
