@@ -195,4 +195,5 @@ def chosen(folds: list[Sums]) -> float:
     )
     behind_SF = error_SF - error_SF[error_SF.mean(1).argmin()]
     doubt_S = behind_SF.std(1, ddof=1) / math.sqrt(len(folds))
-    return max(np.array(STRENGTHS)[behind_SF.mean(1) <= doubt_S].tolist())
+    good_S = behind_SF.mean(1) <= doubt_S
+    return max(ridge for ridge, good in zip(STRENGTHS, good_S, strict=True) if good)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from poise.catalog.tracks import Track
+from poise.experiments.candidates import candidates
 from poise.experiments.plan import BudgetPart, Plan, RefinerPart
 from poise.runtime.errors import PlanError
 from poise_models import catalogue
@@ -29,6 +30,7 @@ class TrialSpec:
         budget: None for what is no network.
         validation: subjects held out; empty means automatic.
         refit: whether the final weights come from all training subjects.
+        candidates: settings to choose from; none where it is fitted as ``settings`` say.
     """
 
     key: str
@@ -41,6 +43,7 @@ class TrialSpec:
     seed: int
     validation: tuple[str, ...]
     refit: bool
+    candidates: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary of plain values."""
@@ -50,7 +53,13 @@ class TrialSpec:
     def from_json(cls, given: Mapping[str, Any]) -> "TrialSpec":
         """Make a trial of what `to_json` returned."""
         budget = given["budget"] and Budget(**given["budget"])
-        return cls(**{**given, "budget": budget, "validation": tuple(given["validation"])})
+        lists = {"validation": (), "candidates": (), **given}
+        tuples = {name: tuple(lists[name]) for name in ("validation", "candidates")}
+        return cls(**{**given, "budget": budget, **tuples})
+
+    def with_candidate(self, number: int) -> "TrialSpec":
+        """Return the trial with the settings of a candidate; they count from 1."""
+        return replace(self, settings=self.settings | self.candidates[number - 1])
 
     @property
     def title(self) -> str:
@@ -91,12 +100,13 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
             trains = catalogue.trains(part.name)
             budget = _budget(track, where, part) if trains else None
             for seed in plan.seeds if trains else plan.seeds[:1]:
+                tuned = candidates(where, part.name, part.settings) if part.tuned else ()
                 spec = TrialSpec(
                     key="",
                     track=track,
                     manifest=manifests[track],
                     refiner=part.name,
-                    label=part.label,
+                    label=", ".join(word for word in (part.label, "tuned" * part.tuned) if word),
                     settings=full,
                     budget=budget,
                     seed=seed,
@@ -104,6 +114,7 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
                     if plan.validation.subjects == "auto"
                     else plan.validation.subjects,
                     refit=plan.validation.refit and catalogue.learns(part.name),
+                    candidates=tuned,
                 )
                 yield replace(spec, key=_key(spec))
 
@@ -161,5 +172,7 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
+    if not spec.candidates:
+        del content["candidates"]  # the keys of trials from before there were any
     text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -27,6 +27,8 @@ TRIAL_KEY = "poise.trial_key"
 SWEEP = "poise.sweep"
 #: Whether a trial had neighbours from the PVD, see `poise.evaluation.evaluate.Row`.
 RETRIEVAL = "poise.retrieval"
+#: The settings that were chosen.
+TUNED = "poise.tuned"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
 _EPOCHS, _DONE = "poise.epochs", "poise.done"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
@@ -217,7 +219,8 @@ class MlflowMirror:
                 Metric(f"test_{name}", float(getattr(result.row, name)), result.ended, 0)
                 for name in numbers
             ]
-        tags = [RunTag("poise.reason", result.reason)] if result.reason else []
+        said = (("poise.reason", result.reason), (TUNED, result.choice))
+        tags = [RunTag(name, text) for name, text in said if text]
         if result.row is not None and result.row.retrieval:
             tags.append(RunTag(RETRIEVAL, result.row.retrieval))
         self.client.log_batch(run.info.run_id, metrics, tags=tags)
@@ -258,8 +261,10 @@ def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
         ("seed", spec.seed),
         ("validation_subjects", ", ".join(spec.validation) or "auto"),
     )
+    tuned = {name for one in spec.candidates for name in one}
     for name, value in spec.settings.items():
-        yield f"settings.{name}", value
+        if name not in tuned:
+            yield f"settings.{name}", value
     if spec.budget is not None:
         for name, value in spec.to_json()["budget"].items():
             yield f"budget.{name}", value

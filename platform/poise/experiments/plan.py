@@ -75,10 +75,15 @@ class BudgetPart(_Part):
 
 
 class RefinerPart(_Part):
-    """One refiner; ``label`` tells two of the same name apart."""
+    """One refiner; ``label`` tells two of the same name apart.
+
+    ``tuned`` chooses a filter's settings on the training subjects held out, see
+    `poise.experiments.candidates`.
+    """
 
     name: str
     label: str = ""
+    tuned: bool = False
     settings: dict[str, Any] = {}
     budget: BudgetPart = BudgetPart()
 

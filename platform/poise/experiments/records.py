@@ -18,7 +18,7 @@ All writes are atomic, and in an order in which a kill between any two loses at 
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from poise.evaluation.evaluate import Row
@@ -60,6 +60,7 @@ class TrialResult:
             and Accel, each relative to the input's. Smaller is better.
         held_out: those subjects.
         row: test metrics; None unless finished.
+        chosen: settings that were tuned; none where nothing was.
     """
 
     status: Status
@@ -69,6 +70,12 @@ class TrialResult:
     validation: dict[str, float] | None = None
     held_out: tuple[str, ...] = ()
     row: Row | None = None
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def choice(self) -> str:
+        """What was tuned in words, for example ``sigma 4``."""
+        return ", ".join(f"{name} {value:g}" for name, value in self.chosen.items())
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
@@ -183,7 +190,8 @@ class SweepFolder:
             spec, result = self.trial(key).spec(), self.trial(key).result()
             if spec is not None and result is not None and result.row is not None:
                 epochs = len(self.trial(key).history()) if result.row.params else None
-                found.append(Entry(result.row, spec.label, epochs))
+                label = ": ".join(text for text in (spec.label, result.choice) if text)
+                found.append(Entry(result.row, label, epochs))
         return found
 
     def write_table(self, name: str, content: bytes) -> None:

@@ -5,7 +5,7 @@ import io
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import torch
 
@@ -107,7 +107,10 @@ class Trial:
 
     def run(self, started: int) -> TrialResult:
         """Fit, fit anew on everybody if the plan wants it, and score."""
-        self.fit()
+        if self.spec.candidates:
+            self.tune()
+        else:
+            self.fit()
         if self.spec.refit:
             self.refit()
         return self.score(started)
@@ -126,22 +129,29 @@ class Trial:
             if isinstance(step, Pause):
                 _keep(self.folder, epochs, step)
                 continue
-            metrics = _metrics(step, raw)
-            before = [e.metrics["score"] for e in epochs.values() if e.epoch < step.epoch]
-            # The best weights go first: should this process die now, the epoch is done again.
-            if metrics["score"] < min(before, default=math.inf):
-                self._save(refiner, step.epoch, metrics)
-            epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
-            self.folder.save_epoch(list(epochs.values()), step.state)
+            metrics = self._keep_best(refiner, epochs, step, raw)
             # A scheduler has nothing to decide about what is fitted in one go.
             if step.loss is not None:
                 self.report({**metrics, "epoch": step.epoch})
+
+    def tune(self) -> None:
+        """Keep the candidate that is best on the held-out subjects; each is an epoch in records."""
+        raw = self.data.input_errors()
+        epochs = {epoch.epoch: epoch for epoch in self.folder.history()}
+        wanted = self.data.request(self.spec, self.device)
+        for number in range(len(epochs) + 1, len(self.spec.candidates) + 1):
+            refiner = fresh_refiner(self.spec.with_candidate(number))
+            (step,) = _finite(fit(refiner, wanted))
+            assert isinstance(step, EpochReport)  # noqa: S101  (what is tuned has one epoch)
+            self._keep_best(refiner, epochs, replace(step, epoch=number), raw)
 
     def refit(self) -> None:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
         records = self.folder.refit
         epochs = {epoch.epoch: epoch for epoch in records.history()}
-        refiner = fresh_refiner(self.spec)
+        number = self._best().epoch
+        spec = self.spec.with_candidate(number) if self.spec.candidates else self.spec
+        refiner = fresh_refiner(spec)
         wanted = self.data.refit_request(self.spec, self.device)
         for step in fit(refiner, wanted, records.state()):
             if isinstance(step, Pause):
@@ -165,7 +175,25 @@ class Trial:
             validation={k: v for k, v in self._best().metrics.items() if k != "loss"},
             held_out=self.data.subjects,
             row=evaluation.row,
+            chosen=self.spec.candidates[self._best().epoch - 1] if self.spec.candidates else {},
         )
+
+    def _keep_best(
+        self,
+        refiner: Refiner,
+        epochs: dict[int, Epoch],
+        step: EpochReport,
+        raw: tuple[float, float],
+    ) -> dict[str, float]:
+        """Write an epoch down, and the weights where none before was better."""
+        metrics = _metrics(step, raw)
+        before = [e.metrics["score"] for e in epochs.values() if e.epoch < step.epoch]
+        # The best weights go first: should this process die now, the epoch is done again.
+        if metrics["score"] < min(before, default=math.inf):
+            self._save(refiner, step.epoch, metrics)
+        epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
+        self.folder.save_epoch(list(epochs.values()), step.state)
+        return metrics
 
     def _best(self) -> Epoch:
         return min(self.folder.history(), key=lambda epoch: epoch.metrics["score"])
@@ -174,7 +202,7 @@ class Trial:
         card = ModelCard(
             track=self.spec.track,
             refiner=self.spec.refiner,
-            settings=self.spec.settings,
+            settings=refiner.settings(),
             seed=self.spec.seed,
             epochs=epochs,
             lake=self.data.source.lake,

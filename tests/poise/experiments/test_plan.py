@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poise.experiments.candidates import GRIDS
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.plan import Plan, load_plan
+from poise.experiments.trial_data import fresh_refiner
 from poise.runtime.errors import PlanError
 from poise_models import catalogue
 
@@ -126,6 +128,37 @@ def test_refiners_and_settings_are_checked_before_anything_runs(
     plan = plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: {refiners}")
     with pytest.raises(PlanError, match=where):
         grid(plan, MANIFESTS)
+
+
+@pytest.mark.parametrize(
+    ("refiner", "message"),
+    [
+        (
+            "{name: smoothnet, tuned: true}",
+            r"\.tuned: smoothnet is not tuned; .*savgol",
+        ),
+        (
+            "{name: savgol, tuned: true, settings: {order: 3, window: 9}}",
+            r"refiners\[0\]\.settings: window is tuned: leave it out",
+        ),
+    ],
+)
+def test_what_cannot_be_tuned_is_said(tmp_path: Path, refiner: str, message: str) -> None:
+    plan = plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: [{refiner}]")
+    with pytest.raises(PlanError, match=message):
+        grid(plan, MANIFESTS)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_candidate_of_a_tuned_filter_can_be_built(tmp_path: Path, name: str) -> None:
+    text = f"tracks: [{TRACK}]\nrefiners: [{name}, {{name: {name}, tuned: true}}]"
+    plain, tuned = grid(plan_of(tmp_path, text), MANIFESTS)
+    assert (plain.candidates, tuned.label) == ((), "tuned")
+    assert plain.key != tuned.key
+    assert TrialSpec.from_json(json.loads(json.dumps(tuned.to_json()))) == tuned
+    for number, candidate in enumerate(tuned.candidates, start=1):
+        refiner = fresh_refiner(tuned.with_candidate(number))
+        assert candidate.items() <= refiner.settings().items()
 
 
 def test_a_mirror_is_refused_where_no_axis_is_lateral(tmp_path: Path) -> None:

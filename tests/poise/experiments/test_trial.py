@@ -9,6 +9,8 @@ import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 from tests.support.tiny_plan import BUDGET, SYNSPP, begun
 
+from poise.catalog.splits import Split
+from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.evaluation.metrics import PoseErrors
 from poise.experiments.fit import EpochReport, FitRequest
@@ -115,6 +117,66 @@ def test_a_refit_that_was_cut_off_ends_in_the_same_weights(
     assert timeless(cut.result()) == timeless(whole.result())
     one, other = (Path(t.checkpoint, "weights.safetensors").read_bytes() for t in (cut, whole))
     assert one == other
+
+
+TUNED = {"name": "gaussian1d", "tuned": True}
+
+
+class OtherTestSource(SplitSource):
+    """A source whose test split alone is another than the lake's."""
+
+    def split(self, track: Track, split: Split) -> TrackSplit:
+        found = super().split(track, split)
+        shaken_FC = found.detected_FC + torch.randn(found.detected_FC.shape)
+        return replace(found, detected_FC=shaken_FC) if split == "test" else found
+
+
+def test_a_filter_is_tuned_on_training_subjects_alone(lake: str, tmp_path: Path) -> None:
+    here, there = begun(lake, tmp_path / "here", TUNED), begun(lake, tmp_path / "there", TUNED)
+    run(here, lake)
+    run_trial(there, TrialSetup(OtherTestSource(lake)), lambda _: None)
+    one, other = here.result(), there.result()
+    assert one is not None
+    assert other is not None
+    assert timeless(one)["row"] != timeless(other)["row"]
+    assert (one.chosen, one.validation) == (other.chosen, other.validation)
+    scores = [epoch.metrics["score"] for epoch in here.history()]
+    spec = here.spec()
+    assert spec is not None
+    assert one.chosen == spec.candidates[scores.index(min(scores))]
+    assert load_checkpoint(here.checkpoint)[0].settings() == {**spec.settings, **one.chosen}
+    assert one.choice == f"sigma {one.chosen['sigma']:g}, block 0"
+
+
+def test_a_tuned_trial_goes_on_with_the_next_candidate(lake: str, tmp_path: Path) -> None:
+    whole, cut = begun(lake, tmp_path / "whole", TUNED), begun(lake, tmp_path / "cut", TUNED)
+    run(whole, lake)
+    spec = cut.spec()
+    assert spec is not None
+    # As after a kill that came between the third and the fourth.
+    cut.begin(replace(spec, candidates=spec.candidates[:3]))
+    run(cut, lake)
+    cut.reopen()
+    cut.begin(spec)
+    before = cut.history()
+    run(cut, lake)
+    assert cut.history()[:3] == before
+    assert timeless(cut.result()) == timeless(whole.result())
+    assert cut.result().chosen == whole.result().chosen  # type: ignore[union-attr]
+
+
+def test_a_tuned_refiner_that_learns_is_fitted_anew_as_it_was_chosen(
+    lake: str, tmp_path: Path
+) -> None:
+    trial = begun(lake, tmp_path, {"name": "offset-gaussian", "tuned": True}, validation=REFIT)
+    run(trial, lake)
+    result = trial.result()
+    assert result is not None
+    refiner, _ = load_checkpoint(trial.checkpoint)
+    assert refiner.settings() == result.chosen
+    expected = Offset(refiner.spec, OffsetConfig())
+    expected.fit(load_split(lake, TRACK, "train").pairs())
+    torch.testing.assert_close(refiner.get_buffer("offset_C"), expected.offset_C)
 
 
 def test_the_score_of_the_input_is_one(lake: str, tmp_path: Path) -> None:
