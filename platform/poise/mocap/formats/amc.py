@@ -9,7 +9,7 @@ import numpy as np
 
 from poise.mocap.formats.asf import AsfSkeleton, Bone
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.formats.text_file import number, numbers, read_lines
+from poise.mocap.formats.text_file import check_cost, number, numbers, read_lines
 from poise.runtime.errors import DataError
 
 
@@ -23,6 +23,7 @@ def read_amc(path: Path, skeleton: AsfSkeleton) -> Floats:
     """
     motion = _Motion.open(path, skeleton)
     columns = motion.columns()
+    check_cost(path, len(columns["root"]), len(skeleton.bones))
     degrees = motion.degrees
     root_FK = dict(zip(skeleton.root_order, columns["root"].T, strict=True))
     root_F3 = np.stack([root_FK[name] for name in ("tx", "ty", "tz")], axis=1)

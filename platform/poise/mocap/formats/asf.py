@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from poise.mocap.formats.kinematics import Floats
-from poise.mocap.formats.text_file import number, read_lines
+from poise.mocap.formats.text_file import LONGEST_NAME, MOST_JOINTS, number, read_lines
 from poise.runtime.errors import DataError
 
 _INCH: Final = 0.0254
@@ -148,6 +148,11 @@ def _ordered(
     waiting: dict[str, _Draft] = {}
     for draft in drafts:
         name = _words(path, draft, "name", 1)[0]
+        if len(waiting) >= MOST_JOINTS or len(name) > LONGEST_NAME:
+            raise DataError(
+                f"{path}, line {draft.line}: more than {MOST_JOINTS} bones, or a name of more than "
+                f"{LONGEST_NAME} characters"
+            )
         if name in waiting:
             raise DataError(
                 f"{path}, line {draft.line}: a second bone {name}; which one a motion turns nobody "

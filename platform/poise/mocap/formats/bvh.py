@@ -9,7 +9,15 @@ from typing import Final, NoReturn, Self
 import numpy as np
 
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
-from poise.mocap.formats.text_file import UNKNOWN, number, numbers, read_lines
+from poise.mocap.formats.text_file import (
+    LONGEST_NAME,
+    MOST_JOINTS,
+    UNKNOWN,
+    check_cost,
+    number,
+    numbers,
+    read_lines,
+)
 from poise.readers.image_names import UniqueNames
 from poise.runtime.errors import DataError
 
@@ -17,6 +25,8 @@ _COMMENT: Final = re.compile(r"\s*(#|//)")
 #: The colon is forgotten now and then.
 _HEADER: Final = re.compile(r"\s*(frames|frame\s+time)\s*:?(.*)", re.I)
 _KEYWORDS: Final = ("{", "}", "ROOT", "JOINT", "END", "OFFSET", "CHANNELS")
+#: Of a frame, in seconds.
+_SHORTEST: Final = 1e-6
 _POSITIONS: Final = ("xposition", "yposition", "zposition")
 _ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
 
@@ -146,6 +156,7 @@ def read_bvh(path: Path) -> Bvh:
         notes = (f"{path}: {note}",)
     if values is None or not frames or len(words) != frames * width:
         _explain(path, lines, start, told, width)
+    check_cost(path, frames, len(joints))
     fps = 1 / seconds
     whole = round(fps)
     fps = whole if abs(fps - whole) < 0.01 else fps
@@ -237,6 +248,11 @@ class _Hierarchy:
             self._fail(place, "a bracket without a joint")
         parent = self.open[-1] if self.open else -1
         name = f"{self.joints[parent].name}_end" if self.heading == "END" else self.heading
+        if len(self.joints) >= MOST_JOINTS or len(name) > LONGEST_NAME:
+            self._fail(
+                place,
+                f"more than {MOST_JOINTS} joints, or a name of more than {LONGEST_NAME} characters",
+            )
         self.open.append(len(self.joints))
         self.joints.append(Joint(name, parent, np.zeros(3), ()))
         self.heading = ""
@@ -274,7 +290,7 @@ def _header(path: Path, lines: list[str], start: int) -> tuple[int, float, int]:
             found[" ".join(said[1].lower().split())] = number(path, place, said[2].strip())
         start = place
     frames, seconds = found.get("frames", 0.0), found.get("frame time", 0.0)
-    if frames < 1 or frames != int(frames) or seconds <= 0:
+    if frames < 1 or frames != int(frames) or seconds < _SHORTEST:
         raise DataError(
             f"{path}, line {start}: after MOTION come 'Frames:' and 'Frame Time:', both above zero"
         )

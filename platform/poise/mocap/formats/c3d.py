@@ -28,6 +28,10 @@ _FAR: Final = 1e8
 _CODES: Final = np.array([9999, 16512, 32767, 32768, 99999, 999999], np.float32)
 #: A frame number has 16 bits; the largest means "this many or more".
 _LAST_FRAME: Final = 0xFFFF
+#: Of a parameter: how far the next one is has 16 bits.
+_LONGEST: Final = 0xFFFF
+#: Of a parameter: its type, its shape, and its bytes within the file's.
+_Value = tuple[int, tuple[int, ...], memoryview]
 _UNIT_NAMES: Final = re.compile(
     r"(?P<mm>mm|milli[- ]?met(er|re)s?)|(?P<cm>cm|centi[- ]?met(er|re)s?)"
     r"|(?P<m>m|met(er|re)s?)|(?P<in>in|inch(es)?)"
@@ -102,7 +106,7 @@ class _File:
 
     content: bytes
     machine: int
-    parameters: Mapping[str, tuple[int, tuple[int, ...], bytes]]
+    parameters: Mapping[str, _Value]
 
     @classmethod
     def parse(cls, content: bytes) -> Self:
@@ -118,17 +122,17 @@ class _File:
     def header_float(self, place: int) -> float:
         return float(self.floats(self.content[place : place + 4])[0])
 
-    def floats(self, raw: bytes) -> NDArray[np.float32]:
+    def floats(self, raw: bytes | memoryview) -> NDArray[np.float32]:
         if self.machine != _DEC:
             return np.frombuffer(raw, ">f4" if self.machine == _MIPS else "<f4").astype(np.float32)
         swapped = np.frombuffer(raw, "<u2").reshape(-1, 2)[:, ::-1].copy()
         return (swapped.view("<f4")[:, 0] / 4).astype(np.float32)
 
-    def words(self, raw: bytes, kind: str = "u2") -> NDArray[Any]:
+    def words(self, raw: bytes | memoryview, kind: str = "u2") -> NDArray[Any]:
         return np.frombuffer(raw, (">" if self.machine == _MIPS else "<") + kind)
 
     def numbers(self, name: str) -> NDArray[Any]:
-        kind, _, raw = self.parameters.get(name, (_BYTE, (), b""))
+        kind, _, raw = self.parameters.get(name, (_BYTE, (), memoryview(b"")))
         if kind == _FLOAT:
             return self.floats(raw)
         return self.words(raw) if kind == _INTEGER else np.frombuffer(raw, np.uint8)
@@ -138,11 +142,11 @@ class _File:
         return float(found[0]) if len(found) else otherwise
 
     def texts(self, name: str) -> list[str]:
-        kind, shape, raw = self.parameters.get(name, (_TEXT, (), b""))
+        kind, shape, raw = self.parameters.get(name, (_TEXT, (), memoryview(b"")))
         width = shape[0] if shape else len(raw)
         if kind != _TEXT or not width:
             return []
-        return [_text(raw[start : start + width]) for start in range(0, len(raw), width)]
+        return [_text(bytes(raw[start : start + width])) for start in range(0, len(raw), width)]
 
 
 def _order(machine: int) -> Any:
@@ -157,12 +161,10 @@ def _text(raw: bytes) -> str:
     return text.strip(" \0")
 
 
-def _parameters(
-    content: bytes, place: int, order: Any
-) -> dict[str, tuple[int, tuple[int, ...], bytes]]:
+def _parameters(content: bytes, place: int, order: Any) -> dict[str, _Value]:
     """Walk the list of groups and parameters; of two with one name the first counts."""
     groups: dict[int, str] = {}
-    found: dict[tuple[int, str], tuple[int, tuple[int, ...], bytes]] = {}
+    found: dict[tuple[int, str], _Value] = {}
     while place + 2 < len(content):
         length, group = np.frombuffer(content[place : place + 2], np.int8).tolist()
         after_name = place + 2 + abs(length)  # a locked one has a negative length
@@ -173,18 +175,19 @@ def _parameters(
         if group < 0:
             groups.setdefault(-group, name)
         else:
-            found.setdefault((group, name), _value(content, after_name + 2))
+            found.setdefault((group, name), _value(memoryview(content), after_name + 2))
         if not step:
             break
         place = after_name + step
     return {f"{groups.get(group, '')}:{name}": value for (group, name), value in found.items()}
 
 
-def _value(content: bytes, place: int) -> tuple[int, tuple[int, ...], bytes]:
+def _value(content: memoryview, place: int) -> _Value:
     kind, axes = np.frombuffer(content[place : place + 2], np.int8).tolist()
     start = place + 2 + max(axes, 0)
     shape = tuple(content[place + 2 : start])
-    return kind, shape, content[start : start + abs(kind) * math.prod(shape)]
+    size = min(abs(kind) * math.prod(shape), _LONGEST)
+    return kind, shape, content[start : start + size]
 
 
 @dataclass(frozen=True)

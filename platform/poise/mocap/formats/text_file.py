@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError
 from poise.runtime.text import read_text
 
@@ -21,6 +22,12 @@ _NUMBERS: Final = re.compile(r"(?<![^\s(])[-+]?[.,]?\d[-+\d.,eE]*(?![^\s)])")
 _DECIMAL_COMMA: Final = re.compile(r"[-+]?\d*,\d+([eE][-+]?\d+)?")
 #: Where a sign begins a number right behind another one; that of an exponent stands behind its e.
 _GLUED: Final = re.compile(r"(?<=[\d.,])(?=[-+])")
+
+#: Of a skeleton; people with fingers and faces have 200.
+MOST_JOINTS: Final = 1000
+LONGEST_NAME: Final = 256
+#: Rotations and positions of a joint in a frame, its own and in the world.
+_NUMBERS_A_JOINT: Final = 24
 
 
 def read_lines(path: Path) -> list[str]:
@@ -48,6 +55,17 @@ def _plain(line: str) -> str:
         return " ".join(parts).replace(",", " ").strip()
 
     return _NUMBERS.sub(spelt, line)
+
+
+def check_cost(path: Path, frames: int, joints: int) -> None:
+    """Raise `DataError` where a few bytes of a file would move a great many joints."""
+    try:
+        Budget.of(path).numbers((frames, joints, _NUMBERS_A_JOINT))
+    except BudgetError as error:
+        raise DataError(
+            f"{path}: refused: {frames:,} frames of {joints:,} joints in {path.stat().st_size:,} "
+            f"bytes: {error}"
+        ) from None
 
 
 def number(path: Path, line: int | None, word: str) -> float:
