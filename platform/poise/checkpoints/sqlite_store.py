@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import URL, NullPool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from poise.runtime.errors import ModelError
+from poise.runtime.errors import ModelError, in_short
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def _damage(store: Path) -> str:
             (checked,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.Error as error:
         if _is_of_the_place(error):
-            raise ModelError(f"{store} cannot be read ({error})") from error
+            raise ModelError(f"{store} cannot be read ({in_short(error)})") from error
         return str(error)
     if checked != "ok":
         return str(checked).splitlines()[-1]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from poise.evaluation.rotations import matrices
 from poise.readers.untrusted.smpl_file import Floats, read_body_file
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, in_short
 from poise.runtime.settings import VARIABLES, Settings
 from poise_retrieval.geometry.skeletons import SKELETONS, SMPL_JOINTS
 
@@ -183,7 +183,7 @@ def _head(path: Path) -> Floats | None:
         # Mapped, so that a shape larger than the file takes no memory.
         rows_RV = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
-        raise DataError(f"{path}: not a plain array ({error}); copy it again") from error
+        raise DataError(f"{path}: not a plain array ({in_short(error)}); copy it again") from error
     if rows_RV.ndim != 2 or len(rows_RV) <= HEAD_ROW:
         raise DataError(f"{path} is {rows_RV.shape}, expected 9 rows, one weight a vertex")
     return np.asarray(rows_RV[HEAD_ROW], np.float64)

@@ -22,7 +22,7 @@ from pydantic_core import ErrorDetails
 
 from poise.catalog.tracks import Track
 from poise.runtime import names
-from poise.runtime.errors import DataError, PlanError, TrackError
+from poise.runtime.errors import DataError, PlanError, TrackError, in_short
 from poise.runtime.text import read_text
 from poise_models.base.budget import Optimiser, Schedule
 
@@ -204,7 +204,7 @@ def load_plan(name: str | Path) -> Plan:
     except DataError as error:
         raise PlanError(str(error)) from None
     except yaml.YAMLError as error:
-        raise PlanError(f"{path} is not YAML: {error}") from error
+        raise PlanError(f"{path} is not YAML: {in_short(error)}") from error
     if not isinstance(given, dict):
         raise PlanError(f"{path} holds no plan: write keys such as name, tracks and refiners")
     return _validated({"name": path.stem, **given}, str(path))

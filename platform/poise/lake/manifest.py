@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.runtime import storage
-from poise.runtime.errors import LakeError
+from poise.runtime.errors import LakeError, in_short
 from poise.runtime.names import encode, same_but_for_case
 
 #: What must differ between a training window and its neighbours: the subject, or only the take
@@ -194,7 +194,7 @@ def read_manifest(lake: storage.Location, track: Track) -> Manifest:
             )
         manifest = _PARSER.validate_json(text)
     except (ValidationError, ValueError, KeyError, TypeError) as error:
-        raise LakeError(f"{path}: not a manifest ({error}); {again}") from None
+        raise LakeError(f"{path}: not a manifest ({in_short(error)}); {again}") from None
     if manifest.track != str(track):
         raise LakeError(
             f"{path} is of {manifest.track}, in the folder of {track}: move it to its own place"

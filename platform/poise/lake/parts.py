@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from poise.runtime import storage
-from poise.runtime.errors import LakeError
+from poise.runtime.errors import LakeError, in_short
 
 #: Frames of a row group of ``sequences``: what one task reads.
 GROUP_FRAMES = 16_384
@@ -93,4 +93,6 @@ class _Hashed:
 
 
 def _unreadable(path: str, error: Exception) -> LakeError:
-    return LakeError(f"{path}: cannot be read ({error}); run poise ingest --force to make it anew")
+    return LakeError(
+        f"{path}: cannot be read ({in_short(error)}); run poise ingest --force to make it anew"
+    )

@@ -20,7 +20,7 @@ from poise.readers.npz_columns import EntryError, Images, PoseColumns, StoredSeq
 from poise.readers.scale import no_person
 from poise.readers.sequence import PoseSequence, Rejected
 from poise.readers.units import needs_image_shape, stored_widths, to_poise
-from poise.runtime.errors import DataError, ImageNameError
+from poise.runtime.errors import DataError, ImageNameError, in_short
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _sequence(source: "_Source", entry: "_Entry", unique: UniqueNames) -> PoseSe
         key, reason = "imgname", str(error)
     except Exception as error:
         log.debug("%s, sequence %s: unforeseen", file, name, exc_info=error)
-        reason = f"cannot be read: {error}"
+        reason = f"cannot be read: {in_short(error)}"
     return Rejected(file, name or unique.take(source.unknown(entry.place)), key, reason)
 
 

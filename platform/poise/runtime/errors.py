@@ -1,5 +1,9 @@
 """What can go wrong on the platform. Every message says what, where, and what to do."""
 
+import re
+
+from poise.runtime.printable import printable
+
 
 class PoiseError(Exception):
     """Base of every error this package raises on purpose; jobs print it without a traceback."""
@@ -63,3 +67,27 @@ def expected_errors() -> tuple[type[Exception], ...]:
     from poise_retrieval.errors import RetrievalError
 
     return PoiseError, RefinerError, RetrievalError
+
+
+#: What errors of networks say beside names of classes and addresses.
+_KNOWN = (
+    "timed out", "refused", "Connection reset", "Name or service not known",
+    "Temporary failure in name resolution", "No route to host",
+)  # fmt: skip
+#: Names of exceptions at the beginning: ``zlib.error: ``, ``(sqlite3.DatabaseError) ``.
+_NAMES = re.compile(r"^(\(?[A-Za-z_][\w.]*([Ee]rror|Exception)\)?:? +|<[^>]*>:? *|\[Errno \d+\] )+")
+#: pydantic counts the problems first, and ends with addresses of its documentation.
+_COUNTS = re.compile(r"^\d+ validation errors? for \S+ | \[type=.*| For further information.*")
+
+
+def in_short(error: Exception) -> str:
+    """Return what a library's error says, in one line and without the library's names for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    text = " ".join(str(error).split())
+    for known in _KNOWN:
+        if known.lower() in text.lower():
+            return known.lower()
+    return printable(_NAMES.sub("", _COUNTS.sub("", text))[:200]) or "no reason given"

@@ -15,6 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
 from poise.runtime.cluster import connect
+from poise.runtime.errors import in_short
 from poise.serving.app import ServiceArgs, build
 from poise.serving.errors import ServiceError
 
@@ -105,7 +106,7 @@ def _wait_until_healthy(url: str) -> None:
                 return
         except (urllib.error.URLError, OSError) as error:
             if time.monotonic() > deadline:
-                raise ServiceError(f"{url}/healthz does not answer: {error}") from error
+                raise ServiceError(f"{url}/healthz does not answer: {in_short(error)}") from error
             time.sleep(0.2)
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from poise.lake.checks.report import Report
 from poise.runtime import storage
+from poise.runtime.errors import in_short
 
 _NAME = re.compile(r"part-\d+-([0-9a-f]{6,64})\.parquet")
 _CHUNK = 8 * 2**20
@@ -38,12 +39,12 @@ def tables(
                 try:
                     yield part.read_row_group(group)
                 except (pa.ArrowException, OSError) as error:
-                    problem = f"row group {group} cannot be read ({error})"
+                    problem = f"row group {group} cannot be read ({in_short(error)})"
                     report.add("error", "unreadable", where, problem, again)
     except FileNotFoundError:
         report.add("error", "missing-part", where, "the manifest names it, it is not there", again)
     except (pa.ArrowException, OSError) as error:
-        report.add("error", "unreadable", where, f"cannot be read ({error})", again)
+        report.add("error", "unreadable", where, f"cannot be read ({in_short(error)})", again)
 
 
 def _check_content(path: str, where: str, again: str, report: Report) -> None:

@@ -22,7 +22,7 @@ from poise.lake.manifest import (
 from poise.lake.schemas import sequence_schema, window_schema
 from poise.lake.split_index import SplitIndex
 from poise.runtime import storage
-from poise.runtime.errors import LakeError, PoiseError
+from poise.runtime.errors import LakeError, PoiseError, in_short
 from poise.runtime.names import normal
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def check_lake(lake: storage.Location, tracks: Sequence[str] = ()) -> list[Repor
     try:
         present = tracks_in(lake)
     except OSError as error:
-        raise LakeError(f"{lake} cannot be listed ({error})") from error
+        raise LakeError(f"{lake} cannot be listed ({in_short(error)})") from error
     if not present:
         raise LakeError(f"{lake} is no lake, or an empty one: it holds no manifest of a track")
     unknown = [track for track in tracks if track not in present]

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import requests
 
-from poise.runtime.errors import PoiseError
+from poise.runtime.errors import PoiseError, in_short
 
 T = TypeVar("T")
 
@@ -140,9 +140,9 @@ class Downloader:
         try:
             answer = session.get(url, headers=headers, timeout=timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise _TryAgainError(f"no answer ({_cause(error)})", answered=False) from None
+            raise _TryAgainError(f"no answer ({in_short(error)})", answered=False) from None
         except requests.RequestException as error:
-            raise FetchError(f"{url}: {_cause(error)}") from None
+            raise FetchError(f"{url}: {in_short(error)}") from None
         if answer.status_code == 404:
             answer.close()
             raise MissingError(f"{url}: not there (404)")
@@ -159,7 +159,7 @@ class Downloader:
             with self._get(url, {}) as answer:
                 return answer.text
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise _TryAgainError(f"the connection was cut ({_cause(error)})") from None
+            raise _TryAgainError(f"the connection was cut ({in_short(error)})") from None
 
     def _piece(self, url: str, part: Path, tag: Path) -> None:
         """Bring ``part`` up to the whole file, or raise with what arrived kept."""
@@ -192,7 +192,7 @@ class Downloader:
                     size += len(chunk)
                     self._progress(len(chunk))
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            raise _TryAgainError(f"stalled or cut after {size} bytes ({_cause(error)})") from None
+            raise _TryAgainError(f"stalled or cut after {size} bytes ({in_short(error)})") from None
         except OSError as error:
             raise FetchError(f"{part}: cannot be written ({error.strerror})") from None
         if length is not None and size != start + int(length):
@@ -219,11 +219,3 @@ def _remember(answer: requests.Response, tag: Path) -> None:
 def _retry_after(answer: requests.Response) -> float:
     text = answer.headers.get("Retry-After", "")
     return float(text) if text.isdigit() else 0.0
-
-
-def _cause(error: Exception) -> str:
-    text = str(error)
-    for known in ("timed out", "refused", "Name or service not known", "Temporary failure in name"):
-        if known.lower() in text.lower():
-            return known.lower()
-    return f"{type(error).__name__}: {text[:120]}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from poise.readers.untrusted import pickle_stream as picklestream
 from poise.readers.untrusted import safe_pickle as safepickle
 from poise.readers.untrusted.budget import Budget, BudgetError
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, in_short
 
 _BUFFER: Final = 2**16
 
@@ -77,7 +77,9 @@ def _open(path: Path) -> zipfile.ZipFile:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except Exception as error:  # a damaged directory can raise anything
-        raise DataError(f"{path}: not a readable npz file ({error}); copy it again") from error
+        raise DataError(
+            f"{path}: not a readable npz file ({in_short(error)}); copy it again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,9 @@ def _member(path: Path, key: str) -> Iterator[Member]:
             raise
         # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
         except Exception as error:
-            reason = str(error) or type(error).__name__
             raise DataError(
-                f"{where}: damaged ({reason}); none of its sequences can be trusted: copy or "
-                "save the file again"
+                f"{where}: damaged ({in_short(error)}); none of its sequences can be trusted: "
+                "copy or save the file again"
             ) from error
 
 

@@ -17,7 +17,7 @@ from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.readers.untrusted.object_npz import npz_keys, plain_array
 from poise.readers.untrusted.safe_pickle import Function, RefusedError, StandIn, StoredArray
 from poise.readers.untrusted.unpickler import Unpickler
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, in_short
 
 Floats = NDArray[np.float64]
 
@@ -61,8 +61,9 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
         raise
     # A damaged pickle can raise anything.
     except Exception as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path}: not a readable body model ({reason}); copy it again") from error
+        raise DataError(
+            f"{path}: not a readable body model ({in_short(error)}); copy it again"
+        ) from error
 
 
 class _Stored(StandIn):
