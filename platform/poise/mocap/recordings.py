@@ -153,6 +153,7 @@ def _amc(recording: Recording, details: CaptureDetails) -> MotionClip:
         recording.subject,
         _rate(recording, details, CMU_FPS),
         _joints(file, ends_FJ3, skeleton, joints),
+        skeleton.notes,
     )
 
 

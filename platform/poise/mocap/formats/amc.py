@@ -10,6 +10,7 @@ import numpy as np
 from poise.mocap.formats.asf import AsfSkeleton, Bone
 from poise.mocap.formats.kinematics import Floats, chain_positions, chain_rotations, rotations
 from poise.mocap.formats.text_file import check_cost, number, numbers, read_lines
+from poise.readers.image_names import UniqueNames
 from poise.runtime.errors import DataError
 
 
@@ -74,9 +75,10 @@ class _Motion:
             degrees = 180 / math.pi if ":radians" in said else 1.0
         values = {bone.name: len(bone.dof) for bone in skeleton.bones} | {"root": 6}
         layout: dict[str, int] = {}
+        names = UniqueNames()
         for line in filter(str.strip, lines[start + 1 :]):
-            name = line.split()[0]
-            if name not in values or name in layout:
+            name = names.take(line.split()[0])
+            if name not in values:
                 break
             layout[name] = values[name]
         absent = [name for name, count in values.items() if count and name not in layout]
@@ -99,7 +101,7 @@ class _Motion:
         found: dict[str, Floats] = {}
         place = 1
         for name, count in self.layout.items():
-            if set(words[place::width]) != {name}:
+            if set(words[place::width]) != {_written(name)}:
                 self._explain()
             values = [numbers(words[place + 1 + k :: width]) for k in range(count)]
             whole = [column for column in values if column is not None]
@@ -126,10 +128,10 @@ class _Motion:
                     raise DataError(f"{self.path}, line {place}: {line!r}, expected frame {frame}")
             else:
                 name, count = entry
-                if words[0] != name or len(words) != 1 + count:
+                if words[0] != _written(name) or len(words) != 1 + count:
                     raise DataError(
                         f"{self.path}, line {place}: {line[:60]!r} in frame {frame}, expected "
-                        f"{name} and {count} values, as in {self.skeleton}"
+                        f"{_written(name)} and {count} values, as in {self.skeleton}"
                     )
                 for word in words[1:]:
                     number(self.path, place, word)
@@ -138,3 +140,8 @@ class _Motion:
             f"{self.path}, line {len(self.lines)}: the file ends within frame {frame}; "
             "it is cut short, so fetch it again"
         )
+
+
+def _written(name: str) -> str:
+    """Return a bone's name as files have it; ``#`` begins a comment there."""
+    return name.partition("#")[0]

@@ -10,6 +10,7 @@ import numpy as np
 
 from poise.mocap.formats.kinematics import Floats
 from poise.mocap.formats.text_file import LONGEST_NAME, MOST_JOINTS, number, read_lines
+from poise.readers.image_names import UniqueNames
 from poise.runtime.errors import DataError
 
 _INCH: Final = 0.0254
@@ -22,6 +23,7 @@ class Bone:
     """A bone in the rest pose, and the axes it can turn about.
 
     Attributes:
+        name: in lower case; a second ``lthumb`` is ``lthumb#2``.
         direction_3: unit vector in the world frame.
         length: in file units.
         axis: degrees about x, y, z that turn the world's axes into the bone's own, x first.
@@ -57,6 +59,13 @@ class AsfSkeleton:
     def names(self) -> tuple[str, ...]:
         """Names of the bones, ``root`` first."""
         return tuple(bone.name for bone in self.bones)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of the file is odd, and how it was read."""
+        again = dict.fromkeys(name.partition("#")[0] for name in self.names if "#" in name)
+        note = f"{self.file}: several bones are called {', '.join(again)}; the first counts"
+        return (note,) if again else ()
 
     def vector(self, name: str) -> Floats:
         """Return a bone as a vector in the rest pose, in file units."""
@@ -137,7 +146,8 @@ def _parents(path: Path, lines: Sequence[tuple[int, list[str]]]) -> dict[str, st
     if ["end"] not in words_only:
         raise DataError(f"{path}: the hierarchy has no end; the file is cut short")
     rows = [words for words in words_only if words not in (["begin"], ["end"])]
-    return {child: words[0] for words in rows for child in words[1:]}
+    names = UniqueNames()
+    return {names.take(child): words[0] for words in rows for child in words[1:]}
 
 
 def _ordered(
@@ -145,6 +155,7 @@ def _ordered(
 ) -> tuple[Bone, ...]:
     zero = np.zeros(3)
     bones = [Bone("root", -1, zero, 0.0, (0.0, 0.0, 0.0), "xyz", "")]
+    names = UniqueNames()
     waiting: dict[str, _Draft] = {}
     for draft in drafts:
         name = _words(path, draft, "name", 1)[0]
@@ -153,12 +164,7 @@ def _ordered(
                 f"{path}, line {draft.line}: more than {MOST_JOINTS} bones, or a name of more than "
                 f"{LONGEST_NAME} characters"
             )
-        if name in waiting:
-            raise DataError(
-                f"{path}, line {draft.line}: a second bone {name}; which one a motion turns nobody "
-                "can tell, so give one of them another name in both files"
-            )
-        waiting[name] = draft
+        waiting[names.take(name)] = draft
     while waiting:
         places = {bone.name: place for place, bone in enumerate(bones)}
         free = next((name for name in waiting if parents.get(name) in places), None)
