@@ -16,7 +16,8 @@ examples:
 Files come as cmu/07/07.asf and cmu/07/07_01.amc, and are listed in
 cmu/SHA256SUMS; 'cd cmu; sha256sum --check SHA256SUMS' checks them. The same
 command again goes on where it was stopped, leaves whole files alone, and
-fetches changed ones anew. Next: poise convert cmu --out data
+fetches changed ones anew, and says where the site gives others than before.
+Next: poise convert cmu --out data
 
 The data used in this project was obtained from mocap.cs.cmu.edu. The database
 was created with funding from NSF EIA-0196217. Free for all uses; not to be
@@ -52,6 +53,9 @@ def fetch(
     files = CmuFiles(parse_subjects(subjects), to, base_url, skeletons_only)
     report = fetch_cmu(files, say, jobs)
     say(f"{len(report.fetched)} files fetched, {len(report.kept)} were there, in {to}")
+    if report.changed:
+        names = ", ".join(report.changed[:5]) + ", ..." * (len(report.changed) > 5)
+        say(f"  {len(report.changed)} differ from what the site gave before: {names}", aside=True)
     for reason in report.failed:
         say(f"  {reason}", aside=True)
     return 1 if report.failed else 0

@@ -31,6 +31,10 @@ class Checksums:
         with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == self._known[name]
 
+    def of(self, name: str) -> str | None:
+        """Return the checksum that a file had; None where it was never fetched."""
+        return self._known.get(name)
+
     def note(self, name: str, digest: str) -> None:
         """Record a file's checksum; the list on disk is replaced as a whole."""
         with self._lock:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from poise.mocap.download.checksums import Checksums
 from poise.mocap.download.http import (
@@ -29,6 +30,11 @@ _SUMS: Final = "SHA256SUMS"
 _LOCK: Final = ".fetching"
 #: Where the site lists no takes, numbers are tried until so many in a row are missing.
 _GAP: Final = 3
+#: Of a subject; CMU's with the most has 91.
+_MOST_TAKES: Final = 300
+_TAKE: Final = r"([A-Za-z0-9_]{1,64})"
+#: Of a checksum, as far as it is shown.
+_SHOWN: Final = 12
 _SUBJECTS: Final = range(1, 1000)
 
 
@@ -56,11 +62,13 @@ class DownloadReport:
     Attributes:
         fetched: files that were downloaded, relative to the folder.
         kept: files that were there already, with the checksum they had.
+        changed: files that the site gives with another content than it gave before.
         failed: for each missing file, why.
     """
 
     fetched: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
 
@@ -104,6 +112,7 @@ def fetch_cmu(
     with _alone(files.folder):
         lines = _Progress(progress)
         downloader = Downloader(patience or Patience(), lines.arrived)
+        files = replace(files, base_url=_encrypted(files.base_url, downloader, lines.say))
         site = _Site(files, downloader, Checksums(files.folder / _SUMS), lines)
         names = [name for subject in files.subjects for name in site.plan(subject)]
         lines.expect(len(names))
@@ -117,6 +126,21 @@ def fetch_cmu(
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return lines.report
+
+
+def _encrypted(url: str, downloader: Downloader, say: Callable[[str], None]) -> str:
+    """Return the address of the same site over HTTPS, where it has it."""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or ":" in parts.netloc:
+        return url
+    secure = parts._replace(scheme="https").geturl()
+    if downloader.answers(secure):
+        return secure
+    say(
+        f"{parts.hostname} answers without HTTPS only: files come unencrypted; their checksums are "
+        f"kept in {_SUMS}, and a later download that differs is said"
+    )
+    return url
 
 
 @contextmanager
@@ -211,18 +235,27 @@ class _Site:
         except FetchError as error:
             log.warning("no list of takes: %s", error)
             return []
-        return sorted(set(re.findall(rf"\b{subject}_(\w+)\.amc\b", page)))
+        takes = sorted(set(re.findall(rf"\b{subject}_{_TAKE}\.amc\b", page)))
+        if len(takes) > _MOST_TAKES:
+            self._too_many(subject, f"the site lists {len(takes):,} takes")
+        return takes[:_MOST_TAKES]
+
+    def _too_many(self, subject: str, found: str) -> None:
+        reason = f"subject {subject}: {found}; the first {_MOST_TAKES} are fetched"
+        self.progress.note(self.progress.report.failed, reason, reason)
 
     def _probe(self, subject: str) -> None:
-        missing = take = 0
-        while missing < _GAP:
-            take += 1
+        missing = 0
+        for take in range(1, _MOST_TAKES + 1):
+            if missing == _GAP:
+                return
             try:
                 self._bring(f"{subject}/{subject}_{take:02d}.amc")
             except MissingError:
                 missing += 1
             else:
                 missing = 0
+        self._too_many(subject, "the site has a take of every number")
 
     def _bring(self, name: str) -> None:
         kept = self.sums.holds(name)
@@ -231,6 +264,10 @@ class _Site:
             self.progress.note(report.kept, name, f"{name}: there")
             return
         url, target = f"{self.base}/subjects/{name}", self.files.folder / name
-        self.sums.note(name, self.downloader.file(url, target))
+        before, digest = self.sums.of(name), self.downloader.file(url, target)
+        self.sums.note(name, digest)
         again = " again: it had changed on disk" if kept is False else ""
+        if before not in (None, digest):
+            again = f", and differs from the one before ({digest[:_SHOWN]}, was {before[:_SHOWN]})"
+            report.changed.append(name)
         self.progress.note(report.fetched, name, f"{name}: fetched{again}")

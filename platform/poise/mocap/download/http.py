@@ -6,12 +6,14 @@ end after 20 kB they never get a file of 260 kB.
 
 import hashlib
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
 import requests
+from urllib3.exceptions import HTTPError
 
 from poise.runtime.errors import PoiseError, in_short
 
@@ -21,6 +23,7 @@ T = TypeVar("T")
 _CHUNK: Final = 1 << 13
 _RETRIED: Final = (408, 429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S: Final = 60.0
+_UNENCRYPTED: Final = "http://"
 
 
 class FetchError(PoiseError):
@@ -61,12 +64,30 @@ class Patience:
     pause_s: float = 1.0
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How much a server may send, whatever is asked for.
+
+    Attributes:
+        file_bytes: of a file; the longest take of CMU has 20 MB.
+        page_bytes: of a page.
+        file_s: until a file is there, all attempts together.
+    """
+
+    file_bytes: int = 2**28
+    page_bytes: int = 2**22
+    file_s: float = 900.0
+
+
 class Downloader:
     """Fetches files; may be shared by threads."""
 
-    def __init__(self, patience: Patience, progress: Callable[[int], None]) -> None:
+    def __init__(
+        self, patience: Patience, progress: Callable[[int], None], limits: Limits | None = None
+    ) -> None:
         """Make one; ``progress`` is a callback with the size of every piece that arrives."""
         self._patience = patience
+        self._limits = limits or Limits()
         self._progress = progress
         self._local = threading.local()
         self._stopped = threading.Event()
@@ -75,13 +96,23 @@ class Downloader:
         """Make all threads stop at their next piece or pause."""
         self._stopped.set()
 
+    def answers(self, url: str) -> bool:
+        """Ask once, and say whether there was any answer."""
+        try:
+            self._get(url, {}).close()
+        except MissingError:
+            return True
+        except (FetchError, _TryAgainError):
+            return False
+        return True
+
     def page(self, url: str) -> str:
         """Return a small page as text.
 
         Raises:
             MissingError: 404.
             UnreachableError: no answer.
-            FetchError: it keeps failing.
+            FetchError: it keeps failing, or is too large.
         """
         return self._persist(url, lambda: self._page(url), lambda: 0)
 
@@ -94,7 +125,7 @@ class Downloader:
         Raises:
             MissingError: 404.
             UnreachableError: no answer.
-            FetchError: it keeps failing, or a web page came instead of the file.
+            FetchError: it keeps failing, is too large, or a web page came instead of the file.
         """
         part = target.with_name(target.name + ".part")
         tag = target.with_name(target.name + ".part.tag")
@@ -113,6 +144,7 @@ class Downloader:
     def _persist(self, url: str, attempt: Callable[[], T], arrived: Callable[[], int]) -> T:
         best = arrived()
         failures = 0
+        clock = time.monotonic()
         while True:
             try:
                 return attempt()
@@ -120,6 +152,8 @@ class Downloader:
                 size = arrived()
                 failures = 0 if size > best else failures + 1
                 best = max(best, size)
+                if time.monotonic() - clock > self._limits.file_s:
+                    raise _too_much(url, f"{self._limits.file_s:g} s") from None
                 if failures >= self._patience.tries:
                     kind = FetchError if error.answered else UnreachableError
                     raise kind(
@@ -143,6 +177,9 @@ class Downloader:
             raise _TryAgainError(f"no answer ({in_short(error)})", answered=False) from None
         except requests.RequestException as error:
             raise FetchError(f"{url}: {in_short(error)}") from None
+        if url.startswith("https:") and answer.url.startswith(_UNENCRYPTED):
+            answer.close()
+            raise FetchError(f"{url}: the server leads to {answer.url:.200}, which is unencrypted")
         if answer.status_code == 404:
             answer.close()
             raise MissingError(f"{url}: not there (404)")
@@ -157,8 +194,9 @@ class Downloader:
     def _page(self, url: str) -> str:
         try:
             with self._get(url, {}) as answer:
-                return answer.text
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+                content = b"".join(self._pieces(answer, self._limits.page_bytes))
+                return content.decode(answer.encoding or "utf-8", "replace")
+        except HTTPError as error:
             raise _TryAgainError(f"the connection was cut ({in_short(error)})") from None
 
     def _piece(self, url: str, part: Path, tag: Path) -> None:
@@ -181,22 +219,45 @@ class Downloader:
             self._receive(answer, part, start)
 
     def _receive(self, answer: requests.Response, part: Path, start: int) -> None:
-        length = answer.headers.get("Content-Length")
-        size = start
+        length = _length(answer)
+        size, most = start, self._limits.file_bytes
+        if start + (length or 0) > most:
+            part.unlink(missing_ok=True)
+            raise _too_much(answer.url, f"{most:,} bytes")
         try:
             with part.open("ab" if start else "wb") as stream:
-                for chunk in answer.iter_content(_CHUNK):
+                for chunk in self._pieces(answer, most - start):
                     if self._stopped.is_set():
                         raise FetchError(f"{answer.url}: interrupted")
                     stream.write(chunk)
                     size += len(chunk)
                     self._progress(len(chunk))
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
+        except HTTPError as error:
             raise _TryAgainError(f"stalled or cut after {size} bytes ({in_short(error)})") from None
         except OSError as error:
             raise FetchError(f"{part}: cannot be written ({error.strerror})") from None
-        if length is not None and size != start + int(length):
-            raise _TryAgainError(f"cut after {size} of {start + int(length)} bytes")
+        if length is not None and size != start + length:
+            raise _TryAgainError(f"cut after {size} of {start + length} bytes")
+
+    def _pieces(self, answer: requests.Response, most: int) -> Iterator[bytes]:
+        """Yield what arrives as it arrives, so that a server that drips is noticed."""
+        size, end = 0, time.monotonic() + self._limits.file_s
+        while chunk := answer.raw.read1(_CHUNK):
+            size += len(chunk)
+            if size > most:
+                raise _too_much(answer.url, f"{most:,} bytes")
+            if time.monotonic() > end:
+                raise _too_much(answer.url, f"{self._limits.file_s:g} s")
+            yield chunk
+
+
+def _too_much(url: str, what: str) -> FetchError:
+    return FetchError(f"{url:.200}: more than {what}, which no take of motion takes; not fetched")
+
+
+def _length(answer: requests.Response) -> int | None:
+    text = answer.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def _size(path: Path) -> int:
@@ -218,4 +279,4 @@ def _remember(answer: requests.Response, tag: Path) -> None:
 
 def _retry_after(answer: requests.Response) -> float:
     text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 20 else 0.0
