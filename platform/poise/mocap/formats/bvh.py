@@ -27,6 +27,8 @@ _HEADER: Final = re.compile(r"\s*(frames|frame\s+time)\s*:?(.*)", re.I)
 _KEYWORDS: Final = ("{", "}", "ROOT", "JOINT", "END", "OFFSET", "CHANNELS")
 #: Of a frame, in seconds.
 _SHORTEST: Final = 1e-6
+#: The first line of the header may follow on the same line.
+_MOTION: Final = re.compile(r"\s*MOTION\s*(?=$|Frames)", re.I)
 _POSITIONS: Final = ("xposition", "yposition", "zposition")
 _ROTATIONS: Final = ("xrotation", "yrotation", "zrotation")
 
@@ -139,12 +141,13 @@ def read_bvh(path: Path) -> Bvh:
     """
     lines = ["" if _COMMENT.match(line) else line for line in read_lines(path)]
     first = next((n for n, line in enumerate(lines) if line.strip()), 0)
-    motion = next((n for n, line in enumerate(lines) if line.strip().upper() == "MOTION"), None)
+    motion = next((n for n, line in enumerate(lines) if _MOTION.match(line)), None)
     if motion is None or not lines or lines[first].strip().upper() != "HIERARCHY":
         raise DataError(f"{path}: no HIERARCHY or no MOTION; this is not a whole BVH file")
     lines[first] = ""
+    lines[motion] = _MOTION.sub("", lines[motion])
     joints = _Hierarchy(path).read(lines[1:motion])
-    frames, seconds, start = _header(path, lines, motion + 1)
+    frames, seconds, start = _header(path, lines, motion)
     width = sum(len(joint.channels) for joint in joints)
     words = " ".join(lines[start:]).split()
     values = numbers(words, unknown=True)

@@ -19,6 +19,7 @@ from poise.mocap.formats.bvh import read_bvh
         ("HIERARCHY", "\n\nHIERARCHY"),
         ("HIERARCHY", "# made by hand\nHIERARCHY"),
         ("MOTION", "\n// the motion\nMOTION\n"),
+        ("MOTION\n", "MOTION"),
         ("Frames:", "Frames"),
         ("\n", "\r\n"),
     ],
