@@ -41,6 +41,11 @@ def ui(
         check_store(store_file)
     follow_home(settings.tracking_uri)
     say(f"MLflow on {settings.tracking_uri}: http://{host}:{port}")
-    store = ["--backend-store-uri", settings.tracking_uri]
+    uri = settings.tracking_uri
+    if of_the_home:
+        # MLflow makes the folder of a path, which it reads twice: %25 would become another folder.
+        os.chdir(settings.home)
+        uri = f"sqlite:///{STORE}"
+    store = ["--backend-store-uri", uri]
     place = ["--host", host, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *store, *place])  # noqa: S606

@@ -14,7 +14,7 @@ from poise.catalog.tracks import Track, catalogue
 from poise.mocap.clip import JOINTS, MotionClip
 from poise.mocap.formats.body_model import Bodies
 from poise.mocap.formats.markers import read_marker_map
-from poise.mocap.people import subject_name
+from poise.mocap.people import is_action, subject_name
 from poise.mocap.recordings import (
     CaptureDetails,
     Recording,
@@ -200,6 +200,13 @@ def _who(recordings: Sequence[Recording]) -> list[str]:
     for rule in dict.fromkeys(rule for rule, _ in counts):
         found = [f"{subject} ({count})" for (by, subject), count in counts.items() if by == rule]
         lines.append(f"people by {rule}: {len(found)}, with takes: {', '.join(found)}")
+    named = [subject for rule, subject in counts if rule == "folder"]
+    actions = [subject for subject in named if is_action(subject)]
+    if actions and len(actions) * 2 >= len(named):
+        lines.append(
+            f"{', '.join(actions[:4])}: folders that are called as actions count as people; if one "
+            "person is in several, say with --subject-from name or a regular expression who moves"
+        )
     folders = {one.file.parent for one in recordings}
     if len(folders) == 1 < len(recordings) and {rule for rule, _ in counts} == {"folder"}:
         lines.append(

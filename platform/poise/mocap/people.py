@@ -38,6 +38,15 @@ _NO_FILE: Final = str.maketrans({"/": "_", "\\": "_"})
 _CMU_TITLE: Final = "CMU"
 
 
+#: Words of actions, as folders are called; -ing, -s and numbers may follow.
+_ACTION: Final = re.compile(
+    "(walk|run|jog|jump|hop|skip|danc|sit|stand|kick|throw|catch|idle|climb|crawl|turn|punch|wav"
+    "|squat|lung|stretch|fall|carry|lift|reach|swim|crouch|march|gait|stair|step|balanc|box|push"
+    "|pull)[a-z]?(e|s|es|ing)?",
+    re.I,
+)
+
+
 @dataclass(frozen=True)
 class PublishedSet:
     """How one set names people; the keys are explained in ``people.toml``."""
@@ -93,6 +102,12 @@ class Person:
 def subject_name(text: str) -> str:
     """Return a subject's name: ``S07`` for the number 7, any other text as it is."""
     return f"S{int(text):02d}" if text.isdecimal() else text
+
+
+def is_action(name: str) -> bool:
+    """Say whether a folder is called as what somebody does, not as somebody."""
+    words = [word for word in re.split(r"[\W\d_]+", name) if word]
+    return bool(words) and _ACTION.fullmatch(words[0]) is not None
 
 
 def safe_name(text: str) -> str:

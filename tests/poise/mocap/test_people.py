@@ -4,7 +4,9 @@ import unicodedata
 from pathlib import Path, PurePosixPath
 
 import pytest
+from tests.support.takes import write_amc, write_asf
 
+from poise.mocap.convert import Capture, read_takes
 from poise.mocap.people import Naming, Person, take_name, told_apart
 from poise.mocap.recordings import find_recordings
 from poise.mocap.skeleton_files import SkeletonFiles
@@ -206,3 +208,23 @@ def test_two_skeletons_that_fit_equally_well_are_named(tmp_path: Path) -> None:
         (tmp_path / name).write_text(name)
     with pytest.raises(DataError, match=r"a\.asf and .*b\.asf could both be its skeleton"):
         SkeletonFiles.below(tmp_path).of(tmp_path / "07_01.amc", "takes")
+
+
+@pytest.mark.parametrize(
+    ("folders", "told"),
+    [
+        (("walk", "running", "Jump_01"), True),
+        (("walking", "anna"), True),
+        (("anna", "ben", "Walker"), False),
+        (("S01", "walk", "P2"), False),
+    ],
+)
+def test_folders_that_look_like_actions_are_spoken_of(
+    tmp_path: Path, folders: tuple[str, ...], told: bool
+) -> None:
+    for seed, folder in enumerate(folders):
+        (tmp_path / folder).mkdir()
+        write_asf(tmp_path / folder / "body.asf")
+        write_amc(tmp_path / folder / "take.amc", seed=seed)
+    notes = read_takes(Capture(tmp_path, 120.0), lambda *_: None).notes
+    assert any("are called as actions count as people" in note for note in notes) == told
