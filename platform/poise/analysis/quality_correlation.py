@@ -1,7 +1,7 @@
 """How well the pose quality encoding (PQE) and the branches' disagreement tell the true error.
 
-Of every frame whose truth is known, all in the track's reported unit, poses relative to their roots
-as in MPJPE:
+Of every frame of whose truth something is known, by the joints that are, all in the reported
+unit, poses relative to their roots as in MPJPE:
 
 - input error (the paper's Diff1): mean joint distance of the detected pose to the truth;
 - disagreement (Diff2): mean joint distance of the two branches' poses, each first averaged back to
@@ -109,14 +109,17 @@ def quality_frames(inputs: AnalysisInputs) -> FrameMeasures:
     clips, untrue = inputs.test.clips(inputs.bank), inputs.test.untrue_joints()
     for number, (clip, truth_FC) in enumerate(zip(clips, inputs.test.truths(), strict=True)):
         position_FC, smooth_FC, final_FC, quality_F = branch_outputs(refiner, clip)
+        untrue_FJ = untrue.get(inputs.test.index.names[number])
+        known_FJ = None
+        if untrue_FJ is not None:
+            known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(info.roots)].any(dim=1, keepdim=True)
         found = (
             frame_errors(position_FC, smooth_FC, info),
             quality_F.double(),
-            frame_errors(clip.detected_FC, truth_FC, info),
-            frame_errors(final_FC, truth_FC, info),
+            frame_errors(clip.detected_FC, truth_FC, info, known_FJ),
+            frame_errors(final_FC, truth_FC, info, known_FJ),
         )
-        untrue_FJ = untrue.get(inputs.test.index.names[number])
-        known = slice(None) if untrue_FJ is None else ~untrue_FJ.any(dim=1)
+        known = slice(None) if known_FJ is None else known_FJ.any(dim=1)
         columns.append([column_F[known] for column_F in found])
         sequence.append(np.full(len(columns[-1][0]), number))
     names = ("disagreement", "quality", "input error", "output error")
@@ -150,7 +153,9 @@ def branch_outputs(refiner: SynSPP, clip: Clip) -> tuple[Tensor, Tensor, Tensor,
     return position_FC, smooth_FC, final_FC, quality_F
 
 
-def frame_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor:
+def frame_errors(
+    poses_FC: Tensor, others_FC: Tensor, info: TrackInfo, known_FJ: Tensor | None = None
+) -> Tensor:
     """The mean joint distance of each frame (F,), root-relative, in the track's reported unit.
 
     Of SMPL rotations it is the mean angle between them, in degrees.
@@ -159,15 +164,22 @@ def frame_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor
         poses_FC: (F, C) in stored units.
         others_FC: what to compare them with, (F, C).
         info: joints, dims, roots and the factor to the reported unit.
+        known_FJ: the joints that are compared; None for all. NaN where a frame has none.
     """
+    distance_FJ = _joint_errors(poses_FC, others_FC, info)
+    if known_FJ is None:
+        return distance_FJ.mean(dim=-1)
+    return (distance_FJ * known_FJ).sum(dim=-1) / known_FJ.sum(dim=-1)
+
+
+def _joint_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tensor:
     if info.dims == 6:
-        pair = (matrices(poses_FC.double()), matrices(others_FC.double()))
-        return angle_errors(*pair).mean(dim=-1)
+        return angle_errors(matrices(poses_FC.double()), matrices(others_FC.double()))
     gap_FJD = (poses_FC.double() - others_FC.double()).unflatten(-1, (info.joints, info.dims))
     if info.roots:
         gap_FJD = gap_FJD - gap_FJD[:, list(info.roots)].mean(dim=1, keepdim=True)
     distance_FJ: Tensor = gap_FJD.norm(dim=-1) * info.to_metric
-    return distance_FJ.mean(dim=-1)
+    return distance_FJ
 
 
 def correlations(frames: FrameMeasures) -> list[Correlation]:

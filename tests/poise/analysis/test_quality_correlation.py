@@ -112,7 +112,13 @@ def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None
     known = quality_frames(replace(inputs, test=test))
     kept = np.delete(np.arange(len(frames.sequence_F)), [2, 3, 4])
     for name, value_F in known.values.items():
-        assert np.array_equal(value_F, frames.values[name][kept])
+        assert np.array_equal(value_F[kept], frames.values[name][kept])
+    assert (known.values["input error"][2:5] != frames.values["input error"][2:5]).all()
+    # A joint that no frame shows takes no frame with it; a root does.
+    first, count = inputs.test.index.names[0], int(inputs.test.index.frames_S[0])
+    for joint, left in ((13, len(kept) + 3), (0, len(kept) + 3 - count)):
+        test = replace(inputs.test, untrue={first: [(joint, 0, count)]})
+        assert len(quality_frames(replace(inputs, test=test)).sequence_F) == left
 
 
 def test_networks_without_quality_or_retrieval_are_refused(tmp_path: Path, lake: Path) -> None:
