@@ -9,7 +9,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 from scipy import sparse
+from scipy.spatial.transform import Rotation
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 VERTICES = 96
@@ -108,3 +110,17 @@ def chumpy() -> Iterator[tuple[type, type]]:
     finally:
         for module in ("chumpy", *made):
             del sys.modules[module]
+
+
+def vectors(frames: int, seed: int = 0, scale: float = 0.4) -> Any:
+    """Axis-angles (F, 24, 3) that wander slowly."""
+    random = np.random.default_rng(seed)
+    return random.normal(scale=scale, size=(1, 24, 3)) + random.normal(
+        scale=0.02, size=(frames, 24, 3)
+    ).cumsum(axis=0)
+
+
+def six(vectors_FJ3: Any) -> torch.Tensor:
+    """6D rotations of axis-angles, row by row."""
+    turned = Rotation.from_rotvec(vectors_FJ3.reshape(-1, 3)).as_matrix()
+    return torch.from_numpy(turned[:, :, :2].reshape(len(vectors_FJ3), -1).astype(np.float32))

@@ -285,22 +285,6 @@ def test_an_entry_that_is_no_data_leaves_the_others_as_they_are(
     assert found[5].kind == "masked arrays of other things than numbers"
 
 
-@pytest.mark.parametrize("protocol", [2, 4, 5])
-@pytest.mark.parametrize("dtype", [np.float32, np.int64])
-def test_what_is_masked_is_no_number(tmp_path: Path, protocol: int, dtype: type) -> None:
-    whole_array: NDArray[Any] = np.arange(6).reshape(2, 3).astype(dtype)
-    partly = np.ma.masked_array(whole_array, whole_array > 3)
-    loose = [1.0, np.ma.masked]
-    items = [partly, loose, partly.T, np.ma.masked_array(whole_array), loose[:]]
-    pickled = pickle.dumps(object_array(items), protocol=protocol)
-    found = whole(write_raw(tmp_path / "a.npz", pickled, len(items)))["joints_3d"]
-    wanted = np.where(whole_array > 3, np.nan, whole_array)
-    for one, other in zip(
-        found, (wanted, [1, np.nan], wanted.T, whole_array, [1, np.nan]), strict=True
-    ):
-        np.testing.assert_array_equal(one, other)
-
-
 def test_none_and_tuples_are_data(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", joints_3d=object_array([None, (1, (2.5, None)), [None]]))
     assert whole(tmp_path / "a.npz")["joints_3d"] == [None, [1, [2.5, None]], [None]]
