@@ -179,6 +179,10 @@ class Plan(_Part):
         return _validated(given, "the command line")
 
 
+#: Of a plan; a grid of 1,000 trials is written in some hundred.
+_MOST_VALUES = 100_000
+
+
 class _Loader(yaml.SafeLoader):
     """The safe loader, which takes no key twice: YAML's own keeps the last without a word."""
 
@@ -203,11 +207,25 @@ def load_plan(name: str | Path) -> Plan:
         given = _Loader(read_text(path)).get_single_data()
     except DataError as error:
         raise PlanError(str(error)) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise PlanError(f"{path} is not YAML: {in_short(error)}") from error
+    _check_size(path, given)
     if not isinstance(given, dict):
         raise PlanError(f"{path} holds no plan: write keys such as name, tracks and refiners")
     return _validated({"name": path.stem, **given}, str(path))
+
+
+def _check_size(path: Path, given: Any) -> None:
+    """Refuse a plan that refers to its parts so often that it is larger than a grid can be."""
+    count, todo = 0, [given]
+    while todo:
+        one = todo.pop()
+        count += 1
+        if count > _MOST_VALUES:
+            raise PlanError(
+                f"{path}: more than {_MOST_VALUES:,} values, each alias counted in full"
+            )
+        todo += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
 
 
 def _find(name: str) -> Path:

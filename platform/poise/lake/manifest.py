@@ -193,7 +193,7 @@ def read_manifest(lake: storage.Location, track: Track) -> Manifest:
                 f"{path}: schema version {version!r}, this Poise reads {SCHEMA_VERSION}; {again}"
             )
         manifest = _PARSER.validate_json(text)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise LakeError(f"{path}: not a manifest ({in_short(error)}); {again}") from None
     if manifest.track != str(track):
         raise LakeError(

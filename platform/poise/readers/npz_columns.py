@@ -14,7 +14,7 @@ from poise.catalog.tracks import Track
 from poise.readers.image_names import as_text
 from poise.readers.missing import confidences, no_confidences
 from poise.readers.units import POSE_KEYS, needs_image_shape, stored_widths
-from poise.readers.untrusted.object_npz import ObjectColumn, npz_keys
+from poise.readers.untrusted.object_npz import ObjectColumn, listed, npz_keys
 from poise.readers.untrusted.safe_pickle import Refused
 from poise.runtime.errors import DataError
 
@@ -200,9 +200,7 @@ class PoseColumns:
         wanted = POSE_KEYS[track.representation]
         key = next((key for key in wanted if key in present), None)
         if key is None:
-            raise DataError(
-                f"{file}: no key {' or '.join(wanted)}; it holds {', '.join(present) or 'nothing'}"
-            )
+            raise DataError(f"{file}: no key {' or '.join(wanted)}; it holds {listed(present)}")
         poses = ObjectColumn(file, key)
         _check_layout(poses, track)
         images = ObjectColumn(file, "imgname", Images.of) if "imgname" in present else None

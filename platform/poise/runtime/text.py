@@ -18,6 +18,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _SAMPLE: Final = 16
+_MOST_BYTES: Final = 2**28
 #: What editors of old and broken copies leave at the end: NUL, and DOS's end of file.
 _END: Final = "\0\x1a"
 
@@ -33,10 +34,7 @@ def read_text(path: Path, otherwise: Literal["refuse", "latin-1"] = "refuse") ->
     Raises:
         DataError: the file cannot be read, or is no text; the message says what to do.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    content = read_file(path)
     try:
         return decode(content)
     except UnicodeDecodeError as error:
@@ -46,6 +44,27 @@ def read_text(path: Path, otherwise: Literal["refuse", "latin-1"] = "refuse") ->
         raise DataError(
             f"{path}, line {line}: is no {error.encoding.upper()} text; save the file as UTF-8"
         ) from None
+
+
+def read_file(path: Path) -> bytes:
+    """Return what is in a file that has to be in memory as a whole.
+
+    Raises:
+        DataError: it cannot be read, is no file (a pipe or a device has no end), or is so large
+            that memory may not hold what is made of it.
+    """
+    try:
+        size = path.stat().st_size
+        if path.exists() and not path.is_file():
+            raise DataError(f"{path}: is no file")
+        if size > _MOST_BYTES:
+            raise DataError(
+                f"{path}: {size:,} bytes are more than {_MOST_BYTES:,}, which is 40 minutes of a "
+                "whole body at 120 frames a second; cut it into takes"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 def decode(content: bytes) -> str:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from poise.mocap.formats.body_model import Body
 from poise.mocap.joints import SMPL, pick
 from poise.readers.image_names import as_text
-from poise.readers.untrusted.object_npz import npz_keys, plain_array, single_value
+from poise.readers.untrusted.object_npz import listed, npz_keys, plain_array, single_value
 from poise.runtime.errors import DataError
 from poise_retrieval.geometry.skeletons import SMPL_JOINTS
 
@@ -24,6 +24,7 @@ _RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
 #: Where there is no key ``poses``: the same in two parts.
 _PARTS: Final = ("root_orient", "pose_body")
 _GENDERS: Final = {"m": "male", "f": "female", "n": "neutral"}
+_LONGEST_GENDER: Final = 16
 _UNTOLD: Final = ("", "none", "unknown", "nan")
 
 
@@ -61,7 +62,7 @@ def read_amass(path: Path) -> SmplTake:
     missing = [key for key in (*parts, "trans") if key not in keys]
     if missing or rate is None:
         raise DataError(
-            f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {', '.join(sorted(keys))}"
+            f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {listed(sorted(keys))}"
         )
     poses = [_rows(_numbers(path, key)) for key in parts]
     trans_F3 = _numbers(path, "trans")
@@ -115,6 +116,8 @@ def _gender(path: Path, value: Any) -> tuple[str, str]:
     if text is None:
         raise DataError(f"{path}: gender is no text; only plain arrays and text are read")
     gender = text.strip().casefold()
+    if len(gender) > _LONGEST_GENDER or not (gender.isalpha() or gender in _UNTOLD):
+        raise DataError(f"{path}: gender {ascii(gender)[:40]} is none")  # it names a file
     if gender in _UNTOLD:
         return "neutral", f"gender is {text.strip() or 'not told'}; taken for neutral"
     return _GENDERS.get(gender, gender), ""

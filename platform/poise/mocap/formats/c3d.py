@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.dataset_file import METRES
 from poise.runtime.errors import DataError
+from poise.runtime.text import read_file
 
 _BLOCK: Final = 512
 _MARK: Final = b"\x50"
@@ -66,7 +67,7 @@ def read_c3d(path: Path, unit: str = "") -> C3dTake:
         DataError: missing, damaged, cut short, or in a unit that nobody said.
     """
     try:
-        return _read(path, _File.parse(path.read_bytes()), unit)
+        return _read(path, _File.parse(read_file(path)), unit)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, OverflowError) as error:  # what a damaged file says may mean nothing

@@ -4,7 +4,7 @@ import io
 import itertools
 import math
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,10 @@ from poise.readers.untrusted import safe_pickle as safepickle
 from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError, in_short
 
+#: Others may ask for gigabytes before they give a byte.
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_SHOWN: Final = 20
+_LONGEST_KEY: Final = 80
 _BUFFER: Final = 2**16
 
 
@@ -28,6 +32,13 @@ def npz_keys(path: Path) -> tuple[str, ...]:
         return tuple(
             name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")
         )
+
+
+def listed(keys: Iterable[str]) -> str:
+    """List the keys of a file, of which it may have any number."""
+    shown = [key[:_LONGEST_KEY] for key in keys]
+    more = f" and {len(shown) - _SHOWN:,} more" if len(shown) > _SHOWN else ""
+    return (", ".join(shown[:_SHOWN]) or "nothing") + more
 
 
 class ObjectColumn:
@@ -53,9 +64,7 @@ class ObjectColumn:
         """
         present = npz_keys(path)
         if key not in present:
-            raise DataError(
-                f"{path}: no key {key}; the file holds {', '.join(present) or 'nothing'}"
-            )
+            raise DataError(f"{path}: no key {key}; the file holds {listed(present)}")
         self.path, self.key, self._digest = path, key, digest
         with _member(path, key) as member:
             if not member.shape:
@@ -129,6 +138,8 @@ def _member(path: Path, key: str) -> Iterator[Member]:
     with _open(path) as archive:
         try:
             found, budget = archive.getinfo(f"{key}.npy"), Budget.of(path)
+            if found.compress_type not in _PACKED:
+                raise ValueError(f"packed by method {found.compress_type}, NumPy packs by 0 or 8")
             budget.member(found.file_size, found.compress_size)
             with archive.open(found) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
                 yield Member.begin(stream, found.file_size, budget)

@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -232,7 +233,11 @@ def find(module: str, name: str) -> Any:
 def find_or_stand_in(module: str, name: str) -> Any:
     """Return what stands for a name, of which an `Unknown` is made where it is not NumPy's."""
     known = _NAMES.get((module, name))
-    return Unknown(f"{module}.{name}"[:_LONGEST_LABEL]) if known is None else known
+    return _unknown(f"{module}.{name}"[:_LONGEST_LABEL]) if known is None else known
+
+
+#: One for each label: a pickle may name a thing for every entry.
+_unknown = lru_cache(maxsize=256)(Unknown)
 
 
 _SMALL: Final = (Dtype, Function, Unknown)

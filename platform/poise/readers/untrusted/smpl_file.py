@@ -14,7 +14,7 @@ from scipy import sparse
 
 from poise.readers.untrusted import safe_pickle as safepickle
 from poise.readers.untrusted.budget import Budget, BudgetError
-from poise.readers.untrusted.object_npz import npz_keys, plain_array
+from poise.readers.untrusted.object_npz import listed, npz_keys, plain_array
 from poise.readers.untrusted.safe_pickle import Function, RefusedError, StandIn, StoredArray
 from poise.readers.untrusted.unpickler import Unpickler
 from poise.runtime.errors import DataError, in_short
@@ -46,9 +46,7 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
         found = _read_npz(path, wanted) if path.suffix == ".npz" else _read_pickle(path, budget)
         missing = [key for key in wanted if key not in found]
         if missing:
-            raise DataError(
-                f"{path}: no {', '.join(missing)}; it holds {', '.join(map(str, found))}"
-            )
+            raise DataError(f"{path}: no {', '.join(missing)}; it holds {listed(map(str, found))}")
         return {key: np.asarray(_array(found[key], budget), np.float64) for key in wanted}
     except RefusedError as error:
         raise DataError(
