@@ -1,8 +1,6 @@
 """``python -m poise``: the console script where Poise is not installed."""
 
-import sys
-
-from poise.cli.main import main
+from poise.cli.main import script
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -49,6 +49,9 @@ to refine a sequence with onnxruntime:
 Before the file gets its name it is run on random windows and compared with
 the checkpoint; more than 0.0001 of difference is an error, and nothing is
 written. ONNX needs pip install 'poise[onnx]'.
+
+Hand .onnx around: it is data alone. Opening a .pt2 runs code that whoever made
+it put there, as opening any pickle does: never load one from a stranger.
 """.format(snippet="".join(f"  {line}\n" for line in SNIPPET.splitlines()))
 
 

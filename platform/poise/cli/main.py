@@ -1,11 +1,13 @@
 """``poise``: one command with every verb, in the order of work."""
 
+import atexit
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.main import get_command
@@ -29,6 +31,7 @@ from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
 from poise.runtime.loopback import bypass_proxies
+from poise.runtime.places import cannot_write, is_of_a_place
 from poise.runtime.printable import printable
 from poise.runtime.telemetry import turn_off_telemetry
 
@@ -77,6 +80,11 @@ def _root(
         logging.getLogger().setLevel(logging.INFO)
 
 
+def script() -> NoReturn:
+    """Be the process ``poise``."""
+    _exit_with(main)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``poise``; return its exit code: 0 well, 1 problems found, 2 could not work."""
     return _run(get_command(app), "poise", sys.argv[1:] if arguments is None else arguments)
@@ -85,7 +93,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def door(verb: str) -> None:
     """Run one verb as a script of its own, and exit as ``poise`` would."""
     command: Any = get_command(app)
-    sys.exit(_run(command.commands[verb], sys.argv[0], sys.argv[1:]))
+    _exit_with(lambda: _run(command.commands[verb], sys.argv[0], sys.argv[1:]))
+
+
+def _exit_with(run: Callable[[], int]) -> NoReturn:
+    """Run a command and exit with its code, whatever becomes of libraries at the end.
+
+    Threads are joined and what libraries left to the exit is done, in the order they asked for;
+    then the process ends. Taking the interpreter down after that would free the objects of Ray,
+    torch, gRPC and faiss in any order, and now and then one of them falls over another: a
+    segmentation fault, and its exit code, after a success.
+    """
+    code = 1  # of an exception that nobody expected
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+    atexit.register(leave)  # the first one registered is the last one called
+    try:
+        code = run()
+    except SystemExit as stop:  # the shell was answered
+        code = int(stop.code or 0)
+    sys.exit(code)
 
 
 def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
@@ -117,7 +149,11 @@ def _run(command: Any, program: str, arguments: Sequence[str]) -> int:
         print(f"{name}: interrupted{what_now}", file=sys.stderr)
         return 130
     except Exception as error:
-        if not isinstance(error, expected_errors()):
+        if isinstance(error, expected_errors()):
+            said = str(error)
+        elif is_of_a_place(error):
+            said = cannot_write(error.filename or "the disk", error)
+        else:
             raise
-        print(printable(f"{name}: {error}", keep="\n"), file=sys.stderr)
+        print(printable(f"{name}: {said}", keep="\n"), file=sys.stderr)
         return 2

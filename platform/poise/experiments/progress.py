@@ -11,6 +11,7 @@ from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import unit_of
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import SweepFolder, TrialResult, now_ms
+from poise.runtime.places import cannot_write
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Progress(TrialProgressCallback):
             result = TrialResult(
                 "stopped", self._began, now_ms(), f"by the scheduler, epoch {epochs}"
             )
-            folder.finish(result)
+            self._write(spec, result)
         self._end(spec, result)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -74,8 +75,15 @@ class Progress(TrialProgressCallback):
         lines = str(error).strip().splitlines() if error is not None else []
         reason = lines[-1] if lines else "its worker died again and again"
         result = TrialResult("failed", self._began, now_ms(), reason)
-        self._sweep.trial(spec.key).finish(result)
+        self._write(spec, result)
         self._end(spec, result)
+
+    def _write(self, spec: TrialSpec, result: TrialResult) -> None:
+        try:
+            self._sweep.trial(spec.key).finish(result)
+        # Tune would take it for a fault of its own. Without its end the trial is open.
+        except OSError as error:
+            log.warning("%s", cannot_write(self._sweep.uri, error))
 
     def _end(self, spec: TrialSpec, result: TrialResult) -> None:
         self.open.discard(spec.key)

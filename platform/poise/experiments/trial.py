@@ -18,6 +18,7 @@ from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
 from poise.runtime import storage
 from poise.runtime.errors import PlanError, PoiseError
+from poise.runtime.places import cannot_write, is_of_a_place
 from poise_models.base.refiner import Refiner
 from poise_models.errors import NonFiniteLossError, RefinerError
 from poise_models.fast.memory import keep_freed_memory
@@ -72,6 +73,10 @@ def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialRe
         result = Trial.prepare(spec, folder, setup, report).run(started)
     except (PoiseError, RefinerError) as error:
         result = TrialResult("failed", started, now_ms(), str(error))
+    except OSError as error:
+        if not is_of_a_place(error):
+            raise
+        result = TrialResult("failed", started, now_ms(), cannot_write(folder.uri, error))
     folder.finish(result)
     return result
 

@@ -22,8 +22,8 @@ from poise.readers import raw_split as raw
 from poise.readers.missing import runs
 from poise.readers.plausible import Bodies
 from poise.readers.sequence import PoseSequence, Rejected
-from poise.runtime import storage
 from poise.runtime.errors import DataError
+from poise.runtime.places import cannot_write
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def _write_split(row: dict[str, Any], data: str | None, track: str, lake: str) -
     except DataError as error:
         return {"result": "", "error": str(error)}
     except OSError as error:
-        problem = storage.cannot_write(lake, error)
+        problem = cannot_write(lake, error)
         return {"result": "", "error": f"{track}, split {split}: {problem}"}
     return {"result": json.dumps(asdict(result)), "error": ""}
 

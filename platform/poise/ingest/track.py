@@ -30,6 +30,7 @@ from poise.runtime import storage
 from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
+from poise.runtime.places import cannot_write
 from poise.runtime.settings import Settings
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION
 
@@ -111,7 +112,7 @@ def ingest(
             report(f"{track}: done, {in_words(manifest)}")
             return manifest
     except OSError as error:
-        raise LakeError(f"{track}: {storage.cannot_write(lake, error)}") from error
+        raise LakeError(f"{track}: {cannot_write(lake, error)}") from error
 
 
 def ensure_ingested(track: Track, settings: Settings, report: Report = log.info) -> Manifest:

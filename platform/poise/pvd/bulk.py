@@ -18,6 +18,7 @@ from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import vectors_of
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
+from poise.runtime.places import cannot_write
 from poise.runtime.retry import retry
 from poise_retrieval.errors import ImportFailedError, StoreUnavailableError
 from poise_retrieval.milvus.bulk import BulkImport, check_once, import_table, rows_of_a_file
@@ -112,7 +113,7 @@ def _remove_folder(folder: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise LakeError(storage.cannot_write(folder, error)) from error
+        raise LakeError(cannot_write(folder, error)) from error
 
 
 def _files(
@@ -144,5 +145,5 @@ def _write(rows: pa.Table, folder: str) -> pa.Table:
         options: dict[str, Any] = {"compression": "none", "use_dictionary": ["subject"]}
         pq.write_table(table, f"{path}/{file}", filesystem=filesystem, **options)
     except OSError as reason:
-        error = storage.cannot_write(folder, reason)
+        error = cannot_write(folder, reason)
     return pa.table({"file": [file], "ids": [ids.tobytes()], "error": [error]})

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -83,21 +83,27 @@ def write_bytes(uri: Location, data: bytes) -> None:
     upload is complete.
     """
     filesystem, path = resolve(uri)
-    filesystem.create_dir(posixpath.dirname(path), recursive=True)
     if not isinstance(filesystem, fs.LocalFileSystem):
+        filesystem.create_dir(posixpath.dirname(path), recursive=True)
         with filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(data)
         return
     target = Path(path)
     scratch = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        with scratch.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with scratch.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            scratch.replace(target)
+        finally:
+            with suppress(OSError):
+                scratch.unlink(missing_ok=True)
+    except OSError as error:
+        # Of the file that was asked for.
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 class Draft:
@@ -138,15 +144,6 @@ def draft(folder: Location) -> Iterator[Draft]:
             yield Draft(file, folder)
         finally:
             scratch.unlink(missing_ok=True)
-
-
-def cannot_write(place: Location, error: OSError) -> str:
-    """Say what to do about a failed write."""
-    where = f" ({error.filename})" if error.filename else ""
-    return (
-        f"cannot write to {place}{where}: {error.strerror or error}; make room or take another "
-        "place (temporary files go to $TMPDIR), then run the same command again"
-    )
 
 
 def remove(uri: Location) -> None:

@@ -301,3 +301,27 @@ def test_no_letter_that_the_terminal_lacks_ends_a_command(encoding: str) -> None
     assert not ran.returncode
     assert b"Traceback" not in ran.stderr
     assert b"\\xff" in ran.stderr
+
+
+DIES_AT_THE_END = """
+import os, sys
+from poise.cli.main import door
+class Library:
+    def __del__(self):
+        os.kill(os.getpid(), 11)
+kept = Library()
+sys.argv = ["tracks", *{arguments}]
+door("tracks")
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--nonsense"], 2)])
+def test_the_exit_code_is_the_commands_own_whatever_a_library_does_at_the_end(
+    arguments: list[str], code: int
+) -> None:
+    script = DIES_AT_THE_END.format(arguments=arguments)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == code
+    assert bool(done.stdout) == (code == 0)

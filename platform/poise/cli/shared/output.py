@@ -78,8 +78,14 @@ def print_json(rows: Any) -> None:
 
 
 def write_json(file: Path, rows: Sequence[Any]) -> None:
-    """Write plain values as JSON."""
-    file.write_text(json.dumps(rows, indent=2) + "\n")
+    """Write plain values as JSON: a file whole or not at all."""
+    text = json.dumps(rows, indent=2) + "\n"
+    if file.exists() and not file.is_file():  # /dev/stdout
+        file.write_text(text)
+        return
+    from poise.runtime import storage  # pyarrow takes its time
+
+    storage.write_bytes(str(file.absolute()), text.encode())
 
 
 class Screen:

@@ -1,0 +1,34 @@
+"""Disks that are full, folders that cannot be written: what is said about them."""
+
+import errno
+import os
+from pathlib import Path
+from typing import TypeGuard
+
+_CODES = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+
+def is_of_a_place(error: BaseException) -> TypeGuard[OSError]:
+    """Say whether a place is at fault: no second try goes better, and no line of ours is wrong."""
+    return isinstance(error, OSError) and error.errno in _CODES
+
+
+def cannot_write(place: str | Path, error: OSError) -> str:
+    """Say what to do about a failed write."""
+    file = error.filename if isinstance(error.filename, str) else ""
+    where = f" ({file})" if file not in ("", str(place)) else ""
+    reason = os.strerror(error.errno) if error.errno else error
+    return (
+        f"cannot write to {place}{where}: {reason}; make room or take another place (temporary "
+        "files go to $TMPDIR), then run the same command again"
+    )
