@@ -38,11 +38,14 @@ test: $(READY) ## all tests, two at a time
 check: lint ## lint, and the tests that are quick and need no server: the inner loop
 	$(PYTEST) -m 'not server and not slow' $(ARGS)
 
-lint: $(READY) ## ruff, mypy --strict, and the order of packages
+lint: $(READY) ## ruff, mypy --strict, order of packages, security, licences
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
 	PYTHONPATH=platform:models:retrieval $(VENV)/bin/lint-imports --no-logo --no-cache
+	$(PYTHON) -m bandit --quiet --configfile pyproject.toml --recursive platform models retrieval jobs tools
+	$(PYTHON) tools/licences.py
+	$(PYTHON) tools/advisories.py
 
 bench: $(READY) ## ratios against reference implementations, measured side by side
 	$(PYTHON) -m benchmarks.swaa
