@@ -11,11 +11,20 @@ from typing import Any
 
 import pytest
 import ray
-from tests.support.sweep_job import EPOCHS, SWEEP, environment, prepare, rows, statuses
+from tests.support.sweep_job import (
+    EPOCHS,
+    SWEEP,
+    environment,
+    prepare,
+    rows,
+    run_statuses,
+    statuses,
+)
 
 from poise.experiments.plan import load_plan
 from poise.experiments.sweep import SweepResult, run_sweep
 from poise.runtime.errors import BusyError
+from poise.runtime.settings import Settings
 
 KEYS = ("track", "refiner", "seed", "mpjpe", "pa_mpjpe", "accel", "frames", "params", "seconds")
 
@@ -84,6 +93,21 @@ def test_rows_have_the_promised_keys_in_catalogue_order(undisturbed: list[dict[s
     assert [row["refiner"] for row in undisturbed] == ["input", "offset", "synspp"]
     for row in undisturbed:
         assert set(KEYS) <= set(row)
+
+
+@pytest.mark.slow
+def test_a_sweep_in_a_home_of_an_odd_name(server: None, tmp_path: Path) -> None:
+    home = prepare(tmp_path / "a #b?c%41 Zoë 阿")
+    (home / "mlflow.db").unlink()
+    plan = (home / "tiny.yaml").read_text().replace("epochs: 40", "epochs: 1")
+    (home / "tiny.yaml").write_text(plan)
+    done = run(home)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "is champion" in done.stdout
+    assert "not up to date" not in done.stdout
+    assert list(tmp_path.iterdir()) == [home]
+    assert list(home.rglob("*.db")) == [home / "mlflow.db"]
+    assert set(run_statuses(Settings.load(home=home).tracking_uri).values()) == {"FINISHED"}
 
 
 @pytest.mark.slow
