@@ -133,16 +133,19 @@ class Sums:
     Attributes:
         seen_QQ: products of what is seen with itself, the last of Q = P + 1 numbers being 1.
         wanted_QP: products of what is seen with the correction that is wanted.
+        square: of the correction, a scalar.
     """
 
     seen_QQ: Tensor
     wanted_QP: Tensor
+    square: Tensor
 
     @classmethod
     def of(cls, seen_NP: Tensor, wanted_NP: Tensor) -> "Sums":
         """Gather them from windows."""
         seen_NQ = torch.cat([seen_NP, seen_NP.new_ones(len(seen_NP), 1)], dim=1).double()
-        return cls(seen_NQ.T @ seen_NQ, seen_NQ.T @ wanted_NP.double())
+        wanted_NP = wanted_NP.double()
+        return cls(seen_NQ.T @ seen_NQ, seen_NQ.T @ wanted_NP, wanted_NP.square().sum())
 
     @property
     def count(self) -> float:
@@ -150,10 +153,12 @@ class Sums:
         return float(self.seen_QQ[-1, -1])
 
     def __add__(self, other: "Sums") -> "Sums":
-        return Sums(self.seen_QQ + other.seen_QQ, self.wanted_QP + other.wanted_QP)
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Sums(*(mine + theirs for mine, theirs in pairs))
 
     def __sub__(self, other: "Sums") -> "Sums":
-        return Sums(self.seen_QQ - other.seen_QQ, self.wanted_QP - other.wanted_QP)
+        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Sums(*(mine - theirs for mine, theirs in pairs))
 
     def solved(self, ridge: float) -> tuple[Tensor, Tensor]:
         """Return the map (P, P) and the bias (P,) of least squared error, with a ridge."""
@@ -168,9 +173,10 @@ class Sums:
         return map_PP, aim_P - mean_P @ map_PP
 
     def error(self, map_PP: Tensor, bias_P: Tensor) -> float:
-        """The squared error of a map on these windows, less what every map has of it."""
+        """The root of a map's mean squared error on these windows."""
         map_QP = torch.cat([map_PP, bias_P[None]])
-        return float((map_QP * (self.seen_QQ @ map_QP - 2 * self.wanted_QP)).sum())
+        square = self.square + (map_QP * (self.seen_QQ @ map_QP - 2 * self.wanted_QP)).sum()
+        return math.sqrt(max(float(square), 0.0) / self.count)
 
 
 def total(folds: list[Sums]) -> Sums:
@@ -188,10 +194,7 @@ def chosen(folds: list[Sums]) -> float:
         return USUAL
     whole = total(folds)
     error_SF = np.array(
-        [
-            [fold.error(*(whole - fold).solved(ridge)) / fold.count for fold in folds]
-            for ridge in STRENGTHS
-        ]
+        [[fold.error(*(whole - fold).solved(ridge)) for fold in folds] for ridge in STRENGTHS]
     )
     behind_SF = error_SF - error_SF[error_SF.mean(1).argmin()]
     doubt_S = behind_SF.std(1, ddof=1) / math.sqrt(len(folds))

@@ -61,8 +61,8 @@ def test_sums_of_parts_are_the_sums_of_the_whole() -> None:
     ):
         torch.testing.assert_close(one, other)
     map_PP, bias_P = whole.solved(0.1)
-    error = whole.error(map_PP, bias_P) + float(wanted.double().square().sum())
-    assert error == pytest.approx(float((wanted - seen @ map_PP.float() - bias_P).square().sum()))
+    off_NP = wanted - seen @ map_PP.float() - bias_P
+    assert whole.error(map_PP, bias_P) == pytest.approx(float(off_NP.square().sum(1).mean().sqrt()))
 
 
 def test_people_who_differ_by_more_than_their_motion_ask_for_a_strong_ridge() -> None:
