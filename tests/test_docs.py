@@ -48,6 +48,24 @@ def test_paths_are_of_files_there_are(page: Path) -> None:
 
 
 @per_page
+def test_tests_that_are_named_are_there(page: Path) -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
+    missing = [(file, test) for file, test in named if f"def {test}(" not in _text(file)]
+    assert not missing
+
+
+def _text(file: str) -> str:
+    path = REPOSITORY / file
+    return path.read_text() if path.is_file() else ""
+
+
+def test_every_promise_names_its_tests() -> None:
+    text = (REPOSITORY / "docs" / "security.md").read_text()
+    rows = re.findall(r"^\| (\d) \|.*::test_\w+`.*\|$", text, re.MULTILINE)
+    assert rows == list("12345678")
+
+
+@per_page
 def test_dotted_names_can_be_imported(page: Path) -> None:
     named = re.findall(r"`(poise(?:_models|_retrieval)?(?:\.\w+)+)(?:\(\))?`", page.read_text())
     missing = [name for name in named if not _is_there(name)]
