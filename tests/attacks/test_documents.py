@@ -1,6 +1,5 @@
 """Folders, archives, plans and manifests that somebody made to be awkward."""
 
-import json
 import os
 import zipfile
 from collections.abc import Callable, Iterator
@@ -12,10 +11,13 @@ from tests.support.bodies import write_amass, write_body
 from tests.support.bounded import Bounded
 from tests.support.takes import write_amc, write_asf, write_bvh
 
+from poise.catalog.datasets import read_dataset
 from poise.catalog.tracks import Track
 from poise.experiments.plan import load_plan
 from poise.lake.manifest import MANIFEST, read_manifest, track_folder
 from poise.mocap.convert import Capture, read_takes
+from poise.mocap.formats.markers import read_marker_map
+from poise.mocap.skeleton_map import read_skeleton_map
 from poise.readers.untrusted.object_npz import ObjectColumn
 
 MOST_SECONDS = 20.0
@@ -155,9 +157,20 @@ def test_a_manifest_that_is_none_is_one_line(
     assert "\n" not in refused(bounded, _read_manifest, str(tmp_path))
 
 
-def test_a_hostile_manifest_is_json_at_all() -> None:
-    with pytest.raises(RecursionError):
-        json.loads("[" * 200_000)  # what the reader has to bear
+def _read_dataset(path: Path) -> None:
+    read_dataset(path.read_text(), str(path))
+
+
+@pytest.mark.parametrize("read", [read_marker_map, read_skeleton_map, _read_dataset])
+@pytest.mark.parametrize(
+    "content", ["a = " + "[" * 50_000, "a = " + "{a=" * 50_000, "a=" + "9" * 5000]
+)
+def test_a_map_that_is_none_is_one_line(
+    bounded: Bounded, tmp_path: Path, read: Callable[..., None], content: str
+) -> None:
+    path = tmp_path / "map.toml"
+    path.write_text(content)
+    refused(bounded, read, path)
 
 
 def test_a_take_that_is_a_folder_is_no_take(tmp_path: Path) -> None:

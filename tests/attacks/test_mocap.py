@@ -26,7 +26,7 @@ from poise.runtime.errors import DataError
 
 MOST_BYTES = 17 * 2**20
 MOST_SECONDS = 20.0
-MOST_MIB = 900.0
+MOST_MIB = 400.0
 
 
 @pytest.fixture(scope="module")

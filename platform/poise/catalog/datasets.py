@@ -54,9 +54,11 @@ def read_dataset(text: str, source: str) -> DataSet:
         CatalogueError: it is not TOML, or not a data set.
     """
     try:
-        return DataSet.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
+        given = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise CatalogueError(f"{source} is not TOML: {error}") from None
+    try:
+        return DataSet.model_validate(given)
     except ValidationError as error:
         problems = dict.fromkeys(_explain(problem) for problem in error.errors())
         raise CatalogueError(

@@ -39,7 +39,7 @@ def read_skeleton_map(path: Path) -> JointMap:
     """
     try:
         given: dict[str, Any] = tomllib.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: {error}") from None
     lists = {name: [one] if isinstance(one, str) else one for name, one in given.items()}
     if not lists.get("pelvis"):  # roots lie above and behind the hips

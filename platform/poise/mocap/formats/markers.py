@@ -51,7 +51,7 @@ def read_marker_map(path: Path) -> MarkerMap:
     """
     try:
         given = tomllib.loads(read_text(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: {error}") from None
     unknown = sorted(set(given) - {"up", "longest_gap", "joints", "unit"})
     unit = given.get("unit", "")

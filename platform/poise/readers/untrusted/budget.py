@@ -11,6 +11,9 @@ import time
 from pathlib import Path
 from typing import Final, Self
 
+#: Entries of a file, each of which is at least a line in the manifest.
+FREE_ENTRIES: Final = 2**14
+BYTES_AN_ENTRY: Final = 64
 #: Opcodes of the pickles in a file: real ones have one in ten bytes or more.
 FREE_OPCODES: Final = 2**20
 OPCODES_A_BYTE: Final = 2
@@ -58,6 +61,10 @@ class Budget:
     def of(cls, path: Path) -> Self:
         """Begin a file that is there."""
         return cls(path.stat().st_size)
+
+    def entries(self, count: int) -> None:
+        """Check how many entries the file announces."""
+        _check("entries", count, FREE_ENTRIES + self._size // BYTES_AN_ENTRY)
 
     def next_entry(self) -> None:
         """Begin the next entry."""

@@ -69,6 +69,7 @@ class ObjectColumn:
         with _member(path, key) as member:
             if not member.shape:
                 raise DataError(f"{path}: {key} is {_single(member)}")
+            member.budget.entries(member.shape[0])
             self.shape, self.dtype = member.shape, member.dtype
         self.count = self.shape[0]
 
