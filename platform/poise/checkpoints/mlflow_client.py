@@ -28,6 +28,8 @@ _IMPATIENCE = {
 _PATIENCE_S = (5.0, 10.0)
 #: How requests and MLflow say that a server does not answer.
 _NO_ANSWER = ("Max retries exceeded", "ConnectionPool", "Connection aborted", "timed out")
+#: Before what a database says, for whoever wrote the query.
+_ADVICE = "(raised as a result of Query-invoked autoflush"
 #: A code of MLflow's, or the class of an error of a database.
 _CODE = re.compile(r"^([A-Z]+(_[A-Z]+)+: |\([\w.]+\) )")
 
@@ -47,6 +49,8 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     turn_off_telemetry()
     set_telemetry_client()  # as the environment says now
     logging.getLogger("mlflow.tracking").setLevel(logging.WARNING)
+    # Shows the traceback of what it then raises.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     if tracking_uri.startswith(("http://", "https://")):
         _see_that_it_answers(tracking_uri)
     store = database(tracking_uri)
@@ -64,7 +68,8 @@ def in_words(error: Exception) -> str:
     text = str(error).strip()
     if any(sign in text for sign in _NO_ANSWER):
         return "its server does not answer"
-    lines = text.splitlines() or ["no reason given"]
+    lines = [line for line in text.splitlines() if not line.startswith(_ADVICE)]
+    lines = lines or ["no reason given"]
     return printable(_CODE.sub("", lines[0]))
 
 

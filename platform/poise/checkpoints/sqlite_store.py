@@ -142,8 +142,8 @@ def _is_made(store: Path) -> bool:
 
 def _write(store: Path, source: Path | None = None) -> Path:
     """Write a store's file beside it: empty, or what another holds, brought up to date."""
-    for noisy in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     scratch = store.with_name(f".{store.name}.new")
     try:
         _remove(scratch)  # of somebody who was killed

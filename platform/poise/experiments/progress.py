@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -65,7 +66,7 @@ class Progress(TrialProgressCallback):
             result = TrialResult(
                 "stopped", self._began, now_ms(), f"by the scheduler, epoch {epochs}"
             )
-            self._write(spec, result)
+            result = self._written(spec, result)
         self._end(spec, result)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -75,15 +76,17 @@ class Progress(TrialProgressCallback):
         lines = str(error).strip().splitlines() if error is not None else []
         reason = lines[-1] if lines else "its worker died again and again"
         result = TrialResult("failed", self._began, now_ms(), reason)
-        self._write(spec, result)
-        self._end(spec, result)
+        self._end(spec, self._written(spec, result))
 
-    def _write(self, spec: TrialSpec, result: TrialResult) -> None:
+    def _written(self, spec: TrialSpec, result: TrialResult) -> TrialResult:
+        """Write an end down, and return it, or the reason why that cannot be."""
+        folder = self._sweep.trial(spec.key)
         try:
-            self._sweep.trial(spec.key).finish(result)
-        # Tune would take it for a fault of its own. Without its end the trial is open.
+            folder.finish(result)
+        # Tune would take it for its own fault. A trial without an end is open, and tried again.
         except OSError as error:
-            log.warning("%s", cannot_write(self._sweep.uri, error))
+            return replace(result, status="failed", reason=cannot_write(folder.uri, error))
+        return result
 
     def _end(self, spec: TrialSpec, result: TrialResult) -> None:
         self.open.discard(spec.key)

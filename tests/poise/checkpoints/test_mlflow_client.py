@@ -58,6 +58,13 @@ def test_a_command_that_needs_it_names_the_variable_in_one_line(
             Exception("(sqlite3.OperationalError) no such table: runs\n[SQL: SELECT]"),
             "no such table: runs",
         ),
+        (
+            MlflowException(
+                "(raised as a result of Query-invoked autoflush; consider using a block)\n"
+                "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT]"
+            ),
+            "database or disk is full",
+        ),
         (OSError(), "no reason given"),
     ],
 )
