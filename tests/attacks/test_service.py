@@ -18,6 +18,7 @@ import pytest
 from tests.support.serving import clip, save_untrained
 
 from poise.serving.app import ServiceArgs
+from poise.serving.intake.connections import CONNECTIONS_EACH, HEAD_S
 from poise.serving.intake.limits import BODIES_EACH
 from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
@@ -136,11 +137,36 @@ def test_slow_bodies_are_given_up_and_held_nobody_up(url: str) -> None:
     assert b"408" in statuses
 
 
-def test_connections_that_say_nothing_hold_nobody_up(url: str) -> None:
+def test_connections_that_say_nothing_are_few_and_end(url: str) -> None:
     with ExitStack() as open_:
-        for _ in range(200):
-            open_.enter_context(opened(url)).sendall(b"POST /v1/refine HTTP/1.1\r\nHost: poise\r\n")
+        began = time.monotonic()
+        silent = [open_.enter_context(opened(url)) for _ in range(CONNECTIONS_EACH + 20)]
+        for number, one in enumerate(silent):
+            with suppress(OSError):
+                one.sendall(b"POST /v1/refine HTTP/1.1\r\nHost: " if number % 2 else b"P")
         assert refined(url, SHORT) == 200
+        answers = [answer_of(one)[9:12] for one in reversed(silent)]
+        # As long as a client's are not closed, others that it opens are.
+        assert time.monotonic() - began < 4 * HEAD_S
+    assert answers.count(b"408") <= CONNECTIONS_EACH
+    assert set(answers) <= {b"408", b"429", b""}
+    assert posted(url, SHORT).status_code == 200
+
+
+def test_a_head_without_end_is_refused(url: str) -> None:
+    with opened(url) as connection:
+        with suppress(OSError):
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: poise\r\nX: " + b"x" * 10**7)
+        assert answer_of(connection)[9:12] in (b"431", b"")  # or reset, for what was not read
+    assert refined(url, SHORT) == 200
+
+
+def test_connections_that_were_used_are_counted_until_they_end(url: str) -> None:
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Key": "x"}
+    for _ in range(CONNECTIONS_EACH + 10):
+        assert httpx.get(f"{url}/healthz", headers=upgrade, timeout=60).status_code == 200
+    with httpx.Client(base_url=url, timeout=60) as client:
+        assert [client.get("/healthz").status_code for _ in range(5)] == [200] * 5
 
 
 def test_a_body_announced_too_large_is_answered_before_it_comes(url: str) -> None:

@@ -18,6 +18,7 @@ from poise.runtime.cluster import connect
 from poise.runtime.errors import in_short
 from poise.serving.app import ServiceArgs, build
 from poise.serving.errors import ServiceError
+from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
                     "request_timeout_s": REQUEST_TIMEOUT_S,
                 },
                 logging_config=QUIET,
+                # The proxies, which the controller starts, have its environment.
+                controller_options={"runtime_env": {"env_vars": {CALLBACK: LIMIT_CONNECTIONS}}},
             )
             _deploy(application)
             _wait_until_healthy(url)
