@@ -27,6 +27,8 @@ class Budget:
         ema: decay of a running average of the weights, which is what is tested and kept (0 = off).
         scale: windows are scaled by a factor from [1 - scale, 1 + scale] (0 = off).
         mirror: every other window, by chance, has left and right swapped.
+        heading: windows are turned about the vertical by an angle of at most so many radians, to
+            either side (0 = off, 3.15 = any heading).
         bf16: matrix products in bfloat16 (autocast); the weights stay float32.
         compile: fuse the loss with torch.compile; for GPUs, on a CPU it is slower.
     """
@@ -44,6 +46,7 @@ class Budget:
     ema: float = 0.0
     scale: float = 0.0
     mirror: bool = False
+    heading: float = 0.0
     bf16: bool = False
     compile: bool = False
 
@@ -61,6 +64,8 @@ class Budget:
         for name in ("warm_up", "ema", "scale"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie in [0, 1)")
+        if not 0 <= self.heading < 4:
+            raise ConfigError("heading is in radians: it must lie in [0, 4)")
         if not 0 <= self.floor <= 1:
             raise ConfigError("floor must lie in [0, 1]")
         if self.clip is not None and self.clip <= 0:

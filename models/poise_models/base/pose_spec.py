@@ -38,6 +38,8 @@ class PoseSpec:
             stands (2D in its track's normalisation, SMPL rotations).
         flip: swaps left and right; None where the track does not say which axis runs from right
             to left.
+        up: of the D dimensions the vertical one, about which people may be turned; None where the
+            track does not say.
     """
 
     joints: int
@@ -45,6 +47,7 @@ class PoseSpec:
     roots: tuple[int, ...] = (0,)
     centre: bool = True
     flip: LeftRightFlip | None = None
+    up: int | None = None
 
     @property
     def channels(self) -> int:

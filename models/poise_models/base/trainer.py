@@ -35,6 +35,11 @@ class Trainer:
                 "mirror: nobody has said which axis of these poses runs from right to left; say "
                 "`lateral` in the data set's file, or leave mirror out of the budget"
             )
+        if budget.heading and network.spec.up is None:
+            raise ConfigError(
+                "heading: nobody has said which axis of these poses is vertical; say `up` in the "
+                "data set's file, or leave heading out of the budget"
+            )
         self.network = network
         self.source = source
         self.budget = budget
@@ -156,7 +161,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         batch = self.source.batch(index_B, self._generator)
-        batch = augmented(batch, budget, self.network.spec.flip, self._generator)
+        batch = augmented(batch, budget, self.network.spec, self._generator)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=budget.bf16):
             loss = (self._compiled or self.network.loss)(batch)
         self.optimiser.zero_grad(set_to_none=True)

@@ -102,6 +102,7 @@ class TrackPart(_Part):
         unit: unit of the files: one of `METRES`, or px.
         lateral: horizontal axis along which poses may be reflected: the camera's, or any
             horizontal one where people face all directions. Needs joints named left_ and right_.
+        up: the vertical axis of the world that 3D poses lie in, in either direction.
         pixels: how 2D is normalised; ``image`` means x / width - 0.5 and y / height - 0.5.
         fps: frames a second, where it differs from the data set's.
         noise: whether this is the denoise task: detections are truth + noise, and estimators are
@@ -118,6 +119,7 @@ class TrackPart(_Part):
     roots: Names = ()
     unit: Literal["m", "cm", "mm", "in", "px"] | None = None
     lateral: Literal["x", "y", "z"] | None = None
+    up: Literal["x", "y", "z"] | None = None
     pixels: Pixels | Literal["image"] | None = None
     fps: float | None = Field(default=None, gt=0)
     noise: bool = False
@@ -162,6 +164,7 @@ class TrackPart(_Part):
                 "noise",
                 "roots",
                 "lateral",
+                "up",
             ):
                 if getattr(self, key):
                     raise ValueError(f"{key}: not for smpl, whose poses are 24 axis-angles")
@@ -201,6 +204,8 @@ class TrackPart(_Part):
                 raise ValueError('unit: write "m", "cm", "mm" or "in" for 3D')
             if self.pixels is not None:
                 raise ValueError("pixels: only for 2D; remove it")
+            if self.up is not None and self.up == self.lateral:
+                raise ValueError("up: the vertical axis is not the lateral one")
             if not self.roots:
                 raise ValueError('roots: 3D needs one joint or more, for example ["pelvis"]')
         if self.representation == "2D":
@@ -213,6 +218,8 @@ class TrackPart(_Part):
                 )
             if self.noise:
                 raise ValueError("noise: only for 3D; remove it")
+            if self.up is not None:
+                raise ValueError("up: only for 3D; remove it")
             if self.lateral == "z":
                 raise ValueError("lateral: 2D has x and y")
         return self

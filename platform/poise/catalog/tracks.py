@@ -54,6 +54,7 @@ class TrackInfo:
         pixels: how the files' pixels are normalised (2D).
         published: what is published about the raw poses.
         flip: exchange of left and right; None where the catalogue names no lateral axis.
+        up: the vertical of the dimensions; None where the catalogue does not say.
     """
 
     joints: int
@@ -72,6 +73,7 @@ class TrackInfo:
     pixels: Pixels | Literal["image"] | None
     published: Published
     flip: LeftRightFlip | None
+    up: int | None
 
 
 @dataclass(frozen=True, order=True)
@@ -165,6 +167,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
         pixels=part.pixels,
         published=part.published.get(track.estimator, Published()),
         flip=_flip(part),
+        up=None if part.up is None else "xyz".index(part.up),
     )
 
 

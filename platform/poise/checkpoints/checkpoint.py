@@ -56,10 +56,10 @@ _CARDS: Final = TypeAdapter(ModelCard)
 
 
 def pose_spec(track: Track) -> PoseSpec:
-    """Return what a refiner must know of the track's frames: joints, dims, roots, symmetry."""
+    """Return what a refiner must know of the track's frames: joints, dims, roots, symmetry, vertical."""
     info = track.info
     centre = track.representation == "3D"
-    return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip)
+    return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip, info.up)
 
 
 def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:

@@ -153,6 +153,11 @@ def _check_name(where: str, name: str) -> None:
 
 def _budget(track: str, where: str, part: RefinerPart) -> Budget:
     budget = replace(catalogue.published(part.name), **part.budget.given())
+    if budget.heading and Track.parse(track).info.up is None:
+        raise PlanError(
+            f"{where}.budget.heading: {track} does not say which axis is vertical; set `up` in its "
+            "data set's file (docs/own-data.md), or leave heading out"
+        )
     if budget.mirror and Track.parse(track).info.flip is None:
         raise PlanError(
             f"{where}.budget.mirror: {track} does not say which axis runs from right to left; set "

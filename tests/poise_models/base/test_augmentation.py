@@ -5,9 +5,10 @@ import torch
 from poise_models.base.augmentation import augmented
 from poise_models.base.batch import Batch
 from poise_models.base.budget import Budget
-from poise_models.base.pose_spec import LeftRightFlip
+from poise_models.base.pose_spec import LeftRightFlip, PoseSpec
 
 FLIP = LeftRightFlip((0, 2, 1), 1)
+SPEC = PoseSpec(joints=3, dims=3, flip=FLIP, up=2)
 
 
 def batch() -> Batch:
@@ -18,7 +19,7 @@ def batch() -> Batch:
 
 
 def changed(budget: Budget) -> Batch:
-    return augmented(batch(), budget, FLIP, torch.Generator().manual_seed(0))
+    return augmented(batch(), budget, SPEC, torch.Generator().manual_seed(0))
 
 
 def test_about_half_of_the_windows_are_flipped() -> None:
@@ -46,6 +47,27 @@ def test_a_window_is_scaled_by_one_factor() -> None:
         (after.neighbours_BKTC[:, 1], before.neighbours_BKTC[:, 1]),
     ):
         torch.testing.assert_close(now, factor_B[:, None, None] * was)
+
+
+def test_a_window_is_turned_about_the_vertical_by_one_angle() -> None:
+    before, after = batch(), changed(Budget(heading=0.3))
+    was, now = before.truth_BTC.unflatten(-1, (3, 3)), after.truth_BTC.unflatten(-1, (3, 3))
+    torch.testing.assert_close(now[..., 2], was[..., 2])
+    turned = torch.view_as_complex(now[..., :2].contiguous()) / torch.view_as_complex(
+        was[..., :2].contiguous()
+    )
+    angle_B = turned.angle()[:, 0, 0]
+    assert -0.3 <= angle_B.min() < -0.2
+    assert 0.2 < angle_B.max() <= 0.3
+    turn_B = torch.polar(torch.ones(100), angle_B)
+    torch.testing.assert_close(turned, turn_B[:, None, None].expand_as(turned), atol=1e-3, rtol=0)
+    for after_, before_ in (
+        (after.detected_BTC, before.detected_BTC),
+        (after.neighbours_BKTC[:, 1], before.neighbours_BKTC[:, 1]),
+    ):
+        flat = torch.view_as_complex(before_.unflatten(-1, (3, 3))[..., :2].contiguous())
+        expected = torch.view_as_real(flat * turn_B[:, None, None])
+        torch.testing.assert_close(after_.unflatten(-1, (3, 3))[..., :2], expected)
 
 
 def test_without_being_asked_nothing_changes() -> None:

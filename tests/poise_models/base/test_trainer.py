@@ -149,7 +149,7 @@ def test_every_step_has_its_rate_and_its_augmentation(monkeypatch: pytest.Monkey
     order = run.source.order(generator)
     for step, batch in enumerate(shown):
         plain = run.source.batch(order[20 * step : 20 * step + 20], generator)
-        expected = augmented(plain, budget, SPEC.flip, generator)
+        expected = augmented(plain, budget, SPEC, generator)
         assert torch.equal(batch.truth_BTC, expected.truth_BTC)
         assert not torch.equal(batch.truth_BTC, plain.truth_BTC)
 
