@@ -20,6 +20,7 @@ from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConf
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
 from poise_models.networks.hanet import HANet, HANetConfig
+from poise_models.networks.poise import Poise, PoiseConfig
 from poise_models.networks.smoothnet import SmoothNet, SmoothNetConfig
 from poise_models.networks.synsp import SynSP, SynSPConfig
 from poise_models.networks.synspp import SynSPP, SynSPPConfig
@@ -41,6 +42,7 @@ _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
         (HANet, HANetConfig),
         (SynSP, SynSPConfig),
         (SynSPP, SynSPPConfig),
+        (Poise, PoiseConfig),
     )
 }
 

@@ -21,8 +21,6 @@ from poise_models.base.batch import Prediction
 from poise_models.base.window_refiner import MOST_CALLS, WindowRefiner
 from poise_models.errors import RefinerError
 
-#: Names of what comes out, in order; a file has those its network knows.
-OUTPUTS = ("poses", "quality")
 #: Where a .pt2 file keeps what ONNX calls metadata.
 ABOUT = "poise.json"
 _USE = (
@@ -47,14 +45,17 @@ class _Tensors(nn.Module):
     def forward(
         self, detected: Tensor, neighbour: Tensor | None = None, distance: Tensor | None = None
     ) -> tuple[Tensor, ...]:
+        return tuple(self.predict(detected, neighbour, distance).known().values())
+
+    def predict(
+        self, detected: Tensor, neighbour: Tensor | None = None, distance: Tensor | None = None
+    ) -> Prediction:
         if neighbour is None or distance is None:
             neighbour, distance = detected, detected.new_ones(detected.shape[0])
         if distance.dim() == 1:  # a file of one neighbour has no axis for several
             neighbour, distance = neighbour.unsqueeze(1), distance.unsqueeze(1)
         prediction: Prediction = self.network(detected, neighbour, distance)
-        if prediction.quality_BT is None:
-            return (prediction.poses_BTC,)
-        return prediction.poses_BTC, prediction.quality_BT
+        return prediction
 
 
 def trace(network: WindowRefiner) -> torch.export.ExportedProgram:
@@ -62,7 +63,8 @@ def trace(network: WindowRefiner) -> torch.export.ExportedProgram:
 
     Inputs are ``detected`` (B, T, C), and where the network reads neighbours ``neighbour``
     (B, T, C) and ``distance`` (B,); (B, K, T, C) and (B, K) for several. Outputs are poses
-    (B, T, C), and quality (B, T) where the network knows it. SynSP on V views has (B, V, T, C).
+    (B, T, C), and where the network knows them quality (B, T) and error (B, T, J), how far off a
+    joint is expected to be. SynSP on V views has (B, V, T, C).
 
     Raises:
         ExportError: the network is a walk of more than `MOST_CALLS` calls.
@@ -102,15 +104,16 @@ def write_onnx(network: WindowRefiner, path: Path, extra: Mapping[str, str] | No
         ExportError: the network cannot be exported, or the ONNX packages are missing.
     """
     _need_onnx()
-    inputs, outputs = list(random_windows(network, 1)), list(OUTPUTS)
-    with _quiet():
+    windows = random_windows(network, 1)
+    inputs = list(windows)
+    with _quiet(), torch.no_grad():
         program = trace(network)
-        found = len(program.graph_signature.user_outputs)
+        outputs = list(_Tensors(network).predict(**windows).known())
         converted = torch.onnx.export(
             program,
             dynamo=True,
             input_names=inputs,
-            output_names=outputs[:found],
+            output_names=outputs,
             dynamic_shapes={name: {0: "batch"} for name in inputs},
             verbose=False,
         )

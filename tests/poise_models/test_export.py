@@ -51,6 +51,7 @@ def test_onnx_returns_what_the_network_does(built: WindowRefiner, tmp_path: Path
     shapes = {one.name: one.shape for one in (*session.get_inputs(), *session.get_outputs())}
     poses = ["batch", built.window, built.spec.channels]
     known = {"detected": poses, "poses": poses, "quality": poses[:2]}
+    known["error"] = [*poses[:2], built.spec.joints]
     known |= {"neighbour": poses, "distance": poses[:1]} if built.uses_neighbours else {}
     assert shapes == {name: known[name] for name in shapes}
     assert ("neighbour" in shapes) is built.uses_neighbours

@@ -36,17 +36,35 @@ class Batch:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network makes of windows: poses (B, T, C), and quality (B, T) where it knows any."""
+    """What a network makes of windows: poses (B, T, C), and what it knows of their worth.
+
+    Attributes:
+        poses_BTC: refined.
+        quality_BT: of the detected frames, in (0, 1]; None where the network knows none.
+        error_BTJ: how far off each refined joint is expected to be, in the poses' unit; None where
+            the network knows it not.
+    """
 
     poses_BTC: Tensor
     quality_BT: Tensor | None = None
+    error_BTJ: Tensor | None = None
+
+    def known(self) -> dict[str, Tensor]:
+        """What it holds, by name, poses first."""
+        columns = {"poses": self.poses_BTC, "quality": self.quality_BT, "error": self.error_BTJ}
+        return {name: column for name, column in columns.items() if column is not None}
 
     @classmethod
     def joined(cls, parts: Sequence[Self], device: torch.device) -> Self:
         """One prediction of many, in float32, on a device."""
+
+        def joined(columns: Sequence[Tensor | None]) -> Tensor | None:
+            known = [column.float() for column in columns if column is not None]
+            return torch.cat(known).to(device) if known else None
+
         poses_BTC = torch.cat([part.poses_BTC.float() for part in parts]).to(device)
-        known = [part.quality_BT.float() for part in parts if part.quality_BT is not None]
-        return cls(poses_BTC, torch.cat(known).to(device) if known else None)
+        quality_BT = joined([part.quality_BT for part in parts])
+        return cls(poses_BTC, quality_BT, joined([part.error_BTJ for part in parts]))
 
 
 class WindowSource(Protocol):

@@ -35,7 +35,15 @@ class Clip:
 
 @dataclass(frozen=True)
 class Refined:
-    """Refined poses, (F, C), and per-frame quality in (0, 1], (F,), where a refiner knows it."""
+    """Refined poses, and what the refiner knows of their worth.
+
+    Attributes:
+        poses_FC: (F, C).
+        quality_F: of each detected frame, in (0, 1]; None where the refiner knows none.
+        error_FJ: how far off each refined joint is expected to be, in the poses' unit; None where
+            the refiner knows it not.
+    """
 
     poses_FC: Tensor
     quality_F: Tensor | None = None
+    error_FJ: Tensor | None = None

@@ -94,11 +94,17 @@ class WindowRefiner(Refiner):
         found = self.predict(torch.cat(detected), torch.cat(neighbours), torch.cat(distances))
         counts = [len(windows_NTC) for windows_NTC in detected]
         frames = [len(clip.detected_FC) for clip in clips]
+
+        def averaged(values: Tensor | None) -> Sequence[Tensor | None]:
+            return (
+                [None] * len(clips)
+                if values is None
+                else self.averaged(values.split(counts), frames)
+            )
+
         poses = self.averaged(found.poses_BTC.split(counts), frames)
-        if found.quality_BT is None:
-            return [Refined(poses_FC) for poses_FC in poses]
-        quality = self.averaged(found.quality_BT.split(counts), frames)
-        return [Refined(one, its_quality) for one, its_quality in zip(poses, quality, strict=True)]
+        worth = zip(poses, averaged(found.quality_BT), averaged(found.error_BTJ), strict=True)
+        return [Refined(*one) for one in worth]
 
     def inputs_of(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
         """A clip's windows, `stride` frames apart, as `forward` wants them.

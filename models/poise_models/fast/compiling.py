@@ -11,6 +11,9 @@ from poise_models.base.window_refiner import MOST_CALLS, WindowRefiner
 from poise_models.errors import ConfigError
 from poise_models.fast.window_refiner import FastWindowRefiner
 
+#: What a `Prediction` is made of: what is compiled returns tensors.
+_Parts = tuple[Tensor, Tensor | None, Tensor | None]
+
 
 def compile_refine(network: WindowRefiner) -> None:
     """Compile a network for `refine`, with the weights it has now; takes up to a minute.
@@ -68,9 +71,9 @@ def check_compilable(network: WindowRefiner) -> None:
         raise ConfigError(f"{network.name} of {network.views} views is not compiled: leave it out")
 
 
-def _tensors(network: WindowRefiner) -> Callable[..., tuple[Tensor, Tensor | None]]:
-    def call(*columns: Tensor) -> tuple[Tensor, Tensor | None]:
+def _tensors(network: WindowRefiner) -> Callable[..., _Parts]:
+    def call(*columns: Tensor) -> _Parts:
         prediction: Prediction = network(*columns)
-        return prediction.poses_BTC, prediction.quality_BT
+        return prediction.poses_BTC, prediction.quality_BT, prediction.error_BTJ
 
     return call

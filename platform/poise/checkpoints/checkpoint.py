@@ -56,7 +56,7 @@ _CARDS: Final = TypeAdapter(ModelCard)
 
 
 def pose_spec(track: Track) -> PoseSpec:
-    """Return what a refiner must know of the track's frames: joints, dims, roots, symmetry, vertical."""
+    """Return what a refiner must know of the track's frames: joints, dims, roots, axes."""
     info = track.info
     centre = track.representation == "3D"
     return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip, info.up)

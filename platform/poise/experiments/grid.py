@@ -177,7 +177,10 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
+    # What a trial does without has no part in its key: trials of before it was there keep theirs.
     if not spec.candidates:
-        del content["candidates"]  # the keys of trials from before there were any
+        del content["candidates"]
+    if spec.budget is not None and not spec.budget.heading:
+        del content["budget"]["heading"]
     text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

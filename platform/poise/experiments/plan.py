@@ -66,6 +66,7 @@ class BudgetPart(_Part):
     ema: float | None = Field(None, ge=0, lt=1)
     scale: float | None = Field(None, ge=0, lt=1)
     mirror: bool | None = None
+    heading: float | None = Field(None, ge=0, lt=4)
     bf16: bool | None = None
     compile: bool | None = None
 

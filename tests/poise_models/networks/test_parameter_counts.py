@@ -19,6 +19,7 @@ from poise_models.base.batch import Batch
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError
+from poise_models.networks.poise import Poise, PoiseConfig
 from poise_models.networks.smoothnet import SmoothNet, SmoothNetConfig
 from poise_models.networks.synsp import SynSP, SynSPConfig
 from poise_models.networks.synspp import SynSPP, SynSPPConfig
@@ -100,6 +101,11 @@ def test_synsp(channels: int, weights: int, views: int) -> None:
 def test_synsp_of_other_sizes() -> None:
     assert synsp(144, width=256, feed_forward=256).parameter_count() == 7_035_312
     assert synsp(branches="shared").parameter_count() == trained(synsp(branches="shared"))
+
+
+def test_poise() -> None:
+    network = Poise(PoseSpec(17, 3), PoiseConfig())
+    assert network.parameter_count() == 311_679 == trained(network)
 
 
 @pytest.mark.parametrize(
