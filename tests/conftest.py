@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poise.runtime.telemetry import turn_off_telemetry
+
 if TYPE_CHECKING:  # fixtures import what they start, so that tests without it start sooner
     from tests.support.running_milvus import RunningMilvus
 
@@ -22,6 +24,7 @@ def pytest_configure() -> None:
     signal that is handled here is reset to its default in them.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    turn_off_telemetry()
     # Read when gRPC comes up, which in tests may be long before Ray does.
     # See poise.runtime.cluster.
     os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
