@@ -139,3 +139,10 @@ def test_a_file_that_runs_wrong_is_not_left_behind(
     assert main(["export", str(tmp_path / "checkpoint"), str(out / "net.pt2")]) == 2
     assert "was not written: what it returns differs" in capsys.readouterr().err
     assert not list(out.iterdir())
+
+
+def test_help_says_which_format_to_hand_around(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Hand .onnx around: it is data alone." in said
+    assert "never load one from a stranger" in said
