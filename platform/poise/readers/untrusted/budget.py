@@ -76,7 +76,7 @@ class Budget:
         self._opcodes += count
         self._entry_opcodes += count
         _check("opcodes", self._opcodes, FREE_OPCODES + OPCODES_A_BYTE * self._size)
-        _check("opcodes an entry", self._entry_opcodes, self._most_opcodes)
+        _check("opcodes", self._entry_opcodes, self._most_opcodes)
         spent = time.thread_time() - self._started
         if spent > MOST_SECONDS:
             raise BudgetError(f"more than {MOST_SECONDS:g} seconds for one entry (budget: seconds)")
@@ -107,22 +107,15 @@ class Budget:
         self._made += count
         _check("bytes", self._made, self._most_bytes)
 
-    def member(self, size: int, packed: int) -> None:
-        """Check what an archive says of a member, before it is unpacked.
+    def member(self, size: int) -> None:
+        """Check how much a member of an archive unpacks to, before it is.
 
-        Args:
-            size: of the member, unpacked.
-            packed: as it lies in the archive; no directory makes it more than the archive.
+        Its directory's word on the packed size counts for nothing: that is at most the file's.
         """
-        packed = min(packed, self._size)
-        if size > MOST_BYTES:
+        if size > self._most_bytes:
             raise BudgetError(
-                f"unpacks to {size:,} bytes, more than {MOST_BYTES:,} (budget: bytes)"
-            )
-        if size > FREE_BYTES and size > MOST_RATIO * packed:
-            raise BudgetError(
-                f"{packed:,} bytes unpack to {size:,}, more than {MOST_RATIO} times as many "
-                "(budget: bytes)"
+                f"unpacks to {size:,} bytes, more than {self._most_bytes:,} from a file of "
+                f"{self._size:,} (budget: bytes)"
             )
 
 

@@ -141,7 +141,7 @@ def _member(path: Path, key: str) -> Iterator[Member]:
             found, budget = archive.getinfo(f"{key}.npy"), Budget.of(path)
             if found.compress_type not in _PACKED:
                 raise ValueError(f"packed by method {found.compress_type}, NumPy packs by 0 or 8")
-            budget.member(found.file_size, found.compress_size)
+            budget.member(found.file_size)
             with archive.open(found) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
                 yield Member.begin(stream, found.file_size, budget)
         except safepickle.RefusedError as error:

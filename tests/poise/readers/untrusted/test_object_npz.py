@@ -207,10 +207,12 @@ def test_a_bomb_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     np.savez_compressed(path, joints_3d=np.zeros((1, 2**18)))
     assert len(whole(path)["joints_3d"]) == 1  # small: its ratio does not matter
     monkeypatch.setattr(budget, "FREE_BYTES", 2**20)
-    with pytest.raises(DataError, match=r"bomb\.npz, key joints_3d: .* more than 200 times"):
+    with pytest.raises(
+        DataError, match=r"bomb\.npz, key joints_3d: refused: unpacks to 2,097,280 bytes"
+    ):
         whole(path)
     monkeypatch.setattr(budget, "MOST_BYTES", 2**20)
-    with pytest.raises(DataError, match="unpacks to 2,097,280 bytes, more than 1,048,576"):
+    with pytest.raises(DataError, match="unpacks to 2,097,280 bytes, more than 1,048,576 from"):
         whole(path)
 
 
