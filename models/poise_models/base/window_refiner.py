@@ -27,6 +27,8 @@ class WindowRefiner(Refiner):
     learns = True
     #: Whether `forward` looks at neighbours; retrieval is skipped where it does not.
     uses_neighbours: bool = False
+    #: Whether it takes joints that were not seen as NaN, and wants to be trained with such.
+    takes_missing: ClassVar[bool] = False
     #: How many neighbours of a window it reads, K.
     neighbours: int = 1
     #: Clips that it refines together: `refine` wants the views of one take after another.

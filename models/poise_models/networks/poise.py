@@ -85,6 +85,7 @@ class Poise(FastWindowRefiner):
     published = Budget(
         epochs=30, batch=512, learning_rate=2e-3, schedule="cosine", optimiser="adamw", warm_up=0.1
     )
+    takes_missing = True
     config: PoiseConfig
 
     def __init__(self, spec: PoseSpec, config: PoiseConfig) -> None:

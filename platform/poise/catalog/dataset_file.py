@@ -26,7 +26,7 @@ REPRESENTATIONS: tuple[Representation, ...] = ("2D", "3D", "smpl")
 METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 #: Stands for every estimator that no track of the data set names.
 ANY = "*"
-NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)")
+NOISE_NAME = re.compile(r"(gaussian|uniform)-(\d+)|simulated")
 IMAGE_GROUPS = ("subject", "camera", "action", "take")
 _SIDE = re.compile("^(left|right)(?=_)")
 _OTHER = {"left": "right", "right": "left"}
@@ -106,7 +106,7 @@ class TrackPart(_Part):
         pixels: how 2D is normalised; ``image`` means x / width - 0.5 and y / height - 0.5.
         fps: frames a second, where it differs from the data set's.
         noise: whether this is the denoise task: detections are truth + noise, and estimators are
-            noise levels.
+            noise levels, or ``simulated`` for the errors of real estimators.
         published: what is published about each estimator.
     """
 
@@ -144,7 +144,8 @@ class TrackPart(_Part):
                 raise ValueError(f"estimators: {estimator!r}: {ESTIMATOR_RULE}")
             if self.noise and estimator != ANY and not NOISE_NAME.fullmatch(estimator):
                 raise ValueError(
-                    f"estimators: {estimator!r} is no noise; write for example gaussian-10"
+                    f"estimators: {estimator!r} is no noise; write for example gaussian-10, or "
+                    "simulated"
                 )
         for name in self.published:
             if name not in self.estimators or name == ANY:

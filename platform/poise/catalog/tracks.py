@@ -23,17 +23,21 @@ from poise_retrieval.geometry.skeletons import DIMS, SKELETONS, Skeleton
 
 #: Noise levels of the denoise task are given in pixels of a 115 px/m image (Tables III, IV).
 NOISE_PIXELS_PER_METRE = 115.0
+#: The joints whose errors can be simulated.
+SIMULATED_SKELETON = "h36m17"
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Synthetic noise on the truth: per coordinate, independent, root included.
+    """Synthetic errors on the truth.
 
-    ``scale`` is in metres: the standard deviation (gaussian) or the full width (uniform).
+    Gaussian and uniform noise is independent, per coordinate, root included, and ``scale`` is in
+    metres: the standard deviation (gaussian) or the full width (uniform). Simulated errors are
+    those of estimators, and have their own strengths (`poise.readers.simulated`).
     """
 
-    kind: Literal["gaussian", "uniform"]
-    scale: float
+    kind: Literal["gaussian", "uniform", "simulated"]
+    scale: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def _describe(track: Track, dataset: DataSet) -> TrackInfo:
         to_metric=to_metric,
         unit=unit,
         folder=_folder(track, dataset, part),
-        noise=_noise(track) if part.noise else None,
+        noise=_noise(track, part) if part.noise else None,
         stored_joints=len(part.stored or names),
         picked=tuple(part.stored.index(name) for name in names) if part.stored else None,
         metres=METRES.get(part.unit or "", 1.0),
@@ -206,12 +210,18 @@ def _flip(part: TrackPart) -> LeftRightFlip | None:
     return LeftRightFlip(joints, "xyz".index(part.lateral))
 
 
-def _noise(track: Track) -> Noise:
+def _noise(track: Track, part: TrackPart) -> Noise:
     found = NOISE_NAME.fullmatch(track.estimator)
     if found is None:
         raise TrackError(
             f"{track}: the data set {track.dataset} has no estimator; name a noise, "
             f"for example {track.dataset}/gaussian-10/3D or {track.dataset}/uniform-50/3D"
         )
+    if found[1] is None:
+        if part.skeleton != SIMULATED_SKELETON:
+            raise TrackError(
+                f"{track}: estimators are simulated for the skeleton {SIMULATED_SKELETON} alone"
+            )
+        return Noise("simulated")
     scale = int(found[2]) / NOISE_PIXELS_PER_METRE
     return Noise("gaussian" if found[1] == "gaussian" else "uniform", scale)

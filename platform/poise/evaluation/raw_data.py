@@ -233,6 +233,10 @@ def _windows(
         raise DataError(
             f"{request.track} is not a denoise track: --protocol per_window has no noise"
         )
+    if noise.kind == "simulated":
+        raise DataError(
+            f"{request.track}: an estimator sees a frame once; leave out --protocol per_window"
+        )
     length = refiner.window if isinstance(refiner, WindowRefiner) else WINDOW
     return [
         torch.from_numpy(per_window(s.truth_FC, length, noise, noise_seed(request.split, s.name)))

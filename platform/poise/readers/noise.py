@@ -1,4 +1,4 @@
-"""The denoise task: noise on ground truth, honest (per frame) or as published (per window)."""
+"""The denoise task: errors on ground truth, honest (per frame) or as published (per window)."""
 
 import hashlib
 from dataclasses import replace
@@ -19,6 +19,8 @@ def noise_seed(split: str, name: str) -> int:
 
 def per_frame(truth_FC: NDArray[np.float32], noise: Noise, seed: int) -> NDArray[np.float32]:
     """Add noise that is drawn once for every frame and coordinate, root included.
+
+    Noise of the kind ``simulated`` is made by `poise.readers.simulated.sequence`.
 
     Args:
         truth_FC: (F, C) in metres.

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.catalog.tracks import Track, TrackInfo
+from poise.catalog.tracks import Noise, Track, TrackInfo
 from poise.readers.filling import too_little, whole
 from poise.readers.image_names import ImageName, UniqueNames, parse_imgname
 from poise.readers.layouts import locate
@@ -164,8 +164,7 @@ class _Source:
                     detected, truth = (one.cut(min(frames, true)) for one in (detected, truth))
         else:
             assert truth is not None and info.noise is not None  # noqa: S101, PT018
-            noisy_FC = per_frame(truth.poses_FC, info.noise, noise_seed(self.split, name))
-            detected = _Poses(noisy_FC, truth.unseen_FJ)
+            detected = self._noisy(truth, info.noise, name, entry.main)
         return PoseSequence(
             name=name,
             subject=label.subject,
@@ -179,6 +178,19 @@ class _Source:
             untrue_FJ=None if truth is None else _untrue(truth, detected),
             note=note,
         )
+
+    def _noisy(self, truth: _Poses, noise: Noise, name: str, stored: StoredSequence) -> _Poses:
+        seed = noise_seed(self.split, name)
+        if noise.kind != "simulated":
+            return _Poses(per_frame(truth.poses_FC, noise, seed), truth.unseen_FJ)
+        # Here and not above: torch takes seconds.
+        from poise.readers.simulated.sequence import simulated
+
+        assert self.info.skeleton is not None  # noqa: S101
+        seen_FJD = simulated(truth.poses_FC, self.info.skeleton, seed)
+        if truth.unseen_FJ is not None:
+            seen_FJD[truth.unseen_FJ] = np.nan
+        return self._whole(seen_FJD.reshape(truth.poses_FC.shape), stored)
 
     def _poses(self, stored: StoredSequence, entry: _Entry) -> "_Poses":
         dims = self.info.dims if self.track.representation != "smpl" else 3

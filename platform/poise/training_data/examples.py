@@ -65,11 +65,11 @@ def training_windows(
     """
     used = _used(bank, network)
     if isinstance(split, StreamedSplit) and network.views == 1:
-        return StreamedWindows(split, network.window, used, device)
+        return StreamedWindows(split, network.window, used, device, network.takes_missing)
     if isinstance(split, StreamedSplit):
         raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
     if network.views == 1:
-        return TrainingWindows(split, network.window, used, device)
+        return TrainingWindows(split, network.window, used, device, network.takes_missing)
     return _views(network, split).windows(network.window, device)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from poise.lake.ids import ranges
 from poise.runtime.errors import LakeError
-from poise.training_data.noise import detected_anew
+from poise.training_data.noise import DrawnAnew
 from poise.training_data.split import TrackSplit
 from poise_models.base.batch import Batch
 from poise_models.base.clip import Clip
@@ -128,7 +128,7 @@ class MultiViewWindows:
         if not count_M.any():
             raise LakeError(f"{split.track}: no take has {length} frames")
         starts = [ranges(first_M, count_M) for first_M in split.first_S[views.rows_MV.T.numpy()]]
-        self.track = split.track
+        self._anew = DrawnAnew(split.track, device)
         self.start_IV = torch.from_numpy(np.stack(starts, axis=1)).to(device)
         self.step_T = torch.arange(length, device=device)
         self.detected_FC, self.truth_FC = split.detected_FC.to(device), truth_FC.to(device)
@@ -145,8 +145,7 @@ class MultiViewWindows:
         """Gather windows by number, (B, V, T, C); noise is drawn anew every time, for each view."""
         frame_BVT = self.start_IV[index_B][..., None] + self.step_T
         truth_BVTC = self.truth_FC[frame_BVT]
-        detected_BVTC = self.detected_FC[frame_BVT]
-        detected_BVTC = detected_anew(detected_BVTC, truth_BVTC, self.track, generator)
+        detected_BVTC = self._anew(self.detected_FC[frame_BVT], truth_BVTC, generator)
         return Batch.without_neighbours(detected_BVTC, truth_BVTC)
 
 

@@ -26,7 +26,7 @@ from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.neighbour_draw import NeighbourDraw
-from poise.training_data.noise import detected_anew
+from poise.training_data.noise import DrawnAnew
 from poise_models.base.batch import Batch
 from poise_models.base.refiner import Pair
 from poise_retrieval.neighbours import Neighbours
@@ -105,15 +105,23 @@ class StreamedWindows:
     """Training windows of any length, read from the lake in the order of the epoch."""
 
     def __init__(
-        self, split: StreamedSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+        self,
+        split: StreamedSplit,
+        length: int,
+        bank: PoseBank | None,
+        device: str = "cpu",
+        missing: bool = False,
     ) -> None:
         """List the windows; nothing is read before the first batch.
+
+        ``missing`` is as in `DrawnAnew`.
 
         Raises:
             LakeError: no training sequence is long enough; or ``bank`` is given, and poses and
                 neighbours together take more than half of the allowed memory.
         """
         self.track, self.device = split.track, device
+        self._anew = DrawnAnew(split.track, device, missing)
         self._index, self._wanted_S = split.index()
         frames_S = torch.from_numpy(np.where(self._wanted_S, self._index.frames_S, 0))
         count_S = (frames_S - length + 1).clamp(min=0)
@@ -165,7 +173,7 @@ class StreamedWindows:
             here_B = here_B.to(self.device)
             detected_BTC[here_B] = pool.detected_FC[frame_BT]
             truth_BTC[here_B] = pool.truth_FC[frame_BT]
-        detected_BTC = detected_anew(detected_BTC, truth_BTC, self.track, generator)
+        detected_BTC = self._anew(detected_BTC, truth_BTC, generator)
         if self._draw is None:
             return Batch.without_neighbours(detected_BTC, truth_BTC)
         here_B = index_B.to(self.device)

@@ -12,8 +12,9 @@ from poise.lake.ids import ranges
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.training_data.neighbour_draw import NeighbourDraw
-from poise.training_data.noise import detected_anew
+from poise.training_data.noise import DrawnAnew
 from poise.training_data.split import TrackSplit
+from poise.training_data.varied_motion import VariedMotion
 from poise_models.base.batch import Batch
 
 
@@ -21,9 +22,16 @@ class TrainingWindows:
     """Training windows of any length, resident on the device (a `WindowSource`)."""
 
     def __init__(
-        self, split: TrackSplit, length: int, bank: PoseBank | None, device: str = "cpu"
+        self,
+        split: TrackSplit,
+        length: int,
+        bank: PoseBank | None,
+        device: str = "cpu",
+        missing: bool = False,
     ) -> None:
         """Gather windows, where there is a bank with a neighbour each.
+
+        ``missing`` is as in `DrawnAnew`.
 
         Raises:
             LakeError: no sequence is long enough, or the split has no ground truth.
@@ -31,7 +39,6 @@ class TrainingWindows:
         count_S = np.maximum(split.index.frames_S - length + 1, 0)
         if not count_S.any():
             raise LakeError(f"{split.track}: no training sequence has {length} frames")
-        self.track = split.track
         self.start_N = torch.from_numpy(ranges(split.first_S, count_S)).to(device)
         self.step_T = torch.arange(length, device=device)
         self.detected_FC = split.detected_FC.to(device)
@@ -43,6 +50,16 @@ class TrainingWindows:
             if bank.truth_FC is truth_FC:  # one copy on the device does for both
                 truth_FC = self.draw.bank.truth_FC
         self.truth_FC = truth_FC.to(device)
+        self._anew = DrawnAnew(split.track, device, missing)
+        self._motion: VariedMotion | None = None
+        if self._anew.simulator is not None and self.draw is None:
+            # Neighbours are of the motion as it was recorded: with them it stays so.
+            self._motion = VariedMotion(self.truth_FC, split.track, length)
+            last_S = split.first_S + split.index.frames_S - 1
+            self._first_N, self._last_N = (
+                torch.from_numpy(np.repeat(ends_S, count_S)).to(device)
+                for ends_S in (split.first_S, last_S)
+            )
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -53,10 +70,18 @@ class TrainingWindows:
         return torch.randperm(len(self), generator=generator, device=generator.device)
 
     def batch(self, index_B: Tensor, generator: torch.Generator) -> Batch:
-        """Gather windows by number; noise and neighbour are drawn anew every time."""
+        """Gather windows by number; noise and neighbour are drawn anew every time.
+
+        On a track of simulated estimators, so is the motion, about the window of that number.
+        """
+        if self._motion is not None:
+            ends_B = self._first_N[index_B], self._last_N[index_B]
+            truth_BTJD = self._motion.windows(self.start_N[index_B], *ends_B, generator)
+            truth_BTC = truth_BTJD.flatten(2)
+            return Batch.without_neighbours(self._anew(truth_BTC, truth_BTC, generator), truth_BTC)
         frame_BT = self.start_N[index_B, None] + self.step_T
         truth_BTC = self.truth_FC[frame_BT]
-        detected_BTC = detected_anew(self.detected_FC[frame_BT], truth_BTC, self.track, generator)
+        detected_BTC = self._anew(self.detected_FC[frame_BT], truth_BTC, generator)
         if self.draw is None:
             return Batch.without_neighbours(detected_BTC, truth_BTC)
         return self.draw.with_neighbours(detected_BTC, truth_BTC, index_B, generator)

@@ -147,6 +147,9 @@ def test_questions_without_an_answer_are_refused(
         evaluated(home, detected, refiner="synspp")
     with pytest.raises(DataError, match="not a denoise track"):
         evaluated(home, detected, refiner="input", protocol="per_window")
+    simulated = Track("cmu", "simulated", "3D")
+    with pytest.raises(DataError, match="sees a frame once; leave out --protocol"):
+        evaluated(home, clips, simulated, refiner="input", protocol="per_window")
     with pytest.raises(CheckpointError, match="trained on"):
         evaluated(home, clips, CMU, model=save_untrained(tmp_path / "model"))
     with pytest.raises(DataError, match="POISE_DATA"):

@@ -1,0 +1,88 @@
+"""What an estimator's errors know of a body: sides, limbs, and what is far from the root."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from poise.catalog.tracks import SIMULATED_SKELETON
+from poise.runtime.errors import TrackError
+from poise_retrieval.geometry.skeletons import Skeleton
+
+#: How much further off than a knee each joint is, either side.
+_REACH = {
+    "pelvis": 0.4,
+    "hip": 0.5,
+    "knee": 1.0,
+    "ankle": 1.4,
+    "spine": 0.5,
+    "thorax": 0.7,
+    "neck": 0.8,
+    "head": 0.9,
+    "shoulder": 0.8,
+    "elbow": 1.2,
+    "wrist": 1.6,
+}
+_SIDES = ("left_", "right_")
+_LEG, _ARM = ("hip", "knee", "ankle"), ("shoulder", "elbow", "wrist")
+
+
+class Body:
+    """A skeleton's joints by what goes wrong together.
+
+    Shape letters: J joints, P parts that swap sides, L limbs.
+
+    Attributes:
+        reach_J: how much further off a joint is than a knee.
+        other_J: each joint's counterpart on the other side, or itself.
+        parts_PJ: legs, arms, and all joints.
+        limbs_LJ: of each limb, the joints that move about its first one.
+        base_J: the first joint of a joint's limb; the joint itself where it is of none.
+        parents_J: towards the root, which is its own.
+    """
+
+    def __init__(self, skeleton: Skeleton, device: torch.device | str = "cpu") -> None:
+        """Sort a skeleton's joints; raise `TrackError` for another than h36m17."""
+        if skeleton.name != SIMULATED_SKELETON:
+            raise TrackError(
+                f"errors are simulated for the skeleton {SIMULATED_SKELETON}, not {skeleton.name}"
+            )
+        names = skeleton.joints
+        kinds = [_kind(name) for name in names]
+        limbs = [
+            [names.index(side + kind) for kind in limb] for limb in (_LEG, _ARM) for side in _SIDES
+        ]
+        parents, base = list(range(len(names))), list(range(len(names)))
+        for parent, child in skeleton.edges:
+            parents[child] = parent
+        for first, *others in limbs:
+            for joint in others:
+                base[joint] = first
+        every = list(range(len(names)))
+        self.reach_J = torch.tensor([_REACH[kind] for kind in kinds], device=device)
+        self.other_J = torch.tensor([names.index(_other(name)) for name in names], device=device)
+        parts = [limbs[0] + limbs[1], limbs[2] + limbs[3], every]
+        self.parts_PJ = _members(parts, len(names)).to(device)
+        self.limbs_LJ = _members([limb[1:] for limb in limbs], len(names)).to(device)
+        self.base_J = torch.tensor(base, device=device)
+        self.parents_J = torch.tensor(parents, device=device)
+
+
+def _kind(name: str) -> str:
+    for side in _SIDES:
+        name = name.removeprefix(side)
+    return name
+
+
+def _other(name: str) -> str:
+    for side, other in (_SIDES, _SIDES[::-1]):
+        if name.startswith(side):
+            return other + name.removeprefix(side)
+    return name
+
+
+def _members(groups: Sequence[Sequence[int]], joints: int) -> Tensor:
+    members = torch.zeros(len(groups), joints)
+    for row, group in enumerate(groups):
+        members[row, list(group)] = 1.0
+    return members

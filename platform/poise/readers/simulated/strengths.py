@@ -1,0 +1,84 @@
+"""How often and how badly simulated estimators err: what each kind of error is, and its size.
+
+The sizes cover what `poise analyse errors` finds on UI-PRMD's training subjects (docs/results.md).
+"""
+
+from typing import NamedTuple
+
+#: Frames that chances are about; a network's window of today.
+STRETCH = 32
+
+
+class Between(NamedTuple):
+    """Where a size is drawn from, evenly on a scale of ratios."""
+
+    least: float
+    most: float
+
+
+class Spell(NamedTuple):
+    """Something that goes wrong for a while.
+
+    ``chance`` is of each thing that it can happen to, in `STRETCH` frames; ``longest`` in frames.
+    """
+
+    chance: float
+    longest: int
+
+
+class Strengths(NamedTuple):
+    """What estimators are drawn from. Lengths are in metres, times in frames.
+
+    Attributes:
+        clean: share of estimators that make no error at all.
+        white: share whose only jitter is new in every frame and alike in all joints, the noise of
+            the denoise tracks; ``white_m`` is its standard deviation at most.
+        jitter_m: standard deviation of a knee that stands still, by estimator.
+        jitter_lasts: how long jitter lasts, by estimator.
+        fresh_power: about which share of the jitter's power is new in every frame, as an exponent
+            on a uniform draw: 1 is half of it, more is less.
+        with_speed: how jitter grows with a joint's metres a frame, at most.
+        in_depth: how much more it is along the camera's axis, at most.
+        faulty: share of estimators that make the errors of the next four kinds at all.
+        swaps: left for right, of the legs, the arms, or the whole body.
+        freezes: a limb, or the whole body, stays where it was.
+        inversions: a limb bent the other way in depth, which one camera cannot tell.
+        flings: a joint found somewhere else, ``fling_m`` off.
+        lost_joints: a joint that is not seen.
+        lost_frames: nobody is seen.
+        blind: share of estimators that never see some joints, and which share of them.
+    """
+
+    clean: float = 0.05
+    white: float = 0.15
+    white_m: float = 0.12
+    jitter_m: Between = Between(0.001, 0.06)
+    jitter_lasts: Between = Between(0.7, 40.0)
+    fresh_power: float = 4.0
+    with_speed: float = 20.0
+    in_depth: float = 3.0
+    faulty: float = 0.4
+    swaps: Spell = Spell(0.15, 20)
+    freezes: Spell = Spell(0.2, 12)
+    inversions: Spell = Spell(0.12, 15)
+    flings: Spell = Spell(0.04, 10)
+    fling_m: float = 0.15
+    lost_joints: Spell = Spell(0.12, 32)
+    lost_frames: Spell = Spell(0.08, 8)
+    blind: tuple[float, float] = (0.25, 0.2)
+
+
+#: No error of any kind, to switch on one at a time.
+FAULTLESS = Strengths(
+    clean=0.0,
+    white=0.0,
+    jitter_m=Between(1e-9, 1e-9),
+    faulty=1.0,
+    swaps=Spell(0.0, 1),
+    freezes=Spell(0.0, 1),
+    inversions=Spell(0.0, 1),
+    flings=Spell(0.0, 1),
+    lost_joints=Spell(0.0, 1),
+    lost_frames=Spell(0.0, 1),
+    blind=(0.0, 0.0),
+)
