@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.bounded import Answer, Bounded
-from tests.support.hostile_npz import HONEST, array, column, honest, names, npy, piece, write_npz
+from tests.support.hostile_npz import (
+    HONEST,
+    array,
+    column,
+    honest,
+    names,
+    npy,
+    object_array,
+    piece,
+    write_npz,
+)
 from tests.support.smoothnet_files import KINECT, objects
 
 from poise.catalog.tracks import Track
@@ -108,6 +118,28 @@ def test_entries_that_are_one_array_end_where_the_budget_does(
     assert found.value[0] == "test-00000"
     assert found.value[-1] == "test-00061"
     assert sum("(budget: bytes)" in row for row in found.value) > 50
+
+
+def test_entries_beside_those_beyond_a_budget_are_read(bounded: Bounded, tmp_path: Path) -> None:
+    attacks = [LEFT_OUT["lists shared 24 deep"][0](), LEFT_OUT["one array 60 times"][0]()]
+    pieces = [honest(), attacks[0], b"h\x17", honest(), attacks[1], honest()]
+    called = names(*(f"S1/walk/r{place}" for place in range(len(pieces))))
+    path = write_npz(file_of(tmp_path), joints_3d=column(*pieces), imgname=called)
+    found = answer(bounded, path).value
+    assert [row.partition(":")[2] == "" for row in found] == [True, False, False, True, False, True]
+
+
+def test_an_entry_beyond_its_budget_that_comes_again_and_again(
+    bounded: Bounded, tmp_path: Path
+) -> None:
+    tree = shared(23, piece(1.5), b"](", b"e")
+    boxed = object_array(struct.pack("<i", 1), shared(18, piece(1.5), b"](", b"e")) + b"q\x40"
+    path = file_of(tmp_path)
+    for first, again in ((tree + b"q\x40", b"h\x40"), (boxed, b"h\x40")):
+        write_npz(path, joints_3d=column(first, *[again] * 5000))
+        found = answer(bounded, path).value
+        assert len(found) == 5001
+        assert sum("budget: objects" in row for row in found) > 4900
 
 
 #: The poses of a file, and which budget refuses the file.

@@ -20,8 +20,10 @@ OPCODES_A_BYTE: Final = 2
 #: Opcodes of one entry, which is one sequence: a list of numbers for every joint of 50,000 frames
 #: has 6 million.
 MOST_OPCODES: Final = 2**23
-#: Values that an entry refers to; each opcode may refer to a joint's.
+#: Values that entries refer to: an entry has as many free as opcodes, each opcode may refer to a
+#: joint's, and a whole file has so many free.
 OBJECTS_AN_OPCODE: Final = 4
+MOST_OBJECTS: Final = 2**22
 #: Lists in lists; NumPy has as many axes.
 DEEPEST: Final = 32
 #: Bytes out of a file for each byte in it. Real motion and its file names deflate by less than 30;
@@ -53,7 +55,7 @@ class Budget:
         """
         self._size = size
         self._most_opcodes = most_opcodes
-        self._opcodes = self._bytes = 0
+        self._opcodes = self._bytes = self._objects = 0
         self._most_bytes = min(FREE_BYTES + MOST_RATIO * size, MOST_BYTES)
         self.next_entry()
 
@@ -68,7 +70,7 @@ class Budget:
 
     def next_entry(self) -> None:
         """Begin the next entry."""
-        self._entry_opcodes = self._objects = self._made = 0
+        self._entry_opcodes = self._made = 0
         self._started = time.thread_time()
 
     def opcodes(self, count: int) -> None:
@@ -81,12 +83,23 @@ class Budget:
         if spent > MOST_SECONDS:
             raise BudgetError(f"more than {MOST_SECONDS:g} seconds for one entry (budget: seconds)")
 
-    def objects(self, count: int, depth: int) -> None:
-        """Spend values of one list, each as often as the entry refers to it."""
-        self._objects += count
-        _check("objects", self._objects, FREE_OPCODES + OBJECTS_AN_OPCODE * self._entry_opcodes)
+    def objects(self, count: int, before: int = 0, depth: int = 0) -> int:
+        """Spend values of one list, each as often as an entry refers to it.
+
+        Args:
+            count: how many they are.
+            before: those of the same entry that were spent before.
+            depth: in how many lists this one lies.
+
+        Returns:
+            All of the entry so far.
+        """
         if depth > DEEPEST:
             raise BudgetError(f"lists nested more than {DEEPEST} deep (budget: nesting)")
+        _check("objects", before + count, FREE_OPCODES + OBJECTS_AN_OPCODE * self._entry_opcodes)
+        self._objects += count
+        _check("objects", self._objects, MOST_OBJECTS + OBJECTS_AN_OPCODE * self._opcodes)
+        return before + count
 
     def numbers(self, shape: tuple[int, ...], itemsize: int = _NUMBER) -> None:
         """Spend an array; one without values counts as its other axes are long.

@@ -276,16 +276,6 @@ def plain_or_refused(entry: Any, budget: Budget) -> Any:
         return Refused(str(error), NO_MOTION)
 
 
-def shared_or_refused(entry: Any, budget: Budget) -> Any:
-    """Return an entry that went out before; a `Refused` where it is too much by now."""
-    try:
-        if isinstance(entry, np.ndarray):
-            budget.numbers(entry.shape, entry.itemsize)
-    except BudgetError as error:
-        return Refused(str(error), NO_MOTION)
-    return entry
-
-
 def plain(root: Any, budget: Budget) -> Any:
     """Replace stand-ins by what they stand for.
 
@@ -293,12 +283,12 @@ def plain(root: Any, budget: Budget) -> Any:
         RefusedError: one is no data.
         BudgetError: an entry that refers to one list or array again and again counts each as often.
     """
-    holder = [root]
+    holder, count = [root], 0
     todo: list[tuple[list[Any] | NDArray[Any], int]] = [(holder, 0)]
     while todo:
         box, depth = todo.pop()
         flat = box if isinstance(box, list) else box.ravel(order="K")
-        budget.objects(len(flat), depth)
+        count = budget.objects(len(flat), count, depth)
         for place, item in enumerate(flat):
             kind = type(item)
             if kind in _NUMBERS:

@@ -78,7 +78,7 @@ class _Stored(StandIn):
 
     def array(self, budget: Budget, depth: int) -> NDArray[Any]:
         if self.made is None:
-            budget.objects(1, depth)  # one that is made of itself is endlessly deep
+            budget.objects(1, depth=depth)  # one that is made of itself is endlessly deep
             self.made = self._make(budget, depth + 1)
             budget.numbers(self.made.shape)
         return self.made
