@@ -91,6 +91,15 @@ def answer_of(connection: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+def replicas() -> set[psutil.Process]:
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if any(part.startswith("ray::ServeReplica") for part in process.cmdline()):
+                found.add(process)
+    return found
+
+
 BIG = {
     "a million unknown keys": "{" + ",".join(f'"k{n}":1' for n in range(1_000_000)) + "}",
     "16 MB of empty lists": '{"poses":[' + "[]," * (MAX_BODY_BYTES // 3 - 9) + "[]]}",
@@ -193,6 +202,20 @@ def test_one_client_leaves_places_to_others(url: str) -> None:
     assert statuses.count(200) <= 2 * PLACES
 
 
+def test_clients_that_go_away_are_worked_for_no_longer(url: str) -> None:
+    def spent_s() -> float:
+        return sum(process.cpu_times().user for process in replicas())
+
+    before = spent_s()
+    assert refined(url, LONG) == 200
+    one_s, before = spent_s() - before, spent_s()
+    with ExitStack() as open_:
+        for _ in range(8):
+            open_.enter_context(opened(url)).sendall(head(len(LONG)) + LONG.encode())
+    time.sleep(8 * one_s)
+    assert spent_s() - before < 5 * one_s
+
+
 def test_everything_listens_on_loopback(url: str) -> None:
     found = []
     here = psutil.Process()
@@ -229,15 +252,6 @@ class Stream:
     @property
     def longest_gap(self) -> float:
         return float(np.diff(self.at).max())
-
-
-def replicas() -> set[psutil.Process]:
-    found = set()
-    for process in psutil.Process().children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if any(part.startswith("ray::ServeReplica") for part in process.cmdline()):
-                found.add(process)
-    return found
 
 
 @pytest.mark.chaos
