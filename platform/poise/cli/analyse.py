@@ -1,8 +1,8 @@
-"""``poise analyse``: a look into a trained SynSP++."""
+"""``poise analyse``: a look into a trained SynSP++, and at the errors that it is given."""
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,6 +23,7 @@ examples:
   poise analyse ratio .poise/sweeps/fig1a
   poise analyse latency --model poise-uiprmd-kinect-3D@champion --fps 12 \\
       --threads 1
+  poise analyse errors --data my_data --track uiprmd/kinect/3D
 
 --model wants a SynSP++ with retrieval. Data are the test split in the lake
 (by default the one it was trained on), and the PVD's poses there; no Milvus
@@ -65,8 +66,17 @@ Table IX: where the time goes between a frame and its refined pose. The wait
 is no computation: a window is refined when its last frame is there, so its
 first frame waits for as many frames as the window has.
 """
+ERRORS = """
+example:
+  poise analyse errors --data my_data --track uiprmd/kinect/3D \\
+      --track cmu/simulated/3D
 
-app = group("Look into a trained SynSP++ the way its paper does.", EXAMPLES)
+What the errors of an estimator are like, by joint: how large, how long they
+last, and how fast they change; of 10, 50 and 90 % of the sequences. Simulated
+estimators should be as varied as real ones are.
+"""
+
+app = group("Look into a trained SynSP++ the way its paper does, and at errors.", EXAMPLES)
 
 Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="draw here, as PNG")]
 
@@ -142,6 +152,24 @@ def latency(
     _show(part_latency.analyse(load_inputs(model, settings), fps, turns), json)
 
 
+@with_settings("data")
+def errors(
+    settings: Settings,
+    track: Annotated[
+        list[str],
+        typer.Option(metavar="TRACK ...", help="for example uiprmd/kinect/3D; may be repeated"),
+    ],
+    split: Annotated[Literal["train", "test"], typer.Option(help="whose errors")] = "train",
+    json: Json = None,
+) -> None:
+    """Measure an estimator's errors: size, duration, speed."""
+    from poise.analysis import error_spread
+    from poise.catalog.tracks import Track
+
+    tracks = [Track.parse(name) for name in track]
+    _show(error_spread.analyse(settings.data, tracks, split), json)
+
+
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
     say(result.text)
     if json:
@@ -154,3 +182,4 @@ add(app, quality, QUALITY)
 add(app, neighbours, NEIGHBOURS)
 add(app, ratio, RATIO)
 add(app, latency, LATENCY)
+add(app, errors, ERRORS)

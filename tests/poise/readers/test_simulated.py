@@ -107,7 +107,7 @@ def test_jitter_lasts_and_has_the_strength_that_is_drawn() -> None:
         assert float(mine.std()) == pytest.approx(0.01 * (13 / 12) ** 0.5, rel=0.05)
         lag = float((mine[:, 1:] * mine[:, :-1]).mean() / mine.square().mean())
         assert low < lag < high
-    assert float(slow[:, :, NAMES.index("left_wrist")].std()) > 1.4 * float(slow[:, :, 0].std())
+    assert float(slow[:, :, NAMES.index("left_wrist")].std()) > 4 * float(slow[:, :, 0].std())
 
 
 def test_other_joints_are_refused() -> None:

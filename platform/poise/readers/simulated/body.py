@@ -11,8 +11,8 @@ from poise_retrieval.geometry.skeletons import Skeleton
 
 #: How much further off than a knee each joint is, either side.
 _REACH = {
-    "pelvis": 0.4,
-    "hip": 0.5,
+    "pelvis": 0.3,
+    "hip": 0.3,
     "knee": 1.0,
     "ankle": 1.4,
     "spine": 0.5,

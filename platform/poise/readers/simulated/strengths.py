@@ -52,7 +52,7 @@ class Strengths(NamedTuple):
     clean: float = 0.05
     white: float = 0.15
     white_m: float = 0.12
-    jitter_m: Between = Between(0.001, 0.06)
+    jitter_m: Between = Between(0.0008, 0.06)
     jitter_lasts: Between = Between(0.7, 40.0)
     fresh_power: float = 4.0
     with_speed: float = 20.0
