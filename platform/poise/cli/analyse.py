@@ -76,7 +76,7 @@ last, and how fast they change; of 10, 50 and 90 % of the sequences. Simulated
 estimators should be as varied as real ones are.
 """
 
-app = group("Look into a trained SynSP++ the way its paper does, and at errors.", EXAMPLES)
+app = group("Look into a trained SynSP++, and at estimators' errors.", EXAMPLES)
 
 Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="draw here, as PNG")]
 

@@ -10,6 +10,9 @@ from poise.lake.manifest import SCHEMA_VERSION, Manifest
 from poise.pvd.progress import Report, pace
 from poise.runtime.errors import DataError
 
+#: Sequences with joints that were filled, of which a line each is said.
+_MOST_SAID = 50
+
 
 def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
     """Write the sequences; return a manifest that has neither PVD nor windows yet.
@@ -30,11 +33,13 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
     for item in left_out:
         report(f"  quarantined {item.file}, sequence {item.sequence}, {item.key}: {item.reason}")
     filled = [item for result in results for item in result.filled]
-    for entry in filled:
+    for entry in filled[:_MOST_SAID]:
         joints = ", ".join(track.info.joint_names[gap[0]] for gap in entry.gaps[:3])
         count = sum(gap[2] for gap in entry.gaps)
         what = "not seen" if entry.pose == "detected" else "no truth"
         report(f"  filled      {entry.sequence}: {what} {count:,} times ({joints}, ...)")
+    if len(filled) > _MOST_SAID:
+        report(f"  filled      {len(filled) - _MOST_SAID:,} more, all listed in the manifest")
     for result in results:
         for note in result.notes:
             report(f"  note        {result.split}: {note}")
