@@ -28,7 +28,7 @@ reads, from all folders below FOLDER:
   12_01.bvh    CMU's database as converted by cgspeed for MotionBuilder, 3dsMax
                or Daz; the first two lack the thorax and need the subject's
                .asf
-  walk.bvh     of other programs; needs --skeleton-map where Poise does not know
+  walk.bvh     of other programs; wants --skeleton-map where Poise cannot tell
                the joints' names
   take.c3d     markers; needs --markers
   *_poses.npz  AMASS; needs --body-model

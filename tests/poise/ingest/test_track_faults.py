@@ -33,7 +33,7 @@ def test_one_ingest_of_a_track_at_a_time(data: Path, tmp_path: Path, milvus: str
 
 def test_bad_sequences_are_left_out_and_named(data: Path, tmp_path: Path, milvus: str) -> None:
     made = people("train")
-    made[3].detected_FC[:, 5] = np.inf
+    made[3].detected_FC[:, 6:] = np.inf  # two joints are no body
     write_smoothnet(data, TRACK, "train", made)
     said = Lines()
     place = tmp_path / "lake"
@@ -51,7 +51,7 @@ def test_nothing_usable_is_an_error(data: Path, tmp_path: Path, milvus: str) -> 
     for split in SPLITS:
         made = people(split)
         for sequence in made:
-            sequence.detected_FC[:, 0] = np.nan
+            sequence.detected_FC[:, 6:] = np.nan
         write_smoothnet(data, TRACK, split, made)
     with pytest.raises(DataError, match="none of its 8 sequences"):
         ingest(TRACK, data=data, lake=tmp_path / "lake", milvus_uri=milvus)
