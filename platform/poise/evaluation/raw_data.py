@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.splits import Split
@@ -22,7 +24,7 @@ from poise.evaluation.metrics import pool
 from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
-from poise.readers.missing import described, listed
+from poise.readers.missing import described, listed, with_gaps
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.plausible import Bodies
 from poise.readers.raw_split import open_split, split_exists
@@ -107,7 +109,7 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
     members = {prefix: _members(sequences, prefix) for prefix in request.apart}
     windows = _windows(sequences, request, chosen)
     clips = [
-        Clip(torch.from_numpy(sequence.detected_FC), windows_NTC)
+        Clip(torch.from_numpy(_detected(sequence, chosen)), windows_NTC)
         for sequence, windows_NTC in zip(sequences, windows, strict=True)
     ]
     clips = _with_neighbours(clips, request, chosen, card)
@@ -189,6 +191,14 @@ def _read(
         first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
         raise DataError(f"{request.track}: nothing to score in the {split} split of {data}{first}")
     return sequences, rejected
+
+
+def _detected(sequence: PoseSequence, refiner: Refiner) -> NDArray[np.float32]:
+    """The poses as a refiner takes them: gaps are NaN, or filled."""
+    takes_missing = isinstance(refiner, WindowRefiner) and refiner.takes_missing
+    if sequence.unseen_FJ is None or not takes_missing:
+        return sequence.detected_FC
+    return with_gaps(sequence.detected_FC, sequence.unseen_FJ)
 
 
 def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str]:

@@ -16,6 +16,8 @@ Floats = NDArray[np.float64]
 
 #: No joint is so far from the origin, in whatever unit; float32 holds its square.
 FARTHEST = 1e6
+#: Frames without anybody that a network is shown as they are.
+LONGEST_ABSENCE = 8
 #: What stands in all coordinates of a joint that was not seen, beside 0.
 _SENTINELS = (-1.0, -999.0, -1000.0, -9999.0, -10000.0, -99999.0, 999.0, 9999.0, 99999.0)
 #: Joints that root-relative files may be relative to.
@@ -92,6 +94,22 @@ def mask(gaps: Sequence[tuple[int, int, int]], frames: int, joints: int) -> Bool
     for joint, first, count in gaps:
         found_FJ[first : first + count, joint] = True
     return found_FJ
+
+
+def with_gaps(poses_FC: NDArray[np.float32], unseen_FJ: Bools) -> NDArray[np.float32]:
+    """Return filled poses with NaN again where nobody saw a joint, for networks that take it.
+
+    Where nobody was seen at all for longer than `LONGEST_ABSENCE`, poses stay filled: a window of
+    nothing says not even where to look.
+    """
+    gaps_FJ = unseen_FJ.copy()
+    nobody_F1: Bools = np.logical_and.reduce(unseen_FJ, axis=1, keepdims=True)
+    for _, first, frames in runs(nobody_F1):
+        if frames > LONGEST_ABSENCE:
+            gaps_FJ[first : first + frames] = False
+    poses_FJD = poses_FC.reshape(*unseen_FJ.shape, -1).copy()
+    poses_FJD[gaps_FJ] = np.nan
+    return poses_FJD.reshape(poses_FC.shape)
 
 
 def described(unseen_FJ: Bools, names: Sequence[str]) -> list[str]:

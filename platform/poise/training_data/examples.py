@@ -48,6 +48,8 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
     """
     if not isinstance(refiner, WindowRefiner):
         return Examples.of(split, split.clips(None))
+    if refiner.takes_missing:
+        split = split.with_gaps()
     if refiner.views == 1:
         return Examples.of(split, split.clips(_used(bank, refiner), refiner.neighbours))
     views = _views(refiner, split)
@@ -69,6 +71,7 @@ def training_windows(
     if isinstance(split, StreamedSplit):
         raise LakeError(f"{split.track}: several views are not streamed; leave out stream_gb")
     if network.views == 1:
+        split = split.with_gaps() if network.takes_missing else split
         return TrainingWindows(split, network.window, used, device, network.takes_missing)
     return _views(network, split).windows(network.window, device)
 

@@ -20,7 +20,7 @@ from poise.lake.poses import POSES, read_poses
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import read_neighbours
 from poise.pvd.pose_bank import PoseBank
-from poise.readers.missing import mask
+from poise.readers.missing import mask, with_gaps
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.tensors import read_only
@@ -28,6 +28,8 @@ from poise_models.base.clip import Clip
 from poise_models.base.refiner import Pair
 from poise_models.base.windows import unfold
 from poise_retrieval.neighbours import Neighbours
+
+Gaps = Sequence[tuple[int, int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ class TrackSplit:
         first_window_S: the first window of each sequence among the neighbours.
         neighbours: of every window, windows in sequence order; None where the track has no PVD.
         untrue: by name, gaps of the truth that were filled (`poise.lake.manifest.Filled`).
+        unseen: the same of what was detected.
     """
 
     index: SplitIndex
@@ -53,7 +56,8 @@ class TrackSplit:
     truth_FC: Tensor | None
     first_window_S: Ints
     neighbours: Neighbours | None
-    untrue: Mapping[str, Sequence[tuple[int, int, int]]] = field(default_factory=dict)
+    untrue: Mapping[str, Gaps] = field(default_factory=dict)
+    unseen: Mapping[str, Gaps] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -101,6 +105,23 @@ class TrackSplit:
             for name, frames in rows
             if name in self.untrue
         }
+
+    def with_gaps(self) -> Self:
+        """The same with NaN again where the estimator did not see a joint, if it saw not all."""
+        joints = self.track.info.joints
+        rows = zip(
+            self.index.names, self.first_S.tolist(), self.index.frames_S.tolist(), strict=True
+        )
+        wanted = [
+            (self.unseen[name], at, frames) for name, at, frames in rows if name in self.unseen
+        ]
+        if not wanted:
+            return self
+        detected_FC = self.detected_FC.clone()
+        for gaps, first, frames in wanted:
+            own_FC = detected_FC[first : first + frames]
+            own_FC.copy_(torch.from_numpy(with_gaps(own_FC.numpy(), mask(gaps, frames, joints))))
+        return replace(self, detected_FC=detected_FC)
 
     def only(self, subjects: Collection[str]) -> Self:
         """The sequences of some subjects."""
@@ -176,8 +197,12 @@ def load_split(
         torch.from_numpy(poses["truth"]) if index.truth else None,
         None if manifest.pvd is None else read_neighbours(lake, manifest, index, wanted_S),
     )
-    filled = [one for one in manifest.filled if (one.split, one.pose) == (split, "truth")]
-    return replace(whole, untrue={one.sequence: one.gaps for one in filled}) if filled else whole
+    filled = [one for one in manifest.filled if one.split == split]
+    return replace(
+        whole,
+        untrue={one.sequence: one.gaps for one in filled if one.pose == "truth"},
+        unseen={one.sequence: one.gaps for one in filled if one.pose == "detected"},
+    )
 
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:
