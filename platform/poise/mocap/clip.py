@@ -7,6 +7,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.readers.scale import PERSON, wrong_unit
 from poise.runtime.errors import DataError
 from poise_retrieval.geometry.skeletons import SKELETONS
 
@@ -15,6 +16,7 @@ JOINTS: Final = SKELETONS["h36m17"].joints
 
 #: Adult thigh bones are 0.35 to 0.55 m; wrong units are off by a factor of 2 and more.
 _THIGH_METRES: Final = (0.2, 0.75)
+_THIGH_LENGTH: Final = 0.45
 _THIGH: Final = [JOINTS.index("right_hip"), JOINTS.index("right_knee")]
 _FEWEST_FPS: Final = 10
 
@@ -99,9 +101,12 @@ def checked_clip(
     thigh = clip.bone("right_hip", "right_knee")
     low, high = _THIGH_METRES
     if not low <= thigh <= high:
+        unit = wrong_unit(thigh / _THIGH_LENGTH * PERSON)
         raise DataError(
             f"{file}: the right thigh would be {thigh:.3g} m long, expected {low} to {high}; "
-            "the file's length unit is not what its format says, or joints are mixed up"
+            "the file's length unit is not what its format says"
+            + (f" ({unit})" if unit else "")
+            + ", or joints are mixed up"
         )
     return clip
 

@@ -324,6 +324,7 @@ def test_unit_may_be_said_for_amc_and_bvh(
         said = capsys.readouterr().err
         assert f"walk.bvh: the right thigh would be {bvh} m" in said
         assert f"run.amc: the right thigh would be {amc} m" in said
+        assert ("likely decimetres" in said) == (unit == "m")
     write_person(home / "walk.bvh", names, metres=0.02)  # neither unit is far off
     assert converted(tmp_path / "lab", tmp_path / "data", *ask, "--unit", "in") == 1
     (walk,) = read(tmp_path / "data", "train").values()

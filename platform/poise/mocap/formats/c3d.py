@@ -98,7 +98,8 @@ def _labels(file: "_File") -> Iterator[str]:
         found = file.texts(f"POINT:LABELS{number}")
         if not found:
             return
-        yield from found
+        # What follows a NUL is what some program's memory held before.
+        yield from (label.partition("\0")[0].rstrip() for label in found)
 
 
 @dataclass(frozen=True)
@@ -210,13 +211,14 @@ class _Data:
         if width < 1 or block < 2 or not math.isfinite(scale):
             raise ValueError("it has no points")
         data = cls(file, (block - 1) * _BLOCK, 0, width, file.header_word(4), scale)
-        frames = _declared(file, data.frames_there)
-        # Header and group may differ on the analog values; the file's length tells which is right.
+        # Header and groups may differ on frames and analog values; the file's length tells which
+        # is right.
         channels = max(int(file.number("ANALOG:USED", 0)), 0)
         samples = file.header_word(18) or 1
         known = [
-            cls(file, data.start, frames, width, n, scale)
-            for n in (data.analog, channels * samples)
+            cls(file, data.start, frames, width, analog, scale)
+            for frames in _declared(file, data.frames_there)
+            for analog in (data.analog, channels * samples)
         ]
         return next((one for one in known if one.fits), known[0])
 
@@ -251,16 +253,23 @@ class _Data:
         return np.where(seen_FP[..., None], points_FP3, np.float32(np.nan)).astype(np.float64)
 
 
-def _declared(file: _File, there: int) -> int:
-    """Count the frames: the header counts up to 65,535, three parameters may know of more."""
+def _declared(file: _File, there: int) -> list[int]:
+    """Return how many frames the file says it has, what is likeliest first.
+
+    The header counts up to 65,535, and some programs leave it empty; three parameters may know of
+    more.
+    """
     first, last = file.header_word(6), file.header_word(8)
     counted = (last - first) % (_LAST_FRAME + 1) + 1
     start, end = file.numbers("TRIAL:ACTUAL_START_FIELD"), file.numbers("TRIAL:ACTUAL_END_FIELD")
     told = [file.number(f"POINT:{name}", 0) for name in ("LONG_FRAMES", "FRAMES")]
     if len(start) == len(end) == 2:
         told.insert(0, float((end - start.astype(float)) @ [1, 0x10000]) + 1)
-    for frames in told:
+    known = [int(frames) for frames in told if 0 < frames < np.inf]
+    for frames in known:
         overflow = frames - counted
         if overflow > 0 and (last == _LAST_FRAME or overflow % (_LAST_FRAME + 1) == 0):
-            return int(frames)
-    return max(counted, there) if last == _LAST_FRAME else counted
+            return [frames]
+    if last == 0:
+        return known or [there]
+    return [max(counted, there) if last == _LAST_FRAME else counted, *known]

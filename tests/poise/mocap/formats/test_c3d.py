@@ -53,6 +53,12 @@ def read(folder: Path, points: NDArray[np.float32] = POINTS, **quirks: Any) -> C
     return read_c3d(file)
 
 
+def test_labels_end_at_their_first_nul(tmp_path: Path) -> None:
+    labels = [f"{name} \0left over" for name in LABELS]
+    take = read_c3d(write_c3d(tmp_path / "take.c3d", markers(), labels))
+    assert take.labels == tuple(LABELS)
+
+
 @pytest.mark.parametrize("machine", ["intel", "dec", "mips"])
 def test_floats_of_every_machine(tmp_path: Path, machine: str) -> None:
     take = read(tmp_path, machine=machine)
@@ -70,6 +76,11 @@ def test_whole_numbers_of_every_machine(tmp_path: Path, machine: str) -> None:
     "quirks",
     [
         {"counted": 31},
+        {"counted": 29},
+        {"last": 0},
+        {"last": 0, "counted": 0},
+        {"last": 20},
+        {"last": 20, "analog": 5},
         {"header_scale": 1.0},
         {"more": [("P", "Mass", 2, [], b"\1\0"), ("P", "MASS", 2, [], b"\2\0")]},
         {"more": [("ANALOG", "USED", 2, [], b"\5\0")]},
