@@ -46,9 +46,7 @@ class VariedMotion:
         rate = info.fps or _USUAL_RATE
         self._paces = Between(rate / _RATES.most, rate / _RATES.least)
         self._step_T = torch.arange(length, device=truth_FC.device)
-        self._chain_JJ = _chains(self._body.parents_J.tolist()).to(truth_FC.device)
-        self._mirror_D = torch.ones(3, device=truth_FC.device)
-        self._mirror_D[info.flip.axis] = -1.0
+        self._mirror_D = (1 - 2 * torch.eye(3)[info.flip.axis]).to(truth_FC.device)
         upright = [_upright(info.up) @ _turned(kind) for kind in range(3)]
         self._heading_D = torch.eye(3)[info.up].to(truth_FC.device)
         self._upright = torch.stack(upright).to(truth_FC.device)
@@ -111,7 +109,7 @@ class VariedMotion:
         bones_BTJD = bones_BTJD * (factor_BJ + size_B1).exp()[:, None, :, None]
         root_BT1D = poses_BTJD[:, :, :1] * size_B1.exp()[:, None, None]
         away_BJD = _DEFINITION_M * draws.normal(batch, joints, 3)
-        return self._chain_JJ @ bones_BTJD + root_BT1D + away_BJD[:, None]
+        return self._body.chain_JJ @ bones_BTJD + root_BT1D + away_BJD[:, None]
 
     def _turns(self, batch: int, draws: Draws) -> Tensor:
         """Rotations (B, 3, 3): any heading, a small tilt, and any axis up."""
@@ -130,17 +128,6 @@ def rotations(vector_B3: Tensor) -> Tensor:
     sine, cosine = angle_B.sin()[:, None, None], angle_B.cos()[:, None, None]
     turn_B33: Tensor = torch.eye(3, device=x.device) + sine * cross + (1 - cosine) * cross @ cross
     return turn_B33
-
-
-def _chains(parents: list[int]) -> Tensor:
-    """(J, J): 1 where the bone of a column is on the way from a row's joint to the root."""
-    chain = torch.zeros(len(parents), len(parents))
-    for joint in range(len(parents)):
-        at = joint
-        while parents[at] != at:
-            chain[joint, at] = 1.0
-            at = parents[at]
-    return chain
 
 
 def _upright(up: int) -> Tensor:

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.readers.simulated.body import Body
+from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.strengths import Between
 from poise.training_data import varied_motion
-from poise.training_data.noise import filled
+from poise.training_data.noise import DrawnAnew, filled
 from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.training_windows import TrainingWindows
 from poise.training_data.varied_motion import VariedMotion, rotations
@@ -131,3 +132,17 @@ def test_gaps_are_filled_along_time() -> None:
     found = filled(torch.tensor(rows)[None, :, :, None])
     torch.testing.assert_close(found[0, :, :, 0], torch.tensor(wanted))
     assert torch.equal(filled(torch.full((1, 4, 2, 3), NAN)), torch.zeros(1, 4, 2, 3))
+
+
+def test_nothing_waits_for_the_device_or_is_on_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's device "meta" has no numbers, so it can neither tell any nor mix with others."""
+    meta = torch.device("meta")
+    monkeypatch.setattr(Draws, "device", meta)
+    monkeypatch.setattr(Draws, "uniform", lambda _, *shape: torch.rand(*shape, device=meta))
+    monkeypatch.setattr(Draws, "normal", lambda _, *shape: torch.randn(*shape, device=meta))
+    motion = VariedMotion(torch.empty(100, 51, device=meta), SIMULATED, 32)
+    frame_B = torch.empty(16, dtype=torch.long, device=meta)
+    truth_BTC = motion.windows(frame_B, frame_B, frame_B, generator()).flatten(2)
+    for missing in (True, False):
+        drawn = DrawnAnew(SIMULATED, "meta", missing)(truth_BTC, truth_BTC, generator())
+        assert (drawn.shape, drawn.device) == (truth_BTC.shape, meta)

@@ -39,6 +39,7 @@ class Body:
         limbs_LJ: of each limb, the joints that move about its first one.
         base_J: the first joint of a joint's limb; the joint itself where it is of none.
         parents_J: towards the root, which is its own.
+        chain_JJ: 1 where the bone to a column's joint is on the way from the root to a row's.
     """
 
     def __init__(self, skeleton: Skeleton, device: torch.device | str = "cpu") -> None:
@@ -66,6 +67,7 @@ class Body:
         self.limbs_LJ = _members([limb[1:] for limb in limbs], len(names)).to(device)
         self.base_J = torch.tensor(base, device=device)
         self.parents_J = torch.tensor(parents, device=device)
+        self.chain_JJ = _chains(parents).to(device)
 
 
 def _kind(name: str) -> str:
@@ -86,3 +88,13 @@ def _members(groups: Sequence[Sequence[int]], joints: int) -> Tensor:
     for row, group in enumerate(groups):
         members[row, list(group)] = 1.0
     return members
+
+
+def _chains(parents: Sequence[int]) -> Tensor:
+    chain = torch.zeros(len(parents), len(parents))
+    for joint in range(len(parents)):
+        at = joint
+        while parents[at] != at:
+            chain[joint, at] = 1.0
+            at = parents[at]
+    return chain
