@@ -83,7 +83,7 @@ class Poise(FastWindowRefiner):
     name = "poise"
     title = "Poise"
     published = Budget(
-        epochs=30, batch=512, learning_rate=2e-3, schedule="cosine", optimiser="adamw", warm_up=0.1
+        epochs=30, batch=512, learning_rate=5e-3, schedule="cosine", optimiser="adamw", warm_up=0.1
     )
     takes_missing = True
     config: PoiseConfig
