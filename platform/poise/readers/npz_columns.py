@@ -192,6 +192,7 @@ class PoseColumns:
     images: ObjectColumn | None
     image_shapes: ObjectColumn | None
     confidences: ObjectColumn | None
+    one_frame: frozenset[tuple[int, ...]] = frozenset()
 
     @classmethod
     def open(cls, file: Path, track: Track) -> Self:
@@ -219,16 +220,57 @@ class PoseColumns:
                 )
         if images is None:
             log.warning("%s has no imgname: every sequence counts as a person of its own", file)
-        return cls(file, key, poses.count, poses, images, shapes, confidences)
+        frame = frozenset(_shapes_of_a_frame(track))
+        return cls(file, key, poses.count, poses, images, shapes, confidences, frame)
 
     def __iter__(self) -> Iterator[StoredSequence]:
         """Read sequence by sequence; raise `DataError` where the file is damaged."""
-        columns = [
+        beside = [
             itertools.repeat(None, self.count) if column is None else column
-            for column in (self.poses, self.images, self.image_shapes, self.confidences)
+            for column in (self.images, self.image_shapes, self.confidences)
         ]
-        for poses, images, shape, confidence in zip(*columns, strict=True):
-            yield StoredSequence(self.file, self.key, poses, images, shape, confidence)
+        nameless = 0
+        for poses, images, *others in zip(self._sequences(), *beside, strict=True):
+            nameless += isinstance(images, Images) and not images.first
+            yield StoredSequence(self.file, self.key, poses, images, *others)
+        if nameless:
+            which = f"{nameless} of {self.count} sequences: each counts as a person of its own"
+            log.warning("%s: imgname names no image in %s", self.file, which)
+
+    def _sequences(self) -> Iterator[Any]:
+        entries = iter(self.poses)
+        for first in entries:
+            if self.one_frame and _shape(first) in self.one_frame:
+                # One may be odd; two in a row are how somebody saved a list of frames.
+                second = list(itertools.islice(entries, 1))
+                if second and _shape(second[0]) == _shape(first):
+                    raise DataError(
+                        f"{self.file}: the {self.count} entries of {self.key} are of shape "
+                        f"{_shape(first)}, which is one frame, not a sequence; if they are one "
+                        f"sequence, save it as np.array([frames]), with an axis in front"
+                    )
+                yield first
+                yield from second
+            else:
+                yield first
+            yield from entries
+
+
+def _shapes_of_a_frame(track: Track) -> Iterator[tuple[int, ...]]:
+    dims = track.info.dims if track.representation != "smpl" else 3
+    for width in stored_widths(track):
+        joints = width // dims
+        for numbers in (dims, dims + 1):  # a confidence may follow
+            yield from ((joints * numbers,), (joints, numbers))
+
+
+def _shape(entry: Any) -> tuple[int, ...] | None:
+    if not isinstance(entry, list | np.ndarray):
+        return None
+    try:
+        return np.shape(entry)
+    except ValueError:  # rows of different lengths
+        return None
 
 
 def _check_layout(column: ObjectColumn, track: Track) -> None:

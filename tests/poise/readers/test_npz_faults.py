@@ -87,6 +87,21 @@ def test_one_sequence_that_was_not_wrapped_is_one_line(
         list(read_split(tmp_path, KINECT, "test"))
 
 
+@pytest.mark.parametrize("shape", [(51,), (17, 3), (17, 4)])
+@pytest.mark.parametrize("kind", [np.ndarray.tolist, np.asarray], ids=["lists", "arrays"])
+def test_frames_saved_as_entries_are_one_line(
+    tmp_path: Path, shape: tuple[int, ...], kind: Any
+) -> None:
+    frames = [kind(frame) for frame in DRAW.random((60, *shape))]
+    save(tmp_path, KINECT, "detected", joints_3d=frames)
+    with pytest.raises(DataError, match=r"the 60 entries of joints_3d are of shape .* one frame"):
+        list(read_split(tmp_path, KINECT, "test"))
+    good = DRAW.random((5, 51))
+    save(tmp_path, KINECT, "detected", joints_3d=[frames[0], good, frames[1]])
+    kept = [isinstance(row, PoseSequence) for row in read_split(tmp_path, KINECT, "test")]
+    assert kept == [False, True, False]
+
+
 def test_what_is_no_list_of_entries_is_named(tmp_path: Path) -> None:
     file = save(tmp_path, KINECT, "detected", joints_3d=[])
     contents: list[tuple[Any, str]] = [

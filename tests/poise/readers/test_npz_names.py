@@ -56,6 +56,20 @@ def test_bytes_of_other_scripts_and_one_name_for_all_frames(tmp_path: Path) -> N
     assert rows == ["S2/größe/rep01", "S2/größe/rep02", "S2/a/r", "S2/b/r", "test-00004"]
 
 
+@pytest.mark.parametrize("name", [None, 7, "", [None] * 3, [0, 1, 2]])
+def test_names_that_name_nothing_are_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: Any
+) -> None:
+    names = [name, images("S2/m01/rep01", 3)]
+    save(tmp_path, KINECT, "detected", joints_3d=[DRAW.random((3, 51))] * 2, imgname=names)
+    kept = [row for row in read_split(tmp_path, KINECT, "test") if isinstance(row, PoseSequence)]
+    assert kept[-1].subject == "S2"
+    if len(kept) == 2:
+        assert "imgname names no image in 1 of 2 sequences: each counts as a per" in caplog.text
+    else:
+        assert name == 7  # refused by itself
+
+
 def test_a_name_that_holds_itself_leaves_its_sequence_out(tmp_path: Path) -> None:
     endless: list[Any] = []
     endless.append(endless)
