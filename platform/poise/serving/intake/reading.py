@@ -37,6 +37,10 @@ _LAYOUTS: dict[bool, TypeAdapter[list[Any]]] = {
     True: TypeAdapter(list[schema.NestedFrame]),
     False: TypeAdapter(list[schema.FlatFrame]),
 }
+_EXPECTED = (
+    "poses are one sequence, [frame, ...], of frames [[x, y, z], ...] or [x, y, z, x, y, ...] that "
+    "hold numbers and null"
+)
 #: The error of a body that is no JSON object.
 NO_OBJECT: dict[str, Any] = {"loc": ("body",), "type": "model_attributes_type"}
 _MISSING: dict[str, Any] = {"loc": ("body", "poses"), "type": "missing", "msg": "Field required"}
@@ -166,6 +170,10 @@ def _checked(piece: list[Any], before: int, regular: schema.Regularity) -> list[
         regular.check(frames, before)
     except ValidationError as error:
         problem = _errors(error)[0]
+        found = error.errors(include_url=False)[0].get("input")
+        if problem["type"] in ("float_type", "list_type") and isinstance(found, list | dict):
+            kind = "a list" if isinstance(found, list) else "an object"
+            problem |= {"msg": f"is {kind}: {_EXPECTED}"}
         first, *place = problem["loc"]
         loc = ("body", "poses", before + int(first), *place)
         raise RequestValidationError([{**problem, "loc": loc}]) from None

@@ -54,7 +54,7 @@ def check_shape(frame: list[Any], info: TrackInfo) -> None:
         RequestValidationError: it has others.
     """
     shape = _with_nan([frame]).shape[1:]
-    if shape != (info.joints, info.dims + 1):
+    if not _has_confidence(shape, info.joints, info.dims):
         _check_shape(shape, info.joints, info.dims)
 
 
@@ -87,13 +87,18 @@ def _points(
     if len(beyond):
         problem = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
         raise field_error("poses", "too_large", problem, *beyond[0].tolist())
-    if array.shape[1:] == (joints, dims + 1):
+    if _has_confidence(array.shape[1:], joints, dims):
+        array = array.reshape(len(array), joints, dims + 1)
         last_FJ = array[..., dims].astype(np.float64)
         if not confidences(last_FJ):
             raise field_error("poses", "no_confidence", no_confidences(last_FJ))
         return np.ascontiguousarray(array[..., :dims]), last_FJ
     _check_shape(array.shape[1:], joints, dims)
     return array.reshape(len(array), joints, dims), None
+
+
+def _has_confidence(shape: tuple[int, ...], joints: int, dims: int) -> bool:
+    return shape in ((joints, dims + 1), (joints * (dims + 1),))
 
 
 def _check_shape(shape: tuple[int, ...], joints: int, dims: int) -> None:
@@ -103,7 +108,7 @@ def _check_shape(shape: tuple[int, ...], joints: int, dims: int) -> None:
             "poses",
             "wrong_shape",
             f"frames are {got}; this model takes {joints} joints x {dims} coordinates "
-            f"(or {joints * dims} numbers) a frame; a confidence may follow them",
+            f"(or {joints * dims} numbers) a frame; a confidence may follow those of each joint",
         )
 
 

@@ -80,6 +80,35 @@ def test_a_field_far_back_is_named_by_its_place(model: ServedModel) -> None:
         read(model, json.dumps({"poses": poses}))
 
 
+def test_a_confidence_follows_each_joint_in_flat_frames_too(model: ServedModel) -> None:
+    sure = np.concatenate([NESTED, np.ones((4, 17, 1))], axis=-1)
+    sure[1, 3, 3] = 0
+    for poses in (sure, sure.reshape(4, -1)):
+        given = read(model, json.dumps({"poses": poses.tolist()}))
+        assert given.frames.unseen_FJ is not None
+        assert np.argwhere(given.frames.unseen_FJ).tolist() == [[1, 3]]
+        assert given.nested == (poses.ndim == 3)
+
+
+@pytest.mark.parametrize(
+    ("poses", "field", "says"),
+    [
+        ([NESTED], "poses[0][0][0]", "is a list: poses are one sequence"),
+        ([[{"x": 1, "y": 2, "z": 3}]], "poses[0][0]", "is an object: poses are one sequence"),
+        ([{"pelvis": [1, 2, 3]}], "poses[0]", "is an object: poses are one sequence"),
+    ],
+    ids=["batch", "named coordinates", "named joints"],
+)
+def test_other_nestings_are_told_the_right_one(
+    model: ServedModel, poses: Any, field: str, says: str
+) -> None:
+    with pytest.raises(RequestValidationError) as caught:
+        read(model, json.dumps({"poses": poses}))
+    (problem,) = problems(caught.value.errors()).detail
+    assert problem.field == field
+    assert says in problem.msg
+
+
 def test_every_wrong_option_is_named_at_once(model: ServedModel) -> None:
     assert fields(model, '{"name": 1, "fps": 0}') == ["poses", "name", "fps"]
     body = json.dumps({"poses": NESTED, "track": "x" * 300, "fps": -1})
