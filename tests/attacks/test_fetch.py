@@ -48,6 +48,40 @@ class _Endless(BaseHTTPRequestHandler):
         return
 
 
+class _Odd(BaseHTTPRequestHandler):
+    """Keeps to HTTP for as long as it likes."""
+
+    def do_GET(self) -> None:
+        begin, piece, pause = ODD[self.path.strip("/")]
+        try:
+            self.wfile.write(begin)
+            while piece:
+                self.wfile.write(piece)
+                time.sleep(pause)
+        except OSError:
+            return
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+OK, LEADS_ON = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 302 Found\r\nLocation: "
+#: What it sends once, what it sends again and again, and the seconds between.
+ODD = {
+    "interim": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+    "slow-head": (OK + b"X: ", b"x", 0.05),
+    "slow-heads": (OK, b"X: x\r\n", 0.05),
+    "trailers": (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n", b"X: x\r\n", 0.01),
+    "chunk-size": (OK + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 2**16, 0.0),
+    "redirect-body": (LEADS_ON + b"/interim\r\n\r\n", b"x" * 2**16, 0.0),
+    "redirect-to-itself": (LEADS_ON + b"redirect-to-itself\r\n\r\n", b"", 0.0),
+    "redirect-to-a-file": (LEADS_ON + b"file:///etc/passwd\r\n\r\n", b"", 0.0),
+    "redirect-to-no-address": (LEADS_ON + b"http://[::1\r\n\r\n", b"", 0.0),
+    "redirect-to-no-host": (LEADS_ON + b"http://a..b/\r\n\r\n", b"", 0.0),
+}
+ENDS = r"more than|leads to|leads on and on|LineTooLong|no answer|label|host"
+
+
 @contextmanager
 def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -80,6 +114,26 @@ def test_a_page_without_end_is_given_up(kind: str) -> None:
     with running(_Endless) as url, pytest.raises(FetchError, match="more than"):
         downloader.page(f"{url}/{kind}")
     assert time.monotonic() - clock < MOST_SECONDS
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_http_and_has_no_end_is_given_up(tmp_path: Path, kind: str) -> None:
+    downloader = Downloader(QUICK, lambda size: None, SMALL)
+    clock = time.monotonic()
+    with running(_Odd) as url, pytest.raises(FetchError, match=ENDS):
+        downloader.file(f"{url}/{kind}", tmp_path / "take.amc")
+    assert time.monotonic() - clock < MOST_SECONDS
+    assert not (tmp_path / "take.amc").exists()
+
+
+@pytest.mark.parametrize("encoding", ["nonsense", "hex", "punycode", "unicode_escape"])
+def test_no_encoding_that_a_server_names_is_used(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    head = f"Content-Type: text/html; charset={encoding}\r\n\r\n".encode()
+    monkeypatch.setitem(ODD, "page", (OK + head + b"a-" + b"a9b" * 10_000, b"", 0.0))
+    with running(_Odd) as url:
+        assert Downloader(QUICK, lambda size: None, SMALL).page(f"{url}/page").endswith("a9b")
 
 
 def fetch(site: Site, folder: Path, said: list[str]) -> DownloadReport:

@@ -6,15 +6,16 @@ end after 20 kB they never get a file of 260 kB.
 
 import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urljoin
 
 import requests
 from urllib3.exceptions import HTTPError
 
+from poise.mocap.download.deadline import Deadline, deadline, timed_session
 from poise.runtime.errors import PoiseError, in_short
 
 T = TypeVar("T")
@@ -23,7 +24,8 @@ T = TypeVar("T")
 _CHUNK: Final = 1 << 13
 _RETRIED: Final = (408, 429, 500, 502, 503, 504)
 _LONGEST_PAUSE_S: Final = 60.0
-_UNENCRYPTED: Final = "http://"
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+_MOST_REDIRECTS: Final = 5
 
 
 class FetchError(PoiseError):
@@ -98,13 +100,14 @@ class Downloader:
 
     def answers(self, url: str) -> bool:
         """Ask once, and say whether there was any answer."""
-        try:
-            self._get(url, {}).close()
-        except MissingError:
+        with deadline(self._limits.file_s):
+            try:
+                self._get(url, {}).close()
+            except MissingError:
+                return True
+            except (FetchError, _TryAgainError):
+                return False
             return True
-        except (FetchError, _TryAgainError):
-            return False
-        return True
 
     def page(self, url: str) -> str:
         """Return a small page as text.
@@ -142,9 +145,23 @@ class Downloader:
         return digest
 
     def _persist(self, url: str, attempt: Callable[[], T], arrived: Callable[[], int]) -> T:
+        with deadline(self._limits.file_s) as limit:
+            return self._tried(url, lambda: self._in_time(url, attempt, limit), arrived)
+
+    def _in_time(self, url: str, attempt: Callable[[], T], limit: Deadline) -> T:
+        try:
+            found = attempt()
+        except _TryAgainError:
+            if not limit.is_over:
+                raise
+        else:
+            if not limit.is_over:  # what was cut may look as if it were whole
+                return found
+        raise _too_much(url, f"{self._limits.file_s:g} s")
+
+    def _tried(self, url: str, attempt: Callable[[], T], arrived: Callable[[], int]) -> T:
         best = arrived()
         failures = 0
-        clock = time.monotonic()
         while True:
             try:
                 return attempt()
@@ -152,8 +169,6 @@ class Downloader:
                 size = arrived()
                 failures = 0 if size > best else failures + 1
                 best = max(best, size)
-                if time.monotonic() - clock > self._limits.file_s:
-                    raise _too_much(url, f"{self._limits.file_s:g} s") from None
                 if failures >= self._patience.tries:
                     kind = FetchError if error.answered else UnreachableError
                     raise kind(
@@ -165,37 +180,45 @@ class Downloader:
                     raise FetchError(f"{url}: interrupted") from None
 
     def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
-        if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
-        timeout = (self._patience.connect_s, self._patience.stall_s)
         # Compressed bytes could neither be counted nor resumed.
         headers = {"Accept-Encoding": "identity"} | headers
+        asked = url
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._asked(asked, headers)
+            if answer.status_code not in _REDIRECTS:
+                return _answered(url, answer)
+            answer.close()  # its body has no end but the server's
+            leads_to = answer.headers.get("Location", "")
+            try:
+                asked = urljoin(asked, leads_to)
+            except ValueError:
+                asked = ""
+            schemes = ("https://",) if url.startswith("https:") else ("http://", "https://")
+            if not asked.startswith(schemes):
+                raise FetchError(
+                    f"{url}: the server leads to {leads_to:.200}, which is no address, or is "
+                    "unencrypted"
+                )
+        raise FetchError(f"{url}: the server leads on and on")
+
+    def _asked(self, url: str, headers: dict[str, str]) -> requests.Response:
+        if not hasattr(self._local, "session"):
+            self._local.session = timed_session()
+        session: requests.Session = self._local.session
+        timeout = (self._patience.connect_s, self._patience.stall_s)
         try:
-            answer = session.get(url, headers=headers, timeout=timeout, stream=True)
+            return session.get(url, headers=headers, timeout=timeout, stream=True)
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _TryAgainError(f"no answer ({in_short(error)})", answered=False) from None
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError, ValueError) as error:
             raise FetchError(f"{url}: {in_short(error)}") from None
-        if url.startswith("https:") and answer.url.startswith(_UNENCRYPTED):
-            answer.close()
-            raise FetchError(f"{url}: the server leads to {answer.url:.200}, which is unencrypted")
-        if answer.status_code == 404:
-            answer.close()
-            raise MissingError(f"{url}: not there (404)")
-        if answer.status_code in _RETRIED:
-            answer.close()
-            raise _TryAgainError(f"the server answers {answer.status_code}", _retry_after(answer))
-        if answer.status_code not in (200, 206, 416):
-            answer.close()
-            raise FetchError(f"{url}: the server answers {answer.status_code} {answer.reason}")
-        return answer
 
     def _page(self, url: str) -> str:
         try:
             with self._get(url, {}) as answer:
                 content = b"".join(self._pieces(answer, self._limits.page_bytes))
-                return content.decode(answer.encoding or "utf-8", "replace")
+                # In no encoding that the server names: some of Python's take hours, or are none.
+                return content.decode("utf-8", "replace")
         except HTTPError as error:
             raise _TryAgainError(f"the connection was cut ({in_short(error)})") from None
 
@@ -240,15 +263,27 @@ class Downloader:
             raise _TryAgainError(f"cut after {size} of {start + length} bytes")
 
     def _pieces(self, answer: requests.Response, most: int) -> Iterator[bytes]:
-        """Yield what arrives as it arrives, so that a server that drips is noticed."""
-        size, end = 0, time.monotonic() + self._limits.file_s
+        """Yield what arrives as it arrives, as far as it may."""
+        size = 0
         while chunk := answer.raw.read1(_CHUNK):
             size += len(chunk)
             if size > most:
                 raise _too_much(answer.url, f"{most:,} bytes")
-            if time.monotonic() > end:
-                raise _too_much(answer.url, f"{self._limits.file_s:g} s")
             yield chunk
+
+
+def _answered(url: str, answer: requests.Response) -> requests.Response:
+    """Return an answer that has a body; raise what any other says."""
+    if answer.status_code == 404:
+        answer.close()
+        raise MissingError(f"{url}: not there (404)")
+    if answer.status_code in _RETRIED:
+        answer.close()
+        raise _TryAgainError(f"the server answers {answer.status_code}", _retry_after(answer))
+    if answer.status_code not in (200, 206, 416):
+        answer.close()
+        raise FetchError(f"{url}: the server answers {answer.status_code} {answer.reason}")
+    return answer
 
 
 def _too_much(url: str, what: str) -> FetchError:
