@@ -241,6 +241,16 @@ def test_damage_within_one_take_leaves_the_others(tmp_path: Path, save: Callable
     assert "damaged" in reason
 
 
+def test_skeletons_of_no_end_of_holes_are_not_compared(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        with (folder / "01.asf").open("wb") as file:
+            file.truncate(2**40)
+        write_amc(folder / "01_01.amc", 6)
+    takes = read_takes(Capture(tmp_path, fps=60), lambda *_: None)
+    assert [reason.count("bytes are more than") for reason in takes.left_out] == [1, 1]
+
+
 def test_a_body_model_with_damage_is_one_line(tmp_path: Path) -> None:
     for content in (
         b"",

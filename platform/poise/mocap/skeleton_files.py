@@ -11,6 +11,7 @@ from typing import Final, Self
 
 from poise.mocap.people import published_sets, subject_name
 from poise.runtime.errors import DataError
+from poise.runtime.text import read_file
 
 #: What macOS puts beside files in archives.
 _NO_FOLDERS: Final = ("__MACOSX",)
@@ -148,6 +149,6 @@ def _all_alike(files: Sequence[Path]) -> bool:
 
 def _content(file: Path) -> bytes:
     try:
-        return file.read_bytes()
-    except OSError:
+        return read_file(file)
+    except DataError:
         return os.fsencode(file)  # like no other; reading it as a skeleton says why

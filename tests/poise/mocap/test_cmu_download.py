@@ -281,7 +281,9 @@ def test_subject_lists(text: str, expected: list[int]) -> None:
     assert parse_subjects(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "x", "1,,2", "0", "-3", "9-7", "1;2"])
+@pytest.mark.parametrize(
+    "text", ["", "x", "1,,2", "0", "-3", "9-7", "1;2", "²", "٣", "1-99999999999", "9" * 5000]
+)
 def test_wrong_subject_lists(text: str) -> None:
     with pytest.raises(FetchError):
         parse_subjects(text)

@@ -36,6 +36,7 @@ _TAKE: Final = r"([A-Za-z0-9_]{1,64})"
 #: Of a checksum, as far as it is shown.
 _SHOWN: Final = 12
 _SUBJECTS: Final = range(1, 1000)
+_NUMBERS: Final = re.compile(r"([0-9]{1,4})(?:-([0-9]{1,4}))?")
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,10 @@ def parse_subjects(text: str) -> list[int]:
     """Read ``01,02,7-9`` as numbers; raise `FetchError` where it is not such a list."""
     found: set[int] = set()
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if not first.isdigit() or not (last or first).isdigit():
+        numbers = _NUMBERS.fullmatch(part.strip())
+        if not numbers:
             raise FetchError(f"{text!r} is not a list of subjects; write for example 01,02,7-9")
-        found.update(range(int(first), int(last or first) + 1))
+        found.update(range(int(numbers[1]), int(numbers[2] or numbers[1]) + 1))
     if not found or not found <= set(_SUBJECTS):
         raise FetchError(f"{text!r}: subjects are numbers from 1 on; CMU has 1 to 144")
     return sorted(found)

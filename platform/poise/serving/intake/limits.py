@@ -86,15 +86,15 @@ class BodyLimit:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
         headers = dict(scope.get("headers", ()))
-        announced = headers.get(b"content-length", b"0")
+        announced = _announced(headers)
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         # Without these there is no body: such a request waits for nobody, and takes no place.
-        bodiless = announced == b"0" and b"transfer-encoding" not in headers
+        bodiless = not announced and b"transfer-encoding" not in headers
         place = nullcontext() if bodiless else self._places.taken(client_of(scope))
         try:
-            if announced.isdigit() and int(announced) > self._limit:
+            if announced > self._limit:
                 raise _RefusedError(413, self._too_large())
             with place:
                 body = await self._read(receive)
@@ -139,6 +139,12 @@ class BodyLimit:
 
     def _too_large(self) -> str:
         return f"the body is larger than {self._limit} bytes: split the sequence"
+
+
+def _announced(headers: Mapping[bytes, bytes]) -> int:
+    """Bytes of a body, as far as a header says; of any number of digits, zeros before them too."""
+    digits = headers.get(b"content-length", b"0")
+    return int(digits.lstrip(b"0")[:20] or b"0") if digits.isdigit() else 0
 
 
 class _RefusedError(Exception):

@@ -70,8 +70,9 @@ def test_a_body_within_the_limit_arrives_whole() -> None:
     assert client.sent[1]["body"] == b"0123456789"
 
 
-def test_an_announced_large_body_is_not_even_read() -> None:
-    client = Client([b"x"], at_once, [(b"content-length", b"11")])
+@pytest.mark.parametrize("length", [b"11", b"0" * 5000 + b"11", b"9" * 5000])
+def test_an_announced_large_body_is_not_even_read(length: bytes) -> None:
+    client = Client([b"x"], at_once, [(b"content-length", length)])
     assert (answered(client), client.taken, client.closes) == (413, 0, True)
 
 
