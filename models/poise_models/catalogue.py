@@ -8,8 +8,9 @@ from typing import Any
 from poise_models.base.budget import Budget
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner
+from poise_models.base.setting_kinds import check_kinds
 from poise_models.base.window_refiner import WindowRefiner
-from poise_models.errors import ConfigError, UnknownRefinerError
+from poise_models.errors import ConfigError, RefinerError, UnknownRefinerError
 from poise_models.filters.butterworth import Butterworth, ButterworthConfig
 from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig
 from poise_models.filters.input import Input, InputConfig
@@ -93,9 +94,12 @@ def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) 
         if key not in known:
             have = ", ".join(known) or "no settings"
             raise ConfigError(f"{name} has no setting {key!r}; it has {have}")
+    check_kinds(name, config, settings)
     try:
         built: Refiner = refiner(spec, config(**settings))
-    except TypeError as error:
+    except RefinerError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: {error}") from error
     return built
 

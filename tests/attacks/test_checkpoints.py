@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tests.support.bounded import Bounded
 from tests.support.small_refiners import SMALL
 
@@ -20,6 +21,7 @@ from poise.checkpoints.checkpoint import (
     pose_spec,
     save_checkpoint,
 )
+from poise.runtime.errors import CheckpointError
 from poise_models import catalogue
 
 TRACK = Track.parse("uiprmd/kinect/3D")
@@ -143,3 +145,21 @@ def test_a_card_that_is_none_is_one_line(bounded: Bounded, tmp_path: Path, card:
     assert found.refused.isprintable()
     assert found.seconds < MOST_SECONDS
     assert found.mib < MOST_MIB
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensor: tensor * float("nan"), "not finite"),
+        (lambda tensor: tensor.to(torch.complex64), "complex64"),
+        (lambda tensor: tensor.to(torch.bool), "bool"),
+    ],
+)
+def test_weights_that_are_no_numbers_of_a_network_are_refused(
+    tmp_path: Path, change: Callable[[torch.Tensor], torch.Tensor], said: str
+) -> None:
+    folder = checkpoint(tmp_path, "smoothnet")
+    weights = load_file(folder / WEIGHTS)
+    save_file({name: change(tensor) for name, tensor in weights.items()}, folder / WEIGHTS)
+    with pytest.raises(CheckpointError, match=said):
+        load_checkpoint(str(folder))

@@ -52,6 +52,11 @@ def check_fits(
                 f"{key:.80} is {shapes.get(key, 'missing')}, where the card makes it "
                 f"{wanted.get(key, 'nothing')}"
             )
+    for key, tensor in tensors.items():
+        if tensor.dtype != declared[key].dtype:
+            raise ConfigError(f"{key:.80} holds {tensor.dtype}, not {declared[key].dtype}")
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise ConfigError(f"{key:.80} holds numbers that are not finite")
 
 
 @contextmanager
