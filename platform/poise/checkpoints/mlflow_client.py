@@ -51,8 +51,7 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     logging.getLogger("mlflow.tracking").setLevel(logging.WARNING)
     # Shows the traceback of what it then raises.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    if tracking_uri.startswith(("http://", "https://")):
-        _see_that_it_answers(tracking_uri)
+    see_that_it_answers(tracking_uri)
     store = database(tracking_uri)
     if store is not None:
         make_store(store)
@@ -63,17 +62,10 @@ def mlflow_client(tracking_uri: str) -> MlflowClient:
     return client
 
 
-def in_words(error: Exception) -> str:
-    """Return what an error says, in one line and without the names that libraries have for it."""
-    text = str(error).strip()
-    if any(sign in text for sign in _NO_ANSWER):
-        return "its server does not answer"
-    lines = [line for line in text.splitlines() if not line.startswith(_ADVICE)]
-    lines = lines or ["no reason given"]
-    return printable(_CODE.sub("", lines[0]))
-
-
-def _see_that_it_answers(tracking_uri: str) -> None:
+def see_that_it_answers(tracking_uri: str) -> None:
+    """Raise `ModelError` where it is a server that does not answer, within seconds."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return
     try:
         requests.get(f"{tracking_uri.rstrip('/')}/health", timeout=_PATIENCE_S)
     except (requests.RequestException, UnicodeError):
@@ -83,6 +75,16 @@ def _see_that_it_answers(tracking_uri: str) -> None:
             f"--tracking-uri or ${variable}: start it, name another, or unset ${variable}, and "
             "Poise uses the store of its home"
         ) from None
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error says, in one line and without the names that libraries have for it."""
+    text = str(error).strip()
+    if any(sign in text for sign in _NO_ANSWER):
+        return "its server does not answer"
+    lines = [line for line in text.splitlines() if not line.startswith(_ADVICE)]
+    lines = lines or ["no reason given"]
+    return printable(_CODE.sub("", lines[0]))
 
 
 def _remove_folder_of_escaped_name(client: MlflowClient, tracking_uri: str) -> None:

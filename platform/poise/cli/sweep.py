@@ -1,5 +1,6 @@
 """``poise sweep``: run an experiment plan."""
 
+import logging
 from typing import Annotated
 
 import typer
@@ -7,7 +8,10 @@ import typer
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
 from poise.cli.shared.output import Screen, write_json
+from poise.runtime.errors import ModelError
 from poise.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
 
 EXAMPLES = """
 examples:
@@ -52,6 +56,7 @@ def sweep(
     """Run an experiment plan: train, compare, track, promote the best."""
     with resumable("the same command goes on from here"):
         from poise.catalog.tracks import Track
+        from poise.checkpoints.mlflow_client import see_that_it_answers
         from poise.cli.shared.results import print_result
         from poise.experiments.plan import load_plan
         from poise.experiments.sweep import republish, run_sweep
@@ -65,6 +70,10 @@ def sweep(
             if publish_only:
                 result = republish(chosen, records, uri, artifacts)
             else:
+                try:
+                    see_that_it_answers(uri)
+                except ModelError as error:  # said now, since the sweep may take days
+                    log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
                 for name in chosen.tracks:
                     ensure_ingested(Track.parse(name), settings)
                 result = run_sweep(chosen, settings.lake, records, uri, artifacts)

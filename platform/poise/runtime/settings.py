@@ -7,6 +7,7 @@ docs/settings.md is the table of all of them.
 import json
 import os
 from collections.abc import Iterable
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -225,6 +226,14 @@ def _first_problem(error: ValidationError) -> str:
     if name in Settings.model_fields:  # given by hand, not by its variable
         name = "--" + name.replace("_", "-")
     return f"{name}: {message}"
+
+
+def misspelt() -> list[tuple[str, str]]:
+    """Return variables that nobody reads but that look like one of Poise's, and that one."""
+    known = [name for name in VARIABLES.values() if name.startswith("POISE_")]
+    given = [name for name in os.environ if name.upper().startswith("POISE_")]
+    found = [(name, get_close_matches(name.upper(), known, 1, 0.8)) for name in given]
+    return [(name, near[0]) for name, near in found if near and name not in known]
 
 
 def _toml_files(places: Iterable[Path]) -> list[Path]:

@@ -91,4 +91,6 @@ def encoding(content: bytes) -> str:
 
 
 def _tidy(text: str) -> str:
+    # One mark more is what is left where marked files were put together.
+    text = text.lstrip("\ufeff")
     return text.replace("\r\n", "\n").replace("\r", "\n").rstrip(_END)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from poise.runtime.errors import CatalogueError, SettingsError
-from poise.runtime.settings import VARIABLES, Settings
+from poise.runtime.settings import VARIABLES, Settings, misspelt
 
 DOCS = Path(__file__).parents[3] / "docs" / "settings.md"
 #: A value of each setting as its variable, and as the option or argument that goes before it.
@@ -131,3 +131,17 @@ def test_the_table_in_the_docs_lists_exactly_the_settings() -> None:
     assert {row[0].strip("`"): row[3] for row in rows} == {
         variable: Settings.model_fields[name].description for name, variable in VARIABLES.items()
     }
+
+
+@pytest.mark.parametrize(
+    "name", ["POISE_MILVUS", "POISE_DATASET", "POISE_MILVUS_URL", "poise_home"]
+)
+def test_variables_that_are_nearly_those_of_poise_are_found(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for right in ("POISE_LAKE", "POISE_SERVICE_HOST", "POISE_PORT"):  # two are of Kubernetes
+        monkeypatch.setenv(right, "x")
+    monkeypatch.setenv(name, "x")
+    ((found, near),) = misspelt()
+    assert found == name
+    assert near in VARIABLES.values()

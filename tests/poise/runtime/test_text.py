@@ -24,6 +24,13 @@ def test_text_is_the_same_in_every_encoding_and_with_every_line_end(
     assert read_text(file) == TEXT
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_byte_order_marks_given_twice_are_no_content(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "a.toml"
+    file.write_bytes(f"\ufeff\ufeff{TEXT}".encode(encoding))
+    assert read_text(file) == TEXT
+
+
 @pytest.mark.parametrize("end", ["\0", "\x1a", "\0\0\0", "\r\n\x1a"])
 def test_nul_and_dos_end_of_file_at_the_end_are_no_content(tmp_path: Path, end: str) -> None:
     file = tmp_path / "a.bvh"
@@ -47,7 +54,7 @@ def test_half_a_utf_16_character_is_no_latin_1(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_place_of_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="cannot be read"):
+    with pytest.raises(DataError, match="is no file"):
         read_text(tmp_path)
 
 

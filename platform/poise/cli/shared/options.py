@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import logging
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from poise.runtime.settings import MARKS, VARIABLES, Settings
+from poise.runtime.settings import MARKS, VARIABLES, Settings, misspelt
 
 if TYPE_CHECKING:
     from poise.pvd.options import BulkFolder
+
+log = logging.getLogger(__name__)
 
 Command = Callable[..., int | None]
 
@@ -116,6 +119,8 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         @functools.wraps(command)
         def run(**given: Any) -> int | None:
             told = {name: given.pop(name) for name in names}
+            for name, near in misspelt():
+                log.warning("$%s is no variable of Poise, and not read: perhaps $%s?", name, near)
             settings = Settings.use(**told)
             if "where" in given and told["home"] is None:
                 lake, _ = lake_and_tracks(settings, given["where"] or [])
