@@ -87,9 +87,7 @@ def find_recordings(
         raise DataError(f"{folder}: not a folder")
     files = [file for file in files_below(folder) if _is_take(file)]
     if not files:
-        raise DataError(
-            f"{folder}: no motion capture files (.amc, .bvh, .c3d, {', '.join(_AMASS_ENDS)})"
-        )
+        raise DataError(f"{folder}: no motion capture files (.amc, .bvh, .c3d, or .npz of AMASS)")
     naming = Naming(folder, subject_from, skeletons.numbers if skeletons else frozenset())
     people = [_person(naming, file) for file in files]
     found = [
@@ -113,7 +111,7 @@ def read_recording(recording: Recording, details: CaptureDetails) -> MotionClip:
 def _is_take(file: Path) -> bool:
     kind = file.suffix.lower()
     if kind == ".npz" and not file.name.lower().endswith(_AMASS_ENDS):
-        return False  # AMASS keeps people's shapes beside the takes
+        return amass.holds_take(file)  # AMASS keeps people's shapes beside the takes
     return kind in _READERS and file.is_file()
 
 

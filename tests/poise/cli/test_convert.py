@@ -161,10 +161,7 @@ def test_folder_without_takes_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert converted(tmp_path, tmp_path / "data") == 2
-    assert (
-        "no motion capture files (.amc, .bvh, .c3d, _poses.npz, _stageii.npz)"
-        in capsys.readouterr().err
-    )
+    assert "no motion capture files (.amc, .bvh, .c3d, or .npz of AMASS)" in capsys.readouterr().err
 
 
 def test_skeletons_may_lie_elsewhere(takes: Path, tmp_path: Path) -> None:
@@ -198,6 +195,8 @@ def test_amass_and_c3d_beside_each_other(
     write_body(tmp_path / "SMPL_FEMALE.npz", v_template=heights)
     write_amass(home / "walk_poses.npz")
     write_amass(home / "him_poses.npz", gender=np.array("male"))
+    write_amass(home / "renamed.npz", gender=np.array("male"))
+    (home / "other.npz").write_bytes(b"no zip")
     np.savez(home / "shape.npz", betas=np.zeros(10))
     write_c3d(home / "jump.c3d", c3d_markers(), C3D_LABELS)
     (tmp_path / "map.toml").write_text(
@@ -211,7 +210,7 @@ def test_amass_and_c3d_beside_each_other(
     options = ["--body-model", str(tmp_path), "--markers", str(tmp_path / "map.toml")]
     assert converted(tmp_path / "lab", data, *options) == 1
     said = capsys.readouterr().err
-    assert "1 of 3 files were left out" in said
+    assert "2 of 4 files were left out" in said
     assert "no body model of gender 'male'" in said
     assert sorted(read(data, "train")) == ["anna/amass-walk_poses", "anna/c3d-jump"]
 

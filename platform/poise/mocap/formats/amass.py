@@ -50,6 +50,16 @@ class SmplTake:
     notes: tuple[str, ...] = ()
 
 
+def holds_take(path: Path) -> bool:
+    """Say by its keys whether an npz file is a take, and not the shape of somebody."""
+    try:
+        keys = set(npz_keys(path))
+    except DataError:
+        return False
+    moves = "poses" in keys or keys.issuperset(_PARTS)
+    return moves and "trans" in keys and not keys.isdisjoint(_RATES)
+
+
 def read_amass(path: Path) -> SmplTake:
     """Read a take; nothing in the file is executed.
 
