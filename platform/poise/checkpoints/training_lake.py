@@ -5,7 +5,7 @@ import logging
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard
 from poise.lake.manifest import has_track, manifest_hash, read_manifest
-from poise.runtime.errors import LakeError
+from poise.runtime.errors import CheckpointError, LakeError
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -21,11 +21,23 @@ def lake_of(settings: Settings, card: ModelCard | None) -> str:
     Args:
         settings: where the home is, and whether a lake was asked for.
         card: of the model; None where there is none.
+
+    Raises:
+        CheckpointError: its lake is a chain of addresses.
     """
     trained = card.lake if card else None
     if card is None or not trained or "lake" in settings.model_fields_set:
         return settings.lake
-    if trained == settings.lake or "://" in trained:
+    if trained == settings.lake:
+        return trained
+    if "::" in trained:
+        # fsspec's chains: caches, archives, and files that say which others to fetch.
+        raise CheckpointError(
+            f"the checkpoint says it was trained on the lake {trained:.200}, which is several "
+            "addresses in one and not followed; say with --lake where its track is"
+        )
+    if "://" in trained:
+        log.warning("the lake of %s's training is asked for: %s", card.refiner, trained)
         return trained
     track = Track.parse(card.track)
     at_home = _manifest(settings.lake, track)

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from pyarrow import ArrowInvalid, fs
 
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, LakeError, in_short
 
 Location = str | Path
 
@@ -23,7 +23,8 @@ def resolve(uri: Location) -> tuple[fs.FileSystem, str]:
     """Return the file system of a path or URI, and the path inside it.
 
     Schemes of pyarrow.fs (``file``, ``s3``, ``gs``, ``hdfs``) come first, then every scheme
-    fsspec has a driver for. Raise `DataError` where neither knows it.
+    fsspec has a driver for. Raise `DataError` where neither knows it,
+    `LakeError` where it cannot be reached.
     """
     text = str(uri)
     if "://" not in text:
@@ -32,6 +33,8 @@ def resolve(uri: Location) -> tuple[fs.FileSystem, str]:
         return fs.FileSystem.from_uri(text)
     except ArrowInvalid:
         return _through_fsspec(text)
+    except OSError as error:  # of buckets, whose region is asked for
+        raise LakeError(f"{text}: cannot be reached ({in_short(error)})") from None
 
 
 def absolute(uri: Location) -> str:
@@ -53,26 +56,32 @@ def join(uri: Location, *parts: str) -> str:
 def exists(uri: Location) -> bool:
     """Say whether a file or folder is there."""
     filesystem, path = resolve(uri)
-    return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+    with _reached(uri, filesystem):
+        return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def size(uri: Location) -> int:
     """Return how many bytes a file has; 0 where there is none."""
     filesystem, path = resolve(uri)
-    return int(filesystem.get_file_info(path).size or 0)
+    with _reached(uri, filesystem):
+        return int(filesystem.get_file_info(path).size or 0)
 
 
 def list_dir(uri: Location) -> list[str]:
     """Return the sorted names in a folder; empty where there is no such folder."""
     filesystem, path = resolve(uri)
-    found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    with _reached(uri, filesystem):
+        found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return sorted(posixpath.basename(info.path.rstrip("/")) for info in found)
 
 
 def read_bytes(uri: Location) -> bytes:
     """Return a file's content; raise `FileNotFoundError` where there is none."""
     filesystem, path = resolve(uri)
-    with filesystem.open_input_stream(path, compression=None) as stream:
+    with (
+        _reached(uri, filesystem),
+        filesystem.open_input_stream(path, compression=None) as stream,
+    ):
         return bytes(stream.read())
 
 
@@ -151,6 +160,17 @@ def remove(uri: Location) -> None:
     filesystem, path = resolve(uri)
     if filesystem.get_file_info(path).type == fs.FileType.File:
         filesystem.delete_file(path)
+
+
+@contextmanager
+def _reached(uri: Location, filesystem: fs.FileSystem) -> Iterator[None]:
+    """Say in words that a storage elsewhere does not answer, or not to us."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) or isinstance(filesystem, fs.LocalFileSystem):
+            raise
+        raise LakeError(f"{uri}: cannot be reached ({in_short(error)})") from None
 
 
 def _through_fsspec(uri: str) -> tuple[fs.FileSystem, str]:

@@ -8,6 +8,7 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.checkpoints.checkpoint import ModelCard
 from poise.checkpoints.training_lake import lake_of
 from poise.lake.manifest import manifest_hash, read_manifest
+from poise.runtime.errors import CheckpointError
 from poise.runtime.settings import Settings
 
 
@@ -38,8 +39,18 @@ def test_a_lake_elsewhere_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert str(old) in caplog.text
 
 
-def test_a_lake_that_was_asked_for_wins_and_a_uri_is_no_place_that_moves(tmp_path: Path) -> None:
+def test_a_chain_of_addresses_is_not_followed(tmp_path: Path) -> None:
+    chain = card("reference://::http://127.0.0.1:9/lake")
+    with pytest.raises(CheckpointError, match="not followed"):
+        lake_of(Settings.load(home=tmp_path), chain)
+    assert lake_of(Settings.load(home=tmp_path, lake="/mine"), chain) == "/mine"
+
+
+def test_a_lake_that_was_asked_for_wins_and_a_uri_is_no_place_that_moves(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     there = "s3://trained/on"
     assert lake_of(Settings.load(home=tmp_path), card(there)) == there
+    assert there in caplog.text
     assert lake_of(Settings.load(home=tmp_path, lake="/mine"), card(there)) == "/mine"
     assert lake_of(Settings.load(home=tmp_path), None) == str(tmp_path / "lake")

@@ -1,12 +1,13 @@
 """Bytes through local paths and URIs."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from poise.runtime import storage
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, LakeError
 
 
 @pytest.fixture(params=["path", "text", "file", "memory"])
@@ -95,6 +96,13 @@ def test_a_failed_write_leaves_the_old_file(
 def test_an_unknown_scheme_says_so() -> None:
     with pytest.raises(DataError, match="no driver"):
         storage.exists("nonsense://bucket/key")
+
+
+@pytest.mark.parametrize("ask", [storage.exists, storage.read_bytes])
+def test_a_storage_that_does_not_answer_is_one_line(ask: Callable[[str], object]) -> None:
+    nobody = "s3://bucket/key?region=here&scheme=http&endpoint_override=127.0.0.1:9"
+    with pytest.raises(LakeError, match=r"cannot be reached \([^\n]*$"):
+        ask(nobody)
 
 
 def test_what_is_local(tmp_path: Path) -> None:
