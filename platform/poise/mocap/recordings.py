@@ -112,7 +112,8 @@ def _is_take(file: Path) -> bool:
     kind = file.suffix.lower()
     if kind == ".npz" and not file.name.lower().endswith(_AMASS_ENDS):
         return amass.holds_take(file)  # AMASS keeps people's shapes beside the takes
-    return kind in _READERS and file.is_file()
+    # A link to nowhere is left out with a word, a pipe or a device in silence.
+    return kind in _READERS and (file.is_file() or not file.exists())
 
 
 def _person(naming: Naming, file: Path) -> Person:

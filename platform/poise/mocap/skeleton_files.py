@@ -40,8 +40,8 @@ class SkeletonFiles:
         for folder in (root, *([further] if further else [])):
             if not folder.is_dir():
                 raise DataError(f"{folder}: not a folder")
-            named = [file for file in files_below(folder) if file.suffix.lower() == ".asf"]
-            found += [file for file in named if file.is_file()]  # a pipe has no end
+            # One that cannot be read stays: no other is its takes' skeleton.
+            found += [file for file in files_below(folder) if file.suffix.lower() == ".asf"]
         return cls(root, tuple(dict.fromkeys(found)))
 
     @cached_property

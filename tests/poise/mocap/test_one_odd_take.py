@@ -121,3 +121,8 @@ def test_a_skeleton_that_cannot_be_read_leaves_out_its_takes(
     write_amc(tmp_path / "anna_walk.amc")
     read_well, left_out = read(Capture(tmp_path, 60))
     assert (read_well, len(left_out)) == (1, 2)
+    (tmp_path / "jump.bvh").symlink_to("nowhere")
+    (tmp_path / "jump.npz").symlink_to("nowhere")
+    read_well, left_out = read(Capture(tmp_path, 60))
+    assert (read_well, len(left_out)) == (1, 3)
+    assert any("jump.bvh: cannot be read (No such file" in line for line in left_out)
