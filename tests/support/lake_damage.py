@@ -1,6 +1,7 @@
 """Ways to break a tiny lake, each with the finding that must come of it."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -148,6 +149,12 @@ def remove_part(lake: Path) -> None:
     part.unlink()
 
 
+def part_as_pipe(lake: Path) -> None:
+    (part,) = (lake / "uiprmd/kinect-3D/sequences/split=test").iterdir()
+    part.unlink()
+    os.mkfifo(part)
+
+
 def old_schema(lake: Path) -> None:
     path = lake / "uiprmd/kinect-3D/manifest.json"
     content = json.loads(path.read_text())
@@ -190,6 +197,7 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
     "windows": ("error", "counts", lambda lake: retell(lake, windows=298)),
     "subjects": ("error", "counts", lambda lake: retell(lake, subjects=["S1"])),
     "missing-part": ("error", "missing-part", remove_part),
+    "part-is-a-pipe": ("error", "unreadable", part_as_pipe),
     "corrupt-page": ("error", "content", corrupt_page),
     "truncated": ("error", "unreadable", truncate),
     "column-gone": ("error", "schema", on("sequences", "train", lambda t: t.drop_columns(["fps"]))),

@@ -26,8 +26,13 @@ from poise.evaluation.tables import Entry
 from poise.experiments.grid import TrialSpec
 from poise.experiments.plan import Plan
 from poise.runtime import storage
+from poise.runtime.errors import PoiseError
 
 Status = Literal["finished", "failed", "stopped"]
+
+
+class SweepGoneError(PoiseError):
+    """Somebody removed the folder of a sweep."""
 
 
 def now_ms() -> int:
@@ -176,7 +181,13 @@ class SweepFolder:
 
     def header(self) -> dict[str, Any]:
         """Return what was submitted last: plan, trials (keys, in order), commit."""
-        found: dict[str, Any] = json.loads(storage.read_bytes(self._header))
+        try:
+            found: dict[str, Any] = json.loads(storage.read_bytes(self._header))
+        except FileNotFoundError:
+            raise SweepGoneError(
+                f"{self._header}: is not there any more; whoever removed it ended this sweep, the "
+                "same command makes it anew"
+            ) from None
         return found
 
     def exists(self) -> bool:

@@ -14,7 +14,7 @@ from poise.checkpoints.mlflow_client import mlflow_client
 from poise.evaluation.tables import Entry
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.mlflow_mirror import TRIAL_KEY
-from poise.experiments.records import SweepFolder
+from poise.experiments.records import SweepFolder, SweepGoneError
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.sweep import republish, run_sweep
 from poise.experiments.trial import TrialSetup, run_trial
@@ -50,6 +50,11 @@ def test_a_folder_of_a_plan_that_differs_in_case_is_left_alone(lake: str, tmp_pa
     with pytest.raises(PlanError, match=r"is the sweep of the plan .* only in case"):
         run_sweep(plan, lake, str(tmp_path / "sweeps"), fresh_store(tmp_path))
     assert folder.header()["plan"]["name"] == theirs.name
+
+
+def test_a_folder_that_was_removed_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SweepGoneError, match=r"sweep\.json: is not there any more"):
+        SweepFolder(str(tmp_path / "gone")).entries()
 
 
 def table(entries: list[Entry]) -> list[dict[str, Any]]:

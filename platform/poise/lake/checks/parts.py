@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from poise.lake.checks.report import Report
 from poise.runtime import storage
@@ -29,6 +30,8 @@ def tables(
     """
     filesystem, inner = storage.resolve(path)
     try:
+        if filesystem.get_file_info(inner).type is fs.FileType.Unknown:
+            raise OSError("it is no file")  # a pipe or a device has no end
         _check_content(path, where, again, report)
         with filesystem.open_input_file(inner) as file, pq.ParquetFile(file) as part:
             difference = _difference(part.schema_arrow, schema)
