@@ -35,7 +35,7 @@ from poise.pvd.bulk import build_in_bulk
 from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import window_vectors
 from poise.readers.sequence import PoseSequence
-from poise.runtime.cluster import connect
+from poise.runtime.ray_cluster.join import connect
 from poise_retrieval.milvus.standalone import StandaloneMilvus
 from poise_retrieval.milvus.store import PoseStore
 

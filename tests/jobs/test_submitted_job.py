@@ -33,7 +33,7 @@ def head(server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     scratch = Path(tempfile.mkdtemp(prefix="poise-"))
     elsewhere = tmp_path_factory.mktemp("head")
     try:
-        # As in poise.runtime.cluster: a busy machine may need more than Ray's thirty seconds.
+        # As in `ray_cluster.join`: a busy machine may need more than Ray's thirty seconds.
         for _ in range(3):
             process, address = _start_head(scratch, elsewhere)
             if _answers(process, address):

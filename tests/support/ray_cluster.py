@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.support.object_store import ACCOUNT
 
-from poise.runtime.cluster import connect
+from poise.runtime.ray_cluster.join import connect
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 #: A user's data set whose joints nobody has mapped onto the template.

@@ -16,7 +16,7 @@ from poise.catalog.tracks import Track
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import DataError
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 
 Floats = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from poise.analysis.inputs import AnalysisInputs, detected_windows, embed_windows
 from poise.analysis.result import AnalysisResult
 from poise.runtime.errors import DataError
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 from poise_models.base.windows import overlap_add
 from poise_retrieval.index.neighbour_index import NeighbourIndex
 

@@ -10,7 +10,7 @@ from poise.experiments.records import SweepFolder
 from poise.runtime.errors import DataError
 from poise.runtime.plotting import BLUE, INK, ORANGE, png
 from poise.runtime.storage import Location
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from poise.analysis.inputs import (
 )
 from poise.analysis.result import AnalysisResult
 from poise.evaluation.evaluate import Row, evaluate
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 from poise.training_data.examples import Examples
 from poise_retrieval.errors import SubjectRuleError
 

@@ -31,7 +31,7 @@ from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
 from poise.runtime.errors import CheckpointError, DataError
 from poise.runtime.plotting import INK, png
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 from poise_models.base.clip import Clip
 from poise_models.base.windows import overlap_add, unfold
 from poise_models.networks.synspp import SynSPP

@@ -71,7 +71,7 @@ def _run(plan: "Plan", settings: Settings, say: "Report") -> "tuple[SweepResult,
     from poise.experiments.sweep import run_sweep
     from poise.ingest.track import ensure_ingested
     from poise.pvd.collection import pvd_store
-    from poise.runtime.cluster import connect
+    from poise.runtime.ray_cluster.join import connect
     from poise.serving.app import ServiceArgs
     from poise.serving.running_service import running_service
     from poise.serving.service_check import TEST_SEQUENCES, check_service

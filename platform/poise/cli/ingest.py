@@ -73,7 +73,7 @@ def ingest(
         from poise.ingest.track import IngestOptions
         from poise.ingest.track import ingest as ingest_track
         from poise.pvd.options import FillOptions
-        from poise.runtime.cluster import connect
+        from poise.runtime.ray_cluster.join import connect
 
         options = IngestOptions(force, not no_pvd, exclude, FillOptions(writers, folder))
         if track:

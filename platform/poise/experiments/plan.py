@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 from poise.catalog.tracks import Track
 from poise.runtime import names
 from poise.runtime.errors import DataError, PlanError, TrackError, in_short
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 from poise_models.base.budget import Optimiser, Schedule
 
 

@@ -21,10 +21,10 @@ from poise.experiments.trial_data import held_out
 from poise.experiments.tuning import run_trials, trial_resources
 from poise.lake.manifest import Manifest, manifest_hash, read_manifest
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
 from poise.runtime.names import same_but_for_case
+from poise.runtime.ray_cluster.join import connect
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -27,10 +27,10 @@ from poise.pvd.progress import Report
 from poise.pvd.publish import add_pvd, add_windows, why_no_pvd
 from poise.readers.layouts import locate
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.places import cannot_write
+from poise.runtime.ray_cluster.join import connect
 from poise.runtime.settings import Settings
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from poise.lake.ids import WINDOW, Ints, decode, window_index
 from poise.lake.parts import read_part
 from poise.lake.split_index import Bools, RowGroup, SplitIndex
-from poise.runtime.cluster import available_cpus
 from poise.runtime.errors import LakeError
+from poise.runtime.ray_cluster.join import available_cpus
 
 Floats = NDArray[np.float32]
 Pose = Literal["detected", "truth"]

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from poise.mocap.people import published_sets, subject_name
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_file
+from poise.runtime.text.files import read_file
 
 #: What macOS puts beside files in archives.
 _NO_FOLDERS: Final = ("__MACOSX",)

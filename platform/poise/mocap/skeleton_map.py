@@ -19,7 +19,7 @@ from poise.mocap.formats.cgspeed import PECULIAR, plain_name
 from poise.mocap.formats.kinematics import Floats
 from poise.mocap.joints import NEEDED, JointMap, enough, pick
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 #: Of an adult, in metres: one unit alone makes a thigh of this length.
 _THIGH: Final = (0.3, 0.6)

@@ -17,9 +17,9 @@ from poise.pvd.options import DEFAULT_FILL, FillOptions
 from poise.pvd.progress import Report
 from poise.pvd.publish import add_pvd, why_no_pvd
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
+from poise.runtime.ray_cluster.join import connect
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from pathlib import Path
 import ray
 
 from poise.runtime import storage
-from poise.runtime.cluster import connect
 from poise.runtime.errors import BusyError
+from poise.runtime.ray_cluster.join import connect
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from poise.runtime.errors import CatalogueError, DataError, SettingsError
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 #: The folder of the files of MLflow's runs, beside its database.
 ARTIFACTS = "mlartifacts"

@@ -14,8 +14,8 @@ from ray import serve
 from ray.exceptions import GetTimeoutError, RayActorError
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
-from poise.runtime.cluster import connect
 from poise.runtime.errors import in_short
+from poise.runtime.ray_cluster.join import connect
 from poise.serving.app import ServiceArgs, build
 from poise.serving.errors import ServiceError
 from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS

@@ -9,8 +9,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from poise.runtime.printable import printable
-from poise.runtime.text_table import text_table
+from poise.runtime.text.printable import printable
+from poise.runtime.text.table import text_table
 
 
 def in_terminal() -> bool:

@@ -6,7 +6,7 @@ import threading
 import time
 from pathlib import Path
 
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 
 class Checksums:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.dataset_file import METRES
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_file
+from poise.runtime.text.files import read_file
 
 _BLOCK: Final = 512
 _MARK: Final = b"\x50"

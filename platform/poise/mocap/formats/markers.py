@@ -16,7 +16,7 @@ from poise.mocap.formats.amass import z_up_to_y_up
 from poise.mocap.formats.c3d import C3dTake
 from poise.mocap.joints import NEEDED, JointMap, enough, pick
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 Floats = NDArray[np.float64]
 

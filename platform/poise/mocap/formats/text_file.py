@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 #: How programs write a number that is none.
 UNKNOWN: Final = frozenset(

@@ -17,7 +17,7 @@ from poise.lake.poses import POSES, read_windows
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import read_neighbours
 from poise.runtime.storage import Location
-from poise.runtime.text_table import text_table
+from poise.runtime.text.table import text_table
 from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.neighbours import Neighbours
 

@@ -14,7 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
-from poise.runtime.text import encoding
+from poise.runtime.text.files import encoding
 from poise.serving import schema
 from poise.serving.intake.json_text import JsonError, JsonText, TooLongError
 from poise.serving.intake.validation import (

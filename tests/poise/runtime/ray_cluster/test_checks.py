@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import ray
 
-from poise.runtime.cluster import connect
 from poise.runtime.errors import ClusterError
-from poise.runtime.ray_checks import answering_address, ray_folder
+from poise.runtime.ray_cluster.checks import answering_address, ray_folder
+from poise.runtime.ray_cluster.join import connect
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import pytest
 
 import poise
 from poise.runtime.errors import DataError
-from poise.runtime.text import read_text
+from poise.runtime.text.files import read_text
 
 TEXT = 'name = "Zoë 山田"\nfps = 25\n'
 

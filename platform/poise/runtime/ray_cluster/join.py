@@ -15,8 +15,8 @@ import ray.data
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from poise.runtime.loopback import bypass_proxies
-from poise.runtime.own_ray import keep_token, listens_on_loopback, on_loopback, own_cluster
-from poise.runtime.ray_checks import answering_address, no_cluster
+from poise.runtime.ray_cluster.checks import answering_address, no_cluster
+from poise.runtime.ray_cluster.own import keep_token, listens_on_loopback, on_loopback, own_cluster
 from poise.runtime.settings import Settings
 from poise.runtime.telemetry import OFF, turn_off_telemetry
 

@@ -9,8 +9,8 @@ import psutil
 import pytest
 import ray
 
-from poise.runtime.cluster import connect, start
-from poise.runtime.own_ray import keep_token
+from poise.runtime.ray_cluster.join import connect, start
+from poise.runtime.ray_cluster.own import keep_token
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
@@ -100,7 +100,7 @@ def test_whoever_keeps_tokens_elsewhere_gets_none(
 IN_RINGS = """
 import gc, threading, time
 import ray
-from poise.runtime.cluster import connect
+from poise.runtime.ray_cluster.join import connect
 rings = []
 def free_some():
     while rings:

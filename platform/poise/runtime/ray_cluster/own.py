@@ -12,7 +12,7 @@ from ray._common.network_utils import is_localhost
 from ray._private import ray_constants
 from ray.util import get_node_ip_address
 
-from poise.runtime.ray_checks import ray_folder
+from poise.runtime.ray_cluster.checks import ray_folder
 
 _OBJECT_STORE_BYTES = 1_000_000_000
 _SECONDS = 5.0
