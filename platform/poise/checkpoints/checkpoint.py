@@ -13,8 +13,8 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.checkpoints.size_check import check_fits
 from poise.runtime.errors import CheckpointError
+from poise.runtime.printable import printable
 from poise.runtime.storage import exists, join, read_bytes, size, write_bytes
-from poise.runtime.text.printable import printable
 from poise_models import catalogue
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner

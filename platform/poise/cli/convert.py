@@ -8,8 +8,8 @@ import typer
 
 from poise.cli.shared.options import with_settings
 from poise.cli.shared.output import Screen
+from poise.runtime.printable import printable
 from poise.runtime.settings import Settings
-from poise.runtime.text.printable import printable
 
 EXAMPLES = """
 examples:

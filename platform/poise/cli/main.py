@@ -32,8 +32,8 @@ from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
 from poise.runtime.loopback import bypass_proxies
 from poise.runtime.places import cannot_write, is_of_a_place
+from poise.runtime.printable import printable
 from poise.runtime.telemetry import turn_off_telemetry
-from poise.runtime.text.printable import printable
 
 EXAMPLES = """
 in the order of work:

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 
 from poise.runtime.errors import DataError
 from poise.runtime.names import normal
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 #: CMU's take numbers: 07_01, mb_12_01, 93_charleston1.
 _CMU_NAME: Final = re.compile(r"(?:[A-Za-z]+_)*(?P<take>(?P<subject>\d{1,3})_\w+)")

@@ -17,7 +17,7 @@ from poise.mocap.people import subject_name
 from poise.mocap.skeleton_files import SkeletonFiles
 from poise.mocap.skeleton_map import best_map, spelt
 from poise.runtime.errors import DataError
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 #: What a joint may be called in English where no program's names fit.
 _JOINT_WORDS: Final = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 
 @dataclass(frozen=True)

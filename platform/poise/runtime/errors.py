@@ -2,7 +2,7 @@
 
 import re
 
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 
 class PoiseError(Exception):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 from poise.runtime.text.table import text_table
 
 

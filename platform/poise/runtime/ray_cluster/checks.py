@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from poise.runtime.errors import ClusterError
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 log = logging.getLogger(__name__)
 

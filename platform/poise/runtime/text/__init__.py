@@ -1,1 +1,1 @@
-"""Text: files in any encoding, what a terminal may show, tables."""
+"""Text: files in any encoding, and tables."""

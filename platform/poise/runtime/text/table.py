@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 
 def text_table(

@@ -17,7 +17,7 @@ from poise.catalog.tracks import TrackInfo
 from poise.readers.filling import too_little, whole
 from poise.readers.missing import confidences, no_confidences, unseen
 from poise.readers.scale import no_person
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 from poise.serving.model import ServedModel
 from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineOptions, is_nested
 

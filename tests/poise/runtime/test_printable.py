@@ -1,6 +1,6 @@
 import pytest
 
-from poise.runtime.text.printable import printable
+from poise.runtime.printable import printable
 
 
 @pytest.mark.parametrize(
