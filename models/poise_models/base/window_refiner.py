@@ -111,7 +111,7 @@ class WindowRefiner(Refiner):
     def inputs_of(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
         """A clip's windows, `stride` frames apart, as `forward` wants them.
 
-        Without neighbours, and where it reads none, a window stands in for its own, at distance 1.
+        Without neighbours a window stands in for its own, at distance 1.
 
         Returns:
             Windows (N, T, C), their neighbours (N, K, T, C), and squared distances (N, K).
@@ -131,9 +131,7 @@ class WindowRefiner(Refiner):
 
     def _neighbours_of(self, clip: Clip, windows_NTC: Tensor) -> tuple[Tensor, Tensor]:
         count, neighbours = len(windows_NTC), self.neighbours
-        # A clip may carry those of other windows, for a network that reads them.
-        read = self.uses_neighbours
-        if not read or clip.neighbours_NKTC is None or clip.distances_NK is None:
+        if clip.neighbours_NKTC is None or clip.distances_NK is None:
             itself_NKTC = windows_NTC[:, None].expand(-1, neighbours, -1, -1)
             return itself_NKTC, windows_NTC.new_ones(count, neighbours)
         rows, found = clip.neighbours_NKTC.shape[:2]

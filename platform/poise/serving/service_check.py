@@ -15,6 +15,8 @@ from poise.evaluation.metrics import PoseErrors, pool, pose_errors
 from poise.lake.manifest import read_manifest
 from poise.lake.split_index import SplitIndex
 from poise.pvd.pose_bank import PoseBank
+from poise.pvd.retriever import retrieves
+from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.clip import Refined
 
@@ -61,7 +63,7 @@ def check_service(url: str, checkpoint: str, lake: str, track: Track) -> Service
     answers = [_post(url, track, one) for one in test.detected()]
     seconds = time.perf_counter() - start
     refined = [torch.tensor(answer["poses"]).flatten(1) for answer in answers]
-    offline = _offline(checkpoint, lake, track, test)
+    offline = refined_offline(checkpoint, lake, track, test)
     deviation = max(
         float((a - b.poses_FC).abs().max()) for a, b in zip(refined, offline, strict=True)
     )
@@ -75,10 +77,13 @@ def check_service(url: str, checkpoint: str, lake: str, track: Track) -> Service
     )
 
 
-def _offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
+def refined_offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
+    """Refine sequences of a split here, with the neighbours that the checkpoint's refiner reads."""
     refiner, _ = load_checkpoint(checkpoint)
-    bank = PoseBank.read(SplitIndex.read(lake, read_manifest(lake, track), "train"))
-    return refiner.refine(test.clips(bank))
+    bank = None
+    if retrieves(refiner):
+        bank = PoseBank.read(SplitIndex.read(lake, read_manifest(lake, track), "train"))
+    return refiner.refine(examples(refiner, test, bank).clips)
 
 
 def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> PoseErrors:

@@ -102,12 +102,3 @@ def test_it_knows_which_joint_is_shaken() -> None:
 def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError):
         PoiseConfig(**wrong)
-
-
-def test_neighbours_of_other_windows_are_not_looked_at() -> None:
-    built, detected_FC = trained_a_little(), sequence(40, SPEC)
-    of_eight = Clip(detected_FC).with_neighbours(
-        torch.randn(33, 1, 8, SPEC.channels), torch.rand(33, 1)
-    )
-    alone = built.refine([Clip(detected_FC)])[0].poses_FC
-    assert torch.equal(built.refine([of_eight])[0].poses_FC, alone)
