@@ -4,6 +4,7 @@ The licensed files are pickles with SciPy and chumpy objects. As in `safe_pickle
 pickle may call leads to an inert class of this module.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -64,7 +65,7 @@ def read_body_file(path: Path, keys: Iterable[str]) -> dict[str, Floats]:
         ) from error
 
 
-class _Stored(StandIn):
+class _Stored(StandIn, ABC):
     """Stand-in for an object with a state of its own, which an array is made of once."""
 
     def __init__(self) -> None:
@@ -83,8 +84,8 @@ class _Stored(StandIn):
             budget.numbers(self.made.shape)
         return self.made
 
-    def _make(self, budget: Budget, depth: int) -> NDArray[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _make(self, budget: Budget, depth: int) -> NDArray[Any]: ...
 
 
 class _Sparse(_Stored):
