@@ -78,7 +78,7 @@ class Block(nn.Module):
 
 
 class Poise(FastWindowRefiner):
-    """The network of this house: 32 frames or more, and how far off it may be."""
+    """Our own network: it refines windows, and says how far off each joint may still be."""
 
     name = "poise"
     title = "Poise"
