@@ -1,0 +1,97 @@
+"""Joint sets: which joints pose estimators give, in which order, and how they are connected."""
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final
+
+from poise_retrieval.geometry.skeletons import SKELETONS
+
+#: How programs spell sides, and what they call joints that have a name here.
+_SIDES: Final = {"l": "left", "left": "left", "r": "right", "right": "right"}
+_OTHER_NAMES: Final = {
+    "mid_hip": "pelvis",
+    "midhip": "pelvis",
+    "hip": "pelvis",
+    "hips": "pelvis",
+    "root": "pelvis",
+    "hip_center": "pelvis",
+    "bottom_torso": "pelvis",
+    "head_top": "head_top",
+    "top_head": "head_top",
+    "upper_neck": "neck",
+    "left_bigtoe": "left_big_toe",
+    "right_bigtoe": "right_big_toe",
+    "left_smalltoe": "left_small_toe",
+    "right_smalltoe": "right_small_toe",
+    "left_mouth": "mouth_left",
+    "right_mouth": "mouth_right",
+    "left_toe": "left_foot",
+    "right_toe": "right_foot",
+}
+_WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
+
+
+@dataclass(frozen=True)
+class JointSet:
+    """The joints of a kind of estimator.
+
+    Attributes:
+        name: its key, for example ``coco17``.
+        about: what it is, and whose.
+        joints: names in the order of files.
+        bones: pairs of places in `joints`.
+    """
+
+    name: str
+    about: str
+    joints: tuple[str, ...]
+    bones: tuple[tuple[int, int], ...]
+
+
+@cache
+def joint_sets() -> Mapping[str, JointSet]:
+    """Return all joint sets by name: those of estimators, then those of the pose template."""
+    text = resources.files("poise.catalog").joinpath("joint_sets.toml").read_text("utf-8")
+    found: dict[str, JointSet] = {}
+    for name, given in tomllib.loads(text).items():
+        joints = tuple(given["joints"].split())
+        chains = [[joints.index(joint) for joint in chain.split()] for chain in given["bones"]]
+        bones = tuple(bone for chain in chains for bone in pairwise(chain))
+        found[name] = JointSet(name, given["about"], joints, bones)
+    for name, body in SKELETONS.items():
+        if name == "j14":  # lsp14, by another name
+            continue
+        found[name] = JointSet(name, "a skeleton of the pose template", body.joints, body.edges)
+    return MappingProxyType(found)
+
+
+def plain_joint(name: str) -> str:
+    """Return a joint's name as joint sets spell it: ``RHip``, ``hip_right``: ``right_hip``."""
+    words = [word.lower() for word in _WORDS.findall(name)]
+    sides = [_SIDES[word] for word in words if word in _SIDES]
+    rest = "_".join(word for word in words if word not in _SIDES)
+    spelt = f"{sides[0]}_{rest}" if sides and rest else rest or name.lower()
+    return _OTHER_NAMES.get(spelt, spelt)
+
+
+def of_count(joints: int) -> list[JointSet]:
+    """Return the sets that have so many joints."""
+    return [one for one in joint_sets().values() if len(one.joints) == joints]
+
+
+def of_names(names: Sequence[str]) -> JointSet | None:
+    """Return the set whose joints these are, in its order or another; None where there is none."""
+    plain = [plain_joint(name) for name in names]
+    fitting = [
+        one
+        for one in joint_sets().values()
+        if len(one.joints) == len(plain) and {*map(plain_joint, one.joints)} == {*plain}
+    ]
+    in_order = [one for one in fitting if [*map(plain_joint, one.joints)] == plain]
+    return next(iter(in_order or fitting), None)

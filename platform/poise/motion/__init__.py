@@ -1,0 +1,1 @@
+"""Keypoint files of other tools: read into a `Motion`, written back."""

@@ -1,0 +1,189 @@
+"""Reads any keypoint file, and writes one: the format is told by the content."""
+
+import shutil
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+from poise.catalog.joint_sets import joint_sets, of_count
+from poise.motion.format import Format, Sample
+from poise.motion.motion import Axis, Motion, Unit
+from poise.runtime import storage
+from poise.runtime.errors import DataError
+
+#: The modules of `poise.motion.formats`, those with the plainest marks first.
+_MODULES: Final = ("trc",)
+
+
+@cache
+def formats() -> tuple[Format, ...]:
+    """Return all formats; of several that fit a file the first counts."""
+    modules = [import_module(f"poise.motion.formats.{name}") for name in _MODULES]
+    return tuple(one for module in modules for one in module.FORMATS)
+
+
+def format_called(name: str) -> Format:
+    """Return a format by its name; raise `DataError` where there is none."""
+    for one in formats():
+        if one.name == name:
+            return one
+    raise DataError(
+        f"no format {name!r}; there are {', '.join(one.name for one in formats())} (poise formats)"
+    )
+
+
+def format_of(sample: Sample) -> Format:
+    """Return the format that a file's content is in; raise `DataError` where it is in none."""
+    for one in formats():
+        if one.fits(sample):
+            return one
+    what = "folder" if sample.is_folder else "file"
+    raise DataError(
+        f"{sample.path}: no keypoint {what} Poise knows, by its content; poise formats lists what "
+        "is read"
+    )
+
+
+def read(
+    path: str | Path,
+    *,
+    format: str | None = None,
+    skeleton: str | None = None,
+    fps: float | None = None,
+    unit: Unit | None = None,
+    up: Axis | None = None,
+) -> Motion:
+    """Read a keypoint file, or a folder of files that are one recording.
+
+    Args:
+        path: the file.
+        format: a name of ``poise formats``; None tells it by the content.
+        skeleton: a joint set for joints that the file does not name, or names otherwise.
+        fps: frames a second, where the file does not say or is wrong.
+        unit: of the coordinates, likewise; nothing is scaled.
+        up: the axis that points up, likewise.
+
+    Raises:
+        DataError: missing, damaged, or of no known format; one line with file, place, reason and
+            what to do.
+    """
+    sample = Sample(Path(path))
+    form = format_called(format) if format else format_of(sample)
+    try:
+        motion = form.read(sample)
+    except (MemoryError, RecursionError):
+        raise DataError(f"{path}: needs more memory than there is; cut it into takes") from None
+    motion = replace(motion, format=form.name, source=sample.path)
+    if skeleton is not None:
+        motion = with_skeleton(motion, skeleton)
+    if fps is not None:
+        motion = motion.at_rate(fps)
+    return replace(motion, unit=unit or motion.unit, up=up or motion.up)
+
+
+def with_skeleton(motion: Motion, name: str) -> Motion:
+    """Name the joints by a joint set; raise `DataError` where it has another number of joints."""
+    known = joint_sets().get(name)
+    if known is None:
+        raise DataError(f"no skeleton {name!r}; there are {', '.join(joint_sets())}")
+    if len(known.joints) != len(motion.joints):
+        fitting = ", ".join(one.name for one in of_count(len(motion.joints))) or "none"
+        raise DataError(
+            f"{motion.source}: {len(motion.joints)} joints, {name} has {len(known.joints)}; of so "
+            f"many joints: {fitting}"
+        )
+    return replace(motion, joints=known.joints, skeleton=name)
+
+
+def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
+    """Return the format a motion is written in to a path.
+
+    Args:
+        motion: its own format counts first.
+        path: its ending must be one of the format's.
+        name: a format, whatever the ending is.
+
+    Raises:
+        DataError: no format is written to such a file, or it does not hold such joints.
+    """
+    if name is not None:
+        found = format_called(name)
+    else:
+        ending = path.suffix.lower() or "/"
+        able = [one for one in formats() if ending in one.endings and one.write]
+        able.sort(key=lambda one: one.name != motion.format)
+        if not able:
+            known = sorted({end for one in formats() if one.write for end in one.endings})
+            raise DataError(
+                f"{path}: no format is written to {ending}; there are {' '.join(known)} "
+                "(poise formats)"
+            )
+        found = next((one for one in able if motion.dims in one.dims), able[0])
+    if motion.dims not in found.dims:
+        held = " or ".join(f"{dims}D" for dims in found.dims)
+        raise DataError(f"{path}: {found.name} holds {held} joints, these are {motion.dims}D")
+    return found
+
+
+def write(motion: Motion, path: Path, format: str | None = None) -> Path:
+    """Write a motion, whole or not at all; see `Motion.write`."""
+    form = writer(motion, path, format)
+    if form.write is None:
+        raise DataError(f"{path}: {form.name} is read and not written")
+    written = form.write(motion)
+    if isinstance(written, bytes):
+        storage.write_bytes(path.absolute(), written)
+    else:
+        _write_folder(path.absolute(), written)
+    return path
+
+
+def lost(motion: Motion, form: Format) -> list[str]:
+    """Return what a format cannot hold of a motion, in words."""
+    found = []
+    if len(motion.people) > 1 and "people" not in form.holds:
+        found.append(f"all people but the first ({motion.people[0]})")
+    elif motion.identified and len(motion.people) > 1 and "identity" not in form.holds:
+        found.append("who is who")
+    if motion.confidence_FPJ is not None and "confidence" not in form.holds:
+        found.append("confidences")
+    if "names" not in form.holds:
+        found.append("names of joints")
+    if motion.rate_known and "rate" not in form.holds:
+        found.append("the frame rate")
+    if motion.unit is not None and "unit" not in form.holds:
+        found.append(f"the unit ({motion.unit})")
+    if motion.rest is not None and form.name != motion.format:
+        found.append(f"what else the {motion.format} file holds")
+    return found
+
+
+def _write_folder(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
+    """Write a folder of files under another name first; an earlier one is replaced as a whole."""
+    scratch = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+    try:
+        scratch.mkdir(parents=True)
+        for name, content in files:
+            (scratch / name).write_bytes(content)
+        if folder.exists():
+            others = {one.name for one in folder.iterdir()} - {
+                one.name for one in scratch.iterdir()
+            }
+            if others:
+                raise DataError(
+                    f"{folder}: holds other files ({min(others)}); name a folder that is new"
+                )
+            old = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}")
+            folder.rename(old)
+            scratch.rename(folder)
+            shutil.rmtree(old)
+        else:
+            scratch.rename(folder)
+    finally:
+        with suppress(OSError):
+            shutil.rmtree(scratch)

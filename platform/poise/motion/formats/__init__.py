@@ -1,0 +1,1 @@
+"""Keypoint formats: a reader and a writer each."""

@@ -1,0 +1,104 @@
+"""The class that every keypoint format is read into."""
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from poise.motion.motion import Motion
+from poise.runtime.errors import DataError
+
+POSES = np.arange(4 * 2 * 3 * 2, dtype=float).reshape(4, 2, 3, 2)
+JOINTS, PEOPLE = ("a", "b", "c"), ("0", "1")
+
+
+def _motion(**given: Any) -> Motion:
+    return Motion(**{"poses_FPJD": POSES, "joints": JOINTS, "people": PEOPLE, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"poses_FPJD": POSES[0]}, "shape"),
+        ({"poses_FPJD": POSES.astype(int)}, "float32 or float64"),
+        ({"poses_FPJD": POSES[:0]}, "no frames"),
+        ({"poses_FPJD": np.where(POSES == 13, np.inf, POSES)}, "frame 1: infinite"),
+        ({"joints": ("a", "b")}, "3 different joint names"),
+        ({"joints": ("a", "b", "b")}, "2 differ"),
+        ({"people": ("0", "0")}, "person"),
+        ({"confidence_FPJ": np.ones((4, 2, 2))}, "confidence"),
+        ({"fps": 0.0}, "--fps"),
+        ({"fps": np.nan}, "--fps"),
+        ({"times_F": np.arange(3.0)}, "3 times"),
+        ({"times_F": np.array([0, 1, 0.5, 2])}, "frame 2: its time lies before"),
+        ({"times_F": np.array([0, np.nan, 1, 2])}, "frame 1: its time"),
+        ({"unit": "inch"}, "inch"),
+        ({"up": "y"}, "up 'y'"),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(DataError, match=said) as told:
+        _motion(**given)
+    assert "\n" not in str(told.value)
+
+
+def test_times_follow_from_numbers_and_rate() -> None:
+    unknown, known = _motion(frames_F=np.array([3, 4, 8, 9])), _motion(fps=50.0)
+    assert not unknown.rate_known
+    assert unknown.times_F.tolist() == [3, 4, 8, 9]
+    assert known.times_F.tolist() == [0, 0.02, 0.04, 0.06]
+    assert unknown.at_rate(10.0).times_F.tolist() == [0, 0.1, 0.5, 0.6]
+
+
+def test_people_told_apart_anew_take_everything_along() -> None:
+    entries = np.arange(8).reshape(4, 2)
+    motion = _motion(confidence_FPJ=POSES[..., 0], entries_FP=entries, identified=False)
+    crossed = motion.with_people(np.array([[0, 1], [1, 0], [0, -1], [1, 0]]), ("x", "y"))
+    assert crossed.people == ("x", "y")
+    assert crossed.identified
+    assert crossed.entries_FP is not None
+    assert crossed.entries_FP.tolist() == [[0, 1], [3, 2], [4, -1], [7, 6]]
+    np.testing.assert_array_equal(crossed.poses_FPJD[1], POSES[1, ::-1])
+    assert np.isnan(crossed.poses_FPJD[2, 1]).all()
+    assert crossed.confidence_FPJ is not None
+    assert np.isnan(crossed.confidence_FPJ[2, 1]).all()
+    assert not crossed.seen_FPJ[2, 1].any()
+    np.testing.assert_array_equal(motion.person("1").poses_FPJD[:, 0], POSES[:, 1])
+    with pytest.raises(DataError, match="nobody is called 'z'; there are 0, 1"):
+        motion.person("z")
+
+
+def test_nobody_may_be_in_a_file() -> None:
+    nobody = _motion(poses_FPJD=POSES[:, :0], people=())
+    assert nobody.with_people(np.full((4, 1), -1), ("0",)).seen_FPJ.sum() == 0
+    assert len(nobody.to_pandas()) == 0
+
+
+def test_a_cut_keeps_numbers_and_times() -> None:
+    part = _motion(fps=2.0, confidence_FPJ=POSES[..., 0]).cut(1, 3)
+    assert (len(part), part.frames_F.tolist(), part.times_F.tolist()) == (2, [1, 2], [0.5, 1.0])
+
+
+def test_a_table_has_a_row_for_each_frame_person_and_joint() -> None:
+    table = _motion(fps=2.0, confidence_FPJ=POSES[..., 0]).to_pandas()
+    assert [*table] == ["frame", "time", "person", "joint", "x", "y", "confidence"]
+    row = table[(table.frame == 2) & (table.person == "1") & (table.joint == "b")]
+    assert row[["time", "x", "y", "confidence"]].to_numpy().tolist() == [[1.0, 32, 33, 32]]
+    labelled = table.drop(columns="time").set_index(["frame", "person", "joint"])
+    assert labelled.index.is_unique
+
+
+def test_other_poses_have_the_same_shape() -> None:
+    with pytest.raises(DataError, match="in place of"):
+        _motion().with_poses(POSES[:2])
+
+
+def test_the_package_is_light() -> None:
+    code = (
+        "import sys, poise; poise.read; poise.Motion; "
+        "print([m for m in ('ray', 'torch', 'mlflow', 'pandas', 'pyarrow') if m in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
