@@ -36,7 +36,7 @@ class DrawnAnew:
         if self.simulator is None:
             return truth_BTC + _draw(truth_BTC, self._noise, generator)
         truth_BTJD = truth_BTC.flatten(0, -3).unflatten(-1, (self._joints, -1))
-        seen_BTJD = self.simulator.detect(truth_BTJD, generator)
+        seen_BTJD = self.simulator.detect(truth_BTJD, generator).poses_BTJD
         if not self._missing:
             seen_BTJD = filled(seen_BTJD)
         return seen_BTJD.reshape_as(truth_BTC)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from poise.catalog.tracks import Track
@@ -13,11 +15,14 @@ from poise.readers.noise import noise_seed
 from poise.readers.npz_split import read_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.simulated.body import Body
-from poise.readers.simulated.estimator import EstimatorSimulator
+from poise.readers.simulated.draws import Draws
+from poise.readers.simulated.estimator import EstimatorSimulator, Seen
 from poise.readers.simulated.sequence import simulated
 from poise.readers.simulated.strengths import FAULTLESS, Between, Spell, Strengths
+from poise.readers.simulated.view import View
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import TrackError
+from poise.training_data.varied_motion import rotations
 from poise_retrieval.geometry.skeletons import SKELETONS
 
 TRACK = Track("cmu", "simulated", "3D")
@@ -33,9 +38,17 @@ def motion(batch: int = 40, frames: int = 32) -> Tensor:
     return place_BJD + 0.01 * torch.arange(frames)[:, None, None]
 
 
-def detected(truth_BTJD: Tensor, strengths: Strengths, seed: int = 0) -> Tensor:
+def seen_by(truth_BTJD: Tensor, strengths: Strengths, seed: int = 0) -> Seen:
     generator = torch.Generator().manual_seed(seed)
     return EstimatorSimulator(SKELETON, strengths=strengths).detect(truth_BTJD, generator)
+
+
+def detected(truth_BTJD: Tensor, strengths: Strengths, seed: int = 0) -> Tensor:
+    return seen_by(truth_BTJD, strengths, seed).poses_BTJD
+
+
+def correlation(one: Tensor, other: Tensor) -> float:
+    return float(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1])
 
 
 @pytest.mark.parametrize("frames", [8, 32, 45, 300])
@@ -48,6 +61,25 @@ def test_windows_of_any_length_come_back_with_gaps(frames: int) -> None:
     # A joint is seen or not, never by halves.
     assert torch.equal(seen.isnan().any(-1), seen.isnan().all(-1))
     assert float((seen - truth).nanmean().abs()) < 0.05
+
+
+@given(
+    seed=st.integers(0, 2**62),
+    frames=st.integers(1, 140),
+    size=st.floats(1e-3, 10.0),
+    place=st.floats(-100.0, 100.0),
+)
+@settings(max_examples=25, deadline=None)
+def test_whatever_moves_is_seen_or_not_and_said_so(
+    seed: int, frames: int, size: float, place: float
+) -> None:
+    truth = size * motion(4, frames) + place
+    seen = seen_by(truth, Strengths(), seed)
+    lost = seen.poses_BTJD.isnan()
+    assert torch.equal(lost.any(-1), lost.all(-1))
+    assert bool(seen.poses_BTJD[~lost].isfinite().all())
+    assert bool(((seen.confidence_BTJ >= 0) & (seen.confidence_BTJ <= 1)).all())
+    assert bool((seen.confidence_BTJ[lost.any(-1)] == 0).all())
 
 
 def test_a_seed_says_all() -> None:
@@ -97,7 +129,7 @@ def test_inverted_limbs_keep_their_reach_from_shoulder_and_hip() -> None:
 
 def test_jitter_lasts_and_has_the_strength_that_is_drawn() -> None:
     still = torch.zeros(400, 64, 17, 3)
-    strengths = FAULTLESS._replace(jitter_m=Between(0.01, 0.01), in_depth=0.0)
+    strengths = FAULTLESS._replace(jitter_m=Between(0.01, 0.01), in_depth=0.0, behind=0.0)
     slow = detected(still, strengths._replace(jitter_lasts=Between(10, 10), fresh_power=50.0))
     fast = detected(still, strengths._replace(jitter_lasts=Between(0.01, 0.01)))
     knee = NAMES.index("left_knee")
@@ -108,6 +140,114 @@ def test_jitter_lasts_and_has_the_strength_that_is_drawn() -> None:
         lag = float((mine[:, 1:] * mine[:, :-1]).mean() / mine.square().mean())
         assert low < lag < high
     assert float(slow[:, :, NAMES.index("left_wrist")].std()) > 4 * float(slow[:, :, 0].std())
+
+
+def test_a_bias_is_one_for_all_frames_in_directions_of_the_body() -> None:
+    body = Body(SKELETON)
+    truth = motion(200, 1).expand(-1, 16, -1, -1)
+    turn = rotations(torch.arange(16)[:, None] * torch.tensor([0.1, 0.2, 0.0]))
+    strengths = FAULTLESS._replace(bias_m=Between(0.01, 0.01))
+    still, turned = (detected(one, strengths) - one for one in (truth, truth @ turn))
+    torch.testing.assert_close(still, still[:, :1].expand_as(still), rtol=0, atol=1e-5)
+    torch.testing.assert_close(turned, still @ turn, rtol=0, atol=1e-5)
+    # Of a mirrored body both sides are told alike, but for a rest.
+    own = (still @ body.axes(truth).mT)[:, 0]
+    left, right = (own[:, NAMES.index(side + "_hip")] for side in ("left", "right"))
+    assert correlation(left[:, 0], right[:, 0]) < -0.3
+    assert correlation(left[:, 1:], right[:, 1:]) > 0.3
+    grown = detected(truth, FAULTLESS._replace(scale=0.1))
+    length = (grown - grown[:, :, :1]).norm(dim=-1) / (truth - truth[:, :, :1]).norm(dim=-1)
+    length = length[:, :, 1:]
+    assert float((length - length[:, :1, :1]).abs().max()) < 1e-3
+    assert float(length[:, 0, 0].log().std()) == pytest.approx(0.1, rel=0.2)
+
+
+def test_a_bad_elbow_drags_the_wrist() -> None:
+    still = torch.zeros(300, 32, 17, 3) + motion(1, 1)
+    strengths = FAULTLESS._replace(jitter_m=Between(0.01, 0.01), in_depth=0.0, behind=0.0)
+    linked = detected(still, strengths._replace(along_limbs=0.95)) - still
+    single = detected(still, strengths) - still
+    elbow, wrist, knee = (NAMES.index(f"left_{joint}") for joint in ("elbow", "wrist", "knee"))
+    assert correlation(linked[:, :, elbow], linked[:, :, wrist]) > 0.4
+    assert abs(correlation(single[:, :, elbow], single[:, :, wrist])) < 0.05
+    assert abs(correlation(linked[:, :, knee], linked[:, :, wrist])) < 0.2
+    common = detected(still, strengths._replace(in_common=0.8)) - still
+    assert correlation(common[:, :, knee], common[:, :, wrist]) > 0.15
+    # Shared or not, it is as strong.
+    for error in (linked, common):
+        assert float(error.std() / single.std()) == pytest.approx(1, rel=0.1)
+
+
+def test_fast_and_hidden_joints_are_further_off() -> None:
+    still = torch.zeros(300, 32, 17, 3) + motion(1, 1)
+    strengths = FAULTLESS._replace(jitter_m=Between(0.01, 0.01), behind=0.0, with_speed=60.0)
+    fast = still + 0.05 * torch.arange(32)[:, None, None]
+    slow_error, fast_error = (
+        (detected(one, strengths) - one)[:, :-1].norm(dim=-1).mean() for one in (still, fast)
+    )
+    assert float(fast_error) > 1.5 * float(slow_error)
+    behind = View.of_space(still, Body(SKELETON), Draws(torch.Generator().manual_seed(0)))
+    assert 0 <= float(behind.behind_BTJ.min()) < 0.01
+    body = torch.zeros(1, 1, 17, 3)
+    body[..., NAMES.index("thorax"), 1] = 0.4
+    image, deep = body[..., :2], torch.zeros(1, 1, 17)
+    image[..., NAMES.index("left_wrist"), 1] = 0.2
+    deep[..., NAMES.index("left_wrist")] = 0.3
+    deep[..., NAMES.index("right_wrist")] = -0.3
+    hidden = View.of_image(image, deep, Body(SKELETON)).behind_BTJ[0, 0]
+    assert float(hidden[NAMES.index("left_wrist")]) > 0.9
+    assert float(hidden[NAMES.index("right_wrist")]) < 0.01
+
+
+def test_confidence_tells_of_the_error_imperfectly() -> None:
+    truth = motion(300)
+    seen = seen_by(truth, Strengths())
+    error = (seen.poses_BTJD - truth).norm(dim=-1)
+    known = (error > 0) & (seen.confidence_BTJ > 0)
+    told = correlation(error[known].log(), seen.confidence_BTJ[known])
+    assert -0.9 < told < -0.3
+    unfounded = seen_by(truth, Strengths(unfounded=1.0, behind=0.0))
+    known = unfounded.confidence_BTJ > 0
+    error = (unfounded.poses_BTJD - truth).norm(dim=-1)
+    assert (
+        abs(correlation(error[known].clamp(min=1e-9).log(), unfounded.confidence_BTJ[known])) < 0.3
+    )
+    doubtful = [
+        float(
+            detected(truth, FAULTLESS._replace(jitter_m=Between(0.1, 0.1), doubtful=share))
+            .isnan()
+            .float()
+            .mean()
+        )
+        for share in (0.0, 1.0)
+    ]
+    assert doubtful[0] == 0
+    assert 0.05 < doubtful[1] < 0.7
+
+
+def test_stuttering_estimators_repeat_or_lose_frames_at_a_period() -> None:
+    truth = motion(200)
+    seen = detected(truth, FAULTLESS._replace(stutters=1.0))
+    lost = seen.isnan().all(-1).all(-1)
+    behind = ((truth - seen)[..., 0].nanmean(-1) / 0.01).round()
+    off = lost | (behind == 1)
+    assert bool((off | (behind == 0)).all())
+    assert 0.3 < float(lost.any(1).float().mean()) < 0.7
+    assert not bool((lost.any(1) & (behind == 1).any(1)).any())
+    share = off.float().mean(1)
+    assert float(share.min()) > 0.1
+    assert float(share.max()) < 0.6
+
+
+def test_swaps_may_flicker() -> None:
+    truth = motion(200)
+    turns = []
+    for share in (0.0, 1.0):
+        seen = detected(truth, FAULTLESS._replace(swaps=ALWAYS, flickers=share))
+        knee = NAMES.index("left_knee")
+        swapped = ~torch.isclose(seen[:, :, knee], truth[:, :, knee], atol=1e-5).all(-1)
+        turns.append(float((swapped[:, 1:] ^ swapped[:, :-1]).sum(1).float().mean()))
+    assert turns[1] > 2 * turns[0]
 
 
 def test_other_joints_are_refused() -> None:

@@ -24,5 +24,5 @@ def simulated(truth_FC: NDArray[np.float32], skeleton: Skeleton, seed: int) -> N
     """
     truth_FJD = torch.tensor(truth_FC).unflatten(-1, (len(skeleton.joints), -1))
     generator = torch.Generator().manual_seed(seed % _SEEDS)
-    seen_BFJD = EstimatorSimulator(skeleton).detect(truth_FJD[None], generator)
-    return np.ascontiguousarray(seen_BFJD[0].numpy(), dtype=np.float32)
+    seen = EstimatorSimulator(skeleton).detect(truth_FJD[None], generator)
+    return np.ascontiguousarray(seen.poses_BTJD[0].numpy(), dtype=np.float32)
