@@ -11,6 +11,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class _Tensors(nn.Module):
         if distance.dim() == 1:  # a file of one neighbour has no axis for several
             neighbour, distance = neighbour.unsqueeze(1), distance.unsqueeze(1)
         prediction: Prediction = self.network(detected, neighbour, distance)
-        return prediction
+        return replace(prediction, poses_BTC=prediction.poses_BTC - self.network.constant_C)
 
 
 def trace(network: WindowRefiner) -> torch.export.ExportedProgram:

@@ -69,6 +69,17 @@ def test_program_returns_what_the_network_does(built: WindowRefiner, tmp_path: P
     assert json.loads(said[export.ABOUT]) == export.about(built) | {"track": "mine"}
 
 
+def test_a_constant_is_in_the_file(tmp_path: Path) -> None:
+    built = network("poise", SPECS["3D"])
+    built.constant_C = torch.linspace(-1.0, 1.0, built.spec.channels)
+    path = tmp_path / "network.pt2"
+    export.write_program(built, path)
+    windows = export.random_windows(built, 3)["detected"]
+    poses, _ = torch.export.load(path).module()(detected=windows)
+    wanted = built.predict(windows, windows[:, None], torch.ones(3, 1)).poses_BTC
+    torch.testing.assert_close(poses, wanted, atol=1e-5, rtol=0)
+
+
 @pytest.mark.parametrize(("name", "settings"), OTHER)
 def test_views_and_several_neighbours_are_exported(
     name: str, settings: dict[str, Any], tmp_path: Path

@@ -71,6 +71,20 @@ class TestContract:
             for other in others:
                 torch.testing.assert_close(other.poses_FC, here, atol=1e-5, rtol=1e-5)
 
+    def test_takes_a_constant_off_the_poses_alone(self, name: str, representation: str) -> None:
+        spec = SPECS[representation]
+        refiner = build(name, spec)
+        clips = [found(refiner, sequence(frames, spec)) for frames in (5, 40)] * 6
+        before = refiner.refine(clips)
+        refiner.constant_C = torch.linspace(-1.0, 1.0, spec.channels)
+        for was, now in zip(before, refiner.refine(clips), strict=True):
+            wanted_FC = was.poses_FC - refiner.constant_C
+            torch.testing.assert_close(now.poses_FC, wanted_FC, atol=1e-5, rtol=1e-5)
+            known = (now.quality_F, now.error_FJ)
+            for kept, one in zip((was.quality_F, was.error_FJ), known, strict=True):
+                assert (kept is None) == (one is None)
+                assert kept is None or one is None or torch.equal(kept, one)
+
     @pytest.mark.parametrize("size", [0.0, 1.0, 1e6])
     def test_is_finite(self, name: str, representation: str, size: float) -> None:
         spec = SPECS[representation]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from poise_models.base.clip import Clip, Refined
@@ -33,6 +34,9 @@ class Refiner(nn.Module):
         super().__init__()
         self.spec = spec
         self.config = config
+        #: What is taken off every refined pose: a person's constant, see `calibration`.
+        self.register_buffer("constant_C", torch.zeros(spec.channels), persistent=False)
+        self.constant_C: Tensor
 
     def settings(self) -> dict[str, Any]:
         """The configuration as plain values, for a checkpoint or a tracking server."""
@@ -95,7 +99,7 @@ class SequenceRefiner(Refiner):
             sequence = clip.detected_FC
             if clip.windows_NTC is not None:
                 sequence = overlap_add(clip.windows_NTC, len(sequence))
-            refined.append(Refined(self.filter(sequence, clip.times_F)))
+            refined.append(Refined(self.filter(sequence, clip.times_F) - self.constant_C))
         return refined
 
 

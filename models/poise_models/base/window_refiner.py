@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -159,7 +160,8 @@ class WindowRefiner(Refiner):
         """What `forward` makes of one chunk of `predict`, on the network's device."""
         device = self.device
         with torch.autocast(device.type, self.dtype, enabled=self.dtype != torch.float32):
-            return self.run(tuple(column.to(device) for column in chunk))
+            found = self.run(tuple(column.to(device) for column in chunk))
+        return replace(found, poses_BTC=found.poses_BTC - self.constant_C)
 
     def run(self, chunk: Columns) -> Prediction:
         """One call of `forward`."""

@@ -1,9 +1,10 @@
 """Checkpoints: weights as safetensors, everything else as JSON. Reading one runs no code."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, ClassVar, Final
 
+import torch
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -18,7 +19,7 @@ from poise.runtime.storage import exists, join, read_bytes, size, write_bytes
 from poise_models import catalogue
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner
-from poise_models.errors import RefinerError
+from poise_models.errors import ConfigError, RefinerError
 
 WEIGHTS, CARD = "weights.safetensors", "checkpoint.json"
 FORMAT = 1
@@ -37,6 +38,9 @@ class ModelCard:
         lake: lake of the track it was trained on; retrieval reads the neighbours' poses there.
         manifest: hash of the track's manifest at training time.
         metrics: figures on the validation subjects.
+        tuned_from: the model whose weights its training began with; empty where with fresh ones.
+        constant: what is taken off refined poses, C numbers (`poise_models.base.calibration`);
+            empty where nothing is.
     """
 
     __pydantic_config__: ClassVar = ConfigDict(extra="forbid", strict=True)
@@ -49,6 +53,8 @@ class ModelCard:
     lake: str | None = None
     manifest: str | None = None
     metrics: dict[str, float] = field(default_factory=dict)
+    tuned_from: str = ""
+    constant: list[float] = field(default_factory=list)
     format: int = FORMAT
 
 
@@ -63,7 +69,12 @@ def pose_spec(track: Track) -> PoseSpec:
 
 
 def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:
-    """Write weights and card; the card last, so that a folder with a card is whole."""
+    """Write weights and card; the card last, so that a folder with a card is whole.
+
+    The card says the refiner's constant, whatever it said before.
+    """
+    constant_C = refiner.constant_C.cpu()
+    card = replace(card, constant=constant_C.tolist() if constant_C.any() else [])
     tensors = {name: value.contiguous().cpu() for name, value in refiner.state_dict().items()}
     write_bytes(join(folder, WEIGHTS), save_tensors(tensors))
     write_bytes(join(folder, CARD), json.dumps(asdict(card), indent=2).encode())
@@ -92,6 +103,8 @@ def load_checkpoint(folder: str, device: str = "cpu") -> tuple[Refiner, ModelCar
         check_fits(card.refiner, spec, card.settings, tensors)
         refiner = catalogue.build(card.refiner, spec, card.settings)
         refiner.load_state_dict(tensors)
+        if card.constant:
+            refiner.constant_C = _constant(card.constant, spec)
     except (OSError, SafetensorError, RuntimeError, RefinerError) as error:
         said = printable(" ".join(str(error).split()))[:_SHOWN]
         raise CheckpointError(
@@ -111,6 +124,13 @@ def _card(place: str) -> ModelCard:
         where = ".".join(map(str, first["loc"]))
         said = printable(f"{where} {first['msg']}".strip())[:_SHOWN]
         raise CheckpointError(f"{place} is no checkpoint card: {said}") from error
+
+
+def _constant(numbers: list[float], spec: PoseSpec) -> Tensor:
+    constant_C = torch.tensor(numbers)
+    if len(constant_C) != spec.channels or not bool(constant_C.isfinite().all()):
+        raise ConfigError(f"its constant is not {spec.channels} finite numbers")
+    return constant_C
 
 
 def _weights(place: str) -> dict[str, Tensor]:

@@ -46,6 +46,24 @@ def test_output_is_bit_identical_after_a_round_trip(name: str, tmp_path: Path) -
     assert (card.track, card.refiner, card.seed) == (str(TRACK), name, 3)
 
 
+@pytest.mark.parametrize("name", catalogue.names())
+def test_a_constant_comes_back_and_can_be_taken_away(name: str, tmp_path: Path) -> None:
+    refiner = saved(name, tmp_path)
+    clip = Clip(torch.randn(50, 51))
+    before_FC = refiner.eval().refine([clip])[0].poses_FC
+    refiner.constant_C = torch.linspace(-0.1, 0.1, 51)
+    card = ModelCard(str(TRACK), name, refiner.settings(), tuned_from="poise:general")
+    save_checkpoint(refiner, card, str(tmp_path))
+    loaded, card = load_checkpoint(str(tmp_path))
+    assert card.tuned_from == "poise:general"
+    torch.testing.assert_close(
+        loaded.refine([clip])[0].poses_FC, before_FC - refiner.constant_C, atol=1e-5, rtol=0
+    )
+    loaded.constant_C = torch.zeros(51)
+    save_checkpoint(loaded, card, str(tmp_path))
+    assert load_checkpoint(str(tmp_path))[1].constant == []
+
+
 def test_a_missing_checkpoint_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="nowhere"):
         load_checkpoint(str(tmp_path / "nowhere"))
@@ -60,6 +78,9 @@ def test_damage_is_named(tmp_path: Path) -> None:
         ({"settings": {"colour": 1}}, "colour"),
         ({"refiner": "magic"}, "magic"),
         ({"extra": 1}, "extra"),
+        ({"constant": [0.0] * 50}, "constant is not 51"),
+        ({"constant": [float("nan")] * 51}, "constant"),
+        ({"constant": ["a"] * 51}, "constant"),
     ):
         (tmp_path / CARD).write_text(json.dumps({**good, **change}))
         with pytest.raises(CheckpointError, match=word):
