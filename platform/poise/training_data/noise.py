@@ -6,9 +6,11 @@ Shape letters: B windows, T frames, C = J x D channels of J joints.
 import torch
 from torch import Tensor
 
-from poise.catalog.tracks import Noise, Track
+from poise.catalog.tracks import SIMULATED_SKELETON, Noise, Track
 from poise.readers.simulated.estimator import EstimatorSimulator
 from poise.runtime.errors import TrackError
+from poise.training_data.joint_subsets import JointSubsets
+from poise_retrieval.geometry.skeletons import SKELETONS
 
 
 class DrawnAnew:
@@ -20,12 +22,13 @@ class DrawnAnew:
         Args:
             track: any; where it is no denoise track, windows stay as they were detected.
             device: of the training.
-            missing: whether the network takes joints that were not seen as NaN; else they are
-                filled along time.
+            missing: whether the network takes joints that were not seen as NaN; of some windows
+                it then sees a detector's joints alone. Else all are filled along time.
         """
         self._noise = track.info.noise
-        self._joints, self._missing = track.info.joints, missing
+        self._joints = track.info.joints
         self.simulator = _simulator(track, device)
+        self._subsets = JointSubsets(SKELETONS[SIMULATED_SKELETON], device) if missing else None
 
     def __call__(
         self, detected_BTC: Tensor, truth_BTC: Tensor, generator: torch.Generator
@@ -37,7 +40,9 @@ class DrawnAnew:
             return truth_BTC + _draw(truth_BTC, self._noise, generator)
         truth_BTJD = truth_BTC.flatten(0, -3).unflatten(-1, (self._joints, -1))
         seen_BTJD = self.simulator.detect(truth_BTJD, generator).poses_BTJD
-        if not self._missing:
+        if self._subsets is not None:
+            seen_BTJD = self._subsets(seen_BTJD, generator)
+        else:
             seen_BTJD = filled(seen_BTJD)
         return seen_BTJD.reshape_as(truth_BTC)
 

@@ -8,6 +8,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from poise.catalog.tracks import Track
 from poise.readers.simulated.body import Body
@@ -18,6 +19,8 @@ from poise.runtime.errors import TrackError
 #: Frames a second that windows are seen at, and those of a track whose rate nobody knows.
 _RATES = Between(12.0, 120.0)
 _USUAL_RATE = 60.0
+#: Share of windows whose camera drops frames that nobody misses, and which share of them.
+_DROPPED = (0.1, 0.1)
 #: Standard deviations of the logarithm of a body's size, and of each of its bones beside that.
 _SIZE, _BONE = 0.12, 0.08
 #: Where joints are said to be differs from body to body by so much, in metres.
@@ -78,8 +81,16 @@ class VariedMotion:
         # From its sequence's first frame on: float32 has no fractions of frames in the millions.
         start_B = frame_B - first_B - draws.uniform(batch) * pace_B * steps
         start_B = torch.minimum(start_B.clamp(min=0), room_B - pace_B * steps)
-        place_BT = start_B[:, None] + pace_B[:, None] * self._step_T
+        place_BT = start_B[:, None] + pace_B[:, None] * self._moments(batch, draws)
         return self._between(place_BT, first_B[:, None], last_B[:, None])
+
+    def _moments(self, batch: int, draws: Draws) -> Tensor:
+        """When frames are taken, (B, T), in frames: evenly, or with dropped ones between them."""
+        steps = len(self._step_T) - 1
+        dropped_BT = draws.chance(_DROPPED[1], batch, steps) * (1 + 2 * draws.uniform(batch, steps))
+        passed_BT = functional.pad((1 + dropped_BT.ceil()).cumsum(1), (1, 0))
+        uneven_BT = passed_BT * (steps / passed_BT[:, -1:])
+        return uneven_BT.where(draws.chance(_DROPPED[0], batch, 1), self._step_T)
 
     def _between(self, place_BT: Tensor, first_B1: Tensor, last_B1: Tensor) -> Tensor:
         """Poses at fractions of frames, on cubic curves through four frames (Catmull-Rom)."""
