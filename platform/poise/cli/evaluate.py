@@ -75,7 +75,7 @@ def evaluate(
     if (model is None) == (refiner is None):
         raise typer.BadParameter("give either --model or --refiner")
     from poise.catalog.tracks import Track
-    from poise.cli.shared.results import print_entries
+    from poise.cli.shared.results import print_entries, print_motion
     from poise.evaluation.raw_data import RawRequest, evaluate_raw
     from poise.evaluation.tables import Entry
     from poise_models import catalogue
@@ -100,6 +100,7 @@ def evaluate(
     scored = [("", evaluation.row), *evaluation.groups.items()]
     for prefix, row in scored:
         print_entries([Entry(row, prefix)])
+        print_motion(evaluation.motions[prefix], row.unit)
     print(f"retrieval: {evaluation.row.retrieval}")
     for line in evaluation.filled:
         say(f"filled: {line}", aside=True)
@@ -109,6 +110,14 @@ def evaluate(
         say(f"left out: {rejected}", aside=True)
     if json:
         more = {"left_out": len(evaluation.rejected)}
-        rows = [row.to_json() | ({"apart": prefix} if prefix else more) for prefix, row in scored]
+        names = wanted.track.info.joint_names
+        moved = {
+            prefix: motion and motion.to_json(names)
+            for prefix, motion in evaluation.motions.items()
+        }
+        rows = [
+            row.to_json() | ({"apart": prefix} if prefix else more) | {"motion": moved[prefix]}
+            for prefix, row in scored
+        ]
         write_json(json, rows)
     return int(bool(evaluation.rejected))

@@ -13,6 +13,7 @@ from torch import Tensor
 from poise.catalog.tracks import Track
 from poise.evaluation import smpl
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors, unit
+from poise.evaluation.motion import MotionErrors, motion_errors, pool_motion
 from poise.training_data.examples import Examples
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
@@ -65,10 +66,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A refiner's row, and the errors of every sequence behind it."""
+    """A refiner's row, and the errors of every sequence behind it.
+
+    Attributes:
+        motions: what became of every sequence's motion, None where that is not defined.
+    """
 
     row: Row
     sequences: list[tuple[str, PoseErrors]]
+    motions: list[MotionErrors | None]
+
+    @property
+    def motion(self) -> MotionErrors | None:
+        """What became of the motion of all sequences together."""
+        return pool_motion(self.motions)
 
 
 def evaluate(
@@ -95,12 +106,14 @@ def evaluate(
     body = smpl.find_body_model(body_folder) if track.representation == "smpl" else None
     seconds = 0.0
     errors: list[PoseErrors] = []
+    motions: list[MotionErrors | None] = []
     for clips, truths, untrue in _in_parts(refiner, examples):
         start = time.perf_counter()
         refined = refiner.refine(clips)
         seconds += time.perf_counter() - start
-        rows = zip(refined, truths, untrue, strict=True)
-        errors += [pose_errors(one.poses_FC, truth, info, body, no) for one, truth, no in rows]
+        for one, truth_FC, no_FJ in zip(refined, truths, untrue, strict=True):
+            errors.append(pose_errors(one.poses_FC, truth_FC, info, body, no_FJ))
+            motions.append(motion_errors(one.poses_FC, truth_FC, info, body, no_FJ))
     total = pool(errors)
     row = Row(
         track=str(track),
@@ -117,7 +130,7 @@ def evaluate(
         note=_note(track, body),
         retrieval=retrieval_of(refiner, examples.clips),
     )
-    return Evaluation(row, list(zip(examples.names, errors, strict=True)))
+    return Evaluation(row, list(zip(examples.names, errors, strict=True)), motions)
 
 
 def retrieval_of(refiner: Refiner, clips: Sequence[Clip]) -> RetrievalUse:

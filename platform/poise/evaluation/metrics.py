@@ -1,5 +1,7 @@
 """The published metrics: MPJPE, PA-MPJPE and Accel, pooled over frames.
 
+`poise.evaluation.motion` has those that say what became of the motion.
+
 The convention is SmoothNet's, so that tables compare: 3D and SMPL joints are root-relative and
 reported in mm, 2D is neither aligned nor centred and reported in px, and the acceleration error of
 every sequence has a zero at both ends. SMPL poses are scored by the joints of a body model; where
@@ -60,15 +62,65 @@ def pose_errors(
             joint of a frame whose root is one of them. Of SMPL, rotations, and with a body all
             joints that hang on them.
     """
+    places = compared(refined_FC, truth_FC, info, body, untrue_FJ)
+    if places is not None:
+        return _joint_errors(places)
+    return _rotation_errors(matrices(refined_FC.double()), matrices(truth_FC.double()), untrue_FJ)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Joints of a motion and of what it is compared with, in the reported unit, float64.
+
+    Attributes:
+        refined_FJD: where they are said to be, (F, J, D).
+        truth_FJD: where they are.
+        roots: the joints whose mean is the root; none where poses are not centred.
+        known_FJ: the joints that are scored; None for all.
+    """
+
+    refined_FJD: Tensor
+    truth_FJD: Tensor
+    roots: tuple[int, ...]
+    known_FJ: Tensor | None
+
+    def relative(self) -> tuple[Tensor, Tensor]:
+        """Both motions relative to their own roots."""
+        return _relative(self.refined_FJD, self.roots), _relative(self.truth_FJD, self.roots)
+
+    @property
+    def scored_FJ(self) -> Tensor:
+        """Which joints are scored, (F, J)."""
+        if self.known_FJ is not None:
+            return self.known_FJ
+        return torch.ones(self.truth_FJD.shape[:2], dtype=torch.bool)
+
+
+def compared(
+    refined_FC: Tensor,
+    truth_FC: Tensor,
+    info: TrackInfo,
+    body: BodyModel | None = None,
+    untrue_FJ: Tensor | None = None,
+) -> Compared | None:
+    """Return the joints that two motions have in space or images; None of mere rotations.
+
+    The arguments are those of `pose_errors`.
+    """
+    factor, roots = info.to_metric, info.roots
     if info.dims != DIMS["smpl"]:
         shape = (-1, info.joints, info.dims)
         refined_FJD, truth_FJD = (p.double().reshape(shape) for p in (refined_FC, truth_FC))
-        return _joint_errors(refined_FJD, truth_FJD, info.roots, info.to_metric, untrue_FJ)
-    if body is not None:
-        refined_FJD, truth_FJD = body.joints(refined_FC), body.joints(truth_FC)
-        unknown_FJ = None if untrue_FJ is None else body.hang_on(untrue_FJ)
-        return _joint_errors(refined_FJD.double(), truth_FJD.double(), smpl.ROOTS, _MM, unknown_FJ)
-    return _rotation_errors(matrices(refined_FC.double()), matrices(truth_FC.double()), untrue_FJ)
+    elif body is None:
+        return None
+    else:
+        refined_FJD, truth_FJD = body.joints(refined_FC).double(), body.joints(truth_FC).double()
+        untrue_FJ = None if untrue_FJ is None else body.hang_on(untrue_FJ)
+        factor, roots = _MM, smpl.ROOTS
+    known_FJ = None
+    if untrue_FJ is not None and untrue_FJ.any():
+        known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(roots)].any(dim=1, keepdim=True)
+    return Compared(refined_FJD * factor, truth_FJD * factor, tuple(roots), known_FJ)
 
 
 def unit(info: TrackInfo, body: BodyModel | None) -> str:
@@ -98,27 +150,19 @@ def pool(parts: Sequence[PoseErrors]) -> PoseErrors:
     )
 
 
-def _joint_errors(
-    refined_FJD: Tensor,
-    truth_FJD: Tensor,
-    roots: Sequence[int],
-    to_metric: float,
-    untrue_FJ: Tensor | None = None,
-) -> PoseErrors:
-    refined_FJD = _relative(refined_FJD * to_metric, roots)
-    truth_FJD = _relative(truth_FJD * to_metric, roots)
+def _joint_errors(places: Compared) -> PoseErrors:
+    refined_FJD, truth_FJD = places.relative()
     error_FJD = refined_FJD - truth_FJD
     bend_FJD = error_FJD[2:] - 2 * error_FJD[1:-1] + error_FJD[:-2]
     bend_FJ = bend_FJD.norm(dim=-1)
     apart_FJ = _distance(refined_FJD, truth_FJD)
-    if untrue_FJ is None or not untrue_FJ.any():
+    if places.known_FJ is None:
         aligned_FJ = _distance(align(refined_FJD, truth_FJD), truth_FJD)
         return _pose_errors(
             float(apart_FJ.mean()), float(aligned_FJ.mean()), bend_FJ, len(apart_FJ)
         )
-    known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(roots)].any(dim=1, keepdim=True)
-    aligned_FJ = _aligned_by_known(refined_FJD, truth_FJD, known_FJ)
-    return _known_errors(apart_FJ, aligned_FJ, bend_FJ, known_FJ)
+    aligned_FJ = _aligned_by_known(refined_FJD, truth_FJD, places.known_FJ)
+    return _known_errors(apart_FJ, aligned_FJ, bend_FJ, places.known_FJ)
 
 
 def _aligned_by_known(refined_FJD: Tensor, truth_FJD: Tensor, known_FJ: Tensor) -> Tensor:

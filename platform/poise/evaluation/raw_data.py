@@ -21,6 +21,7 @@ from poise.checkpoints.registry import resolve
 from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
+from poise.evaluation.motion import MotionErrors, pool_motion
 from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
@@ -86,6 +87,7 @@ class RawEvaluation:
         notes: what is odd about the poses, a line each.
         groups: a row for each group that was asked for, by its prefix; their ``seconds`` are those
             of all sequences together.
+        motions: what became of the motion, of all and by group; all are ``""``.
     """
 
     row: Row
@@ -93,6 +95,7 @@ class RawEvaluation:
     filled: list[str]
     notes: list[str]
     groups: dict[str, Row]
+    motions: dict[str, MotionErrors | None]
 
 
 def evaluate_raw(request: RawRequest) -> RawEvaluation:
@@ -120,8 +123,12 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
     prepare(chosen, request.stride, request.compiled)
     found = evaluate(chosen, seen, request.track, seed, request.settings.smpl)
     groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
-    filled = _filled(sequences, request.track.info.joint_names)
-    return RawEvaluation(found.row, rejected, filled, _odd(sequences, request.track), groups)
+    motions = {"": found.motion} | {
+        prefix: pool_motion([found.motions[number] for number in rows])
+        for prefix, rows in members.items()
+    }
+    filled, odd = _filled(sequences, request.track.info.joint_names), _odd(sequences, request.track)
+    return RawEvaluation(found.row, rejected, filled, odd, groups, motions)
 
 
 def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:

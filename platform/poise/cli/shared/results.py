@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from poise.cli.shared.output import print_table, say
+from poise.evaluation.motion import MotionErrors
+from poise.evaluation.motion_table import motion_columns
 from poise.evaluation.tables import Entry, result_tables
 from poise.experiments.sweep import SweepResult
 
@@ -25,3 +27,9 @@ def print_entries(entries: Sequence[Entry]) -> None:
         print_table(table.header, table.rows, (0, len(table.header) - 1), table.best)
         for note in table.notes:
             print(note)
+
+
+def print_motion(motion: MotionErrors | None, unit: str) -> None:
+    """Print what became of a motion, where that is defined."""
+    if motion is not None:
+        print_table(*motion_columns([motion], unit), left=())
