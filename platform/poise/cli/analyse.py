@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from poise.cli.shared.commands import add, group
-from poise.cli.shared.options import Json, Model, with_settings
+from poise.cli.shared.options import MODEL, Json, Model, with_settings
 from poise.cli.shared.output import say, write_json
 from poise.runtime.settings import Settings
 
@@ -24,8 +24,10 @@ examples:
   poise analyse latency --model poise-uiprmd-kinect-3D@champion --fps 12 \\
       --threads 1
   poise analyse errors --data my_data --track uiprmd/kinect/3D
+  poise analyse real --data my_data --track uiprmd/kinect/3D \\
+      --model poise:general
 
---model wants a SynSP++ with retrieval. Data are the test split in the lake
+--model of the first four wants a SynSP++ with retrieval. Data are the test split in the lake
 (by default the one it was trained on), and the PVD's poses there; no Milvus
 has to run. docs/analysis.md says what is measured, and what came out.
 """
@@ -75,9 +77,24 @@ What the errors of an estimator are like, by joint: how large, how long they
 last, and how fast they change; of 10, 50 and 90 % of the sequences. Simulated
 estimators should be as varied as real ones are.
 """
+REAL = """
+example:
+  poise analyse real --data my_data --track uiprmd/kinect/3D \\
+      --model poise:general --model .poise/sweeps/poise/trials/KEY/checkpoint
+
+Input, every filter as it comes and tuned on the training subjects (every
+eighth sequence), the linear map fitted on cmu/simulated/3D where --motion has
+it, and models of the same joints, trained elsewhere. Beside the errors:
+precision of motion, and how much of the range of motion and of the peak speed
+each leaves (docs/metrics.md; --json has them by joint).
+"""
 
 app = group("Look into a trained SynSP++, and at estimators' errors.", EXAMPLES)
 
+Models = Annotated[
+    list[str] | None,
+    typer.Option("--model", metavar="MODEL ...", help=f"{MODEL}; may be repeated"),
+]
 Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="draw here, as PNG")]
 
 
@@ -170,6 +187,36 @@ def errors(
     _show(error_spread.analyse(settings.data, tracks, split), json)
 
 
+@with_settings("home", "data", "tracking_uri")
+def real(
+    settings: Settings,
+    track: Annotated[str, typer.Option(metavar="TRACK", help="of a real estimator")],
+    model: Models = None,
+    motion: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="raw data with the motion of cmu/simulated/3D, for the linear map (--data)",
+        ),
+    ] = None,
+    split: Annotated[Literal["train", "test"], typer.Option(help="what is scored")] = "test",
+    json: Json = None,
+) -> None:
+    """Compare every refiner on an estimator that no network here was trained on."""
+    from poise.analysis.real import RealRequest, analyse
+    from poise.catalog.tracks import Track
+
+    wanted = RealRequest(
+        data=settings.data,
+        motion=motion or settings.data,
+        track=Track.parse(track),
+        split=split,
+        models=model or (),
+        tracking_uri=settings.tracking_uri,
+    )
+    _show(analyse(wanted), json)
+
+
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
     say(result.text)
     if json:
@@ -183,3 +230,4 @@ add(app, neighbours, NEIGHBOURS)
 add(app, ratio, RATIO)
 add(app, latency, LATENCY)
 add(app, errors, ERRORS)
+add(app, real, REAL)

@@ -172,7 +172,8 @@ def _ranges(refined_FJD: Tensor, truth_FJD: Tensor, known_FJ: Tensor) -> Tensor:
         along_JF = (motion_FJD.transpose(0, 1) @ most_JD1).squeeze(-1)
         high_J = along_JF.masked_fill(~known_FJ.T, -math.inf).amax(1)
         low_J = along_JF.masked_fill(~known_FJ.T, math.inf).amin(1)
-        return (high_J - low_J).clamp(min=0)
+        reach_J: Tensor = (high_J - low_J).clamp(min=0)
+        return reach_J
 
     return torch.stack([reach(refined_FJD), reach(truth_FJD)])
 
@@ -181,7 +182,8 @@ def _peaks(motion_FJD: Tensor, moving_FJ: Tensor) -> Tensor:
     if not len(moving_FJ):
         return motion_FJD.new_zeros(motion_FJD.shape[1])
     speed_FJ: Tensor = motion_FJD.diff(dim=0).norm(dim=-1)
-    return (speed_FJ * moving_FJ).amax(0)
+    peak_J: Tensor = (speed_FJ * moving_FJ).amax(0)
+    return peak_J
 
 
 def _bone_spread(refined_FJD: Tensor, info: TrackInfo) -> float:
