@@ -60,7 +60,7 @@ def joint_sets() -> Mapping[str, JointSet]:
     text = resources.files("poise.catalog").joinpath("joint_sets.toml").read_text("utf-8")
     found: dict[str, JointSet] = {}
     for name, given in tomllib.loads(text).items():
-        joints = tuple(given["joints"].split())
+        joints = tuple(one for word in given["joints"].split() for one in _numbered(word))
         chains = [[joints.index(joint) for joint in chain.split()] for chain in given["bones"]]
         bones = tuple(bone for chain in chains for bone in pairwise(chain))
         found[name] = JointSet(name, given["about"], joints, bones)
@@ -69,6 +69,12 @@ def joint_sets() -> Mapping[str, JointSet]:
             continue
         found[name] = JointSet(name, "a skeleton of the pose template", body.joints, body.edges)
     return MappingProxyType(found)
+
+
+def _numbered(word: str) -> list[str]:
+    """Return ``face_0``, ``face_1`` and ``face_2`` for ``face_0..2``."""
+    name, dots, last = word.partition("0..")
+    return [f"{name}{number}" for number in range(int(last) + 1)] if dots else [word]
 
 
 def plain_joint(name: str) -> str:

@@ -17,7 +17,7 @@ from poise.runtime import storage
 from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
-_MODULES: Final = ("trc",)
+_MODULES: Final = ("trc", "coco", "openpose", "mmpose")
 
 
 @cache
@@ -136,6 +136,8 @@ def write(motion: Motion, path: Path, format: str | None = None) -> Path:
     if form.write is None:
         raise DataError(f"{path}: {form.name} is read and not written")
     written = form.write(motion)
+    if not isinstance(written, bytes) and path.suffix and "/" in form.endings:
+        raise DataError(f"{path}: {form.name} is a folder of files; name one without an ending")
     if isinstance(written, bytes):
         storage.write_bytes(path.absolute(), written)
     else:

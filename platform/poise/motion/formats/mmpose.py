@@ -1,0 +1,279 @@
+"""What MMPose 1.x's inferencer and demos save: lists of instances, frame by frame."""
+
+import json
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.catalog.joint_sets import joint_sets, of_names
+from poise.motion.format import Format, Sample, Written
+from poise.motion.json_text import decimals_of, json_number, list_of, renumbered, rewritten
+from poise.motion.motion import Motion
+from poise.motion.names import checked_names
+from poise.motion.people import Entries
+from poise.motion.style import TextStyle
+from poise.motion.triples import identity, numbers_of
+from poise.runtime.errors import DataError
+
+_FIELDS: Final = {
+    "instance_info": "the frames; some files are that list alone",
+    "frame_id": "number of the frame",
+    "instances": "everybody in the frame",
+    "keypoints": "[x, y] or [x, y, z] of each joint, in pixels; metres, z up, in 3D",
+    "keypoint_scores": "how sure the network is of each joint, from 0 to about 1",
+    "track_id": "who it is, where a tracker said so",
+    "meta_info": "names of the joints (keypoint_id2name); kept as it is, as is bbox",
+}
+_SETS: Final = {17: "coco17", 26: "halpe26", 133: "wholebody133", 21: "hand21"}
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """The text, and where the entries are in it.
+
+    Attributes:
+        framed: whether frames hold the instances; else the file is one frame's list of them.
+        places_E2: of each entry, the place of its frame and its own among the instances there.
+        places: of the frames in the file, by their number.
+    """
+
+    style: TextStyle
+    text: str
+    key: str
+    framed: bool
+    places_E2: NDArray[np.int64]
+    places: dict[int, int]
+
+
+def _frames(document: Any) -> tuple[list[Any], str] | None:
+    """Return the frames (or instances) of a file, and the key they are under; None of another."""
+    key = ""
+    if isinstance(document, dict):
+        key = next((one for one in ("instance_info", "predictions") if one in document), "")
+        document = document.get(key)
+    if not isinstance(document, list) or not document:
+        return None
+    first = document[0]
+    if not isinstance(first, dict):
+        return None
+    is_frame = isinstance(first.get("instances"), list)
+    is_instance = "keypoint_scores" in first and isinstance(first.get("keypoints"), list)
+    return (document, key) if is_frame or is_instance else None
+
+
+def _fits(sample: Sample) -> bool:
+    return _frames(sample.document) is not None
+
+
+def _read(sample: Sample) -> Motion:
+    path, found = sample.path, _frames(sample.document)
+    if found is None:
+        raise DataError(f"{path}: no instances in it, as MMPose's inferencer saves them")
+    rows, key = found
+    framed = "instances" in rows[0]
+    frames = rows if framed else [{"frame_id": 0, "instances": rows}]
+    order, numbers_F = _order(path, frames)
+    places, owners, keypoints, scores, ids = [], [], [], [], []
+    shape: tuple[int, int] | None = None
+    for at, place in enumerate(order):
+        people = frames[place].get("instances")
+        for person, instance in enumerate(people if isinstance(people, list) else []):
+            where = f"{path}, frame {numbers_F[at]}, instance {person}"
+            joints = _joints(instance, where)
+            one = (len(joints), len(joints[0]))
+            if shape not in (None, one):
+                raise DataError(
+                    f"{where}: {one[0]} joints of {one[1]} dimensions, those before are "
+                    f"{shape[0]} of {shape[1]}; put each kind into a file of its own"
+                    if shape
+                    else where
+                )
+            shape = one
+            told = instance.get("keypoint_scores")
+            scores.append(told if isinstance(told, list) and len(told) == len(joints) else None)
+            keypoints.append(joints)
+            owners.append(at)
+            places.append((place, person))
+            ids.append(identity(instance.get("track_id")))
+    if shape is None:
+        raise DataError(f"{path}: nobody in {len(frames)} frames")
+    poses = numbers_of(path, keypoints).reshape(-1, *shape)
+    confidence = None
+    if None not in scores:
+        confidence = numbers_of(path, scores).reshape(-1, shape[0])
+        poses[(poses == 0.0).all(-1) & ~(confidence > 0.0)] = np.nan
+    entries = Entries(
+        path=path,
+        frames_E=np.array(owners, np.int64),
+        numbers_F=numbers_F,
+        poses_EJD=poses,
+        confidence_EJ=confidence,
+        ids_E=None if None in ids else [str(one) for one in ids],
+    )
+    names, skeleton = _names(path, sample.document, shape[0])
+    positions = {int(number): place for number, place in zip(numbers_F, order, strict=True)}
+    return entries.motion(
+        names,
+        skeleton=skeleton,
+        unit="px" if shape[1] == 2 else "m",
+        up="-y" if shape[1] == 2 else "+z",
+        rest=_Rest(sample.style, sample.text, key, framed, np.array(places, np.int64), positions),
+    )
+
+
+def _joints(instance: Any, where: str) -> list[list[Any]]:
+    joints = instance.get("keypoints") if isinstance(instance, dict) else None
+    while isinstance(joints, list) and len(joints) == 1 and _nested(joints[0]):
+        joints = joints[0]  # 3D files put each person into a list of its own
+    first = joints[0] if isinstance(joints, list) and joints else None
+    if not isinstance(first, list) or len(first) not in (2, 3):
+        raise DataError(f"{where}: keypoints are no list of [x, y] or [x, y, z]")
+    return joints  # type: ignore[return-value]
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list)
+
+
+def _order(path: Any, frames: list[Any]) -> tuple[list[int], NDArray[np.int64]]:
+    """Return the places of the frames sorted by their numbers, and the numbers."""
+    if not all(isinstance(frame, dict) for frame in frames):
+        raise DataError(f"{path}: a frame that is no object; copy the file again")
+    numbers = [frame.get("frame_id") for frame in frames]
+    if not all(isinstance(one, int) and abs(one) < 2**40 for one in numbers):
+        return [*range(len(frames))], np.arange(len(frames))
+    order = sorted(range(len(frames)), key=lambda place: numbers[place])
+    found = [numbers[place] for place in order]
+    twice = next((a for a, b in pairwise(found) if a == b), None)
+    if twice is not None:
+        raise DataError(f"{path}: frame {twice} is there twice; take one of them out")
+    return order, np.array(found, np.int64)
+
+
+def _names(path: Any, document: Any, joints: int) -> tuple[tuple[str, ...], str | None]:
+    """Return the joints' names as the file says, else as the joint set of so many has."""
+    meta = document.get("meta_info") if isinstance(document, dict) else None
+    told = meta.get("keypoint_id2name") if isinstance(meta, dict) else None
+    if isinstance(told, dict) and len(told) == joints:
+        names: list[Any] = [told.get(str(number)) for number in range(joints)]
+        if all(isinstance(name, str) for name in names):
+            found = of_names(names)
+            return checked_names(path, names), found.name if found else None
+    known = joint_sets().get(_SETS.get(joints, ""))
+    return (known.joints, known.name) if known else (tuple(map(str, range(joints))), None)
+
+
+def _scores(motion: Motion) -> NDArray[np.float64]:
+    seen = motion.seen_FPJ
+    told = np.ones(seen.shape) if motion.confidence_FPJ is None else motion.confidence_FPJ
+    return np.where(seen, np.where(np.isnan(told), 1.0, told), 0.0)
+
+
+def _write(motion: Motion) -> Written:
+    if isinstance(motion.rest, _Rest) and motion.entries_FP is not None:
+        return motion.rest.style.encode(_patched(motion, motion.rest))
+    scores, frames = _scores(motion), []
+    for frame, number in enumerate(motion.frames_F.tolist()):
+        people = [
+            _instance(motion, scores, frame, person)
+            for person in np.flatnonzero(motion.seen_FPJ[frame].any(-1)).tolist()
+        ]
+        frames.append(f'{{"frame_id": {number}, "instances": [{", ".join(people)}]}}')
+    names = json.dumps({str(at): name for at, name in enumerate(motion.joints)})
+    text = '{"meta_info": {"keypoint_id2name": ' + names + '},\n "instance_info": [\n'
+    return (text + ",\n".join(frames) + "]}\n").encode()
+
+
+def _instance(motion: Motion, scores: NDArray[np.float64], frame: int, person: int) -> str:
+    poses = np.nan_to_num(motion.poses_FPJD[frame, person]).tolist()
+    joints = ", ".join("[" + ", ".join(json_number(v, 6) for v in row) + "]" for row in poses)
+    told = ", ".join(json_number(value, 6) for value in scores[frame, person].tolist())
+    who = f', "track_id": {json.dumps(motion.people[person])}' if motion.identified else ""
+    return f'{{"keypoints": [{joints}], "keypoint_scores": [{told}]{who}}}'
+
+
+def _patched(motion: Motion, rest: _Rest) -> str:
+    entries_FP: Any = motion.entries_FP
+    scores, seen = _scores(motion), motion.seen_FPJ
+    frame_at = {
+        rest.places[n]: f for f, n in enumerate(motion.frames_F.tolist()) if n in rest.places
+    }
+    where = {
+        tuple(rest.places_E2[entries_FP[frame, person]].tolist()): (frame, person)
+        for frame, person in np.argwhere(entries_FP >= 0).tolist()
+    }
+
+    def instances(text: str, start: int, place: int) -> str:
+        def change(number: int, instance: Any, begin: int, end: int) -> str | None:
+            spot = where.get((place, number))
+            return (
+                None if spot is None else _changed(motion, scores, spot, text[begin:end], instance)
+            )
+
+        frame = frame_at.get(place)
+        if frame is None:
+            return rewritten(text, start, change, [])
+        new = np.flatnonzero((entries_FP[frame] < 0) & seen[frame].any(-1)).tolist()
+        more = [_instance(motion, scores, frame, person) for person in new]
+        return rewritten(text, start, change, more)
+
+    def frame_change(place: int, _: Any, begin: int, end: int) -> str | None:
+        if place not in frame_at:
+            return None
+        inner = rest.text[begin:end]
+        start = list_of(inner, "instances")
+        return inner if start < 0 else instances(inner, start, place)
+
+    start = list_of(rest.text, rest.key) if rest.key else rest.text.index("[")
+    if not rest.framed:
+        return instances(rest.text, start, 0)
+    return rewritten(rest.text, start, frame_change, [])
+
+
+def _changed(
+    motion: Motion,
+    scores: NDArray[np.float64],
+    spot: tuple[int, int],
+    text: str,
+    instance: dict[str, Any],
+) -> str:
+    """Return an instance's text with other numbers where they are others."""
+    old = np.array(instance["keypoints"], np.float64).reshape(-1, motion.dims)
+    new, seen = motion.poses_FPJD[spot], motion.seen_FPJ[spot]
+    told = instance.get("keypoint_scores")
+    was = ~np.isnan(old).any(-1)
+    if isinstance(told, list):
+        was &= ~((old == 0.0).all(-1) & ~(np.array(told, np.float64) > 0.0))
+    new = np.where(seen[:, None], new, 0.0)
+    same = (new == old) | (~seen & ~was)[:, None]
+    text = _with_numbers(text, "keypoints", ~same.ravel(), new.ravel().tolist())
+    if isinstance(told, list) and motion.confidence_FPJ is not None:
+        same_J = (scores[spot] == np.array(told, np.float64)) | (~seen & ~was)
+        text = _with_numbers(text, "keypoint_scores", ~same_J, scores[spot].tolist())
+    return text
+
+
+def _with_numbers(text: str, key: str, changed: NDArray[np.bool_], values: list[float]) -> str:
+    at = list_of(text, key)
+    if not changed.any() or at < 0:
+        return text
+    _, end = json.JSONDecoder().raw_decode(text, at)
+    old = text[at:end]
+    return text[:at] + renumbered(old, changed, values, decimals_of(old)) + text[end:]
+
+
+FORMATS: Final = (
+    Format(
+        name="mmpose",
+        about="MMPose 1.x: results of its inferencer, 2D and 3D",
+        endings=(".json",),
+        fields=_FIELDS,
+        fits=_fits,
+        read=_read,
+        write=_write,
+        holds=frozenset({"people", "identity", "confidence", "names"}),
+    ),
+)

@@ -1,0 +1,102 @@
+"""Numbers in a JSON text replaced where they stand: all else keeps its bytes."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.motion.grid import number_text
+
+_BLANK: Final = re.compile(r"[\s,]*")
+_NUMBER: Final = re.compile(r"-?\d[\d.eE+-]*|-?Infinity|NaN|null")
+_DECIMALS: Final = re.compile(r"\.(\d+)")
+_FEWEST_DECIMALS: Final = 3
+_DECODER: Final = json.JSONDecoder()
+
+
+def list_of(text: str, key: str, begin: int = 0, end: int | None = None) -> int:
+    """Return where the list of a key begins in an object; -1 where there is none.
+
+    Args:
+        text: valid JSON.
+        key: of the object that begins at ``begin``; nested ones of that name do not count.
+        begin: the place of the object's brace, or of blanks before it.
+        end: behind the object.
+    """
+    at = _BLANK.match(text, begin).end() + 1  # type: ignore[union-attr]
+    limit = len(text) if end is None else end
+    while at < limit:
+        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        if text[at : at + 1] != '"':
+            return -1
+        name, at = _DECODER.raw_decode(text, at)
+        at = text.index(":", at) + 1
+        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        if name == key:
+            return at if text[at] == "[" else -1
+        _, at = _DECODER.raw_decode(text, at)
+    return -1
+
+
+def elements(text: str, at: int) -> Iterator[tuple[Any, int, int]]:
+    """Yield the elements of the list that begins at a place, with where each stands."""
+    at += 1
+    while True:
+        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        if text[at : at + 1] in ("]", ""):
+            return
+        value, end = _DECODER.raw_decode(text, at)
+        yield value, at, end
+        at = end
+
+
+def rewritten(
+    text: str, at: int, change: Callable[[int, Any, int, int], str | None], more: Sequence[str]
+) -> str:
+    """Return a text with the elements of a list changed, left out, or put behind the others.
+
+    Args:
+        text: valid JSON; at least one element is in the list.
+        at: where the list begins.
+        change: gets the number of an element, its value, and where it stands; returns its text, or
+            None to leave it out.
+        more: texts of new elements.
+    """
+    out: list[str] = []
+    end = at + 1
+    first = ""
+    for number, (value, begin, stop) in enumerate(elements(text, at)):
+        gap = text[end:begin]
+        first, end = first or (gap if not number else ""), stop
+        new = change(number, value, begin, stop)
+        if new is not None:
+            out.append(gap + new if out else first + new)
+    for new in more:
+        out.append(f", {new}" if out else first + new)
+    return text[: at + 1] + "".join(out) + text[end:]
+
+
+def decimals_of(text: str) -> int:
+    """Return how many decimals the numbers of a text have."""
+    return max(_FEWEST_DECIMALS, *(len(digits) for digits in _DECIMALS.findall(text)), 0)
+
+
+def renumbered(
+    text: str, changed: NDArray[np.bool_], values: Sequence[float], decimals: int
+) -> str:
+    """Return the text of a list of numbers, or of such lists, with some of them replaced."""
+    places = iter(zip(changed.tolist(), values, strict=True))
+
+    def spelt(old: re.Match[str]) -> str:
+        new, value = next(places, (False, 0.0))
+        return json_number(value, decimals) if new else old[0]
+
+    return _NUMBER.sub(spelt, text)
+
+
+def json_number(value: float, decimals: int) -> str:
+    """Write a number; JSON has no NaN, which is null."""
+    return number_text(value, decimals) or "null"
