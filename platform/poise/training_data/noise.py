@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from poise.catalog.tracks import SIMULATED_SKELETON, Noise, Track
-from poise.readers.simulated.estimator import EstimatorSimulator
+from poise.readers.simulated.estimator import EstimatorSimulator, Seen
 from poise.runtime.errors import TrackError
 from poise.training_data.joint_subsets import JointSubsets
 from poise_retrieval.geometry.skeletons import SKELETONS
@@ -39,12 +39,25 @@ class DrawnAnew:
         if self.simulator is None:
             return truth_BTC + _draw(truth_BTC, self._noise, generator)
         truth_BTJD = truth_BTC.flatten(0, -3).unflatten(-1, (self._joints, -1))
-        seen_BTJD = self.simulator.detect(truth_BTJD, generator).poses_BTJD
+        seen = self.simulator.detect(truth_BTJD, generator)
+        return self._given(seen, generator).reshape_as(truth_BTC)
+
+    def images(self, truth_BTJD: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return windows (B, T, C) as detected in images, and the truth there.
+
+        Args:
+            truth_BTJD: of a track of simulated estimators, in metres, y up.
+            generator: of all that is drawn.
+        """
+        assert self.simulator is not None  # noqa: S101
+        image_BTJD, seen = self.simulator.detect_images(truth_BTJD, generator)
+        return self._given(seen, generator).flatten(2), image_BTJD.flatten(2)
+
+    def _given(self, seen: Seen, generator: torch.Generator) -> Tensor:
+        """Leave gaps to networks that take them, and fill them for others."""
         if self._subsets is not None:
-            seen_BTJD = self._subsets(seen_BTJD, generator)
-        else:
-            seen_BTJD = filled(seen_BTJD)
-        return seen_BTJD.reshape_as(truth_BTC)
+            return self._subsets(seen.poses_BTJD, generator)
+        return filled(seen.poses_BTJD)
 
 
 def filled(poses_BTJD: Tensor) -> Tensor:

@@ -28,10 +28,12 @@ class TrainingWindows:
         bank: PoseBank | None,
         device: str = "cpu",
         missing: bool = False,
+        images: bool = False,
     ) -> None:
         """Gather windows, where there is a bank with a neighbour each.
 
-        ``missing`` is as in `DrawnAnew`.
+        ``missing`` is as in `DrawnAnew`. With ``images``, windows of a track of simulated
+        estimators in 3D are seen in images of cameras that are drawn, too (`Camera`).
 
         Raises:
             LakeError: no sequence is long enough, or the split has no ground truth.
@@ -51,10 +53,11 @@ class TrainingWindows:
                 truth_FC = self.draw.bank.truth_FC
         self.truth_FC = truth_FC.to(device)
         self._anew = DrawnAnew(split.track, device, missing)
+        self._images = images
         self._motion: VariedMotion | None = None
         if self._anew.simulator is not None and self.draw is None:
             # Neighbours are of the motion as it was recorded: with them it stays so.
-            self._motion = VariedMotion(self.truth_FC, split.track, length)
+            self._motion = VariedMotion(self.truth_FC, split.track, length, upright=images)
             last_S = split.first_S + split.index.frames_S - 1
             self._first_N, self._last_N = (
                 torch.from_numpy(np.repeat(ends_S, count_S)).to(device)
@@ -77,6 +80,8 @@ class TrainingWindows:
         if self._motion is not None:
             ends_B = self._first_N[index_B], self._last_N[index_B]
             truth_BTJD = self._motion.windows(self.start_N[index_B], *ends_B, generator)
+            if self._images:
+                return Batch.without_neighbours(*self._anew.images(truth_BTJD, generator))
             truth_BTC = truth_BTJD.flatten(2)
             return Batch.without_neighbours(self._anew(truth_BTC, truth_BTC, generator), truth_BTC)
         frame_BT = self.start_N[index_B, None] + self.step_T

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from poise.catalog.tracks import Track
 from poise.readers.simulated.body import Body
+from poise.readers.simulated.camera import rotations
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.strengths import Between
 from poise.runtime.errors import TrackError
@@ -32,8 +33,11 @@ _TILT = 0.17
 class VariedMotion:
     """Windows of true motion, drawn anew every time, on the device of the truth."""
 
-    def __init__(self, truth_FC: Tensor, track: Track, length: int) -> None:
+    def __init__(self, truth_FC: Tensor, track: Track, length: int, upright: bool = False) -> None:
         """Hold truth in metres; windows will have ``length`` frames.
+
+        ``upright`` windows stand on the floor, y up; others are as estimators have them, with any
+        axis up and a floor that may be tilted.
 
         Raises:
             TrackError: the catalogue does not say which axes are lateral and vertical.
@@ -50,9 +54,10 @@ class VariedMotion:
         self._paces = Between(rate / _RATES.most, rate / _RATES.least)
         self._step_T = torch.arange(length, device=truth_FC.device)
         self._mirror_D = (1 - 2 * torch.eye(3)[info.flip.axis]).to(truth_FC.device)
-        upright = [_upright(info.up) @ _turned(kind) for kind in range(3)]
+        turned = [_upright(info.up) @ _turned(kind) for kind in range(1 if upright else 3)]
         self._heading_D = torch.eye(3)[info.up].to(truth_FC.device)
-        self._upright = torch.stack(upright).to(truth_FC.device)
+        self._tilt = 0.0 if upright else _TILT
+        self._turned = torch.stack(turned).to(truth_FC.device)
 
     def windows(
         self, frame_B: Tensor, first_B: Tensor, last_B: Tensor, generator: torch.Generator
@@ -125,20 +130,11 @@ class VariedMotion:
     def _turns(self, batch: int, draws: Draws) -> Tensor:
         """Rotations (B, 3, 3): any heading, a small tilt, and any axis up."""
         heading_B3 = 2 * math.pi * draws.uniform(batch, 1) * self._heading_D
-        tilt_B3 = _TILT * draws.normal(batch, 3)
-        upright_B = (3 * draws.uniform(batch)).long().clamp(max=2)
-        return rotations(heading_B3) @ rotations(tilt_B3) @ self._upright[upright_B]
-
-
-def rotations(vector_B3: Tensor) -> Tensor:
-    """Return the matrices (B, 3, 3) of rotation vectors in radians (Rodrigues)."""
-    angle_B = vector_B3.norm(dim=-1).clamp(min=1e-9)
-    x, y, z = (vector_B3 / angle_B[:, None]).unbind(-1)
-    zero = torch.zeros_like(x)
-    cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).unflatten(-1, (3, 3))
-    sine, cosine = angle_B.sin()[:, None, None], angle_B.cos()[:, None, None]
-    turn_B33: Tensor = torch.eye(3, device=x.device) + sine * cross + (1 - cosine) * cross @ cross
-    return turn_B33
+        tilt_B3 = self._tilt * draws.normal(batch, 3)
+        kinds = len(self._turned)
+        kind_B = (kinds * draws.uniform(batch)).long().clamp(max=kinds - 1)
+        turns_B33: Tensor = rotations(heading_B3) @ rotations(tilt_B3) @ self._turned[kind_B]
+        return turns_B33
 
 
 def _upright(up: int) -> Tensor:

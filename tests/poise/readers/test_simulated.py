@@ -15,6 +15,7 @@ from poise.readers.noise import noise_seed
 from poise.readers.npz_split import read_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.simulated.body import Body
+from poise.readers.simulated.camera import Camera, rotations
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.estimator import EstimatorSimulator, Seen
 from poise.readers.simulated.sequence import simulated
@@ -22,7 +23,6 @@ from poise.readers.simulated.strengths import FAULTLESS, Between, Spell, Strengt
 from poise.readers.simulated.view import View
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime.errors import TrackError
-from poise.training_data.varied_motion import rotations
 from poise_retrieval.geometry.skeletons import SKELETONS
 
 TRACK = Track("cmu", "simulated", "3D")
@@ -248,6 +248,64 @@ def test_swaps_may_flicker() -> None:
         swapped = ~torch.isclose(seen[:, :, knee], truth[:, :, knee], atol=1e-5).all(-1)
         turns.append(float((swapped[:, 1:] ^ swapped[:, :-1]).sum(1).float().mean()))
     assert turns[1] > 2 * turns[0]
+
+
+def people(batch: int = 100, frames: int = 32) -> Tensor:
+    """People of 1.6 m who stand, y up, all alike, and walk a metre."""
+    pose = [[0.1 * joint % 0.4, 1.6 * joint / 16, 0.05 * (joint % 3)] for joint in range(17)]
+    walked = torch.linspace(0, 1, frames)[:, None, None] * torch.tensor([1.0, 0.0, 0.0])
+    return (torch.tensor(pose) + walked).expand(batch, -1, -1, -1) + 3.0
+
+
+def test_cameras_see_people_upright_and_as_a_pinhole_does() -> None:
+    truth = people(200)
+    camera = Camera.about(truth, Draws(torch.Generator().manual_seed(0)))
+    image, depth = camera.project(truth)
+    assert image.shape == (*truth.shape[:-1], 2)
+    assert bool((image[:, :, 16, 1] < image[:, :, 0, 1]).all())
+    assert 0.8 < float((image.abs() < 1).all(-1).float().mean()) < 0.99
+    assert float(depth.min()) > 0.5
+    turns = camera.axes_BT33.flatten(0, 1)
+    torch.testing.assert_close(turns @ turns.mT, torch.eye(3).expand_as(turns), rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.linalg.det(turns), torch.ones(len(turns)), rtol=0, atol=1e-5)
+    # What is twice as far along its ray is seen at the same place.
+    far = camera.place_B3[:, None, None] + 2 * (truth - camera.place_B3[:, None, None])
+    same, twice = camera.project(far)
+    torch.testing.assert_close(same, image, rtol=0, atol=1e-4)
+    torch.testing.assert_close(twice, 2 * depth, rtol=1e-4, atol=1e-4)
+    still = camera.axes_BT33[:, 0] - camera.axes_BT33[:, -1]
+    assert 0.1 < float((still.abs().amax((1, 2)) > 1e-6).float().mean()) < 0.5
+
+
+def test_joints_outside_an_image_are_not_seen_or_at_its_edge() -> None:
+    truth = people(300)
+    kinds = {}
+    for share in (0.0, 1.0):
+        simulator = EstimatorSimulator(SKELETON, strengths=FAULTLESS._replace(at_edge=share))
+        image, kinds[share] = simulator.detect_images(truth, torch.Generator().manual_seed(0))
+    outside = (image.abs() > 1).any(-1)
+    assert 0.01 < float(outside.float().mean()) < 0.3
+    unseen, at_edge = kinds[0.0], kinds[1.0]
+    assert torch.equal(unseen.poses_BTJD.isnan().any(-1), outside)
+    assert bool((unseen.confidence_BTJ[outside] == 0).all())
+    torch.testing.assert_close(at_edge.poses_BTJD, image.clamp(-1, 1), rtol=0, atol=1e-4)
+    assert bool((at_edge.confidence_BTJ[outside] < 0.31).all())
+
+
+def test_errors_in_images_are_as_large_as_people_are() -> None:
+    truth = people(300)
+    strengths = FAULTLESS._replace(jitter_m=Between(0.02, 0.02), behind=0.0, at_edge=1.0)
+    image, seen = EstimatorSimulator(SKELETON, strengths=strengths).detect_images(
+        truth, torch.Generator().manual_seed(0)
+    )
+    inside = (image.abs() < 0.9).all(-1)
+    error_B = torch.where(inside, (seen.poses_BTJD - image).norm(dim=-1), 0).sum((1, 2))
+    error_B = error_B / inside.sum((1, 2))
+    tall_B = (image[..., 1].amax(2) - image[..., 1].amin(2)).mean(1)
+    known_B = inside.any(-1).any(-1)
+    assert correlation(tall_B[known_B].log(), error_B[known_B].log()) > 0.8
+    share = error_B[known_B] / tall_B[known_B]
+    assert 0.005 < float(share.median()) < 0.05
 
 
 def test_other_joints_are_refused() -> None:

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.readers.simulated.body import Body
+from poise.readers.simulated.camera import rotations
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.strengths import Between
 from poise.training_data import varied_motion
 from poise.training_data.noise import DrawnAnew, filled
 from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.training_windows import TrainingWindows
-from poise.training_data.varied_motion import VariedMotion, rotations
+from poise.training_data.varied_motion import VariedMotion
 from poise_retrieval.geometry.skeletons import SKELETONS
 
 SIMULATED = Track("cmu", "simulated", "3D")
@@ -138,6 +139,20 @@ def test_networks_that_take_no_gaps_get_them_filled(train: TrackSplit) -> None:
     assert torch.equal(whole_BTJD[seen], gaps_BTJD[seen])
 
 
+@pytest.mark.parametrize("missing", [True, False])
+def test_windows_are_seen_in_images(train: TrackSplit, missing: bool) -> None:
+    source = TrainingWindows(train, 32, None, missing=missing, images=True)
+    batch = source.batch(torch.arange(64), generator())
+    assert batch.detected_BTC.shape == batch.truth_BTC.shape == (64, 32, 34)
+    assert bool(batch.truth_BTC.isfinite().all())
+    assert bool(batch.detected_BTC.isnan().any()) == missing
+    # People stand: in an image a head is above, where y is less.
+    height = batch.truth_BTC.unflatten(-1, (17, 2))[..., 1]
+    above = height[:, :, SKELETON.joints.index("head")] < height[:, :, 0]
+    assert float(above.float().mean()) > 0.9
+    assert float((batch.truth_BTC.abs() < 1).float().mean()) > 0.8
+
+
 def test_with_neighbours_the_motion_stays_as_recorded(train: TrackSplit) -> None:
     order = torch.arange(20)
     source = TrainingWindows(train, 8, train.bank())
@@ -164,7 +179,10 @@ def test_nothing_waits_for_the_device_or_is_on_another(monkeypatch: pytest.Monke
     monkeypatch.setattr(Draws, "normal", lambda _, *shape: torch.randn(*shape, device=meta))
     motion = VariedMotion(torch.empty(100, 51, device=meta), SIMULATED, 32)
     frame_B = torch.empty(16, dtype=torch.long, device=meta)
-    truth_BTC = motion.windows(frame_B, frame_B, frame_B, generator()).flatten(2)
+    seed = generator()
+    truth_BTC = motion.windows(frame_B, frame_B, frame_B, seed).flatten(2)
     for missing in (True, False):
-        drawn = DrawnAnew(SIMULATED, "meta", missing)(truth_BTC, truth_BTC, generator())
+        drawn = DrawnAnew(SIMULATED, "meta", missing)(truth_BTC, truth_BTC, seed)
         assert (drawn.shape, drawn.device) == (truth_BTC.shape, meta)
+        images = DrawnAnew(SIMULATED, "meta", missing).images(truth_BTC.unflatten(2, (17, 3)), seed)
+        assert {(one.shape, one.device) for one in images} == {((16, 32, 34), meta)}

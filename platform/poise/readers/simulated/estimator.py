@@ -15,6 +15,7 @@ from torch import Tensor
 
 from poise.readers.simulated.bias import biased
 from poise.readers.simulated.body import Body
+from poise.readers.simulated.camera import Camera
 from poise.readers.simulated.confidence import confidence
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.faults import skipped, with_faults
@@ -26,6 +27,8 @@ from poise_retrieval.geometry.skeletons import Skeleton
 _STRENGTHS = Strengths()
 #: Confidence below which joints count as not seen, at most.
 _DOUBT = 0.5
+#: What is left of the confidence in a joint outside of the image.
+_AT_EDGE = 0.3
 
 
 class Seen(NamedTuple):
@@ -65,6 +68,39 @@ class EstimatorSimulator:
         placed_BTJD = biased(truth_BTJD, self._body, self._strengths, draws)
         view = View.of_space(truth_BTJD, self._body, draws)
         return self._seen(truth_BTJD, placed_BTJD, view, draws)
+
+    def detect_images(self, truth_BTJD: Tensor, generator: torch.Generator) -> tuple[Tensor, Seen]:
+        """Return windows (B, T, J, 2) in images (`Camera`), and what estimators find there.
+
+        Joints outside of an image are true where they are; estimators do not see them, or say
+        that they are at its edge.
+
+        Args:
+            truth_BTJD: (B, T, J, 3) in metres, y up.
+            generator: of all that is drawn, on the windows' device.
+        """
+        draws, batch = Draws(generator), len(truth_BTJD)
+        placed_BTJD = biased(truth_BTJD, self._body, self._strengths, draws)
+        camera = Camera.about(truth_BTJD, draws)
+        image_BTJD, depth_BTJ = camera.project(truth_BTJD)
+        # Errors are as large as in space: in metres of the plane that goes through the body.
+        metres_B111 = (depth_BTJ.mean((1, 2)) / camera.focal_B)[:, None, None, None]
+        flat_BTJD = image_BTJD * metres_B111
+        view = View.of_image(flat_BTJD, depth_BTJ, self._body)
+        placed_BTJD = camera.project(placed_BTJD)[0] * metres_B111
+        seen = self._seen(flat_BTJD, placed_BTJD, view, draws)
+        outside_BTJ = (image_BTJD.abs() > 1).any(-1)
+        edge_B11 = draws.chance(self._strengths.at_edge, batch, 1, 1)
+        poses_BTJD = seen.poses_BTJD / metres_B111
+        poses_BTJD = torch.where(
+            (edge_B11 & outside_BTJ)[..., None], poses_BTJD.clamp(-1, 1), poses_BTJD
+        )
+        unseen_BTJ = outside_BTJ & ~edge_B11
+        sure_BTJ = torch.where(outside_BTJ, _AT_EDGE * seen.confidence_BTJ, seen.confidence_BTJ)
+        return image_BTJD, Seen(
+            poses_BTJD.masked_fill(unseen_BTJ[..., None], math.nan),
+            sure_BTJ.masked_fill(unseen_BTJ, 0.0),
+        )
 
     def _seen(self, truth_BTJD: Tensor, placed_BTJD: Tensor, view: View, draws: Draws) -> Seen:
         """Add what changes from frame to frame to what is wrong in all of them alike."""

@@ -55,6 +55,7 @@ class Strengths(NamedTuple):
         lost_joints: a joint that is not seen.
         lost_frames: nobody is seen.
         blind: share of estimators that never see some joints, and which share of them.
+        at_edge: share of estimators that find joints outside of an image at its edge.
         doubtful: share of estimators whose doubtful joints count as not seen, below a confidence
             that is drawn.
         unfounded: share of estimators whose confidence says nothing about the error.
@@ -85,6 +86,7 @@ class Strengths(NamedTuple):
     lost_joints: Spell = Spell(0.08, 32)
     lost_frames: Spell = Spell(0.08, 8)
     blind: tuple[float, float] = (0.2, 0.2)
+    at_edge: float = 0.4
     doubtful: float = 0.4
     unfounded: float = 0.15
     misjudged: Spell = Spell(0.1, 20)
@@ -109,6 +111,7 @@ FAULTLESS = Strengths(
     lost_joints=Spell(0.0, 1),
     lost_frames=Spell(0.0, 1),
     blind=(0.0, 0.0),
+    at_edge=0.0,
     doubtful=0.0,
     unfounded=0.0,
     misjudged=Spell(0.0, 1),
