@@ -1,12 +1,16 @@
 """``poise evaluate``: score a refiner on raw data."""
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from poise.cli.shared.options import MODEL, Json, Stride, with_settings
 from poise.cli.shared.output import say, write_json
 from poise.runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from poise.evaluation.raw_data import RawRequest
 
 EXAMPLES = """
 examples:
@@ -16,6 +20,8 @@ examples:
       --track uiprmd/kinect/3D
   poise evaluate --refiner input --track cmu/gaussian-10/3D \\
       --protocol per_window --clip 120 --apart native daz
+  poise evaluate --model poise-uiprmd-kinect-3D --track uiprmd/kinect/3D \\
+      --calibrate 0 1 3 10
 
 The same routine as the sweep, on files it may never have seen. --data is a
 folder in the SmoothNet layout: it holds
@@ -24,6 +30,10 @@ Errors are in mm (3D; SMPL with --smpl), px (2D) or degrees (SMPL). A model
 that reads neighbours wants the Pose Vector Database it was trained with;
 where there is none, that is an error, unless --without-retrieval is given.
 What cannot be scored is left out and named; --json counts it as left_out.
+
+--calibrate K ... takes K clips of every person as references: what they show to
+be that person's constant is taken off the others, which are scored. A row for
+each K, all of the same clips, mean and spread over several draws.
 
 exit code: 0 well, 1 at least one sequence was left out, 2 could not work
 """
@@ -57,6 +67,18 @@ def evaluate(
             help="score actions whose names begin so by themselves too (cmu: native daz)",
         ),
     ] = None,
+    calibrate: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="K ...",
+            min=0,
+            max=1000,
+            help="take a constant off that K reference clips of each person show; score the others",
+        ),
+    ] = None,
+    draws: Annotated[
+        int, typer.Option(metavar="N", min=1, max=1000, help="of reference clips, for --calibrate")
+    ] = 8,
     stride: Stride = None,
     compile_: Annotated[
         bool,
@@ -96,6 +118,8 @@ def evaluate(
         compiled=compile_,
         without_retrieval=without_retrieval,
     )
+    if calibrate:
+        return _calibrated(wanted, calibrate, draws, json)
     evaluation = evaluate_raw(wanted)
     scored = [("", evaluation.row), *evaluation.groups.items()]
     for prefix, row in scored:
@@ -121,3 +145,34 @@ def evaluate(
         ]
         write_json(json, rows)
     return int(bool(evaluation.rejected))
+
+
+def _calibrated(wanted: "RawRequest", counts: list[int], draws: int, json: Path | None) -> int:
+    from poise.cli.shared.output import Screen, print_table
+    from poise.evaluation.calibration import evaluate_calibrated
+    from poise.evaluation.evaluate import unit_of
+    from poise.evaluation.tables import metric_names
+    from poise_models import catalogue
+
+    if wanted.apart:
+        raise typer.BadParameter("--calibrate and --apart exclude each other")
+    with Screen("drawing references") as screen:
+        counts = sorted(set(counts))
+        rows, read = evaluate_calibrated(wanted, counts, draws, screen.move)
+    of = f"{rows[0].draws} draws of references, {rows[0].frames:,} frames scored in each"
+    say(f"{catalogue.title(rows[0].refiner)} on {rows[0].track}, {of}")
+    texts = [
+        [
+            str(one.clips),
+            f"{one.mpjpe:.2f} ± {one.spread:.2f}",
+            f"{one.pa_mpjpe:.2f}",
+            f"{one.accel:.2f}",
+        ]
+        for one in rows
+    ]
+    print_table(["Reference clips", *metric_names(unit_of(wanted.track))], texts)
+    for rejected in read.rejected:
+        say(f"left out: {rejected}", aside=True)
+    if json:
+        write_json(json, [one.to_json() | {"left_out": len(read.rejected)} for one in rows])
+    return int(bool(read.rejected))

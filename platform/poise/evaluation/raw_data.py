@@ -79,6 +79,22 @@ class RawRequest:
 
 
 @dataclass(frozen=True)
+class RawExamples:
+    """A refiner that is ready to run, and the sequences of a raw split for it.
+
+    Attributes:
+        card: None where the refiner is no model.
+        examples: the sequences as the refiner takes them, in the same order.
+    """
+
+    refiner: Refiner
+    card: ModelCard | None
+    sequences: list[PoseSequence]
+    rejected: list[Rejected]
+    examples: Examples
+
+
+@dataclass(frozen=True)
 class RawEvaluation:
     """A row, and what had to be left out.
 
@@ -106,10 +122,31 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
         CheckpointError: the model does not fit the track, or it cannot run as asked.
         NoRetrievalError: the model reads neighbours, and there is no PVD to ask.
     """
+    read = read_examples(request)
+    members = {prefix: _members(read.sequences, prefix) for prefix in request.apart}
+    seed = read.card.seed if read.card else 0
+    found = evaluate(read.refiner, read.examples, request.track, seed, request.settings.smpl)
+    groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
+    filled = _filled(read.sequences, request.track.info.joint_names)
+    motions = {"": found.motion} | {
+        prefix: pool_motion([found.motions[number] for number in rows])
+        for prefix, rows in members.items()
+    }
+    odd = _odd(read.sequences, request.track)
+    return RawEvaluation(found.row, read.rejected, filled, odd, groups, motions)
+
+
+def read_examples(request: RawRequest) -> RawExamples:
+    """Read a raw split and what is to refine it, ready to run.
+
+    Raises:
+        DataError: nothing to score, or the protocol does not fit the track.
+        CheckpointError: the model does not fit the track, or it cannot run as asked.
+        NoRetrievalError: the model reads neighbours, and there is no PVD to ask.
+    """
     chosen, card = _refiner(request)
     check(chosen, request.stride, request.compiled)
     sequences, rejected = _read(request, request.split, request.clip)
-    members = {prefix: _members(sequences, prefix) for prefix in request.apart}
     windows = _windows(sequences, request, chosen)
     clips = [
         Clip(torch.from_numpy(_detected(sequence, chosen)), windows_NTC)
@@ -119,16 +156,8 @@ def evaluate_raw(request: RawRequest) -> RawEvaluation:
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     untrue = {s.name: torch.from_numpy(s.untrue_FJ) for s in sequences if s.untrue_FJ is not None}
     seen = Examples([sequence.name for sequence in sequences], clips, truths, untrue)
-    seed = card.seed if card else 0
     prepare(chosen, request.stride, request.compiled)
-    found = evaluate(chosen, seen, request.track, seed, request.settings.smpl)
-    groups = {prefix: _row_of(found, rows) for prefix, rows in members.items()}
-    motions = {"": found.motion} | {
-        prefix: pool_motion([found.motions[number] for number in rows])
-        for prefix, rows in members.items()
-    }
-    filled, odd = _filled(sequences, request.track.info.joint_names), _odd(sequences, request.track)
-    return RawEvaluation(found.row, rejected, filled, odd, groups, motions)
+    return RawExamples(chosen, card, sequences, rejected, seen)
 
 
 def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
@@ -138,7 +167,7 @@ def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
         raise CheckpointError("name a model or a refiner")
     chosen = catalogue.build(request.refiner, pose_spec(request.track))
     if isinstance(chosen, ClosedFormRefiner):
-        chosen.fit(_pairs(request))
+        chosen.fit(training_pairs(request))
     elif chosen.learns:
         raise CheckpointError(
             f"{request.refiner} has to be trained first: give --model, a name from the registry or "
@@ -162,7 +191,12 @@ def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
     return chosen, card
 
 
-def _pairs(request: RawRequest) -> Iterable[Pair]:
+def training_pairs(request: RawRequest) -> Iterable[Pair]:
+    """Return the track's train split, of the raw data, else of the lake.
+
+    Raises:
+        DataError: neither has it.
+    """
     data, track = request.settings.data, request.track
     if split_exists(data, track, "train"):
         sequences, _ = _read(request, "train", None)
@@ -175,8 +209,8 @@ def _pairs(request: RawRequest) -> Iterable[Pair]:
         return load_split(request.settings.lake, track, "train").pairs()
     except LakeError as error:
         raise DataError(
-            f"{request.refiner} is learnt from the train split: {data} has none of {track}, and "
-            f"{error}"
+            f"{request.refiner or 'this'} is learnt from the train split: {data} has none of "
+            f"{track}, and {error}"
         ) from error
 
 

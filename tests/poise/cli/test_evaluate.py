@@ -28,3 +28,21 @@ def test_a_sequence_that_is_left_out_is_named_once_and_is_exit_code_1(
     assert [row["left_out"] for row in json.loads((tmp_path / "row.json").read_text())] == [
         left_out
     ]
+
+
+def test_calibrated_scores_have_a_row_for_each_number_of_references(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = synthetic.sequences("test", synthetic.Size(2, 4, 30), "simulated")
+    write_smoothnet(tmp_path, TRACK, "test", list(made))
+    place = ["--data", str(tmp_path), "--home", str(tmp_path), "--json", str(tmp_path / "rows")]
+    given = ["evaluate", "--track", str(TRACK), "--refiner", "input", *place, "--draws", "2"]
+    assert main([*given, "--calibrate", "0", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "2 draws of references, 120 frames scored in each" in said
+    assert [line.split()[0] for line in said.splitlines()[3:]] == ["0", "2"]
+    rows = json.loads((tmp_path / "rows").read_text())
+    assert [(row["clips"], row["draws"], row["left_out"]) for row in rows] == [(0, 2, 0), (2, 2, 0)]
+    assert rows[1]["mpjpe"] < rows[0]["mpjpe"]
+    assert main([*given, "--calibrate", "1", "--apart", "walk"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
