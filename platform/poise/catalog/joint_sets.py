@@ -34,6 +34,8 @@ _OTHER_NAMES: Final = {
     "left_toe": "left_foot",
     "right_toe": "right_foot",
 }
+#: Freemocap and others put the group of a joint before its name.
+_GROUPS: Final = ("body", "pose")
 _WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
 
 
@@ -80,6 +82,8 @@ def _numbered(word: str) -> list[str]:
 def plain_joint(name: str) -> str:
     """Return a joint's name as joint sets spell it: ``RHip``, ``hip_right``: ``right_hip``."""
     words = [word.lower() for word in _WORDS.findall(name)]
+    if len(words) > 1 and words[0] in _GROUPS:
+        del words[0]
     sides = [_SIDES[word] for word in words if word in _SIDES]
     rest = "_".join(word for word in words if word not in _SIDES)
     spelt = f"{sides[0]}_{rest}" if sides and rest else rest or name.lower()

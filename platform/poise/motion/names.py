@@ -1,14 +1,18 @@
 """Names of joints and people as files have them."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
+from poise.catalog.joint_sets import of_count, of_names
 from poise.runtime.errors import DataError
 
 #: Of all cameras together: 5,000 hours at 60 frames a second.
 MOST_FRAME: Final = 2**40
 _MOST_NAMES: Final = 10_000
 _LONGEST: Final = 256
+#: Joints that have a number for a name: ``0``, ``p1``, ``joint_12``.
+_NUMBERED: Final = re.compile(r"[A-Za-z]*_?(?P<number>\d+)")
 
 
 def told_apart(names: Sequence[str]) -> tuple[str, ...]:
@@ -34,3 +38,29 @@ def checked_names(path: object, names: Sequence[str], what: str = "joint") -> tu
 def plain_cell(name: str) -> str:
     """Return a name that no table takes for two cells or two lines."""
     return " ".join(name.replace(",", " ").replace(";", " ").replace('"', "").split()) or "_"
+
+
+def numbered(names: Sequence[str]) -> bool:
+    """Say whether joints are only counted, from 0 or 1, and not named."""
+    found = [_NUMBERED.fullmatch(name) for name in names]
+    if not all(found):
+        return False
+    numbers = [int(one["number"][-9:]) for one in found if one]
+    return numbers == [*range(numbers[0], numbers[0] + len(numbers))] and numbers[0] in (0, 1)
+
+
+def known_joints(names: Sequence[str]) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
+    """Return the joints' names, the joint set they are, and what is to be said about it.
+
+    Joints that are only counted get the names of the joint set that has so many, where one has.
+    """
+    if not numbered(names):
+        known = of_names(names)
+        return tuple(names), known.name if known else None, ()
+    fitting = of_count(len(names))
+    if len(fitting) == 1:
+        return fitting[0].joints, fitting[0].name, ()
+    if not fitting:
+        return tuple(names), None, ()
+    listed = " or ".join(f"{one.name} ({one.about})" for one in fitting)
+    return tuple(names), None, (f"{len(names)} joints without names may be {listed}: --skeleton",)
