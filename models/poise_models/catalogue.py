@@ -18,6 +18,7 @@ from poise_models.filters.linear import Linear, LinearConfig
 from poise_models.filters.offset import Offset, OffsetConfig, OffsetGaussian, OffsetGaussianConfig
 from poise_models.filters.one_euro import OneEuro, OneEuroConfig
 from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig
+from poise_models.general.general import General, GeneralConfig
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
 from poise_models.networks.hanet import HANet, HANetConfig
@@ -44,6 +45,7 @@ _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
         (SynSP, SynSPConfig),
         (SynSPP, SynSPPConfig),
         (Poise, PoiseConfig),
+        (General, GeneralConfig),
     )
 }
 

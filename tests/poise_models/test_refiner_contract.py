@@ -21,11 +21,14 @@ CHANGES = ("translation", "rotation", "scale")
 #: coordinates know neither axes nor units. One-Euro's cutoff rises with each coordinate's speed,
 #: and an offset is so many metres in its direction. Networks see 3D relative to the root, but
 #: neither turned nor scaled to anything; in 2D they see positions in the image as well. So does
-#: the linear map.
+#: the linear map. Ours see places relative to their mean, the general one at a body's size.
 ALIKE = dict.fromkeys(("input", "gaussian1d", "savgol", "butterworth"), CHANGES)
+OURS = {"poise": ("translation",), "poise by channel": ("translation",), "general": CHANGES[::2]}
 
 
 def alike(name: str, representation: str) -> tuple[str, ...]:
+    if name in OURS:
+        return OURS[name] if representation != "smpl" else OURS[name][1:]
     relative = name in NETWORKS or name in VARIANTS or name == "linear"
     only_translation = not relative or representation == "3D"
     return ALIKE.get(name, ("translation",) if only_translation else ())

@@ -12,10 +12,11 @@ from poise_models.base.refiner import ClosedFormRefiner, Pair, Refiner
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.base.windows import window_count
 from poise_models.networks.poise import Poise
+from poise_retrieval.geometry.skeletons import SKELETONS
 
 SPECS = {
-    "3D": PoseSpec(17, 3, (0,)),
-    "2D": PoseSpec(16, 2, (), centre=False),
+    "3D": PoseSpec(17, 3, (0,), names=SKELETONS["h36m17"].joints),
+    "2D": PoseSpec(16, 2, (), centre=False, names=SKELETONS["h36m16"].joints),
     "smpl": PoseSpec(24, 6, (), centre=False),
 }
 _SYNERGY = {"width": 16, "feed_forward": 16, "heads": 1, "layers": 1}
@@ -27,6 +28,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "hanet": _SAMPLED,
     "gfpose": {"hidden": 64, "embedding": 16, "blocks": 1, "steps": 2},
     "poise": {"window": 16, "width": 16, "blocks": 1},
+    "general": {"window": 16, "width": 16, "blocks": 1, "apart_width": 8, "apart_blocks": 1},
     "synsp": _SYNERGY,
     "synspp": _SYNERGY,
 }
@@ -35,6 +37,7 @@ NETWORKS = [name for name in catalogue.names() if catalogue.trains(name)]
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "synsp of random people": ("synsp", {"views": 3, "partners": "random"}),
     "synsp of similar people": ("synsp", {"views": 4, "partners": "similar"}),
+    "poise by channel": ("poise", {"window": 16, "width": 16, "blocks": 1, "apart": True}),
     "gfpose at the official pace": ("gfpose", {"pace": "official", "start": 0.1, "steps": 15}),
 }
 
@@ -53,8 +56,9 @@ def build(name: str, spec: PoseSpec, **settings: Any) -> Refiner:
         leaning_FC = 0.1 * truth_FC.roll(1, dims=1)
         detected_FC = truth_FC + leaning_FC + torch.linspace(0.1, 1.0, spec.channels)
         refiner.fit([Pair("S1", detected_FC, truth_FC)])
-    if isinstance(refiner, Poise):
-        torch.nn.init.normal_(refiner.correct.weight, std=0.3)
+    for part in refiner.modules():
+        if isinstance(part, Poise):
+            torch.nn.init.normal_(part.correct.weight, std=0.3)
     return refiner.eval()
 
 

@@ -40,6 +40,7 @@ class PoseSpec:
             to left.
         up: of the D dimensions the vertical one, about which people may be turned; None where the
             track does not say.
+        names: of the joints; empty where nobody has named them.
     """
 
     joints: int
@@ -48,6 +49,7 @@ class PoseSpec:
     centre: bool = True
     flip: LeftRightFlip | None = None
     up: int | None = None
+    names: tuple[str, ...] = ()
 
     @property
     def channels(self) -> int:

@@ -4,6 +4,9 @@ One block mixes the frequencies of every channel, then the channels of every fre
 quarter of the input's spectrum goes round the blocks, so an untrained network is a smoother, and
 training learns what smoothing gets wrong. A joint that was not seen (NaN) takes no part.
 
+With ``apart`` every channel goes through by itself, as a window of one joint in one dimension: the
+same weights serve any joints in any number of dimensions, and know nothing of bodies.
+
 Shape letters: B batch, T frames of a window, J joints, D dimensions, C = J x D, E width.
 """
 
@@ -26,6 +29,8 @@ from poise_models.networks.dct import dct_matrix
 _UNIT = 0.1
 #: Reach of what fills gaps at first, in frames; the network corrects it.
 _FILL_REACH = 1.5
+#: Dimensions of places.
+_PLACE_DIMS = (2, 3)
 #: What the spread of errors counts for beside the errors themselves.
 _SPREAD_SHARE = 0.1
 
@@ -39,12 +44,14 @@ class PoiseConfig:
         width: of the channels' mixture, E.
         blocks: of frames and channels mixed.
         smoothness: what acceleration errors count for in the loss, beside position errors.
+        apart: refine every channel by itself, for joints whose names nobody knows.
     """
 
     window: int = 32
     width: int = 128
     blocks: int = 4
     smoothness: float = 1.0
+    apart: bool = False
 
     def __post_init__(self) -> None:
         if self.window < 4 or self.width < 1 or self.blocks < 1:
@@ -91,30 +98,36 @@ class Poise(FastWindowRefiner):
     def __init__(self, spec: PoseSpec, config: PoiseConfig) -> None:
         super().__init__(spec, config, config.window)
         length, width = config.window, config.width
+        # What goes through the blocks together.
+        joints, channels = (1, 1) if config.apart else (spec.joints, spec.channels)
         self.weights_T = triangle(length)
+        # Places, in space or in an image, have a mean to be seen relative to; rotations do not.
+        self._placed = spec.dims in _PLACE_DIMS
         basis_TT = dct_matrix(length)
         self.register_buffer("basis_TT", functional.normalize(basis_TT), persistent=False)
         apart_TT = torch.arange(length).sub(torch.arange(length)[:, None]).abs()
         self.register_buffer("near_TT", torch.exp(-apart_TT / _FILL_REACH), persistent=False)
         self.basis_TT: Tensor
         self.near_TT: Tensor
-        self.embed = nn.Linear(spec.channels + spec.joints, width)
+        self.embed = nn.Linear(channels + joints, width)
         self.place_TE = nn.Parameter(torch.zeros(length, width))
         self.blocks = nn.ModuleList([Block(config) for _ in range(config.blocks)])
-        self.correct = nn.Linear(width, spec.channels)
+        self.correct = nn.Linear(width, channels)
         nn.init.zeros_(self.correct.weight)
         nn.init.zeros_(self.correct.bias)
         self.gain = nn.Parameter(torch.ones(length // 4, 1))
-        self.offset_C = nn.Parameter(torch.zeros(spec.channels))
+        self.offset_C = nn.Parameter(torch.zeros(channels))
         self.spread = nn.Sequential(
             nn.LayerNorm(width),
             nn.Linear(width, width // 2),
             nn.GELU(),
-            nn.Linear(width // 2, spec.joints),
+            nn.Linear(width // 2, joints),
         )
 
     def start_from(self, offset_C: Tensor) -> None:
-        """Begin with the constant joint offset taken off."""
+        """Begin with the constant joint offset taken off, where joints are told apart."""
+        if self.config.apart:
+            return
         with torch.no_grad():
             self.offset_C.copy_(offset_C)
 
@@ -137,7 +150,19 @@ class Poise(FastWindowRefiner):
         return loss + _SPREAD_SHARE * surprise
 
     def _refined(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor]:
-        seen_BTJ, centred_BTC, centre_B1C = self._centred(detected_BTC)
+        """Refined windows, and what the last block has of them; both channel by channel if apart.
+
+        The latter is (B, T, E), or of all channels one after another (B x C, T, E).
+        """
+        if not self.config.apart:
+            return self._mixed(detected_BTC.unflatten(-1, (self.spec.joints, -1)))
+        channels_NT11 = detected_BTC.transpose(1, 2).reshape(-1, detected_BTC.shape[1], 1, 1)
+        poses_NT1, hidden_NTE = self._mixed(channels_NT11)
+        poses_BCT = poses_NT1.view(len(detected_BTC), self.spec.channels, -1)
+        return poses_BCT.transpose(1, 2), hidden_NTE
+
+    def _mixed(self, poses_BTJD: Tensor) -> tuple[Tensor, Tensor]:
+        seen_BTJ, centred_BTC, centre_B1C = self._centred(poses_BTJD)
         spectrum_BTC = self.basis_TT @ centred_BTC
         marks_BTJ = self.basis_TT @ (1 - seen_BTJ)
         x_BTE = self.embed(torch.cat([spectrum_BTC / _UNIT, marks_BTJ], dim=-1)) + self.place_TE
@@ -151,15 +176,19 @@ class Poise(FastWindowRefiner):
     def _error(self, hidden_BTE: Tensor) -> Tensor:
         # Softplus: positive, and about linear where errors are large. In hundredths of a unit.
         raw_BTJ = self.spread(self.basis_TT.T @ hidden_BTE)
-        return 0.01 * functional.softplus(raw_BTJ) + 1e-5
+        error_BTJ = 0.01 * functional.softplus(raw_BTJ) + 1e-5
+        if not self.config.apart:
+            return error_BTJ
+        error_BJDT = error_BTJ.view(-1, self.spec.joints, self.spec.dims, error_BTJ.shape[1])
+        joined_BTJ: Tensor = error_BJDT.norm(dim=2).transpose(1, 2)
+        return joined_BTJ
 
-    def _centred(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _centred(self, poses_BTJD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Which joints were seen, poses about their mean place with gaps filled, and that place."""
-        joints = self.spec.joints
-        poses_BTJD = detected_BTC.unflatten(-1, (joints, -1))
-        seen_BTJ1 = (~poses_BTJD.isnan().any(-1, keepdim=True)).to(detected_BTC.dtype)
+        joints = poses_BTJD.shape[2]
+        seen_BTJ1 = (~poses_BTJD.isnan().any(-1, keepdim=True)).to(poses_BTJD.dtype)
         known_BTJD = torch.where(seen_BTJ1 > 0, poses_BTJD, poses_BTJD.new_zeros(()))
-        if self.spec.centre:
+        if self._placed:
             count_B = seen_BTJ1.sum((1, 2), keepdim=True).clamp(min=1)
             centre_BD = known_BTJD.sum((1, 2), keepdim=True) / count_B
         else:

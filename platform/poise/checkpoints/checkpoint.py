@@ -20,6 +20,7 @@ from poise_models import catalogue
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner
 from poise_models.errors import ConfigError, RefinerError
+from poise_models.general.general import General
 
 WEIGHTS, CARD = "weights.safetensors", "checkpoint.json"
 FORMAT = 1
@@ -65,7 +66,9 @@ def pose_spec(track: Track) -> PoseSpec:
     """Return what a refiner must know of the track's frames: joints, dims, roots, axes."""
     info = track.info
     centre = track.representation == "3D"
-    return PoseSpec(info.joints, info.dims, info.roots, centre, info.flip, info.up)
+    return PoseSpec(
+        info.joints, info.dims, info.roots, centre, info.flip, info.up, info.joint_names
+    )
 
 
 def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:
@@ -80,8 +83,16 @@ def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:
     write_bytes(join(folder, CARD), json.dumps(asdict(card), indent=2).encode())
 
 
-def load_checkpoint(folder: str, device: str = "cpu") -> tuple[Refiner, ModelCard]:
+def load_checkpoint(
+    folder: str, device: str = "cpu", track: Track | None = None
+) -> tuple[Refiner, ModelCard]:
     """Read a checkpoint folder (local or any storage URI).
+
+    Args:
+        folder: of weights and card.
+        device: where the refiner goes.
+        track: whose skeleton it will refine, where it refines any: see
+            `poise_models.general.general`. Others are of the track that they were trained on.
 
     Raises:
         CheckpointError: it is missing, damaged, of another format, or does not fit its own card.
@@ -99,7 +110,8 @@ def load_checkpoint(folder: str, device: str = "cpu") -> tuple[Refiner, ModelCar
     place = join(folder, WEIGHTS)
     try:
         tensors = _weights(place)
-        spec = pose_spec(Track.parse(card.track))
+        anybody = track is not None and card.refiner == General.name
+        spec = pose_spec(track if track and anybody else Track.parse(card.track))
         check_fits(card.refiner, spec, card.settings, tensors)
         refiner = catalogue.build(card.refiner, spec, card.settings)
         refiner.load_state_dict(tensors)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from poise.checkpoints.checkpoint import CARD, ModelCard, load_checkpoint
+from poise.checkpoints.shipped import shipped
 from poise.runtime.errors import ModelError
 from poise.runtime.storage import exists, join
 from poise_models import export
@@ -65,6 +66,9 @@ def export_network(model: str, out: Path, tracking_uri: str) -> Exported:
 
 
 def _folder(model: str, tracking_uri: str) -> str:
+    folder = shipped(model)
+    if folder is not None:
+        return folder
     if exists(join(model, CARD)):
         return model
     from poise.checkpoints.registry import resolve  # imports MLflow, which takes seconds

@@ -177,7 +177,9 @@ def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
 
 
 def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
-    chosen, card = load_checkpoint(resolve(model, request.settings.tracking_uri))
+    track = request.track
+    folder = resolve(model, request.settings.tracking_uri, representation=track.representation)
+    chosen, card = load_checkpoint(folder, track=track)
     if chosen.spec != pose_spec(request.track):
         raise CheckpointError(
             f"{model} was trained on {card.track} with {chosen.spec}; "

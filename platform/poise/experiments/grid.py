@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import pose_spec
 from poise.experiments.candidates import candidates
 from poise.experiments.plan import BudgetPart, Plan, RefinerPart
 from poise.runtime.errors import PlanError
 from poise_models import catalogue
 from poise_models.base.budget import Budget
-from poise_models.base.pose_spec import PoseSpec
 from poise_models.errors import RefinerError
 
 #: Part of every trial's key: raise it when training or scoring change what a trial means.
@@ -167,10 +167,8 @@ def _budget(track: str, where: str, part: RefinerPart) -> Budget:
 
 
 def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
-    info = Track.parse(track).info
-    spec = PoseSpec(info.joints, info.dims, info.roots)
     try:
-        return catalogue.build(part.name, spec, part.settings).settings()
+        return catalogue.build(part.name, pose_spec(Track.parse(track)), part.settings).settings()
     except RefinerError as error:
         raise PlanError(f"{where}.settings: {error}") from error
 
@@ -182,5 +180,7 @@ def _key(spec: TrialSpec) -> str:
         del content["candidates"]
     if spec.budget is not None and not spec.budget.heading:
         del content["budget"]["heading"]
+    if spec.settings.get("apart") is False:
+        content["settings"] = {k: v for k, v in spec.settings.items() if k != "apart"}
     text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -9,6 +9,7 @@ from mlflow.exceptions import MlflowException
 from poise.checkpoints.checkpoint import CARD
 from poise.checkpoints.mlflow_client import in_words, mlflow_client
 from poise.checkpoints.registry import CHAMPION, MODEL_NAME, find_version, resolve
+from poise.checkpoints.shipped import shipped
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -40,6 +41,9 @@ def find_model(model: str | None, tracking_uri: str) -> ModelLocation:
         ModelError: there is no such model, several champions to choose from, or no answer from the
             registry.
     """
+    folder = None if model is None else shipped(model)
+    if folder is not None:
+        return ModelLocation(str(model), None, folder)
     if model is not None and storage.exists(storage.join(model, CARD)):
         # Replicas do not stand where this process stands.
         folder = model if "://" in model else str(Path(model).absolute())

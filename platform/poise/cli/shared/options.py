@@ -21,7 +21,7 @@ Command = Callable[..., int | None]
 
 #: The track of those who name neither tracks nor data.
 SYNTHETIC = "synthetic/simulated/3D"
-MODEL = "a registered model (name, name@alias, name/version) or a checkpoint folder"
+MODEL = "a registered model (name, name@alias, name/version), a checkpoint folder, or poise:general"
 _LAKE = "a folder, or a URI such as s3://bucket/lake"
 
 Model = Annotated[str, typer.Option(metavar="MODEL", help=MODEL)]

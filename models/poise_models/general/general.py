@@ -1,0 +1,153 @@
+"""One network for any skeleton: joints by name, in any unit and place, seen or not.
+
+A window's joints are brought to the order and size of the body that the network knows. What they
+are not is refined channel by channel by a companion of the same kind, which knows no bodies. Both
+see places relative to the window's mean, so a heading or a place means nothing; training turns
+bodies any way and makes them any size (`poise.training_data.varied_motion`).
+
+Shape letters: B windows, T frames, J joints of the skeleton, K joints of the network, X joints of
+the skeleton that the network lacks, D dimensions, C = J x D, N bones.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from poise_models.base.batch import Batch, Prediction
+from poise_models.base.budget import Budget
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.windows import triangle
+from poise_models.fast.window_refiner import FastWindowRefiner
+from poise_models.general.joints import BONES, JOINTS, LENGTHS_M, NOWHERE, places
+from poise_models.networks.poise import Poise, PoiseConfig
+
+#: Mean distance of a body's joints from their mean, in metres.
+_SPREAD = 0.39
+#: Dimensions of places; other numbers are no body's.
+_PLACE_DIMS = (2, 3)
+#: Below this a skeleton is not taken for a body.
+_FEWEST = 6
+#: The companion learns from so many of a batch's channels: it has many, and needs few.
+_CHANNELS = 6
+
+
+@dataclass(frozen=True)
+class GeneralConfig:
+    """Sizes of the two networks, as in `PoiseConfig`.
+
+    Attributes:
+        window: frames both see, T.
+        width: of the body's.
+        blocks: of the body's.
+        apart_width: of the companion's.
+        apart_blocks: of the companion's.
+    """
+
+    window: int = 32
+    width: int = 128
+    blocks: int = 4
+    apart_width: int = 48
+    apart_blocks: int = 3
+
+
+class General(FastWindowRefiner):
+    """The body's network, and its companion for all other joints."""
+
+    name = "general"
+    title = "Poise, general"
+    published = Budget(
+        epochs=30, batch=96, learning_rate=5e-3, schedule="cosine", optimiser="adamw", warm_up=0.05
+    )
+    takes_missing = True
+    config: GeneralConfig
+
+    def __init__(self, spec: PoseSpec, config: GeneralConfig) -> None:
+        super().__init__(spec, config, config.window)
+        self.weights_T = triangle(config.window)
+        size = (config.window, config.width, config.blocks)
+        apart = PoiseConfig(config.window, config.apart_width, config.apart_blocks, apart=True)
+        self.body = Poise(PoseSpec(len(JOINTS), spec.dims), PoiseConfig(*size))
+        self.rest = Poise(PoseSpec(1, spec.dims), apart)
+        found = places(spec.names) if spec.dims in _PLACE_DIMS else NOWHERE
+        if sum(place is not None for place in found) < _FEWEST:
+            found = NOWHERE
+        self._from = [place if place is not None else spec.joints for place in found]
+        known = {place for place in found if place is not None}
+        self._others = [joint for joint in range(spec.joints) if joint not in known]
+        # Of the body's joints, then the others, the one that is each of the skeleton's.
+        order = {place: joint for joint, place in enumerate(found) if place is not None}
+        order |= {joint: len(JOINTS) + at for at, joint in enumerate(self._others)}
+        self._back = [order[joint] for joint in range(spec.joints)]
+
+    @property
+    def knows(self) -> tuple[str, ...]:
+        """Names of the skeleton's joints that are refined as a body's, in its order."""
+        return tuple(n for joint, n in enumerate(self.spec.names) if joint not in self._others)
+
+    def forward(
+        self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
+    ) -> Prediction:
+        """Refine windows (B, T, C), NaN where unseen; neighbours are not looked at."""
+        body_BTKD, others_BTXD, centre, size_B = self._apart(detected_BTC)
+        alone = distances_BK
+        body = self.body(body_BTKD.flatten(2), neighbours_BKTC, alone)
+        poses, errors = [body.poses_BTC.view_as(body_BTKD)], [body.error_BTJ]
+        if self._others:
+            # Joints are windows of their own here.
+            one_NTD = others_BTXD.transpose(1, 2).flatten(0, 1)
+            rest = self.rest(one_NTD, neighbours_BKTC, alone)
+            shape = (len(detected_BTC), len(self._others), self.window, -1)
+            poses.append(rest.poses_BTC.reshape(shape).transpose(1, 2))
+            errors.append(rest.error_BTJ.reshape(shape[:3]).transpose(1, 2))
+        poses_BTJD = torch.cat(poses, 2)[:, :, self._back] * size_B[:, None, None, None] + centre
+        error_BTJ = torch.cat(errors, 2)[:, :, self._back] * size_B[:, None, None]
+        return Prediction(poses_BTJD.flatten(2), error_BTJ=error_BTJ)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Both networks' losses, in the unit that a body is brought to."""
+        body_BTKD, others_BTXD, centre, size_B = self._apart(batch.detected_BTC)
+        truth_BTJD = batch.truth_BTC.unflatten(-1, (self.spec.joints, -1))
+        truth_BTJD = (truth_BTJD - centre) / size_B[:, None, None, None]
+        beyond_BT1D = torch.zeros_like(truth_BTJD[:, :, :1])
+        known_BTKD = torch.cat([truth_BTJD, beyond_BT1D], 2)[:, :, self._from]
+        loss = self.body.loss(Batch.without_neighbours(body_BTKD.flatten(2), known_BTKD.flatten(2)))
+        every_BTJD = torch.cat([body_BTKD, others_BTXD], 2)[:, :, self._back]
+        joint_X = torch.randint(self.spec.joints, (_CHANNELS // self.spec.dims,)).tolist()
+        pairs = (every_BTJD[:, :, joint_X], truth_BTJD[:, :, joint_X])
+        seen_NTD, true_NTD = (pair.transpose(1, 2).flatten(0, 1) for pair in pairs)
+        return loss + self.rest.loss(Batch.without_neighbours(seen_NTD, true_NTD))
+
+    def _apart(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """The body's joints and the others, both at the body's size; their centre, and the size.
+
+        Returns:
+            (B, T, K, D), NaN what the skeleton lacks; (B, T, X, D); (B, 1, 1, D); and (B,).
+        """
+        poses_BTJD = detected_BTC.unflatten(-1, (self.spec.joints, -1))
+        centre_B11D = _mean_of_seen(poses_BTJD, (1, 2))
+        about_BTJD = poses_BTJD - centre_B11D
+        nowhere_BT1D = torch.full_like(about_BTJD[:, :, :1], torch.nan)
+        body_BTKD = torch.cat([about_BTJD, nowhere_BT1D], 2)[:, :, self._from]
+        size_B = _size(body_BTKD, about_BTJD)
+        scale = size_B[:, None, None, None]
+        return body_BTKD / scale, about_BTJD[:, :, self._others] / scale, centre_B11D, size_B
+
+
+def _size(body_BTKD: Tensor, every_BTJD: Tensor) -> Tensor:
+    """How large the body is, (B,): by its bones, or where none is seen by how far joints spread."""
+    ends_BTNDE = torch.stack([body_BTKD[:, :, list(ends)] for ends in zip(*BONES, strict=True)], -1)
+    length_BTN = ends_BTNDE.diff(dim=-1).squeeze(-1).norm(dim=-1)
+    bones_BN = _mean_of_seen(length_BTN, (1,)).squeeze(1)
+    seen_BN = (~length_BTN.isnan()).any(1).to(bones_BN.dtype)
+    by_bones_B = bones_BN.sum(-1) / (seen_BN @ bones_BN.new_tensor(LENGTHS_M)).clamp(min=1e-6)
+    spread_B = _mean_of_seen(every_BTJD.norm(dim=-1), (1, 2)).flatten() / _SPREAD
+    size_B = torch.where(seen_BN.sum(-1) > 0, by_bones_B, spread_B)
+    return torch.where(size_B > 0, size_B, torch.ones_like(size_B))
+
+
+def _mean_of_seen(values: Tensor, over: tuple[int, ...]) -> Tensor:
+    """Mean of what is no NaN, dimensions kept; 0 where there is nothing."""
+    seen = ~values.isnan()
+    total = torch.where(seen, values, torch.zeros_like(values)).sum(over, keepdim=True)
+    return total / seen.sum(over, keepdim=True).clamp(min=1)
