@@ -1,6 +1,7 @@
 """Poise's own network: what it starts as, what it does not look at, what it says of its errors."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from poise_models.networks.poise import Poise, PoiseConfig
 SPEC = PoseSpec(joints=5, dims=3)
 
 
-def network(**settings: int) -> Poise:
+def network(**settings: Any) -> Poise:
     torch.manual_seed(0)
     return Poise(SPEC, PoiseConfig(**{"window": 16, "width": 16, "blocks": 1, **settings})).eval()
 
@@ -99,6 +100,6 @@ def test_it_knows_which_joint_is_shaken() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"window": 3}, {"width": 0}, {"blocks": 0}, {"smoothness": -1}])
-def test_settings_without_sense_are_refused(wrong: dict[str, int]) -> None:
+def test_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         PoiseConfig(**wrong)
