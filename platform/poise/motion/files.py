@@ -17,7 +17,16 @@ from poise.runtime import storage
 from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
-_MODULES: Final = ("trc", "coco", "openpose", "mmpose", "parquet", "csv_table")
+_MODULES: Final = (
+    "trc",
+    "coco",
+    "openpose",
+    "mmpose",
+    "parquet",
+    "sleap",
+    "deeplabcut",
+    "csv_table",
+)
 
 
 @cache
