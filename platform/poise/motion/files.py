@@ -18,15 +18,9 @@ from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "trc",
-    "coco",
-    "openpose",
-    "mmpose",
-    "parquet",
-    "sleap",
-    "deeplabcut",
+    "trc", "coco", "openpose", "mmpose", "smoothnet", "arrays", "parquet", "sleap", "deeplabcut",
     "csv_table",
-)
+)  # fmt: skip
 
 
 @cache
@@ -109,6 +103,11 @@ def with_skeleton(motion: Motion, name: str) -> Motion:
     return replace(motion, joints=known.joints, skeleton=name)
 
 
+def _can_write(form: Format, motion: Motion) -> bool:
+    own = form.name == motion.format and motion.rest is not None
+    return form.write is not None and (own or not form.only_over_own)
+
+
 def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
     """Return the format a motion is written in to a path.
 
@@ -124,7 +123,7 @@ def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
         found = format_called(name)
     else:
         ending = path.suffix.lower() or "/"
-        able = [one for one in formats() if ending in one.endings and one.write]
+        able = [one for one in formats() if ending in one.endings and _can_write(one, motion)]
         able.sort(key=lambda one: one.name != motion.format)
         if not able:
             known = sorted({end for one in formats() if one.write for end in one.endings})

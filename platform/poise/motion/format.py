@@ -40,6 +40,7 @@ class Format:
         dims: dimensions of the joints it holds.
         holds: which of ``people``, ``confidence``, ``names``, ``rate``, ``times`` (uneven ones,
             too), ``identity``, ``unit`` a file can say.
+        only_over_own: whether it is written only with what a file of the same format held.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Format:
     write: Callable[[Motion], Written] | None = None
     dims: tuple[int, ...] = (2, 3)
     holds: frozenset[str] = field(default_factory=frozenset)
+    only_over_own: bool = False
 
 
 @dataclass(frozen=True)

@@ -62,5 +62,6 @@ def known_joints(names: Sequence[str]) -> tuple[tuple[str, ...], str | None, tup
         return fitting[0].joints, fitting[0].name, ()
     if not fitting:
         return tuple(names), None, ()
-    listed = " or ".join(f"{one.name} ({one.about})" for one in fitting)
-    return tuple(names), None, (f"{len(names)} joints without names may be {listed}: --skeleton",)
+    listed = ", ".join(one.name for one in fitting)
+    said = f"{len(names)} joints without names may be those of {listed}: say which with --skeleton"
+    return tuple(names), None, (said,)
