@@ -13,6 +13,8 @@ from typing import Final
 from poise.catalog.joint_sets import joint_sets, of_count
 from poise.motion.format import Format, Sample
 from poise.motion.motion import Axis, Motion, Unit
+from poise.motion.names import which_skeleton
+from poise.motion.space import told
 from poise.runtime import storage
 from poise.runtime.errors import DataError
 
@@ -84,9 +86,11 @@ def read(
     motion = replace(motion, format=form.name, source=sample.path)
     if skeleton is not None:
         motion = with_skeleton(motion, skeleton)
+    elif motion.skeleton is None and (which := which_skeleton(motion.joints)):
+        motion = replace(motion, notes=(*motion.notes, which))
     if fps is not None:
         motion = motion.at_rate(fps)
-    return replace(motion, unit=unit or motion.unit, up=up or motion.up)
+    return told(replace(motion, unit=unit or motion.unit, up=up or motion.up))
 
 
 def with_skeleton(motion: Motion, name: str) -> Motion:

@@ -49,19 +49,22 @@ def numbered(names: Sequence[str]) -> bool:
     return numbers == [*range(numbers[0], numbers[0] + len(numbers))] and numbers[0] in (0, 1)
 
 
-def known_joints(names: Sequence[str]) -> tuple[tuple[str, ...], str | None, tuple[str, ...]]:
-    """Return the joints' names, the joint set they are, and what is to be said about it.
+def known_joints(names: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
+    """Return the joints' names, and the joint set they are.
 
     Joints that are only counted get the names of the joint set that has so many, where one has.
     """
     if not numbered(names):
         known = of_names(names)
-        return tuple(names), known.name if known else None, ()
+        return tuple(names), known.name if known else None
     fitting = of_count(len(names))
-    if len(fitting) == 1:
-        return fitting[0].joints, fitting[0].name, ()
+    return (fitting[0].joints, fitting[0].name) if len(fitting) == 1 else (tuple(names), None)
+
+
+def which_skeleton(names: Sequence[str]) -> str:
+    """Say which joint sets joints that are only counted may be; nothing where that is clear."""
+    fitting = of_count(len(names)) if numbered(names) else []
     if not fitting:
-        return tuple(names), None, ()
+        return ""
     listed = ", ".join(one.name for one in fitting)
-    said = f"{len(names)} joints without names may be those of {listed}: say which with --skeleton"
-    return tuple(names), None, (said,)
+    return f"{len(names)} joints without names may be those of {listed}: say which with --skeleton"

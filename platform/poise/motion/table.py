@@ -156,7 +156,7 @@ def _wide(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
     frames = _Frames.of(table, layout, rows)
     order = np.argsort(frames.owner_R, kind="stable")
     ids = _ids(table, layout.person)
-    names, skeleton, notes = known_joints(checked_names(table.path, layout.joints))
+    names, skeleton = known_joints(checked_names(table.path, layout.joints))
     entries = Entries(
         path=table.path,
         frames_E=frames.owner_R[order],
@@ -172,7 +172,7 @@ def _wide(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
         skeleton=skeleton,
         rest=rest,
         unit=layout.unit,
-        notes=(*notes, *frames.notes),
+        notes=frames.notes,
         fps=frames.fps,
         times_F=frames.times_F,
         **more,
@@ -220,7 +220,7 @@ def _long(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
     if sure:
         confidence = np.full((len(pairs), joints), np.nan)
         confidence[entry_R, joint_R] = values[:, dims]
-    names, skeleton, notes = known_joints(joint_names)
+    names, skeleton = known_joints(joint_names)
     entries = Entries(
         path=path,
         frames_E=pairs // len(people),
@@ -234,7 +234,7 @@ def _long(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
         skeleton=skeleton,
         rest=TableRest(table, layout, columns, rows_EJ, frames.time_s, frames.start_s),
         unit=layout.unit,
-        notes=(*notes, *frames.notes),
+        notes=frames.notes,
         fps=frames.fps,
         times_F=frames.times_F,
         **more,

@@ -142,7 +142,7 @@ def _motion(
     named = [str(one) for one in np.ravel(told["joints"])] if "joints" in told else []
     if len(named) != joints:
         named = [*map(str, range(joints))]
-    names, skeleton, more = known_joints(checked_names(path, named))
+    names, skeleton = known_joints(checked_names(path, named))
     ids = [str(one) for one in np.ravel(told["people"])] if "people" in told else []
     fps = _rate(told.get("fps"))
     times = _line(told.get("times"), frames)
@@ -163,7 +163,7 @@ def _motion(
         entries_FP=np.repeat(np.arange(frames)[:, None], people, 1),
         rest=_Rest(path, key, array.shape, array.dtype, glued, sure_key),
         source=path,
-        notes=(*notes, *more),
+        notes=notes,
     )
 
 

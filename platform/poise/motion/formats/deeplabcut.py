@@ -87,7 +87,7 @@ def _motion(
     path: Path, tracks: Tracks, table: NDArray[Any], numbers: NDArray[np.int64], rest: Any
 ) -> Motion:
     poses, confidence = tracks.poses(table)
-    names, skeleton, notes = known_joints(checked_names(path, tracks.joints))
+    names, skeleton = known_joints(checked_names(path, tracks.joints))
     return Motion(
         poses_FPJD=poses,
         confidence_FPJ=confidence,
@@ -100,7 +100,6 @@ def _motion(
         entries_FP=np.repeat(np.arange(len(table))[:, None], len(tracks.people), 1),
         rest=rest,
         source=path,
-        notes=notes,
     )
 
 

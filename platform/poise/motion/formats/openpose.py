@@ -121,11 +121,10 @@ def _read(sample: Sample) -> Motion:
         np.array(places, np.int64),
         not sample.is_folder,
     )
-    normalised = width == 3 and bool(np.nanmax(np.abs(poses), initial=0.0) <= 2.0)
     return entries.motion(
         known.joints if known else tuple(map(str, range(joints))),
         skeleton=known.name if known else None,
-        unit="normalised" if normalised else "px" if width == 3 else None,
+        unit=None,  # as --keypoint_scale said, which no file tells
         up="-y" if width == 3 else None,
         rest=rest,
     )

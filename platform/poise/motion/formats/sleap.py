@@ -68,7 +68,7 @@ def _read(sample: Sample) -> Motion:
         scores = scores if transposed else scores.T
         if scores.shape == (count, joints, frames):
             confidence = np.ascontiguousarray(scores.transpose(2, 0, 1))
-    names, skeleton, notes = known_joints(checked_names(path, nodes))
+    names, skeleton = known_joints(checked_names(path, nodes))
     return Motion(
         poses_FPJD=poses,
         confidence_FPJ=confidence,
@@ -80,7 +80,6 @@ def _read(sample: Sample) -> Motion:
         entries_FP=np.repeat(np.arange(frames)[:, None], count, 1),
         rest=_Rest(path, tuple(people), transposed, frames),
         source=path,
-        notes=notes,
     )
 
 

@@ -79,7 +79,7 @@ def _read(sample: Sample) -> Motion:
     for place, poses in enumerate(sequences):
         together[: len(poses), place] = poses.reshape(len(poses), joints, dims)
         entries[: len(poses), place] = np.arange(len(poses))
-    names, skeleton, notes = known_joints([*map(str, range(joints))])
+    names, skeleton = known_joints([*map(str, range(joints))])
     several = (f"{len(sequences)} sequences, each shown as a person",) if len(sequences) > 1 else ()
     return Motion(
         poses_FPJD=together,
@@ -96,7 +96,7 @@ def _read(sample: Sample) -> Motion:
             column.dtype == object,
         ),
         source=path,
-        notes=(*several, *notes),
+        notes=several,
     )
 
 
