@@ -17,7 +17,7 @@ Files come as cmu/07/07.asf and cmu/07/07_01.amc, and are listed in
 cmu/SHA256SUMS; 'cd cmu; sha256sum --check SHA256SUMS' checks them. The same
 command again goes on where it was stopped, leaves whole files alone, and
 fetches changed ones anew, and says where the site gives others than before.
-Next: poise convert cmu --out data
+Next: poise mocap cmu --out data
 
 The data used in this project was obtained from mocap.cs.cmu.edu. The database
 was created with funding from NSF EIA-0196217. Free for all uses; not to be

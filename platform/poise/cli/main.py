@@ -15,18 +15,19 @@ from typer.main import get_command
 from poise.cli import (
     analyse,
     check,
-    convert,
     demo,
     evaluate,
     export,
     fetch,
     ingest,
+    mocap,
     pvd,
     serve,
     sweep,
     tracks,
     ui,
 )
+from poise.cli.motion import convert, formats, info
 from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
@@ -45,9 +46,14 @@ in the order of work:
   poise serve                              the best one behind an endpoint
   poise export poise-uiprmd-kinect-3D@champion out.onnx
 
+keypoint files of other tools:
+  poise info clip.json                     what is in it
+  poise convert clip.json clip.trc         in another format
+  poise formats                            what is read and written
+
 data from motion capture:
   poise fetch cmu --subjects 07 --to cmu   open motion capture data
-  poise convert cmu --out data             motion capture files to a track
+  poise mocap cmu --out data             motion capture files to a track
   poise check                              can the lake be trusted?
   poise pvd verify uiprmd/kinect/3D        and its Pose Vector Database?
 
@@ -65,8 +71,11 @@ add(app, serve.serve, serve.EXAMPLES)
 add(app, demo.demo, demo.EXAMPLES)
 add(app, ui.ui, ui.EXAMPLES)
 add(app, tracks.tracks, tracks.EXAMPLES)
-add(app, convert.convert, convert.EXAMPLES)
+add(app, mocap.mocap, mocap.EXAMPLES)
 add(app, fetch.fetch, fetch.EXAMPLES)
+add(app, info.info, info.EXAMPLES)
+add(app, convert.convert, convert.EXAMPLES)
+add(app, formats.formats, formats.EXAMPLES)
 add(app, check.check, check.EXAMPLES)
 app.add_typer(pvd.app, name="pvd")
 add(app, export.export, export.EXAMPLES)

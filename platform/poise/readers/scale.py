@@ -94,5 +94,5 @@ def _advice(unit: str, taken_for: str, metres: float | None) -> str:
     own = short and _UNITS[taken_for] == metres
     also = f', or say unit = "{short}" in the data set\'s TOML file' if own else ""
     if unit.startswith("CMU"):
-        also = ", or use poise convert"
+        also = ", or use poise mocap"
     return f"{how}: multiply by {factor:.4g}{also}"

@@ -13,7 +13,8 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 #: The verbs in the order of work.
 ORDER = (
     *("ingest", "sweep", "evaluate", "analyse", "serve", "demo", "ui"),
-    *("tracks", "convert", "fetch", "check", "pvd", "export"),
+    *("info", "convert", "formats"),
+    *("tracks", "mocap", "fetch", "check", "pvd", "export"),
 )
 #: -h is short for --help everywhere.
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

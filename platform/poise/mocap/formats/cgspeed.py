@@ -82,7 +82,7 @@ def dialect_of(take: Bvh) -> Dialect:
         raise DataError(
             f"{take.file}: joints {', '.join(take.names[:12])}, ... are of no CMU conversion Poise "
             f"knows ({', '.join(_DIALECTS)}), and of no other program's; say with --skeleton-map "
-            "MAP.toml which they are: poise convert --show-skeleton prints one to fill in"
+            "MAP.toml which they are: poise mocap --show-skeleton prints one to fill in"
         )
     return dialect
 

@@ -98,7 +98,10 @@ def _write(motion: Motion) -> Written:
 
 
 def _new(motion: Motion, poses_FJD: Floats) -> bytes:
-    fps, unit = motion.fps or 1.0, motion.unit if motion.unit in ("m", "cm", "mm") else "m"
+    fps = motion.fps
+    if fps is None:
+        raise DataError(f"{motion.source}: says no frame rate, and TRC needs one: give --fps")
+    unit = motion.unit if motion.unit in ("m", "cm", "mm") else "m"
     decimals = {"m": 6, "cm": 5, "mm": 4}[unit]
     frames, joints, _ = poses_FJD.shape
     told = (f"{fps:g}", f"{fps:g}", frames, joints, unit, f"{fps:g}", 1, frames)

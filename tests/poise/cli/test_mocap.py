@@ -1,4 +1,4 @@
-"""`poise convert` and `poise fetch` from the command line to what the intake reads."""
+"""`poise mocap` and `poise fetch` from the command line to what the intake reads."""
 
 import json
 from pathlib import Path
@@ -40,7 +40,7 @@ def takes(tmp_path: Path) -> Path:
 
 
 def converted(folder: Path, out: Path, *options: str) -> int:
-    return main(["convert", str(folder), "--out", str(out), *options])
+    return main(["mocap", str(folder), "--out", str(out), *options])
 
 
 def read(data: Path, split: str) -> dict[str, PoseSequence]:
@@ -268,8 +268,8 @@ def test_skeleton_of_a_file_is_a_map_to_fill_in(
     names |= {"left_knee": "my bend", "right_knee": "bend#r", "head": "my neck_end"}
     file = write_person(lab / "anna/walk.bvh", names)
     assert converted(lab, tmp_path / "data") == 2
-    assert "poise convert --show-skeleton prints one to fill in" in capsys.readouterr().err
-    assert main(["convert", "--show-skeleton", str(file)]) == 0
+    assert "poise mocap --show-skeleton prints one to fill in" in capsys.readouterr().err
+    assert main(["mocap", "--show-skeleton", str(file)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("# walk.bvh: not known to Poise\n# my pelvis\n#   my spine\n")
     (tmp_path / "map.toml").write_text(shown)

@@ -1,4 +1,4 @@
-"""``poise convert``: motion capture files to a truth-only track."""
+"""``poise mocap``: motion capture files to a truth-only track."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,14 @@ from poise.runtime.settings import Settings
 EXAMPLES = """
 examples:
   poise fetch cmu --subjects 7,35 --to cmu
-  poise convert cmu --out data
+  poise mocap cmu --out data
   poise ingest --data data --track cmu/gaussian-10/3D
 
-  poise convert bvh --skeletons cmu --out data --test-subjects 2 7
-  poise convert cmu --out data --source-fps 60=60 61=60   these two were at 60
+  poise mocap bvh --skeletons cmu --out data --test-subjects 2 7
+  poise mocap cmu --out data --source-fps 60=60 61=60   these two were at 60
 
-  poise convert --show-skeleton walk.bvh > map.toml
-  poise convert walks --out data --skeleton-map map.toml
+  poise mocap --show-skeleton walk.bvh > map.toml
+  poise mocap walks --out data --skeleton-map map.toml
 
 reads, from all folders below FOLDER:
   07_01.amc    Acclaim; needs the subject's skeleton, 07.asf
@@ -52,7 +52,7 @@ def _show_skeleton(file: Path | None) -> None:
 
 
 @with_settings("home")
-def convert(
+def mocap(
     settings: Settings,
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="where the files are, at any depth")
