@@ -31,9 +31,9 @@ that reads neighbours wants the Pose Vector Database it was trained with;
 where there is none, that is an error, unless --without-retrieval is given.
 What cannot be scored is left out and named; --json counts it as left_out.
 
---calibrate K ... takes K clips of every person as references: what they show to
-be that person's constant is taken off the others, which are scored. A row for
-each K, all of the same clips, mean and spread over several draws.
+--calibrate K ... takes K clips of every person as references: what they show
+to be that person's constant is taken off the others, which are scored. A row
+for each K, all of the same clips, mean and spread over several draws.
 
 exit code: 0 well, 1 at least one sequence was left out, 2 could not work
 """

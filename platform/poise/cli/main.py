@@ -25,6 +25,7 @@ from poise.cli import (
     serve,
     sweep,
     tracks,
+    tune,
     ui,
 )
 from poise.cli.motion import convert, formats, info
@@ -66,6 +67,7 @@ app = group("Refine human motion: bring data in, train, compare, serve.", EXAMPL
 add(app, ingest.ingest, ingest.EXAMPLES)
 add(app, sweep.sweep, sweep.EXAMPLES)
 add(app, evaluate.evaluate, evaluate.EXAMPLES)
+add(app, tune.tune, tune.EXAMPLES)
 app.add_typer(analyse.app, name="analyse")
 add(app, serve.serve, serve.EXAMPLES)
 add(app, demo.demo, demo.EXAMPLES)

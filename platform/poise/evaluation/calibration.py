@@ -6,7 +6,7 @@ The first K of them make the constant, for every K asked for, and the same other
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,16 +14,29 @@ import torch
 from torch import Tensor
 
 from poise.catalog.tracks import TrackInfo
+from poise.checkpoints.checkpoint import CARD, save_checkpoint
 from poise.evaluation.evaluate import CLIPS_AT_ONCE
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors
 from poise.evaluation.raw_data import RawExamples, RawRequest, read_examples, training_pairs
-from poise.runtime.errors import DataError
+from poise.runtime import storage
+from poise.runtime.errors import CheckpointError, DataError
 from poise.training_data.examples import Examples
 from poise_models.base.calibration import USUAL, Calibration, mean_error
 from poise_models.base.refiner import Pair, Refiner
+from poise_models.general.general import General
 
 #: Callback with how many draws are scored, and of how many.
 Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A person's constant that was written: MPJPE on its own clips, before and after."""
+
+    subject: str
+    clips: int
+    before: float
+    after: float
 
 
 @dataclass(frozen=True)
@@ -90,6 +103,36 @@ def evaluate_calibrated(
     return [_row(track, name, count, scores) for count, scores in found.items()], read
 
 
+def calibrate(request: RawRequest, out: str) -> Calibrated:
+    """Write a model with the constant of a person, whose clips are those of the request.
+
+    Raises:
+        CheckpointError: the model does not fit the track, or the folder holds something.
+        DataError: the clips are of several people, or the track's poses are rotations.
+    """
+    if storage.exists(storage.join(out, CARD)):
+        raise CheckpointError(f"{out} holds a checkpoint: name a folder that does not")
+    check_positions(request)
+    read = read_examples(request)
+    assert read.card is not None  # noqa: S101  (of a model)
+    names = sorted({sequence.subject for sequence in read.sequences})
+    if len(names) > 1:
+        raise DataError(
+            f"{request.track}: these clips are of {', '.join(names)}, and a constant is of one "
+            "person: name clips of one"
+        )
+    refiner, own_C = read.refiner, read.refiner.constant_C
+    scorer = _Scorer(read, learnt(request, refiner), request.track.info)
+    everything = range(len(read.sequences))
+    before, after = (pool(scorer.errors(some, everything)) for some in ((), everything))
+    refiner.constant_C = own_C + scorer.constant(everything)
+    card = replace(read.card, tuned_from=str(request.model))
+    if isinstance(refiner, General):  # its constant is of this track's joints
+        card = replace(card, track=str(request.track))
+    save_checkpoint(refiner, card, out)
+    return Calibrated(names[0], len(everything), before.mpjpe, after.mpjpe)
+
+
 def check_positions(request: RawRequest) -> None:
     """Raise `DataError` where a constant means nothing."""
     if request.track.representation == "smpl":
@@ -145,9 +188,13 @@ class _Scorer:
         self._refined = refine_all(read.refiner, read.examples)
         self._errors_NC = mean_errors(self._refined, read.examples, read.refiner)
 
+    def constant(self, references: Sequence[int]) -> Tensor:
+        """Return the constant of a person's clips by number."""
+        return self._calibration.constant(self._errors_NC[list(references)], self._spec)
+
     def errors(self, references: Sequence[int], scored: Sequence[int]) -> list[PoseErrors]:
         """Score a person's clips by number, with the constant of others."""
-        constant_C = self._calibration.constant(self._errors_NC[list(references)], self._spec)
+        constant_C = self.constant(references)
         return [
             pose_errors(
                 self._refined[row] - constant_C,

@@ -63,6 +63,7 @@ class RawRequest:
         stride: frames between the windows of a network; its own by default, mostly 1.
         compiled: compile the network first: pays for long data.
         without_retrieval: go on where the model reads neighbours and there is no PVD to ask.
+        only: names of sequences of the split, or their beginnings up to a slash; all where empty.
     """
 
     track: Track
@@ -76,6 +77,7 @@ class RawRequest:
     stride: int | None = None
     compiled: bool = False
     without_retrieval: bool = False
+    only: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,7 @@ def read_examples(request: RawRequest) -> RawExamples:
     chosen, card = _refiner(request)
     check(chosen, request.stride, request.compiled)
     sequences, rejected = _read(request, request.split, request.clip)
+    sequences = _chosen(sequences, request)
     windows = _windows(sequences, request, chosen)
     clips = [
         Clip(torch.from_numpy(_detected(sequence, chosen)), windows_NTC)
@@ -234,6 +237,22 @@ def _read(
         first = f"; first of {len(rejected)}: {rejected[0]}" if rejected else ""
         raise DataError(f"{request.track}: nothing to score in the {split} split of {data}{first}")
     return sequences, rejected
+
+
+def _chosen(sequences: list[PoseSequence], request: RawRequest) -> list[PoseSequence]:
+    """The sequences that were asked for by name."""
+    if not request.only:
+        return sequences
+    found: dict[str, PoseSequence] = {}
+    for name in request.only:
+        own = {s.name: s for s in sequences if f"{s.name}/".startswith(f"{name.rstrip('/')}/")}
+        if not own:
+            raise DataError(
+                f"{request.track}: no sequence {name} in the {request.split} split of "
+                f"{request.settings.data}; the first are {', '.join(s.name for s in sequences[:3])}"
+            )
+        found |= own
+    return list(found.values())
 
 
 def _detected(sequence: PoseSequence, refiner: Refiner) -> NDArray[np.float32]:

@@ -76,6 +76,7 @@ class FitRequest:
         budget: length and speed of the training.
         seed: of every random choice.
         device: where to train.
+        trained: whether the network was trained before, and goes on from where it is.
     """
 
     train: TrackSplit | StreamedSplit
@@ -84,6 +85,7 @@ class FitRequest:
     budget: Budget
     seed: int = 0
     device: str = "cpu"
+    trained: bool = False
 
 
 def fit(
@@ -92,7 +94,7 @@ def fit(
     """Fit a refiner in place, and score it on the validation subjects after every epoch.
 
     Args:
-        refiner: built with fresh weights; seed torch before building it.
+        refiner: built with fresh weights, after seeding torch, or trained before.
         request: data, budget, seed and device.
         resume: ``state`` of an earlier report or pause of the same fit.
         pause_s: seconds of an epoch after which to pause, for a caller that keeps the state.
@@ -112,7 +114,7 @@ def fit(
     if isinstance(refiner, ClosedFormRefiner):
         refiner.fit(request.train.pairs())
     seconds = time.perf_counter() - start
-    yield EpochReport(1, 1, None, _validate(refiner, request), seconds, b"")
+    yield EpochReport(1, 1, None, validate(refiner, request), seconds, b"")
 
 
 def _descend(
@@ -121,7 +123,8 @@ def _descend(
     network.to(request.device)
     windows = training_windows(network, request.train, request.bank, request.device)
     trainer = Trainer(network, windows, request.budget, request.seed)
-    network.start_from(_mean_offset(network, request.train))
+    if not request.trained:
+        network.start_from(_mean_offset(network, request.train))
     if resume:
         trainer.load_state(load_tensors(resume))
     seconds = 0.0
@@ -133,7 +136,7 @@ def _descend(
         if loss is None:
             yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
             continue
-        errors = _validate(network, request)
+        errors = validate(network, request)
         epochs = request.budget.epochs
         yield EpochReport(trainer.epochs_done, epochs, loss, errors, seconds, state)
         seconds = 0.0
@@ -145,7 +148,8 @@ def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:
     return offset.offset_C
 
 
-def _validate(refiner: Refiner, request: FitRequest) -> PoseErrors | None:
+def validate(refiner: Refiner, request: FitRequest) -> PoseErrors | None:
+    """Score a refiner on the validation subjects; None where there are none."""
     if request.validation is None:
         return None
     seen = examples(refiner, request.validation, request.bank)

@@ -31,6 +31,7 @@ class TrialSpec:
         validation: subjects held out; empty means automatic.
         refit: whether the final weights come from all training subjects.
         candidates: settings to choose from; none where it is fitted as ``settings`` say.
+        tuned_from: the model whose weights training starts from; empty where from fresh ones.
     """
 
     key: str
@@ -44,6 +45,7 @@ class TrialSpec:
     validation: tuple[str, ...]
     refit: bool
     candidates: tuple[dict[str, Any], ...] = ()
+    tuned_from: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary of plain values."""
@@ -176,8 +178,9 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
     # What a trial does without has no part in its key: trials of before it was there keep theirs.
-    if not spec.candidates:
-        del content["candidates"]
+    for absent in ("candidates", "tuned_from"):
+        if not content[absent]:
+            del content[absent]
     if spec.budget is not None and not spec.budget.heading:
         del content["budget"]["heading"]
     if spec.settings.get("apart") is False:

@@ -11,7 +11,7 @@ import torch
 
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from poise.evaluation.evaluate import Evaluation
-from poise.experiments.fit import EpochReport, Pause, fit
+from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
@@ -91,6 +91,8 @@ class Trial:
         data: its splits.
         device: where to train.
         report: callback with the metrics of every epoch.
+        start: a trained network to go on from; None builds one with fresh weights.
+        pause_s: seconds of training that a crash may cost.
     """
 
     spec: TrialSpec
@@ -98,6 +100,8 @@ class Trial:
     data: TrialData
     device: str
     report: Report
+    start: Refiner | None = None
+    pause_s: float = PAUSE_S
 
     @classmethod
     def prepare(
@@ -128,13 +132,13 @@ class Trial:
         for epoch in epochs.values():
             if "loss" in epoch.metrics:
                 self.report({**epoch.metrics, "epoch": epoch.epoch})
-        refiner = fresh_refiner(self.spec)
-        wanted = self.data.request(self.spec, self.device)
-        for step in _finite(fit(refiner, wanted, state)):
+        refiner = self.start or fresh_refiner(self.spec)
+        wanted = replace(self.data.request(self.spec, self.device), trained=self.start is not None)
+        for step in _finite(fit(refiner, wanted, state, self.pause_s)):
             if isinstance(step, Pause):
                 _keep(self.folder, epochs, step)
                 continue
-            metrics = self._keep_best(refiner, epochs, step, raw)
+            metrics = self.keep_best(refiner, epochs, step, raw)
             # A scheduler has nothing to decide about what is fitted in one go.
             if step.loss is not None:
                 self.report({**metrics, "epoch": step.epoch})
@@ -148,13 +152,13 @@ class Trial:
             refiner = fresh_refiner(self.spec.with_candidate(number))
             (step,) = _finite(fit(refiner, wanted))
             assert isinstance(step, EpochReport)  # noqa: S101  (what is tuned has one epoch)
-            self._keep_best(refiner, epochs, replace(step, epoch=number), raw)
+            self.keep_best(refiner, epochs, replace(step, epoch=number), raw)
 
     def refit(self) -> None:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
         records = self.folder.refit
         epochs = {epoch.epoch: epoch for epoch in records.history()}
-        number = self._best().epoch
+        number = self.best().epoch
         spec = self.spec.with_candidate(number) if self.spec.candidates else self.spec
         refiner = fresh_refiner(spec)
         wanted = self.data.refit_request(self.spec, self.device)
@@ -166,7 +170,7 @@ class Trial:
                 epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
                 records.save_epoch(list(epochs.values()), step.state)
                 self.report({**metrics, "refit": step.epoch})
-        self._save(refiner, budget_of(self.spec).epochs, self._best().metrics)
+        self._save(refiner, budget_of(self.spec).epochs, self.best().metrics)
 
     def score(self, started: int) -> TrialResult:
         """Evaluate the kept weights on the test split."""
@@ -177,13 +181,13 @@ class Trial:
             "finished",
             started,
             now_ms(),
-            validation={k: v for k, v in self._best().metrics.items() if k != "loss"},
+            validation={k: v for k, v in self.best().metrics.items() if k != "loss"},
             held_out=self.data.subjects,
             row=evaluation.row,
-            chosen=self.spec.candidates[self._best().epoch - 1] if self.spec.candidates else {},
+            chosen=self.spec.candidates[self.best().epoch - 1] if self.spec.candidates else {},
         )
 
-    def _keep_best(
+    def keep_best(
         self,
         refiner: Refiner,
         epochs: dict[int, Epoch],
@@ -200,7 +204,8 @@ class Trial:
         self.folder.save_epoch(list(epochs.values()), step.state)
         return metrics
 
-    def _best(self) -> Epoch:
+    def best(self) -> Epoch:
+        """Return the epoch whose weights are kept."""
         return min(self.folder.history(), key=lambda epoch: epoch.metrics["score"])
 
     def _save(self, refiner: Refiner, epochs: int, metrics: dict[str, float]) -> None:
@@ -213,6 +218,7 @@ class Trial:
             lake=self.data.source.lake,
             manifest=self.spec.manifest,
             metrics=metrics,
+            tuned_from=self.spec.tuned_from,
         )
         save_checkpoint(refiner, card, self.folder.checkpoint)
 

@@ -24,6 +24,7 @@ TAKES = {
     "ingest": "home data lake milvus_uri",
     "sweep": "home data lake milvus_uri tracking_uri smpl",
     "evaluate": "home data lake milvus_uri tracking_uri smpl",
+    "tune": "home data lake milvus_uri tracking_uri",
     "analyse quality": "home lake tracking_uri",
     "analyse neighbours": "home lake tracking_uri",
     "analyse ratio": "",
@@ -47,6 +48,7 @@ TAKES = {
 #: What else a command cannot do without.
 NEEDS = {
     "evaluate": ["--refiner", "input", "--track", "uiprmd/kinect/3D"],
+    "tune": ["--from", "m", "--track", "uiprmd/kinect/3D", "-o", "out"],
     "analyse quality": ["--model", "m"],
     "analyse neighbours": ["--model", "m"],
     "analyse ratio": ["sweep"],
