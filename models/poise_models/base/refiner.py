@@ -9,15 +9,17 @@ device, counting weights and saving them needs no second mechanism.
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from poise_models.base.clip import Clip, Refined
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.windows import overlap_add
-from poise_models.errors import ShapeError
+from poise_models.errors import ConfigError, ShapeError
 
 
 class Refiner(nn.Module):
@@ -84,8 +86,34 @@ class Refiner(nn.Module):
         """Refine sequences. Frames out equal frames in, and no clip influences another."""
 
 
+class Causal(Protocol):
+    """A filter at work on one stream, with what it remembers of it."""
+
+    def push(self, frame_C: NDArray[np.float32], step: float) -> list[NDArray[np.float32]]:
+        """Take the next frame, ``step`` frames after the last; NaN where a joint was not seen.
+
+        Returns:
+            The frames that are refined for good now, oldest first; none has waited longer than
+            the lag the stream was begun with.
+        """
+
+    def finish(self) -> list[NDArray[np.float32]]:
+        """The frames that are left."""
+
+
 class SequenceRefiner(Refiner):
     """A refiner that sees one whole sequence at a time."""
+
+    def start(self, lag: int) -> Causal:
+        """Begin a stream, each frame of which may wait for ``lag`` later ones.
+
+        Raises:
+            ConfigError: the filter looks ahead further than any lag.
+        """
+        raise ConfigError(
+            f"{self.name} looks at the whole sequence and cannot run live; oneeuro, butterworth "
+            "(one pass forward), linear and every network can"
+        )
 
     @abstractmethod
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:

@@ -7,14 +7,13 @@ import torch
 from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
-from poise_models.base.refiner import SequenceRefiner
+from poise_models.base.refiner import Causal, SequenceRefiner
 from poise_models.errors import ConfigError
 from poise_models.filters.gaps import Array, elapsed, filled, on_even_grid, regular
+from poise_models.filters.one_pass import LONG_GAP, OnePass
 
 #: Samples of a frame where frames come at broken times: straight lines then lose nothing.
 FINE = 4
-#: A gap of so many periods of the cutoff parts a sequence in two, which know nothing of each other.
-LONG_GAP = 10
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,10 @@ class Butterworth(SequenceRefiner):
             times, longest = elapsed(len(raw_FC), times_F), LONG_GAP / self.config.cutoff
             smooth_FC = on_even_grid(times, raw_FC, self._low_pass, longest, FINE)
         return torch.from_numpy(np.ascontiguousarray(smooth_FC)).to(detected_FC)
+
+    def start(self, lag: int) -> Causal:
+        """Begin a stream: one pass forward (`poise_models.filters.one_pass`)."""
+        return OnePass(self.config.cutoff, self.config.order, lag)
 
     def _low_pass(self, even_FC: Array, step: float) -> Array:
         if len(even_FC) == 1:

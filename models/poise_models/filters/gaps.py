@@ -55,6 +55,22 @@ def filled(detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
     return torch.from_numpy(filled_FC).to(detected_FC)
 
 
+class Held:
+    """Gaps of a stream: a number that is not seen stays what it was last; NaN before it was."""
+
+    def __init__(self) -> None:
+        self._last_C: NDArray[np.float32] | None = None
+
+    def after(self, frame_C: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The next frame, without gaps."""
+        if self._last_C is not None:
+            missing_C = np.isnan(frame_C)
+            if missing_C.any():
+                frame_C = np.where(missing_C, self._last_C, frame_C)
+        self._last_C = frame_C
+        return frame_C
+
+
 def interpolate(times: Array, values_FC: Array, at_G: Array) -> Array:
     """Straight lines through (F, C) at increasing times, read at (G,) times within them."""
     if len(times) == 1:

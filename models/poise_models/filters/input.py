@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from poise_models.base.refiner import SequenceRefiner
+from poise_models.base.refiner import Causal, SequenceRefiner
+from poise_models.filters.each_frame import EachFrame
 
 
 @dataclass(frozen=True)
@@ -21,3 +22,7 @@ class Input(SequenceRefiner):
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Return (F, C) unchanged."""
         return detected_FC
+
+    def start(self, lag: int) -> Causal:
+        """Begin a stream of frames that stay as they are."""
+        return EachFrame(lambda frame_C: frame_C)

@@ -11,12 +11,14 @@ coefficients, P = K x C numbers of a window.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.fft import dct
 from torch import Tensor
 
+from poise_models.base.batch import Prediction
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import ClosedFormRefiner, Pair
 from poise_models.base.windows import overlap_add, triangle, unfold
@@ -56,9 +58,14 @@ class Linear(ClosedFormRefiner):
     name = "linear"
     title = "Linear"
     config: LinearConfig
+    #: As of networks: gaps are filled before it, and it knows no neighbours.
+    takes_missing: ClassVar[bool] = False
+    neighbours = 1
 
     def __init__(self, spec: PoseSpec, config: LinearConfig) -> None:
         super().__init__(spec, config)
+        self.window = config.window
+        self.weights_T = triangle(config.window)
         size = config.coefficients * spec.channels
         whole_TT = dct(np.eye(config.window), norm="ortho", axis=0)
         basis_KT = torch.from_numpy(whole_TT[: config.coefficients]).float()
@@ -80,8 +87,8 @@ class Linear(ClosedFormRefiner):
         folds: dict[int, Sums] = {}
         fold_of: dict[str, int] = {}
         for pair in pairs:
-            seen_NP, centre_N1C = self._seen(pair.detected_FC)
-            wanted_NP = self._coefficients(unfold(pair.truth_FC, self.config.window) - centre_N1C)
+            seen_NP, centre_N1C = self._seen(unfold(pair.detected_FC, self.window))
+            wanted_NP = self._coefficients(unfold(pair.truth_FC, self.window) - centre_N1C)
             sums = Sums.of(seen_NP, wanted_NP - seen_NP)
             fold = fold_of.setdefault(pair.subject, len(fold_of) % FOLDS)
             folds[fold] = folds[fold] + sums if fold in folds else sums
@@ -109,16 +116,22 @@ class Linear(ClosedFormRefiner):
         smooth_FC = on_even_grid(times, values_FC, on_grid, longest=self.config.window)
         return torch.from_numpy(smooth_FC).to(raw_FC)
 
-    def _refined(self, raw_FC: Tensor) -> Tensor:
-        window = self.config.window
-        seen_NP, centre_N1C = self._seen(raw_FC)
+    def predict(
+        self, detected_NTC: Tensor, neighbours_NKTC: Tensor, distances_NK: Tensor
+    ) -> Prediction:
+        """Refine windows (N, T, C), as networks do; neighbours are not looked at."""
+        seen_NP, centre_N1C = self._seen(detected_NTC)
         found_NP = seen_NP @ self.map_PP + self.bias_P
         found_NKC = found_NP.unflatten(1, (self.config.coefficients, -1))
-        poses_NTC = self.basis_KT.T @ found_NKC + centre_N1C
-        return overlap_add(poses_NTC, len(raw_FC), weights_T=triangle(window))
+        return Prediction(self.basis_KT.T @ found_NKC + centre_N1C)
 
-    def _seen(self, poses_FC: Tensor) -> tuple[Tensor, Tensor]:
-        windows_NTC = unfold(poses_FC, self.config.window)
+    def _refined(self, raw_FC: Tensor) -> Tensor:
+        windows_NTC = unfold(raw_FC, self.window)
+        alone_N = windows_NTC.new_ones(len(windows_NTC), 1)
+        found_NTC = self.predict(windows_NTC, windows_NTC[:, None], alone_N).poses_BTC
+        return overlap_add(found_NTC, len(raw_FC), weights_T=self.weights_T)
+
+    def _seen(self, windows_NTC: Tensor) -> tuple[Tensor, Tensor]:
         centre_N1C = self.centre_of(windows_NTC)
         return self._coefficients(windows_NTC - centre_N1C), centre_N1C
 

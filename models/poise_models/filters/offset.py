@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.refiner import ClosedFormRefiner, Pair
+from poise_models.base.refiner import Causal, ClosedFormRefiner, Pair, SequenceRefiner
 from poise_models.errors import ConfigError
+from poise_models.filters.each_frame import EachFrame
 from poise_models.filters.gaps import filled
 from poise_models.filters.gaussian import gaussian
 
@@ -61,6 +62,11 @@ class Offset(ClosedFormRefiner):
         """Pair the offset off (F, C)."""
         return detected_FC - self.offset_C
 
+    def start(self, lag: int) -> Causal:
+        """Begin a stream that the offset is taken off."""
+        offset_C = self.offset_C.numpy(force=True)
+        return EachFrame(lambda frame_C: frame_C - offset_C)
+
 
 class OffsetGaussian(Offset):
     """The offset taken off, then a whole-sequence Gaussian: the best that needs no network."""
@@ -68,6 +74,7 @@ class OffsetGaussian(Offset):
     name = "offset-gaussian"
     title = "Offset + Gaussian"
     config: OffsetGaussianConfig
+    start = SequenceRefiner.start
 
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Pair the offset off (F, C) and smooth it."""

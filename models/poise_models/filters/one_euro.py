@@ -8,11 +8,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from poise_models.base.refiner import SequenceRefiner
+from poise_models.base.refiner import Causal, SequenceRefiner
 from poise_models.errors import ConfigError
-from poise_models.filters.gaps import elapsed, filled
+from poise_models.filters.gaps import Held, elapsed, filled
 
-Cutoff = TypeVar("Cutoff", float, NDArray[np.float32])
+Floats = NDArray[np.float32]
+Cutoff = TypeVar("Cutoff", float, Floats)
 
 
 @dataclass(frozen=True)
@@ -43,29 +44,81 @@ class OneEuro(SequenceRefiner):
     def filter(self, detected_FC: Tensor, times_F: Tensor | None = None) -> Tensor:
         """Filter (F, C) forward in time, all coordinates at once."""
         raw_FC = filled(detected_FC, times_F)
-        steps_F = np.diff(elapsed(len(raw_FC), times_F))
-        if not self.spec.centre:
-            return self._smooth(raw_FC, steps_F)
-        raw_FJD = raw_FC.unflatten(-1, (self.spec.joints, self.spec.dims))
-        root_F1D = raw_FJD[:, list(self.spec.roots)].mean(dim=1, keepdim=True)
-        apart_FC = torch.cat([raw_FJD - root_F1D, root_F1D], dim=1).flatten(1)
-        smooth_FJD = self._smooth(apart_FC, steps_F).unflatten(-1, (-1, self.spec.dims))
-        together_FJD: Tensor = smooth_FJD[:, :-1] + smooth_FJD[:, -1:]
-        return together_FJD.flatten(1)
-
-    def _smooth(self, raw_FC: Tensor, steps_F: NDArray[np.float64]) -> Tensor:
         # NumPy: on one frame's numbers a call costs a third of what it does in torch.
-        config = self.config
-        frames = raw_FC.numpy(force=True).copy()
-        smooth, speed = frames[0], np.zeros_like(frames[0])
-        for frame, step in zip(frames[1:], steps_F.tolist(), strict=True):
-            speed = speed + _gain(config.derivative_cutoff, step) * (
-                (frame - smooth) / step - speed
-            )
-            gain = _gain(config.min_cutoff + config.beta * np.abs(speed), step)
-            frame[:] = smooth + gain * (frame - smooth)
-            smooth = frame
-        return torch.from_numpy(frames).to(raw_FC)
+        frames = self.apart(raw_FC.numpy(force=True))
+        calmed = _Calmed(self.config)
+        steps = np.diff(elapsed(len(frames), times_F), prepend=-1.0).tolist()
+        smooth = np.stack(
+            [calmed.after(frame, step) for frame, step in zip(frames, steps, strict=True)]
+        )
+        return torch.from_numpy(self.together(smooth)).to(raw_FC)
+
+    def start(self, lag: int) -> Causal:
+        """Begin a stream; it looks only back, so the lag changes nothing."""
+        return _Live(self)
+
+    def apart(self, frames_FC: Floats) -> Floats:
+        """Of 3D frames (..., C) joints relative to the root, and the root at the end."""
+        if not self.spec.centre:
+            return frames_FC
+        frames_FJD = frames_FC.reshape(*frames_FC.shape[:-1], self.spec.joints, self.spec.dims)
+        root_F1D = frames_FJD[..., list(self.spec.roots), :].mean(axis=-2, keepdims=True)
+        apart_FJD = np.concatenate([frames_FJD - root_F1D, root_F1D], axis=-2)
+        return apart_FJD.reshape(*frames_FC.shape[:-1], -1)
+
+    def together(self, apart_FC: Floats) -> Floats:
+        """The frames (..., C) that `apart` took apart."""
+        if not self.spec.centre:
+            return apart_FC
+        apart_FJD = apart_FC.reshape(*apart_FC.shape[:-1], -1, self.spec.dims)
+        together_FJD = apart_FJD[..., :-1, :] + apart_FJD[..., -1:, :]
+        return together_FJD.reshape(*apart_FC.shape[:-1], -1)
+
+
+class _Calmed:
+    """What the filter remembers: the last frame as it was filtered, and its speed."""
+
+    def __init__(self, config: OneEuroConfig) -> None:
+        self.config = config
+        self.smooth_C: Floats | None = None
+        self.speed_C: Floats | None = None
+
+    def after(self, frame_C: Floats, step: float) -> Floats:
+        """The next frame, filtered."""
+        if self.smooth_C is None or self.speed_C is None:
+            self.smooth_C, self.speed_C = frame_C, np.zeros_like(frame_C)
+            return frame_C
+        fast_C = (frame_C - self.smooth_C) / step - self.speed_C
+        self.speed_C = self.speed_C + _gain(self.config.derivative_cutoff, step) * fast_C
+        cutoff_C = (self.config.min_cutoff + self.config.beta * np.abs(self.speed_C)).astype(
+            frame_C.dtype
+        )
+        self.smooth_C = self.smooth_C + _gain(cutoff_C, step) * (frame_C - self.smooth_C)
+        return self.smooth_C
+
+
+class _Live:
+    """One-Euro on a stream: what is not seen stays what it was seen as last."""
+
+    def __init__(self, refiner: OneEuro) -> None:
+        self.refiner = refiner
+        self.held = Held()
+        self.calmed = _Calmed(refiner.config)
+
+    def push(self, frame_C: Floats, step: float) -> list[Floats]:
+        """The frame, filtered; NaN until its joints, and in 3D its root, have been seen."""
+        apart_C = self.refiner.apart(self.held.after(frame_C))
+        calmed = self.calmed
+        if calmed.smooth_C is not None and calmed.speed_C is not None:
+            new_C = np.isnan(calmed.smooth_C)
+            if new_C.any():
+                calmed.smooth_C = np.where(new_C, apart_C, calmed.smooth_C)
+                calmed.speed_C = np.where(new_C, np.float32(0), calmed.speed_C)
+        return [self.refiner.together(calmed.after(apart_C, step))]
+
+    def finish(self) -> list[Floats]:
+        """Nothing waits."""
+        return []
 
 
 def _gain(cutoff: Cutoff, step: float) -> Cutoff:

@@ -26,6 +26,7 @@ examples:
   poise analyse errors --data my_data --track uiprmd/kinect/3D
   poise analyse real --data my_data --track uiprmd/kinect/3D \\
       --model poise:general
+  poise analyse live --model poise-uiprmd-kinect-3D --plot live.png
 
 --model of the first four wants a SynSP++ with retrieval. Data are the test split in the lake
 (by default the one it was trained on), and the PVD's poses there; no Milvus
@@ -87,6 +88,16 @@ eighth sequence), the linear map fitted on cmu/simulated/3D where --motion has
 it, and models of the same joints, trained elsewhere. Beside the errors:
 precision of motion, and how much of the range of motion and of the peak speed
 each leaves (docs/metrics.md; --json has them by joint).
+"""
+
+LIVE = """
+example:
+  poise analyse live --model poise-uiprmd-kinect-3D --plot live.png
+
+What models make of a frame when it may wait for so many later ones: MPJPE and
+Accel against the lag. Beside them stand a linear map, One-Euro and a causal
+Butterworth whose delay is the lag; the training offset is taken off before
+filters, which cannot know it.
 """
 
 app = group("Look into a trained SynSP++, and at estimators' errors.", EXAMPLES)
@@ -217,6 +228,27 @@ def real(
     _show(analyse(wanted), json)
 
 
+@with_settings("home", "lake", "tracking_uri")
+def live(
+    settings: Settings,
+    model: Annotated[
+        list[str],
+        typer.Option(metavar="MODEL ...", help="a name or checkpoint folder; may be repeated"),
+    ],
+    lags: Annotated[
+        list[int] | None,
+        typer.Option("--lag", metavar="N ...", help="(0 1 2 4 8 16 31)", show_default=False),
+    ] = None,
+    plot: Plot = None,
+    json: Json = None,
+) -> None:
+    """Measure errors against lag, when frames come one by one."""
+    from poise.analysis import live as errors_against_lag
+
+    wanted = sorted(set(lags)) if lags else errors_against_lag.LAGS
+    _show(errors_against_lag.analyse(model, settings, wanted), json, plot)
+
+
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
     say(result.text)
     if json:
@@ -231,3 +263,4 @@ add(app, ratio, RATIO)
 add(app, latency, LATENCY)
 add(app, errors, ERRORS)
 add(app, real, REAL)
+add(app, live, LIVE)

@@ -1,0 +1,261 @@
+"""Streams: frames in one by one, refined frames out, each as many frames later as was chosen.
+
+Shape letters: S streams, T frames of a window, F frames, C = joints x dims, J joints.
+"""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poise_models.base.clip import Clip, Refined
+from poise_models.base.refiner import Refiner, SequenceRefiner
+from poise_models.base.window_refiner import WindowRefiner
+from poise_models.errors import ConfigError, ShapeError
+from poise_models.filters.gaps import elapsed
+from poise_models.filters.linear import Linear
+from poise_models.live.windows import (
+    Windowed,
+    check_lag,
+    ended,
+    values_of,
+    weights_of,
+)
+
+#: Neighbours (S, K, T, C) and squared distances (S, K) of windows (S, T, C).
+Find = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class RefinedFrame:
+    """One refined frame, and what the refiner knows of its worth (`poise_models.base.clip`).
+
+    Attributes:
+        pose_C: (C,).
+        quality: in (0, 1].
+        error_J: how far off each joint is expected to be, in the pose's unit.
+    """
+
+    pose_C: Tensor
+    quality: float | None = None
+    error_J: Tensor | None = None
+
+
+class Stream(ABC):
+    """One person's frames, refined `lag` frames later; a frame costs the same however many came."""
+
+    def __init__(self, refiner: Refiner, lag: int) -> None:
+        self.refiner = refiner
+        self.lag = lag
+
+    def push(self, frame_C: Tensor, step: float = 1.0) -> RefinedFrame | None:
+        """Take the next frame, and answer the one `lag` frames ago; None while there is none.
+
+        Args:
+            frame_C: detected, NaN where a joint was not seen.
+            step: frames since the last one: more than 1 where frames were dropped. Filters go by
+                it; networks know frames in order only.
+
+        Raises:
+            ShapeError: the frame does not fit the refiner, or does not come after the last.
+        """
+        return push_together([self], [frame_C], [step])[0]
+
+    @abstractmethod
+    def finish(self) -> Refined:
+        """Answer the frames that are left, at most `lag`; the stream begins anew after that."""
+
+    def check(self, frame_C: Tensor, step: float) -> None:
+        """Refuse a frame that does not fit."""
+        channels = self.refiner.spec.channels
+        if frame_C.shape != (channels,):
+            raise ShapeError(
+                f"{self.refiner.name} wants frames of {channels} numbers, "
+                f"and got one of shape {tuple(frame_C.shape)}"
+            )
+        if not 0 < step < float("inf"):
+            raise ShapeError(f"step must be above 0, not {step}: frames come one after another")
+
+
+def open_stream(refiner: Refiner, lag: int, find: Find | None = None) -> Stream:
+    """Begin a stream.
+
+    Args:
+        refiner: a network, or a filter that can run live; streams share it.
+        lag: how many later frames each frame waits for, 0 .. T - 1 for windows of T frames.
+        find: finds the neighbours of windows, for networks that read them; None has every window
+            stand in for its own, at distance 1.
+
+    Raises:
+        ConfigError: the refiner cannot run live, or not at this lag.
+    """
+    if isinstance(refiner, WindowRefiner | Linear):
+        return WindowStream(refiner, lag, find)
+    assert isinstance(refiner, SequenceRefiner)  # noqa: S101  (there are no others)
+    return FilterStream(refiner, lag)
+
+
+@torch.inference_mode()
+def push_together(
+    streams: Sequence[Stream], frames: Sequence[Tensor], steps: Sequence[float] | None = None
+) -> list[RefinedFrame | None]:
+    """Push a frame (C,) into each of several streams, whose windows share one call of the network.
+
+    Each answers as `Stream.push` alone would.
+
+    Raises:
+        ConfigError: the streams are of different refiners, or one of them is named twice.
+        ShapeError: a frame does not fit; no stream has taken one then.
+    """
+    if len({id(stream.refiner) for stream in streams}) > 1 or len(set(streams)) < len(streams):
+        raise ConfigError("streams that are pushed together are different ones of one refiner")
+    steps = [1.0] * len(streams) if steps is None else steps
+    for stream, frame_C, step in zip(streams, frames, steps, strict=True):
+        stream.check(frame_C, step)
+    by_windows = [stream for stream in streams if isinstance(stream, WindowStream)]
+    if not by_windows:
+        pairs = zip(streams, frames, steps, strict=True)
+        return [s.answer(frame, step) for s, frame, step in pairs if isinstance(s, FilterStream)]
+    for stream, frame_C in zip(by_windows, frames, strict=True):
+        stream.take(frame_C)
+    asking = [stream for stream in by_windows if stream.asks]
+    for stream, known in zip(asking, _asked(asking), strict=True):
+        stream.add(known)
+    return [stream.due() for stream in by_windows]
+
+
+class WindowStream(Stream):
+    """A stream through a network on windows: it keeps one window, and sums of what was refined."""
+
+    def __init__(self, refiner: Windowed, lag: int, find: Find | None = None) -> None:
+        super().__init__(refiner, lag)
+        check_lag(refiner, lag)
+        refiner.eval()
+        self.windowed = refiner
+        self.find = find
+        self._weights_T = self._cover_T = weights_of(refiner)
+        self._begin()
+
+    @property
+    def asks(self) -> bool:
+        """Whether a frame is due, and the window that ends now counts."""
+        return self.taken > self.lag
+
+    def take(self, frame_C: Tensor) -> None:
+        """Put a frame at the end of the window."""
+        frame_C = frame_C.float()
+        if self.taken == 0:
+            self.window_TC = frame_C.expand(self.windowed.window, -1)
+        if not self.windowed.takes_missing:
+            frame_C = torch.where(frame_C.isnan(), self.window_TC[-1], frame_C)
+        self.window_TC = torch.cat([self.window_TC[1:], frame_C[None]])
+        self.taken += 1
+
+    def add(self, known: Mapping[str, Tensor]) -> None:
+        """Add what the window that ends now gives, (T, ...) by name, to the sums."""
+        fresh = not self._sums
+        for name, values_T in known.items():
+            weighted = self._weights_T.view(-1, *[1] * (values_T.dim() - 1)) * values_T
+            self._sums[name] = weighted if fresh else _moved(self._sums[name]).add_(weighted)
+        self._cover_T = self._weights_T if fresh else _moved(self._cover_T).add_(self._weights_T)
+
+    def due(self) -> RefinedFrame | None:
+        """The frame that has waited for `lag` frames."""
+        if not self.asks:
+            return None
+        place = self.windowed.window - 1 - self.lag
+        known = {name: sums[place] / self._cover_T[place] for name, sums in self._sums.items()}
+        pose_C, quality, error_J = values_of(known)
+        return RefinedFrame(pose_C, None if quality is None else float(quality), error_J)
+
+    @torch.inference_mode()
+    def finish(self) -> Refined:
+        """Answer the frames that are left, at most `lag`; the stream begins anew after that."""
+        length, left = self.windowed.window, min(self.lag, self.taken)
+        if self.taken and self.taken <= self.lag:
+            self.window_TC = ended(self.window_TC[length - self.taken :], length)
+            (known,) = _asked([self], found=True)
+            values = {name: window_T[:left] for name, window_T in known.items()}
+        elif self._sums:
+            rest = slice(length - left, None)
+            values = {
+                name: sums[rest] / self._cover_T[rest].view(-1, *[1] * (sums.dim() - 1))
+                for name, sums in self._sums.items()
+            }
+        else:
+            values = {"poses": self._weights_T.new_zeros(0, self.refiner.spec.channels)}
+        self._begin()
+        return Refined(*values_of(values))
+
+    def _begin(self) -> None:
+        self.taken = 0
+        self.window_TC = torch.empty(0)
+        self._sums: dict[str, Tensor] = {}
+
+
+def _moved(sums_T: Tensor) -> Tensor:
+    """Sums for the window that ends a frame later."""
+    return torch.cat([sums_T[1:], torch.zeros_like(sums_T[:1])])
+
+
+def _asked(streams: Sequence[WindowStream], found: bool = False) -> list[dict[str, Tensor]]:
+    """What the network makes of each stream's window; `found`: neighbours of padded ones, too."""
+    if not streams:
+        return []
+    refiner = streams[0].windowed
+    windows_STC = torch.stack([stream.window_TC for stream in streams])
+    near_SKTC = windows_STC[:, None].expand(-1, refiner.neighbours, -1, -1)
+    far_SK = windows_STC.new_ones(near_SKTC.shape[:2])
+    find = streams[0].find
+    rows = [row for row, stream in enumerate(streams) if found or stream.taken >= refiner.window]
+    if find is not None and rows:
+        near_SKTC = near_SKTC.clone()
+        near_SKTC[rows], far_SK[rows] = find(windows_STC[rows])
+    known = refiner.predict(windows_STC, near_SKTC, far_SK).known()
+    return [{name: values[row] for name, values in known.items()} for row in range(len(streams))]
+
+
+class FilterStream(Stream):
+    """A stream through a filter that looks only back."""
+
+    def __init__(self, refiner: SequenceRefiner, lag: int) -> None:
+        super().__init__(refiner, lag)
+        if lag < 0:
+            raise ConfigError(f"{refiner.name}: lag must not be negative")
+        self.filter = refiner
+        self._begin()
+
+    def answer(self, frame_C: Tensor, step: float) -> RefinedFrame | None:
+        """Take a frame that was checked, and answer the one `lag` frames ago."""
+        self._ready.extend(self._causal.push(frame_C.numpy(force=True), step))
+        self._waiting += 1
+        if self._waiting <= self.lag:
+            return None
+        self._waiting -= 1
+        return RefinedFrame(torch.from_numpy(self._ready.popleft()).to(frame_C))
+
+    def finish(self) -> Refined:
+        """Answer the frames that are left, at most `lag`; the stream begins anew after that."""
+        rest = [*self._ready, *self._causal.finish()]
+        self._begin()
+        none = np.zeros((0, self.refiner.spec.channels), dtype=np.float32)
+        return Refined(torch.from_numpy(np.stack(rest) if rest else none).float())
+
+    def whole(self, clip: Clip) -> Refined:
+        """All frames of a clip, one after another."""
+        frames_FC = clip.detected_FC
+        steps = np.diff(elapsed(len(frames_FC), clip.times_F), prepend=-1.0).tolist()
+        pairs = zip(frames_FC, steps, strict=True)
+        answered = [self.answer(frame_C, step) for frame_C, step in pairs]
+        rest_FC = self.finish().poses_FC.to(frames_FC)
+        first = [one.pose_C for one in answered if one is not None]
+        return Refined(torch.cat([torch.stack(first), rest_FC]) if first else rest_FC)
+
+    def _begin(self) -> None:
+        self._causal = self.filter.start(self.lag)
+        self._ready: deque[np.ndarray] = deque()
+        self._waiting = 0
