@@ -18,6 +18,7 @@ from poise_models.live.windows import (
     check_lag,
     ended,
     mean_in_time,
+    predicted,
     values_of,
     weights_of,
     without_gaps,
@@ -98,7 +99,7 @@ def _predicted(refiner: Windowed, inputs: Sequence[Columns]) -> list[dict[str, T
         return []
     detected, near, far = (torch.cat(column) for column in zip(*inputs, strict=True))
     counts = [len(one[0]) for one in inputs]
-    found = refiner.predict(detected, near, far).known()
+    found = predicted(refiner, detected, near, far)
     parts = {name: column.split(counts) for name, column in found.items()}
     return [{name: part[number] for name, part in parts.items()} for number in range(len(inputs))]
 

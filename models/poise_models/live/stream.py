@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from poise_models.base.clip import Clip, Refined
@@ -22,6 +23,7 @@ from poise_models.live.windows import (
     Windowed,
     check_lag,
     ended,
+    predicted,
     values_of,
     weights_of,
 )
@@ -215,7 +217,7 @@ def _asked(streams: Sequence[WindowStream], found: bool = False) -> list[dict[st
     if find is not None and rows:
         near_SKTC = near_SKTC.clone()
         near_SKTC[rows], far_SK[rows] = find(windows_STC[rows])
-    known = refiner.predict(windows_STC, near_SKTC, far_SK).known()
+    known = predicted(refiner, windows_STC, near_SKTC, far_SK)
     return [{name: values[row] for name, values in known.items()} for row in range(len(streams))]
 
 
@@ -236,14 +238,14 @@ class FilterStream(Stream):
         if self._waiting <= self.lag:
             return None
         self._waiting -= 1
-        return RefinedFrame(torch.from_numpy(self._ready.popleft()).to(frame_C))
+        return RefinedFrame(self._calibrated(self._ready.popleft()))
 
     def finish(self) -> Refined:
         """Answer the frames that are left, at most `lag`; the stream begins anew after that."""
         rest = [*self._ready, *self._causal.finish()]
         self._begin()
         none = np.zeros((0, self.refiner.spec.channels), dtype=np.float32)
-        return Refined(torch.from_numpy(np.stack(rest) if rest else none).float())
+        return Refined(self._calibrated(np.stack(rest) if rest else none))
 
     def whole(self, clip: Clip) -> Refined:
         """All frames of a clip, one after another."""
@@ -251,11 +253,13 @@ class FilterStream(Stream):
         steps = np.diff(elapsed(len(frames_FC), clip.times_F), prepend=-1.0).tolist()
         pairs = zip(frames_FC, steps, strict=True)
         answered = [self.answer(frame_C, step) for frame_C, step in pairs]
-        rest_FC = self.finish().poses_FC.to(frames_FC)
-        first = [one.pose_C for one in answered if one is not None]
-        return Refined(torch.cat([torch.stack(first), rest_FC]) if first else rest_FC)
+        first = [one.pose_C[None] for one in answered if one is not None]
+        return Refined(torch.cat([*first, self.finish().poses_FC]).to(frames_FC))
+
+    def _calibrated(self, poses: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(poses) - self.refiner.constant_C.cpu()
 
     def _begin(self) -> None:
         self._causal = self.filter.start(self.lag)
-        self._ready: deque[np.ndarray] = deque()
+        self._ready: deque[NDArray[np.float32]] = deque()
         self._waiting = 0

@@ -51,6 +51,16 @@ def without_gaps(detected_FC: Tensor) -> Tensor:
     return detected_FC.gather(0, last_FC.to(detected_FC.device))
 
 
+def predicted(
+    refiner: Windowed, detected_NTC: Tensor, neighbours_NKTC: Tensor, distances_NK: Tensor
+) -> dict[str, Tensor]:
+    """What a refiner knows of windows, by name, a person's constant taken off."""
+    known = refiner.predict(detected_NTC, neighbours_NKTC, distances_NK).known()
+    if isinstance(refiner, Linear):  # networks have taken it off
+        known["poses"] = known["poses"] - refiner.constant_C
+    return known
+
+
 def weights_of(refiner: Windowed) -> Tensor:
     """What each of a window's frames counts for, (T,)."""
     return torch.tensor(refiner.weights_T or [1.0] * refiner.window)

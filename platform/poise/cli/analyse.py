@@ -28,8 +28,8 @@ examples:
       --model poise:general
   poise analyse live --model poise-uiprmd-kinect-3D --plot live.png
 
---model of the first four wants a SynSP++ with retrieval. Data are the test split in the lake
-(by default the one it was trained on), and the PVD's poses there; no Milvus
+--model of the first four wants a SynSP++ with retrieval. Data are the test
+split in the lake (by default the one it was trained on), and the PVD's poses there; no Milvus
 has to run. docs/analysis.md says what is measured, and what came out.
 """
 QUALITY = """
