@@ -54,7 +54,7 @@ keypoint files of other tools:
 
 data from motion capture:
   poise fetch cmu --subjects 07 --to cmu   open motion capture data
-  poise mocap cmu --out data             motion capture files to a track
+  poise mocap cmu --out data               motion capture files to a track
   poise check                              can the lake be trusted?
   poise pvd verify uiprmd/kinect/3D        and its Pose Vector Database?
 

@@ -23,6 +23,8 @@ _MODULES: Final = (
     "trc", "coco", "openpose", "mmpose", "smoothnet", "arrays", "parquet", "sleap", "deeplabcut",
     "csv_table",
 )  # fmt: skip
+#: What an ending means that several formats have.
+_USUAL: Final = ("csv", "npz")
 
 
 @cache
@@ -128,7 +130,7 @@ def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
     else:
         ending = path.suffix.lower() or "/"
         able = [one for one in formats() if ending in one.endings and _can_write(one, motion)]
-        able.sort(key=lambda one: one.name != motion.format)
+        able.sort(key=lambda one: (one.name != motion.format, one.name not in _USUAL))
         if not able:
             known = sorted({end for one in formats() if one.write for end in one.endings})
             raise DataError(
@@ -166,8 +168,10 @@ def lost(motion: Motion, form: Format) -> list[str]:
         found.append("who is who")
     if motion.confidence_FPJ is not None and "confidence" not in form.holds:
         found.append("confidences")
-    if "names" not in form.holds:
-        found.append("names of joints")
+    taken_for = form.sets.get(len(motion.joints))
+    if "names" not in form.holds and (motion.skeleton is None or taken_for != motion.skeleton):
+        which = f"; so many are taken for {taken_for}" if taken_for else ""
+        found.append(f"names of joints{which}")
     if motion.rate_known and "rate" not in form.holds:
         found.append("the frame rate")
     if motion.unit is not None and "unit" not in form.holds:

@@ -40,6 +40,7 @@ class Format:
         dims: dimensions of the joints it holds.
         holds: which of ``people``, ``confidence``, ``names``, ``rate``, ``times`` (uneven ones,
             too), ``identity``, ``unit`` a file can say.
+        sets: joint set that so many joints are, where files do not name them.
         only_over_own: whether it is written only with what a file of the same format held.
     """
 
@@ -52,6 +53,7 @@ class Format:
     write: Callable[[Motion], Written] | None = None
     dims: tuple[int, ...] = (2, 3)
     holds: frozenset[str] = field(default_factory=frozenset)
+    sets: Mapping[int, str] = field(default_factory=dict)
     only_over_own: bool = False
 
 

@@ -9,9 +9,18 @@ from numpy.typing import NDArray
 _NEAR: Final = 2e-4
 
 
-def rate_of(times_F: NDArray[np.float64]) -> float | None:
-    """Return frames a second: of most steps where they are uneven; None where nothing moves on."""
+def rate_of(
+    times_F: NDArray[np.float64], numbers_F: NDArray[np.int64] | None = None
+) -> float | None:
+    """Return frames a second: of most steps where they are uneven; None where nothing moves on.
+
+    Args:
+        times_F: seconds.
+        numbers_F: of the frames, where some may be left out.
+    """
     steps = np.diff(times_F)
+    if numbers_F is not None and (np.diff(numbers_F) > 0).all():
+        steps = steps / np.diff(numbers_F)
     steps = steps[steps > 0]
     if not len(steps):
         return None

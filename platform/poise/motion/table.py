@@ -315,7 +315,7 @@ class _Frames:
                 time_s = _unit_of(raw_F, time_s)
                 start_s = float(raw_F[0]) * time_s if abs(raw_F[0] * time_s) > 1e6 else 0.0
                 times_F = raw_F * time_s - start_s
-                fps = rate_of(times_F)
+                fps = rate_of(times_F, numbers_F)
         return cls(
             owner_R, numbers_F, times_F if fps else None, fps, time_s, start_s,
             (number_column, time_column if fps else -1), notes,

@@ -44,7 +44,7 @@ def info(
     up: UpOption = None,
     json: JsonOutput = False,
 ) -> int:
-    """Say what a keypoint file is: format, people, joints, gaps, jitter."""
+    """Say what a keypoint file is: people, joints, gaps, jitter."""
     from poise.motion.files import read
     from poise.runtime.errors import DataError
 

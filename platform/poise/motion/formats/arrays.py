@@ -145,10 +145,9 @@ def _motion(
     names, skeleton = known_joints(checked_names(path, named))
     ids = [str(one) for one in np.ravel(told["people"])] if "people" in told else []
     fps = _rate(told.get("fps"))
-    times = _line(told.get("times"), frames)
+    times, numbers = _line(told.get("times"), frames), _line(told.get("frames"), frames)
     if times is not None and fps is None:
         fps = rate_of(times)
-    numbers = _line(told.get("frames"), frames)
     return Motion(
         poses_FPJD=np.ascontiguousarray(poses),
         joints=names,

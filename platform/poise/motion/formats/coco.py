@@ -222,5 +222,6 @@ FORMATS: Final = (
         write=_write,
         dims=(2,),
         holds=frozenset({"people", "identity", "confidence"}),
+        sets=_SETS,
     ),
 )

@@ -214,5 +214,6 @@ FORMATS: Final = (
         read=_read,
         write=_write,
         holds=frozenset({"people", "identity", "confidence"}),
+        sets=_SETS,
     ),
 )

@@ -52,7 +52,7 @@ def _read(sample: Sample) -> Motion:
     return Motion(
         poses_FPJD=poses,
         joints=told_apart(names),
-        fps=rate_of(times),
+        fps=rate_of(times, numbers),
         times_F=times,
         frames_F=numbers,
         skeleton=known.name if known else None,
@@ -101,8 +101,8 @@ def _new(motion: Motion, poses_FJD: Floats) -> bytes:
     fps = motion.fps
     if fps is None:
         raise DataError(f"{motion.source}: says no frame rate, and TRC needs one: give --fps")
-    unit = motion.unit if motion.unit in ("m", "cm", "mm") else "m"
-    decimals = {"m": 6, "cm": 5, "mm": 4}[unit]
+    unit = motion.unit or "m"
+    decimals = {"cm": 5, "mm": 4}.get(unit, 6)
     frames, joints, _ = poses_FJD.shape
     told = (f"{fps:g}", f"{fps:g}", frames, joints, unit, f"{fps:g}", 1, frames)
     lines = [
