@@ -15,13 +15,12 @@ from poise.motion.format import Format, Sample
 from poise.motion.motion import Axis, Motion, Unit
 from poise.motion.names import which_skeleton
 from poise.motion.space import told
-from poise.runtime import storage
 from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "trc", "coco", "openpose", "mmpose", "smoothnet", "arrays", "parquet", "sleap", "deeplabcut",
-    "csv_table",
+    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "smoothnet", "arrays", "parquet",
+    "sleap", "deeplabcut", "kinect", "csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")
@@ -153,6 +152,8 @@ def write(motion: Motion, path: Path, format: str | None = None) -> Path:
     if not isinstance(written, bytes) and path.suffix and "/" in form.endings:
         raise DataError(f"{path}: {form.name} is a folder of files; name one without an ending")
     if isinstance(written, bytes):
+        from poise.runtime import storage  # pyarrow takes half a second to import
+
         storage.write_bytes(path.absolute(), written)
     else:
         _write_folder(path.absolute(), written)

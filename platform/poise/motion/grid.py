@@ -131,7 +131,9 @@ class Grid:
             column = self.columns[place]
             at = first + 2 * column if blanks else column
             cells += [""] * (at + 1 - len(cells))
-            text = number_text(float(values[place]), decimals)
+            value = float(values[place])
+            whole = value.is_integer() and cells[at].strip('"-').isdecimal()
+            text = f"{value:.0f}" if whole else number_text(value, decimals)
             if self.comma:
                 text = text.replace(".", ",")
             cells[at] = f'"{text}"' if cells[at].startswith('"') else text

@@ -1,6 +1,7 @@
 """Tables with a row for each frame, or for each joint: into a motion, and the rows of one again."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -243,9 +244,11 @@ def _long(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
 
 def _labels(table: Table, column: int) -> list[str]:
     """Return a column's labels; whole numbers without decimals."""
-    if table.is_text(column):
-        return table.texts(column)
-    return [f"{value:g}" for value in table.numbers([column])[:, 0].tolist()]
+    if not table.is_text(column):
+        # Of the first rows alone: further ones may be text.
+        with suppress(DataError):
+            return [f"{value:.15g}" for value in table.numbers([column])[:, 0].tolist()]
+    return table.texts(column)
 
 
 def _ids(table: Table, column: int) -> list[str] | None:

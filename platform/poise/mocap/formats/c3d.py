@@ -48,12 +48,14 @@ class C3dTake:
         metres: length of the file's unit.
         labels: names of the points in order; a file may name fewer than it has.
         points_FP3: in the file's unit and axes; NaN where a point is unseen.
+        first_frame: its number in the file.
     """
 
     fps: float
     metres: float
     labels: tuple[str, ...]
     points_FP3: NDArray[np.float64]
+    first_frame: int = 1
 
 
 def read_c3d(path: Path, unit: str = "") -> C3dTake:
@@ -89,7 +91,18 @@ def _read(path: Path, file: "_File", given: str) -> C3dTake:
             "give the right one with --unit, or as unit in the marker map"
         )
     fps = file.number("POINT:RATE", file.header_float(20))
-    return C3dTake(fps, METRES[unit], tuple(_labels(file)), data.points())
+    labels, first = tuple(_labels(file)), file.header_word(6)
+    return C3dTake(fps, METRES[unit], labels, data.points(), first)
+
+
+def with_points(content: bytes, points_FP3: NDArray[np.float64]) -> bytes:
+    """Return a file's bytes with other points, NaN for unseen ones; all else stays as it is.
+
+    Raises:
+        ValueError: there are more or fewer points or frames than in the file.
+    """
+    file = _File.parse(content)
+    return _Data.find(file).replaced(points_FP3)
 
 
 def _labels(file: "_File") -> Iterator[str]:
@@ -236,12 +249,7 @@ class _Data:
         return 0 <= spare < _BLOCK
 
     def points(self) -> NDArray[np.float64]:
-        file = self.file
-        end = self.start + self.frames * self.frame_bytes
-        raw = file.content[self.start : end]
-        values = file.floats(raw) if self.scale < 0 else file.words(raw, "i2")
-        values_FP4 = values.reshape(self.frames, -1)[:, : 4 * self.width]
-        values_FP4 = values_FP4.reshape(self.frames, self.width, 4)
+        values_FP4 = self._stored()
         points_FP3 = values_FP4[..., :3].astype(np.float32)
         if self.scale > 0:
             points_FP3 *= np.float32(self.scale)
@@ -251,6 +259,48 @@ class _Data:
         equal_FP = (points_FP3 == points_FP3[..., :1]).all(-1)
         seen_FP &= ~(equal_FP & np.isin(np.abs(points_FP3[..., 0]), _CODES))
         return np.where(seen_FP[..., None], points_FP3, np.float32(np.nan)).astype(np.float64)
+
+    def _stored(self) -> NDArray[Any]:
+        """Return the numbers of all points as they stand in the file, (F, P, 4)."""
+        raw = self.file.content[self.start : self.start + self.frames * self.frame_bytes]
+        values = self.file.floats(raw) if self.scale < 0 else self.file.words(raw, "i2")
+        values_FP4 = values.reshape(self.frames, -1)[:, : 4 * self.width]
+        return values_FP4.reshape(self.frames, self.width, 4)
+
+    def replaced(self, points_FP3: NDArray[np.float64]) -> bytes:
+        """Return the file's bytes with other points; those that stay keep their numbers."""
+        old_FP3 = self.points()
+        if points_FP3.shape != old_FP3.shape:
+            raise ValueError(f"points of shape {points_FP3.shape} in place of {old_FP3.shape}")
+        unseen_FP = np.asarray(np.isnan(points_FP3).any(-1))
+        was_unseen_FP = np.asarray(np.isnan(old_FP3).any(-1))
+        same_FP = np.asarray((points_FP3 == old_FP3).all(-1) | (unseen_FP & was_unseen_FP))
+        scale = self.scale if self.scale > 0 else 1.0
+        places_FP3 = np.where(unseen_FP[..., None], 0.0, points_FP3 / scale)
+        # Minus one says that nobody saw the point, 0 that it was computed.
+        told_FP = np.where(was_unseen_FP, 0.0, self._stored()[..., 3])
+        residual_FP = np.where(unseen_FP, -1.0, told_FP)
+        new_FPX = self._bytes_of(np.concatenate([places_FP3, residual_FP[..., None]], -1))
+        content = np.frombuffer(self.file.content, np.uint8).copy()
+        rows = content[self.start : self.start + self.frames * self.frame_bytes]
+        rows = rows.reshape(self.frames, -1)
+        used = new_FPX[0].size
+        old_FPX = rows[:, :used].reshape(new_FPX.shape)
+        rows[:, :used] = np.where(same_FP[..., None], old_FPX, new_FPX).reshape(self.frames, -1)
+        return content.tobytes()
+
+    def _bytes_of(self, numbers_FP4: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Return numbers as the file's machine writes them, (F, P, bytes of a point)."""
+        order = ">" if self.file.machine == _MIPS else "<"
+        if self.scale > 0:
+            whole = np.clip(np.rint(numbers_FP4), -(2**15), 2**15 - 1)
+            raw = whole.astype(order + "i2").view(np.uint8)
+        elif self.file.machine == _DEC:
+            halves = (numbers_FP4 * 4).astype("<f4").view("<u2").reshape(-1, 2)[:, ::-1]
+            raw = np.ascontiguousarray(halves).view(np.uint8)
+        else:
+            raw = numbers_FP4.astype(order + "f4").view(np.uint8)
+        return raw.reshape(self.frames, self.width, -1)
 
 
 def _declared(file: _File, there: int) -> list[int]:
