@@ -1,5 +1,6 @@
 """A tiny track in a lake, written in a second and without Milvus; neighbours are made up."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,26 @@ def write_tiny_lake(
     per_subject: int = 3,
     frames: int = 40,
     group: int | None = None,
+    track: Track = TRACK,
 ) -> None:
     """Write the track, by default with three training subjects; the test split has one.
 
-    ``group`` is how many sequences make a row group; all of a split where None.
+    ``group`` is how many sequences make a row group; all of a split where None. A ``track`` may be
+    another one of 17 joints.
     """
     train, test = Size(subjects, per_subject, frames), Size(1, per_subject, frames)
     sizes: dict[Split, Size] = {"train": train, "test": test}
-    made = {split: list(sequences(split, sizes[split])) for split in SPLITS}
-    bank = _windows("train", made["train"])
+    made = {split: _made(track, split, sizes[split]) for split in SPLITS}
+    bank = _windows(track, "train", made["train"])
     summaries = {}
     for split in SPLITS:
-        own = _windows(split, made[split])
+        own = _windows(track, split, made[split])
         tables: dict[Kind, pa.Table] = {
-            "sequences": _sequence_table(split, made[split]),
+            "sequences": _sequence_table(track, split, made[split]),
             "windows": _with_neighbours(own, bank),
         }
         parts = {
-            kind: [write_rows(part_folder(str(lake), TRACK, kind, split), table, size)]
+            kind: [write_rows(part_folder(str(lake), track, kind, split), table, size)]
             for (kind, table), size in zip(tables.items(), (group, None), strict=True)
         }
         summaries[split] = SplitSummary(
@@ -65,13 +68,13 @@ def write_tiny_lake(
             sequences_parts=parts["sequences"],
             windows_parts=parts["windows"],
         )
-    alias = pvd_alias(TRACK)
-    info = TRACK.info
+    alias = pvd_alias(track)
+    info = track.info
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         poise_version="test",
-        track=str(TRACK),
-        representation="3D",
+        track=str(track),
+        representation=track.representation,
         joints=info.joints,
         dims=info.dims,
         window=WINDOW,
@@ -84,13 +87,26 @@ def write_tiny_lake(
     write_manifest(str(lake), manifest)
 
 
-def _sequence_table(split: Split, made: list[PoseSequence]) -> pa.Table:
-    ids = sequence_ids(TRACK, split, [s.name for s in made])
+def _made(track: Track, split: Split, size: Size) -> list[PoseSequence]:
+    """Make sequences, of which a narrower track has the first columns."""
+    width = track.info.joints * track.info.dims
+    return [
+        replace(
+            one,
+            detected_FC=one.detected_FC[:, :width],
+            truth_FC=None if one.truth_FC is None else one.truth_FC[:, :width],
+        )
+        for one in sequences(split, size)
+    ]
+
+
+def _sequence_table(track: Track, split: Split, made: list[PoseSequence]) -> pa.Table:
+    ids = sequence_ids(track, split, [s.name for s in made])
     return sequence_table([ids[s.name] for s in made], made)
 
 
-def _windows(split: Split, made: list[PoseSequence]) -> pa.Table:
-    ids = sequence_ids(TRACK, split, [s.name for s in made])
+def _windows(track: Track, split: Split, made: list[PoseSequence]) -> pa.Table:
+    ids = sequence_ids(track, split, [s.name for s in made])
     rows = [
         (ids[s.name], start, s.subject)
         for s in made

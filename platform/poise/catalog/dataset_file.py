@@ -106,7 +106,8 @@ class TrackPart(_Part):
         pixels: how 2D is normalised; ``image`` means x / width - 0.5 and y / height - 0.5.
         fps: frames a second, where it differs from the data set's.
         noise: whether this is the denoise task: detections are truth + noise, and estimators are
-            noise levels, or ``simulated`` for the errors of real estimators.
+            noise levels, or ``simulated`` for the errors of real estimators. In 2D they are
+            simulated alone, in images of simulated cameras that see the truth in 3D.
         published: what is published about each estimator.
     """
 
@@ -217,8 +218,11 @@ class TrackPart(_Part):
                     'pixels: 2D needs { centre = [x, y], scale = s }, or "image" where the files '
                     "have imgshape"
                 )
-            if self.noise:
-                raise ValueError("noise: only for 3D; remove it")
+            if self.noise and self.estimators != ("simulated",):
+                raise ValueError(
+                    'noise: only for 3D; in 2D there is estimators = ["simulated"] alone, in '
+                    "images of simulated cameras"
+                )
             if self.up is not None:
                 raise ValueError("up: only for 3D; remove it")
             if self.lateral == "z":
@@ -273,6 +277,13 @@ class DataSet(_Part):
                     raise ValueError(
                         'files.detected: estimators = ["*"] needs {estimator} in the path'
                     )
+            images = part.noise and part.representation == "2D"
+            space = self.part("3D", "simulated") if images else None
+            if images and (space is None or not space.noise or space.up is None):
+                raise ValueError(
+                    "tracks: simulated images show the ground truth in 3D; describe it with "
+                    "noise = true and up"
+                )
             if part.noise and self.files and self.files.truth is None:
                 raise ValueError("files.truth: denoise tracks are made from ground truth; name it")
         return self

@@ -117,6 +117,12 @@ class Track:
         return str(self).replace("/", "-")
 
     @property
+    def stored(self) -> "Track":
+        """The track that is in the files: simulated images are made of one in space."""
+        made = self.representation == "2D" and self.part.noise
+        return Track(self.dataset, self.estimator, "3D") if made else self
+
+    @property
     def has_pvd(self) -> bool:
         """Whether its poses can be embedded: SMPL as they are, others on a known skeleton."""
         return self.representation == "smpl" or self.info.skeleton is not None
@@ -200,7 +206,9 @@ def _skeleton(dataset: DataSet, part: TrackPart) -> Skeleton | None:
 def _folder(track: Track, dataset: DataSet, part: TrackPart) -> str | None:
     if dataset.generated:
         return None
-    return f"{track.dataset}_{'noise' if part.noise else track.estimator}_{track.representation}"
+    if part.noise:
+        return f"{track.dataset}_noise_3D"
+    return f"{track.dataset}_{track.estimator}_{track.representation}"
 
 
 def _flip(part: TrackPart) -> LeftRightFlip | None:

@@ -118,10 +118,14 @@ def ingest(
 def ensure_ingested(track: Track, settings: Settings, report: Report = log.info) -> Manifest:
     """Ingest a track that is missing or stale; without raw data, take what the lake has.
 
+    With simulated images comes what they show, which networks are trained on.
+
     Raises:
         DataError: neither the lake nor the raw data have the track.
     """
     lake = settings.lake
+    if track.stored != track:
+        ensure_ingested(track.stored, settings, report)
     if settings.data is not None or is_generated(track) or not has_track(lake, track):
         return ingest(track, settings, report=report)
     report(f"{track}: no raw data given; taken from the lake {lake} as it is")

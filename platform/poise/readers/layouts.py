@@ -176,7 +176,7 @@ def _filled(template: str, track: Track, split: str) -> str:
         folder=track.info.folder,
         dataset=track.dataset,
         estimator=track.estimator,
-        representation=track.representation,
+        representation=track.stored.representation,
         split=split,
     )
 
@@ -203,7 +203,7 @@ def _tracks_of(data: Path, dataset: DataSet, part: TrackPart, layout: _Layout) -
             continue
         files = [data / _filled(template, track, split) for split in SPLITS]
         there = [file for file in files if file.is_file()]
-        if there and ("{representation}" in template or _holds(there[0], part)):
+        if there and ("{representation}" in template or _holds(there[0], track.stored.part)):
             yield track
 
 

@@ -118,13 +118,13 @@ class _Source:
     def open(cls, data: Path, track: Track, split: str) -> Self:
         files = locate(data, track, split)
         detected = PoseColumns.open(files.detected, track) if files.detected else None
-        truth = PoseColumns.open(files.truth, track) if files.truth else None
+        truth = PoseColumns.open(files.truth, track.stored) if files.truth else None
         if detected and truth and detected.count != truth.count:
             raise DataError(
                 f"{detected.file} has {detected.count} sequences and {truth.file} has "
                 f"{truth.count}: they are matched by position, so write both again together"
             )
-        source = cls(track, split, track.info, stored_widths(track), detected, truth)
+        source = cls(track, split, track.info, stored_widths(track.stored), detected, truth)
         columns = [column for column in (detected, truth) if column is not None]
         if not columns or (detected is None and source.info.noise is None):
             raise DataError(f"{track}, {split}: neither detections nor noise")
@@ -164,7 +164,10 @@ class _Source:
                     detected, truth = (one.cut(min(frames, true)) for one in (detected, truth))
         else:
             assert truth is not None and info.noise is not None  # noqa: S101, PT018
-            detected = self._noisy(truth, info.noise, name, entry.main)
+            if self.track.stored != self.track:
+                truth, detected = self._images(truth, name, entry.main)
+            else:
+                detected = self._noisy(truth, info.noise, name, entry.main)
         return PoseSequence(
             name=name,
             subject=label.subject,
@@ -190,28 +193,44 @@ class _Source:
         seen_FJD = simulated(truth.poses_FC, self.info.skeleton, seed)
         if truth.unseen_FJ is not None:
             seen_FJD[truth.unseen_FJ] = np.nan
-        return self._whole(seen_FJD.reshape(truth.poses_FC.shape), stored)
+        return self._whole(seen_FJD.reshape(truth.poses_FC.shape), stored, self.track)
+
+    def _images(self, truth: _Poses, name: str, stored: StoredSequence) -> tuple[_Poses, _Poses]:
+        from poise.readers.simulated.sequence import simulated_images
+
+        space = self.track.stored.info
+        assert space.skeleton is not None  # noqa: S101
+        assert space.up is not None  # noqa: S101
+        seed = noise_seed(self.split, name)
+        image_FJD, seen_FJD = simulated_images(truth.poses_FC, space.skeleton, space.up, seed)
+        if truth.unseen_FJ is not None:
+            seen_FJD[truth.unseen_FJ] = np.nan
+        frames = len(image_FJD)
+        seen = self._whole(seen_FJD.reshape(frames, -1), stored, self.track)
+        return _Poses(image_FJD.reshape(frames, -1), truth.unseen_FJ), seen
 
     def _poses(self, stored: StoredSequence, entry: _Entry) -> "_Poses":
-        dims = self.info.dims if self.track.representation != "smpl" else 3
+        track = self.track.stored
+        dims = track.info.dims if track.representation != "smpl" else 3
         stored_FX, confidence_FJ = stored.frames(self.widths, dims)
         sized = next(
             (one for one in (entry.truth, entry.detected) if one and one.image_shape is not None),
             None,
         )
         size = None if sized is None else sized.image_size(len(stored_FX))
-        poses_FC = to_poise(stored_FX, self.track, size, confidence_FJ)
-        return self._whole(poses_FC, stored)
+        return self._whole(to_poise(stored_FX, track, size, confidence_FJ), stored, track)
 
-    def _whole(self, poses_FC: NDArray[np.float32], stored: StoredSequence) -> "_Poses":
+    def _whole(
+        self, poses_FC: NDArray[np.float32], stored: StoredSequence, track: Track
+    ) -> "_Poses":
         """Fill what was not seen; raise `EntryError` where that cannot be, or is no person."""
-        info = self.info
+        info = track.info
         lost_FJD = ~np.isfinite(poses_FC).reshape(len(poses_FC), info.joints, info.dims)
         nothing = too_little(np.logical_or.reduce(lost_FJD, axis=-1), info)
         if nothing:
             raise stored.error(nothing)
         poses_FC, unseen_FJ = whole(poses_FC, info)
-        if self.track.representation == "3D":
+        if track.representation == "3D":
             wrong = no_person(poses_FC.reshape(len(poses_FC), info.joints, 3), info.metres)
             if wrong:
                 raise stored.error(wrong)

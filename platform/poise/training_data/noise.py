@@ -25,7 +25,8 @@ class DrawnAnew:
             missing: whether the network takes joints that were not seen as NaN; of some windows
                 it then sees a detector's joints alone. Else all are filled along time.
         """
-        self._noise = track.info.noise
+        # Images show a camera's view of a take: they are drawn anew with the motion, or not at all.
+        self._noise = track.info.noise if track.stored == track else None
         self._joints = track.info.joints
         self.simulator = _simulator(track, device)
         self._subsets = JointSubsets(SKELETONS[SIMULATED_SKELETON], device) if missing else None

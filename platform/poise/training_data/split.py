@@ -48,6 +48,7 @@ class TrackSplit:
         neighbours: of every window, windows in sequence order; None where the track has no PVD.
         untrue: by name, gaps of the truth that were filled (`poise.lake.manifest.Filled`).
         unseen: the same of what was detected.
+        space_FC: of simulated images, the truth in space, frame by frame; else None.
     """
 
     index: SplitIndex
@@ -58,6 +59,7 @@ class TrackSplit:
     neighbours: Neighbours | None
     untrue: Mapping[str, Gaps] = field(default_factory=dict)
     unseen: Mapping[str, Gaps] = field(default_factory=dict)
+    space_FC: Tensor | None = None
 
     @classmethod
     def of(
@@ -164,14 +166,18 @@ class TrackSplit:
 
     def __getstate__(self) -> dict[str, Any]:
         """Give tensors as arrays, which pickle can leave out of its stream."""
-        truth_FC = None if self.truth_FC is None else self.truth_FC.numpy()
-        return {**self.__dict__, "detected_FC": self.detected_FC.numpy(), "truth_FC": truth_FC}
+        arrays = {name: poses.numpy() for name, poses in self._poses().items()}
+        return {**self.__dict__, **arrays}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Pair arrays, which may be read-only ones."""
-        truth_FC = None if state["truth_FC"] is None else read_only(state["truth_FC"])
-        state |= {"detected_FC": read_only(state["detected_FC"]), "truth_FC": truth_FC}
         self.__dict__.update(state)
+        self.__dict__.update({name: read_only(poses) for name, poses in self._poses().items()})
+
+    def _poses(self) -> dict[str, Any]:
+        """Those of its poses that there are, by name."""
+        names = ("detected_FC", "truth_FC", "space_FC")
+        return {name: self.__dict__[name] for name in names if self.__dict__[name] is not None}
 
 
 def load_split(
@@ -185,7 +191,8 @@ def load_split(
     `bank` return.
 
     Raises:
-        LakeError: the track is not in the lake, or its windows do not match its sequences.
+        LakeError: the track is not in the lake, or its windows do not match its sequences; or the
+            lake has simulated images and not the truth in space that they show.
     """
     manifest = read_manifest(lake, track)
     index = SplitIndex.read(lake, manifest, split)
@@ -200,9 +207,27 @@ def load_split(
     filled = [one for one in manifest.filled if one.split == split]
     return replace(
         whole,
+        space_FC=_space(lake, whole, split),
         untrue={one.sequence: one.gaps for one in filled if one.pose == "truth"},
         unseen={one.sequence: one.gaps for one in filled if one.pose == "detected"},
     )
+
+
+def _space(lake: Location, images: TrackSplit, split: Split) -> Tensor | None:
+    """Load what simulated images of a training split show; None of others."""
+    track = images.track
+    if track.stored == track or split != "train":
+        return None
+    space = load_split(lake, track.stored, split)
+    truths = dict(zip(space.index.names, space.truths(), strict=True))
+    found = [truths.get(name) for name in images.index.names]
+    wanted = images.index.frames_S.tolist()
+    if [None if one is None else len(one) for one in found] != wanted:
+        raise LakeError(
+            f"{track}: the lake has other sequences of {track.stored}, which it is trained on; "
+            "ingest both again"
+        )
+    return torch.cat([one for one in found if one is not None])
 
 
 def _clip(detected_FC: Tensor, bank: PoseBank, ids_NK: Tensor, distances_NK: Tensor) -> Clip:

@@ -32,8 +32,8 @@ class TrainingWindows:
     ) -> None:
         """Gather windows, where there is a bank with a neighbour each.
 
-        ``missing`` is as in `DrawnAnew`. With ``images``, windows of a track of simulated
-        estimators in 3D are seen in images of cameras that are drawn, too (`Camera`).
+        ``missing`` is as in `DrawnAnew`. With ``images``, as always in 2D, windows of a track of
+        simulated estimators are seen in images of cameras that are drawn, too (`Camera`).
 
         Raises:
             LakeError: no sequence is long enough, or the split has no ground truth.
@@ -53,11 +53,12 @@ class TrainingWindows:
                 truth_FC = self.draw.bank.truth_FC
         self.truth_FC = truth_FC.to(device)
         self._anew = DrawnAnew(split.track, device, missing)
-        self._images = images
+        self._images = images or split.space_FC is not None
         self._motion: VariedMotion | None = None
         if self._anew.simulator is not None and self.draw is None:
             # Neighbours are of the motion as it was recorded: with them it stays so.
-            self._motion = VariedMotion(self.truth_FC, split.track, length, upright=images)
+            motion_FC = self.truth_FC if split.space_FC is None else split.space_FC.to(device)
+            self._motion = VariedMotion(motion_FC, split.track.stored, length, self._images)
             last_S = split.first_S + split.index.frames_S - 1
             self._first_N, self._last_N = (
                 torch.from_numpy(np.repeat(ends_S, count_S)).to(device)

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from poise.catalog.tracks import Track
 from poise.readers.simulated.body import Body
-from poise.readers.simulated.camera import rotations
+from poise.readers.simulated.camera import rotations, upright
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.strengths import Between
 from poise.runtime.errors import TrackError
@@ -33,11 +33,11 @@ _TILT = 0.17
 class VariedMotion:
     """Windows of true motion, drawn anew every time, on the device of the truth."""
 
-    def __init__(self, truth_FC: Tensor, track: Track, length: int, upright: bool = False) -> None:
+    def __init__(self, truth_FC: Tensor, track: Track, length: int, stands: bool = False) -> None:
         """Hold truth in metres; windows will have ``length`` frames.
 
-        ``upright`` windows stand on the floor, y up; others are as estimators have them, with any
-        axis up and a floor that may be tilted.
+        Where it ``stands``, the floor is level and y up; else windows are as estimators have them,
+        with any axis up and a floor that may be tilted.
 
         Raises:
             TrackError: the catalogue does not say which axes are lateral and vertical.
@@ -54,9 +54,9 @@ class VariedMotion:
         self._paces = Between(rate / _RATES.most, rate / _RATES.least)
         self._step_T = torch.arange(length, device=truth_FC.device)
         self._mirror_D = (1 - 2 * torch.eye(3)[info.flip.axis]).to(truth_FC.device)
-        turned = [_upright(info.up) @ _turned(kind) for kind in range(1 if upright else 3)]
+        turned = [upright(info.up) @ _turned(kind) for kind in range(1 if stands else 3)]
         self._heading_D = torch.eye(3)[info.up].to(truth_FC.device)
-        self._tilt = 0.0 if upright else _TILT
+        self._tilt = 0.0 if stands else _TILT
         self._turned = torch.stack(turned).to(truth_FC.device)
 
     def windows(
@@ -135,11 +135,6 @@ class VariedMotion:
         kind_B = (kinds * draws.uniform(batch)).long().clamp(max=kinds - 1)
         turns_B33: Tensor = rotations(heading_B3) @ rotations(tilt_B3) @ self._turned[kind_B]
         return turns_B33
-
-
-def _upright(up: int) -> Tensor:
-    """Turn another axis up into y up, all three axes in a circle."""
-    return torch.eye(3).roll(1 - up, dims=1)
 
 
 def _turned(kind: int) -> Tensor:

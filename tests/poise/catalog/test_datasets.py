@@ -80,6 +80,7 @@ PUBLISHED: dict[str, tuple[str | None, int, tuple[int, ...], set[int], str, obje
     "cmu/uniform-50/3D": (H17, 51, ANKLE_KNEE, {51}, "train test", 88.7, 207.9),
     "cmu/uniform-100/3D": (H17, 51, ANKLE_KNEE, {51}, "train test", 177.4, 415.8),
     "cmu/simulated/3D": (H17, 51, ANKLE_KNEE, {51}, "train test", None, None),
+    "cmu/simulated/2D": (H17, 34, (), {34}, "train test", None, None),
     "uiprmd/kinect/3D": (H17, 51, PELVIS, {51}, "train test", None, None),
     "synthetic/simulated/3D": (H17, 51, PELVIS, {51}, "train test", None, None),
 }

@@ -116,6 +116,7 @@ def test_the_tracks_of_smoothnets_folders(tmp_path: Path, above: str) -> None:
     assert list(map(str, found)) == [
         "aist/my_net/3D",
         *(f"cmu/{noise}/3D" for noise in sorted(("gaussian-10", "gaussian-20"))),
+        "cmu/simulated/2D",
         "cmu/simulated/3D",
         *(f"cmu/{noise}/3D" for noise in sorted(("uniform-50", "uniform-100"))),
         "h36m/cpn/2D",

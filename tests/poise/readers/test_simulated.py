@@ -313,6 +313,23 @@ def test_other_joints_are_refused() -> None:
         EstimatorSimulator(SKELETONS["j14"])
 
 
+def test_a_track_in_images_is_made_of_the_one_in_space(tmp_path: Path) -> None:
+    images = Track("cmu", "simulated", "2D")
+    write_smoothnet(tmp_path, TRACK, "test", list(sequences("test", Size(2, 2, 90))))
+    space, read, again = (
+        [one for one in read_split(tmp_path, track, "test") if isinstance(one, PoseSequence)]
+        for track in (TRACK, images, images)
+    )
+    assert [one.name for one in read] == [one.name for one in space]
+    for one, same in zip(read, again, strict=True):
+        assert one.truth_FC is not None
+        assert one.truth_FC.shape == one.detected_FC.shape == (90, 34)
+        assert np.isfinite(one.detected_FC).all()
+        np.testing.assert_array_equal(one.detected_FC, same.detected_FC)
+        height_FJ = one.truth_FC.reshape(90, 17, 2)[..., 1]
+        assert (height_FJ[:, NAMES.index("head")] < height_FJ[:, 0]).mean() > 0.9
+
+
 def test_a_track_is_read_with_marked_gaps_and_the_same_every_time(tmp_path: Path) -> None:
     for split in ("train", "test"):
         write_smoothnet(tmp_path, TRACK, split, list(sequences(split, Size(2, 2, 90))))

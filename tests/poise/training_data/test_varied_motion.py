@@ -1,6 +1,8 @@
 """Windows of a track of simulated estimators: motion, and errors on it, drawn anew."""
 
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ from poise.readers.simulated.body import Body
 from poise.readers.simulated.camera import rotations
 from poise.readers.simulated.draws import Draws
 from poise.readers.simulated.strengths import Between
+from poise.runtime.errors import LakeError
 from poise.training_data import varied_motion
 from poise.training_data.noise import DrawnAnew, filled
 from poise.training_data.split import TrackSplit, load_split
@@ -151,6 +154,30 @@ def test_windows_are_seen_in_images(train: TrackSplit, missing: bool) -> None:
     above = height[:, :, SKELETON.joints.index("head")] < height[:, :, 0]
     assert float(above.float().mean()) > 0.9
     assert float((batch.truth_BTC.abs() < 1).float().mean()) > 0.8
+
+
+def test_simulated_images_are_drawn_anew_from_what_they_show(tmp_path: Path) -> None:
+    images = Track("cmu", "simulated", "2D")
+    write_tiny_lake(tmp_path, track=images)
+    with pytest.raises(LakeError, match="cmu/simulated/3D"):
+        load_split(tmp_path, images, "train")
+    write_tiny_lake(tmp_path, frames=41, track=SIMULATED)
+    with pytest.raises(LakeError, match="other sequences of cmu/simulated/3D"):
+        load_split(tmp_path, images, "train")
+    write_tiny_lake(tmp_path, track=SIMULATED)
+    split, space = (load_split(tmp_path, one, "train") for one in (images, SIMULATED))
+    assert split.space_FC is not None
+    assert torch.equal(split.space_FC, space.truth)
+    kept = pickle.loads(pickle.dumps(split.take([1, 0])))  # noqa: S301
+    source = TrainingWindows(kept, 8, None, missing=True)
+    one, other = (source.batch(torch.arange(20), generator(seed)).truth_BTC for seed in (0, 1))
+    assert one.shape == (20, 8, 34)
+    assert not torch.equal(one, other)
+    # With neighbours all stays as it was recorded.
+    with_neighbours = TrainingWindows(split, 8, split.bank())
+    batch = with_neighbours.batch(torch.arange(20), generator())
+    frame_BT = with_neighbours.start_N[:20, None] + with_neighbours.step_T
+    assert torch.equal(batch.detected_BTC, split.detected_FC[frame_BT])
 
 
 def test_with_neighbours_the_motion_stays_as_recorded(train: TrackSplit) -> None:

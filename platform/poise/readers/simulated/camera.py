@@ -86,6 +86,11 @@ def rotations(vector_B3: Tensor) -> Tensor:
     return turn_B33
 
 
+def upright(up: int) -> Tensor:
+    """The turn (3, 3) that brings an axis to where y is, all three in a circle."""
+    return torch.eye(3).roll(1 - up, dims=1)
+
+
 _AHEAD = torch.tensor([0.0, 0.0, 1.0])
 
 
