@@ -53,21 +53,20 @@ class Calibration:
 
     @classmethod
     def of(cls, people: Mapping[str, Sequence[Tensor]], spec: PoseSpec) -> "Calibration":
-        """Learn from the `mean_error` of each clip of each training person.
+        """Learn spreads from the `mean_error` of each clip of each training person.
 
         Where there are no two people, or nobody has two clips, their spreads are `USUAL`.
         """
         clips = [torch.stack(list(errors)) for errors in people.values()]
         means_PC = torch.stack([errors_KC.nanmean(0) for errors_KC in clips])
-        mean_C = means_PC.nanmean(0).nan_to_num()
         if len(clips) < 2 or max(map(len, clips)) < 2:
-            return Calibration(USUAL.shift, USUAL.joints, mean_C)
+            return USUAL
         apart = [_parts(one, spec) for one in clips]
         shift, joints = (
             _spread(people_PX, [parts[which] for parts in apart])
             for which, people_PX in enumerate(_parts(means_PC, spec))
         )
-        return Calibration(shift, joints, mean_C)
+        return Calibration(shift, joints)
 
     def constant(self, errors_KC: Tensor, spec: PoseSpec) -> Tensor:
         """Return what to take off a person's refined poses, (C,).

@@ -5,7 +5,7 @@ The first K of them make the constant, for every K asked for, and the same other
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,9 +22,12 @@ from poise.runtime import storage
 from poise.runtime.errors import CheckpointError, DataError
 from poise.training_data.examples import Examples
 from poise_models.base.calibration import USUAL, Calibration, mean_error
+from poise_models.base.clip import Clip
 from poise_models.base.refiner import Pair, Refiner
 from poise_models.general.general import General
 
+#: Clips of a training person that are refined to see what a refiner leaves.
+_LOOKED_AT = 10
 #: Callback with how many draws are scored, and of how many.
 Progress = Callable[[int, int], None]
 
@@ -90,7 +93,7 @@ def evaluate_calibrated(
                 f"{request.track}: {name} has {len(rows)} clips, and {most} as references leave "
                 "none to score: ask for fewer, or cut sequences into clips (--clip)"
             )
-    scorer = _Scorer(read, learnt(request, read.refiner), request.track.info)
+    scorer = _Scorer(read, learnt(request, read), request.track.info)
     found: dict[int, list[PoseErrors]] = {count: [] for count in counts}
     for draw in range(draws):
         random = np.random.default_rng(draw)
@@ -122,7 +125,7 @@ def calibrate(request: RawRequest, out: str) -> Calibrated:
             "person: name clips of one"
         )
     refiner, own_C = read.refiner, read.refiner.constant_C
-    scorer = _Scorer(read, learnt(request, refiner), request.track.info)
+    scorer = _Scorer(read, learnt(request, read), request.track.info)
     everything = range(len(read.sequences))
     before, after = (pool(scorer.errors(some, everything)) for some in ((), everything))
     refiner.constant_C = own_C + scorer.constant(everything)
@@ -139,24 +142,38 @@ def check_positions(request: RawRequest) -> None:
         raise DataError(f"{request.track}: a constant is one of positions, and these are rotations")
 
 
-def learnt(request: RawRequest, refiner: Refiner) -> Calibration:
-    """Learn from the training people how far constants lie apart.
+def learnt(request: RawRequest, read: RawExamples) -> Calibration:
+    """Learn from the training people how far constants lie apart, and what they are drawn to.
 
-    What counts is the estimator's own error: a refiner makes errors on those it was fitted on that
-    say nothing of new people. Their mean, to which a constant is drawn, is nothing where the
-    refiner was fitted on it. Where there are no training people, spreads are the usual ones.
+    How far is told by the estimator's own errors: a refiner's on those whom it was fitted on say
+    nothing of new people. What they are drawn to is the mean of what the refiner leaves of some
+    clips of each; nothing where it was fitted on them. Without training people spreads are the
+    usual ones.
     """
-    spec = refiner.spec
-    people: dict[str, list[Tensor]] = {}
+    refiner, spec = read.refiner, read.refiner.spec
+    people: dict[str, list[Pair]] = {}
     try:
-        pairs: Iterable[Pair] = training_pairs(request)
+        for pair in training_pairs(request):
+            people.setdefault(pair.subject, []).append(pair)
     except DataError:
         return USUAL
-    for pair in pairs:
-        error_C = mean_error(pair.detected_FC, pair.truth_FC, spec)
-        people.setdefault(pair.subject, []).append(error_C)
-    found = Calibration.of(people, spec)
-    return Calibration(found.shift, found.joints) if refiner.learns else found
+    raw = {
+        name: [mean_error(pair.detected_FC, pair.truth_FC, spec) for pair in pairs]
+        for name, pairs in people.items()
+    }
+    found = Calibration.of(raw, spec)
+    trained_on = read.card.track if read.card else str(request.track)
+    if refiner.learns and trained_on == str(request.track):
+        return found
+    left: list[Tensor] = []
+    for pairs in people.values():
+        some = pairs[:: -(-len(pairs) // _LOOKED_AT)]
+        refined = refiner.refine([Clip(pair.detected_FC) for pair in some])
+        errors = zip(refined, some, strict=True)
+        means = [mean_error(one.poses_FC, pair.truth_FC, spec) for one, pair in errors]
+        left.append(torch.stack(means).nanmean(0))
+    mean_C = torch.stack(left).nanmean(0).nan_to_num()
+    return replace(found, mean_C=mean_C)
 
 
 def mean_errors(refined: Sequence[Tensor], seen: Examples, refiner: Refiner) -> Tensor:
