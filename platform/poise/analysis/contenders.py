@@ -5,7 +5,7 @@ another track: poses are turned so that the model's vertical is up.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -18,12 +18,12 @@ from poise.checkpoints.registry import resolve
 from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.experiments.candidates import GRIDS, candidates
 from poise.readers.missing import with_gaps
-from poise.readers.raw_split import open_split, split_exists
+from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import CheckpointError, DataError
 from poise.training_data.examples import Examples
 from poise_models import catalogue
-from poise_models.base.clip import Clip
+from poise_models.base.clip import Clip, Refined
 from poise_models.base.refiner import ClosedFormRefiner, Pair, Refiner
 from poise_models.base.window_refiner import WindowRefiner
 
@@ -44,17 +44,15 @@ class Contender:
     Attributes:
         label: what tables call it.
         refiner: ready to refine.
-        home: the track it was made for; None where it is for any.
+        home: the track it was made for, whose vertical poses are turned to; None where it is for
+            any.
+        learnt_on: the track on which it learnt how people move; None where it never did.
     """
 
     label: str
     refiner: Refiner
     home: Track | None = None
-
-    @property
-    def learnt(self) -> bool:
-        """Whether it learnt from other data how people move."""
-        return self.home is not None
+    learnt_on: Track | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,13 @@ class Sequences:
                 untrue[one.name] = torch.from_numpy(one.untrue_FJ)
         return Examples([one.name for one in self.items], clips, truths, untrue)
 
+    def refined(self, contender: Contender) -> list[Refined]:
+        """What a contender makes of them, in the track's own directions."""
+        turn_DD = turn(self.track.info, (contender.home or self.track).info)
+        clips = self.examples(contender.refiner, turn_DD).clips
+        found = contender.refiner.refine(clips)
+        return [replace(one, poses_FC=_turned(one.poses_FC, turn_DD.T)) for one in found]
+
     def score(self, contender: Contender) -> Evaluation:
         """Evaluate a contender on them, by the one routine."""
         home = (contender.home or self.track).info
@@ -139,14 +144,12 @@ def tuned(track: Track, name: str, tune_on: Sequences, raw: tuple[float, float])
     return best
 
 
-def linear(data: Path | None, home: Track) -> Contender | None:
-    """The linear map, fitted on the train split of a track; None where there is none."""
-    if not split_exists(data, home, "train"):
-        return None
-    refiner = catalogue.build("linear", pose_spec(home))
+def linear(train: Sequences) -> Contender:
+    """The linear map, fitted on the sequences of its home."""
+    refiner = catalogue.build("linear", pose_spec(train.track))
     assert isinstance(refiner, ClosedFormRefiner)  # noqa: S101  (as the catalogue has it)
-    refiner.fit(_pairs(Sequences.read(data, home, "train")))
-    return Contender(f"{refiner.title} ({home})", refiner, home)
+    refiner.fit(_pairs(train))
+    return Contender(f"{refiner.title} ({train.track})", refiner, train.track, train.track)
 
 
 def model(name: str, tracking_uri: str, track: Track) -> Contender:
@@ -155,9 +158,11 @@ def model(name: str, tracking_uri: str, track: Track) -> Contender:
     Raises:
         CheckpointError: it was made for other joints, or refines several views together.
     """
-    refiner, card = load_checkpoint(resolve(name, tracking_uri))
+    place = resolve(name, tracking_uri, representation=track.representation)
+    refiner, card = load_checkpoint(place, track=track)
     home = Track.parse(card.track)
-    if not same_joints(home, track):
+    for_any = refiner.spec == pose_spec(track)
+    if not (for_any or same_joints(home, track)):
         raise CheckpointError(
             f"{name} was trained on {home}, which has other joints than {track}: name a model of "
             "the same skeleton"
@@ -165,7 +170,7 @@ def model(name: str, tracking_uri: str, track: Track) -> Contender:
     if isinstance(refiner, WindowRefiner) and refiner.views > 1:
         raise CheckpointError(f"{name} refines {refiner.views} views together; name another model")
     said = f"{home}, seed {card.seed}" if "/" in name else name
-    return Contender(f"{refiner.title} ({said})", refiner, home)
+    return Contender(f"{refiner.title} ({said})", refiner, None if for_any else home, home)
 
 
 def same_joints(one: Track, other: Track) -> bool:

@@ -49,11 +49,12 @@ _Column = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FrameMeasures:
-    """Four quantities of every frame of every sequence; see the top of this module.
+    """Quantities of every frame of every sequence; see the top of this module.
 
     Attributes:
         sequence_F: the number of the sequence that a frame is of (F,).
-        values: ``disagreement``, ``quality``, ``input error``, ``output error``: (F,) each.
+        values: ``disagreement``, ``quality``, ``input error``, ``output error``, or other
+            indicators: (F,) each.
         unit: of disagreement and errors.
     """
 
@@ -67,7 +68,7 @@ class Correlation:
     """Pearson's coefficient of an indicator and an error, taken in three ways.
 
     Attributes:
-        indicator: ``disagreement`` or ``quality``.
+        indicator: ``disagreement``, ``quality``, or another.
         error: ``input error`` or ``output error``.
         frames: over all frames of all sequences together.
         within: over the frames of each sequence, then the mean over sequences.
@@ -182,19 +183,25 @@ def _joint_errors(poses_FC: Tensor, others_FC: Tensor, info: TrackInfo) -> Tenso
     return distance_FJ
 
 
-def correlations(frames: FrameMeasures) -> list[Correlation]:
+def correlations(
+    frames: FrameMeasures, pairs: Sequence[tuple[str, str]] = PAIRS
+) -> list[Correlation]:
     """Correlate disagreement and quality with the input's error and with the output's.
+
+    Args:
+        frames: what was measured.
+        pairs: names of an indicator and an error among its values.
 
     Raises:
         DataError: a quantity is the same in every frame.
     """
     found = []
     numbers = np.unique(frames.sequence_F)
-    for indicator, error in PAIRS:
+    for indicator, error in pairs:
         x_F, y_F = frames.values[indicator], frames.values[error]
-        pairs = [(x_F[frames.sequence_F == n], y_F[frames.sequence_F == n]) for n in numbers]
-        within = [pearson(x, y) for x, y in pairs if _varies(x) and _varies(y)]
-        means = [(x.mean(), y.mean()) for x, y in pairs]
+        each = [(x_F[frames.sequence_F == n], y_F[frames.sequence_F == n]) for n in numbers]
+        within = [pearson(x, y) for x, y in each if _varies(x) and _varies(y)]
+        means = [(x.mean(), y.mean()) for x, y in each]
         by_sequence = pearson(*np.array(means).T) if len(means) > 1 else float("nan")
         mean = float(np.mean(within)) if within else float("nan")
         found.append(Correlation(indicator, error, pearson(x_F, y_F), mean, by_sequence))

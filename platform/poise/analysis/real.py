@@ -105,9 +105,8 @@ def _all(
     track, home = request.track, Track.parse(SIMULATED)
     yield contenders.plain(track, "input")
     yield from contenders.filters(track, tune_on)
-    fitted = contenders.linear(request.motion, home)
-    if fitted is not None and contenders.same_joints(track, home):
-        yield fitted
+    if contenders.same_joints(track, home) and split_exists(request.motion, home, "train"):
+        yield contenders.linear(Sequences.read(request.motion, home, "train"))
     yield from known
 
 
@@ -121,7 +120,7 @@ def _scored(contender: Contender, test: Sequences) -> RealRow:
         for (name, errors), moved in few
         if moved is not None
     }
-    return RealRow(contender.label, contender.learnt, found.row, motion, sequences)
+    return RealRow(contender.label, contender.learnt_on is not None, found.row, motion, sequences)
 
 
 def _values(row: RealRow) -> dict[str, float]:

@@ -27,6 +27,8 @@ examples:
   poise analyse real --data my_data --track uiprmd/kinect/3D \\
       --model poise:general
   poise analyse live --model poise-uiprmd-kinect-3D --plot live.png
+  poise analyse simulated --data my_data --model poise:general
+  poise analyse uncertainty --data my_data --model poise:general
 
 --model of the first four wants a SynSP++ with retrieval. Data are the test
 split in the lake (by default the one it was trained on), and the PVD's poses there; no Milvus
@@ -88,6 +90,30 @@ eighth sequence), the linear map fitted on cmu/simulated/3D where --motion has
 it, and models of the same joints, trained elsewhere. Beside the errors:
 precision of motion, and how much of the range of motion and of the peak speed
 each leaves (docs/metrics.md; --json has them by joint).
+"""
+SIMULATED = """
+example:
+  poise analyse simulated --data my_data --model poise:general
+
+Motion of cmu/simulated/3D, 60 clips of 120 frames of the test subjects, as
+estimators see it that jitter a little and make one kind of error beside. Next
+to the models: the filter that is best for the kind on training subjects, of all
+kinds and settings, and the linear map, fitted on all kinds. Then the share of
+limbs with swapped sides that are put right, and how far off joints are in gaps
+of 5, 15 and 30 frames.
+"""
+UNCERTAINTY = """
+example:
+  poise analyse uncertainty --data my_data --track uiprmd/kinect/3D \\
+      --model poise:general --model SYNSPP --plot uncertainty.png
+
+Poise says of every joint and frame how far off it expects to be: in ten bins of
+equal size, by what is expected, beside the errors that were made, as they are
+and after each joint's mean error of the sequence is taken off. Where the model
+was trained on another track, the same once more times one factor from the
+training subjects of this one. Then Pearson's r of a frame's expected error, or
+of the quality that SynSP and SynSP++ give it (without retrieval), with the
+error of input and output.
 """
 
 LIVE = """
@@ -249,6 +275,44 @@ def live(
     _show(errors_against_lag.analyse(model, settings, wanted), json, plot)
 
 
+@with_settings("home", "data", "tracking_uri")
+def simulated(
+    settings: Settings,
+    model: Models = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND ...", help="of error (every one)", show_default=False),
+    ] = None,
+    split: Annotated[Literal["train", "test"], typer.Option(help="whose motion")] = "test",
+    json: Json = None,
+) -> None:
+    """Compare refiners on each kind of error, on swapped sides, and in gaps."""
+    from poise.analysis import error_kinds
+
+    kinds = tuple(kind or error_kinds.KINDS)
+    uri = settings.tracking_uri
+    _show(error_kinds.analyse(settings.data, split, model or (), uri, kinds), json)
+
+
+@with_settings("home", "data", "tracking_uri")
+def uncertainty(
+    settings: Settings,
+    model: Models = None,
+    track: Annotated[
+        str, typer.Option(metavar="TRACK", help="on whose sequences")
+    ] = "uiprmd/kinect/3D",
+    split: Annotated[Literal["train", "test"], typer.Option(help="which of them")] = "test",
+    plot: Plot = None,
+    json: Json = None,
+) -> None:
+    """Compare the errors that a model expects with those that it makes."""
+    from poise.analysis import uncertainty as expected
+    from poise.catalog.tracks import Track
+
+    chosen, uri = Track.parse(track), settings.tracking_uri
+    _show(expected.analyse(settings.data, chosen, split, model or (), uri), json, plot)
+
+
 def _show(result: "AnalysisResult", json: Path | None, plot: Path | None = None) -> None:
     say(result.text)
     if json:
@@ -264,3 +328,5 @@ add(app, latency, LATENCY)
 add(app, errors, ERRORS)
 add(app, real, REAL)
 add(app, live, LIVE)
+add(app, simulated, SIMULATED)
+add(app, uncertainty, UNCERTAINTY)

@@ -68,6 +68,15 @@ def test_a_model_of_other_joints_is_refused(tmp_path: Path) -> None:
         contenders.model(str(folder), "", TRACK)
 
 
+def test_a_model_for_any_skeleton_is_not_turned(tmp_path: Path) -> None:
+    folder = save_untrained(tmp_path / "model", "general", CMU)
+    found = contenders.model(folder, "", TRACK)
+    assert (found.home, found.learnt_on) == (None, CMU)
+    folder = save_untrained(tmp_path / "other", "poise", CMU)
+    found = contenders.model(folder, "", TRACK)
+    assert (found.home, found.learnt_on) == (CMU, CMU)
+
+
 def test_the_command_compares_filters_and_models(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
