@@ -19,8 +19,8 @@ from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "smoothnet", "arrays", "parquet",
-    "sleap", "deeplabcut", "kinect", "csv_table",
+    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "mediapipe", "smoothnet", "arrays",
+    "parquet", "sleap", "deeplabcut", "kinect", "csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")

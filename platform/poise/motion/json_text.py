@@ -17,8 +17,8 @@ _FEWEST_DECIMALS: Final = 3
 _DECODER: Final = json.JSONDecoder()
 
 
-def list_of(text: str, key: str, begin: int = 0, end: int | None = None) -> int:
-    """Return where the list of a key begins in an object; -1 where there is none.
+def member_of(text: str, key: str, begin: int = 0, end: int | None = None) -> tuple[int, int]:
+    """Return where a key's value stands in an object; (-1, -1) where there is no such key.
 
     Args:
         text: valid JSON.
@@ -31,14 +31,21 @@ def list_of(text: str, key: str, begin: int = 0, end: int | None = None) -> int:
     while at < limit:
         at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
         if text[at : at + 1] != '"':
-            return -1
+            return -1, -1
         name, at = _DECODER.raw_decode(text, at)
         at = text.index(":", at) + 1
         at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
+        _, stop = _DECODER.raw_decode(text, at)
         if name == key:
-            return at if text[at] == "[" else -1
-        _, at = _DECODER.raw_decode(text, at)
-    return -1
+            return at, stop
+        at = stop
+    return -1, -1
+
+
+def list_of(text: str, key: str, begin: int = 0, end: int | None = None) -> int:
+    """Return where the list of a key begins in an object, as `member_of` does; -1 without one."""
+    at, _ = member_of(text, key, begin, end)
+    return at if at >= 0 and text[at] == "[" else -1
 
 
 def elements(text: str, at: int) -> Iterator[tuple[Any, int, int]]:

@@ -69,7 +69,8 @@ class Entries:
             people=people,
             confidence_FPJ=confidence,
             frames_F=self.numbers_F,
-            identified=self.ids_E is not None,
+            # Somebody who is alone in every frame is one person.
+            identified=self.ids_E is not None or len(people) < 2,
             entries_FP=entries_FP,
             source=self.path,
             **more,

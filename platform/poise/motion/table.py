@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -168,7 +168,7 @@ def _wide(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
     )
     columns = (*coordinates, *sure, *(one for one in frames.columns if one >= 0))
     rest = TableRest(table, layout, columns, order[:, None], frames.time_s, frames.start_s)
-    motion = entries.motion(
+    return entries.motion(
         names,
         skeleton=skeleton,
         rest=rest,
@@ -178,12 +178,6 @@ def _wide(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
         times_F=frames.times_F,
         **more,
     )
-    return _identified(motion)
-
-
-def _identified(motion: Motion) -> Motion:
-    """Somebody who is alone in each frame is one person."""
-    return replace(motion, identified=True) if len(motion.people) <= 1 else motion
 
 
 def _long(table: Table, layout: Layout, more: dict[str, Any]) -> Motion:
