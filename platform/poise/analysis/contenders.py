@@ -159,7 +159,7 @@ def model(name: str, tracking_uri: str, track: Track) -> Contender:
         CheckpointError: it was made for other joints, or refines several views together.
     """
     place = resolve(name, tracking_uri, representation=track.representation)
-    refiner, card = load_checkpoint(place, track=track)
+    refiner, card = load_checkpoint(place, spec=pose_spec(track))
     home = Track.parse(card.track)
     for_any = refiner.spec == pose_spec(track)
     if not (for_any or same_joints(home, track)):

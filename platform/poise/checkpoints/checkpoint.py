@@ -84,14 +84,14 @@ def save_checkpoint(refiner: Refiner, card: ModelCard, folder: str) -> None:
 
 
 def load_checkpoint(
-    folder: str, device: str = "cpu", track: Track | None = None
+    folder: str, device: str = "cpu", spec: PoseSpec | None = None
 ) -> tuple[Refiner, ModelCard]:
     """Read a checkpoint folder (local or any storage URI).
 
     Args:
         folder: of weights and card.
         device: where the refiner goes.
-        track: whose skeleton it will refine, where it refines any: see
+        spec: the skeleton that it will refine, where it refines any: see
             `poise_models.general.general`. Others are of the track that they were trained on.
 
     Raises:
@@ -110,8 +110,8 @@ def load_checkpoint(
     place = join(folder, WEIGHTS)
     try:
         tensors = _weights(place)
-        anybody = track is not None and card.refiner == General.name
-        spec = pose_spec(track if track and anybody else Track.parse(card.track))
+        if spec is None or card.refiner != General.name:
+            spec = pose_spec(Track.parse(card.track))
         check_fits(card.refiner, spec, card.settings, tensors)
         refiner = catalogue.build(card.refiner, spec, card.settings)
         refiner.load_state_dict(tensors)

@@ -28,7 +28,7 @@ from poise.cli import (
     tune,
     ui,
 )
-from poise.cli.motion import convert, formats, info
+from poise.cli.motion import convert, formats, info, refine
 from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
@@ -48,6 +48,7 @@ in the order of work:
   poise export poise-uiprmd-kinect-3D@champion out.onnx
 
 keypoint files of other tools:
+  poise refine clip.json                   clean motion, in the same format
   poise info clip.json                     what is in it
   poise convert clip.json clip.trc         in another format
   poise formats                            what is read and written
@@ -75,6 +76,7 @@ add(app, ui.ui, ui.EXAMPLES)
 add(app, tracks.tracks, tracks.EXAMPLES)
 add(app, mocap.mocap, mocap.EXAMPLES)
 add(app, fetch.fetch, fetch.EXAMPLES)
+add(app, refine.refine, refine.EXAMPLES)
 add(app, info.info, info.EXAMPLES)
 add(app, convert.convert, convert.EXAMPLES)
 add(app, formats.formats, formats.EXAMPLES)

@@ -182,7 +182,7 @@ def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
 def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
     track = request.track
     folder = resolve(model, request.settings.tracking_uri, representation=track.representation)
-    chosen, card = load_checkpoint(folder, track=track)
+    chosen, card = load_checkpoint(folder, spec=pose_spec(track))
     if chosen.spec != pose_spec(request.track):
         raise CheckpointError(
             f"{model} was trained on {card.track} with {chosen.spec}; "

@@ -160,7 +160,7 @@ def _trained(request: TuneRequest, settings: Settings) -> WindowRefiner:
     """Load the network, for the track's poses: their axes may be others than those it knows."""
     ours = request.track
     folder = resolve(request.model, settings.tracking_uri, representation=ours.representation)
-    refiner, card = load_checkpoint(folder, track=ours)
+    refiner, card = load_checkpoint(folder, spec=pose_spec(ours))
     if not isinstance(refiner, WindowRefiner):
         raise CheckpointError(
             f"{request.model} is {refiner.title}: networks can be tuned, others are fitted anew"

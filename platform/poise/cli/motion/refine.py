@@ -1,0 +1,176 @@
+"""``poise refine``: keypoint files in, clean motion out."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from poise.cli.motion.reading import (
+    FormatOption,
+    FpsOption,
+    SkeletonOption,
+    UnitOption,
+    UpOption,
+)
+from poise.cli.shared.commands import resumable
+from poise.cli.shared.options import JsonOutput
+from poise.cli.shared.output import Screen, print_json, say
+
+if TYPE_CHECKING:
+    from poise.refining.files import Done, Task
+    from poise.refining.options import Options
+
+EXAMPLES = """
+examples:
+  poise refine clip.json                   writes clip.poise.json beside it
+  poise refine clip.trc -o clean.trc --refiner butterworth --cutoff 6
+  poise refine clip.trc --refiner butterworth --cutoff auto
+  poise refine takes/ -o clean/            every recording below the folder
+  poise refine 'day1/*.csv' --fps 50 --json
+
+refiners:
+  poise:general   our network for any skeleton (without --refiner)
+  butterworth savgol gaussian1d spline kalman oneeuro median
+                  filters; --cutoff says how fast is too fast
+  FOLDER, NAME@ALIAS
+                  a checkpoint, or a registered model (--model)
+
+Same frames, joints, units and format; the input is never written over. What
+was filled, put right and left alone is printed. Gaps of up to half a second
+are filled, longer ones stay empty, and nothing is filled before a joint is
+seen first or after it is seen last. Exit code 2 where a file could not be
+refined; the others are.
+"""
+
+_WHAT = "What counts as seen"
+_WHO = "Who is who"
+
+
+def refine(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="keypoint files, folders of them, patterns"),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUTPUT",
+            help="a file, or a folder for several inputs (beside them, as clip.poise.json)",
+        ),
+    ] = None,
+    refiner: Annotated[
+        str | None, typer.Option(metavar="NAME", help="a filter, or poise:general")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="a checkpoint folder, or a registered model"),
+    ] = None,
+    cutoff: Annotated[
+        str | None,
+        typer.Option(metavar="HZ|auto", help="of a filter (6); auto finds it by residual analysis"),
+    ] = None,
+    fill: Annotated[
+        str,
+        typer.Option(
+            metavar="SECONDS|all|none", help="the longest gap to fill", rich_help_panel=_WHAT
+        ),
+    ] = "0.5",
+    min_confidence: Annotated[
+        float,
+        typer.Option(metavar="X", help="less sure is taken for not seen", rich_help_panel=_WHAT),
+    ] = 0.3,
+    track: Annotated[
+        bool | None,
+        typer.Option(
+            "--track/--no-track",
+            help="find out who is who, or not (where the file does not say)",
+            show_default=False,
+            rich_help_panel=_WHO,
+        ),
+    ] = None,
+    person: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID ...", help="only these (poise info)", rich_help_panel=_WHO),
+    ] = None,
+    format: FormatOption = None,
+    skeleton: SkeletonOption = None,
+    fps: FpsOption = None,
+    unit: UnitOption = None,
+    up: UpOption = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="write over the inputs")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="of several files, refine those again that are done")
+    ] = False,
+    json: JsonOutput = False,
+) -> int:
+    """Clean the motion in keypoint files, and say what was done."""
+    from poise.refining.files import Extras, refine_files, tasks_of
+
+    options = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
+    reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
+    tasks = tasks_of(inputs, output, in_place)
+    waiting = [one for one in tasks if force or in_place or len(tasks) == 1 or not one.done]
+    if len(waiting) < len(tasks):
+        count = len(tasks) - len(waiting)
+        say(f"{count} of {len(tasks)} are done already (--force does them again)", aside=True)
+    found: list[Done] = []
+    goes_on = "the same command goes on with the files that are left"
+    with resumable(goes_on), Screen("refining") as screen:
+        for done in refine_files(waiting, options, Extras(reading)):
+            found.append(done)
+            _show(done, len(found), waiting, screen, json)
+    if json:
+        print_json([one.report.to_json() for one in found if one.report])
+    other = sum(1 for one in found if not one.report and not one.wrong)
+    if other:
+        say(f"{other} files in folders are no keypoint files", aside=True)
+    return 2 if any(one.wrong for one in found) else 0
+
+
+def _show(done: "Done", number: int, waiting: "list[Task]", screen: Screen, json: bool) -> None:
+    from poise.refining.report_text import report_line, report_text
+
+    screen.move(number, len(waiting), done.task.source.name)
+    if done.wrong:
+        say(f"poise: {done.wrong}", aside=True)
+    elif done.report and not json:
+        one = len(waiting) == 1
+        screen.show(report_text(done.report) if one else report_line(done.report))
+
+
+def _options(
+    refiner: str | None,
+    model: str | None,
+    cutoff: str | None,
+    fill: str,
+    min_confidence: float,
+    track: bool | None,
+    people: tuple[str, ...],
+) -> "Options":
+    from poise.refining.options import FILTERS, Options
+
+    if refiner and model:
+        raise typer.BadParameter("--refiner and --model exclude each other")
+    if refiner and refiner not in FILTERS and not refiner.startswith("poise:"):
+        raise typer.BadParameter(
+            f"--refiner {refiner}: there are {', '.join(FILTERS)} and poise:general; "
+            "a network is named with --model"
+        )
+    if cutoff is not None and refiner not in FILTERS:
+        raise typer.BadParameter("--cutoff is a filter's: add --refiner butterworth")
+    given: dict[str, Any] = {"refiner": refiner or model} if refiner or model else {}
+    if cutoff is not None:
+        given["cutoff"] = cutoff if cutoff == "auto" else _number("--cutoff", cutoff)
+    given["fill"] = {"all": float("inf"), "none": 0.0}.get(fill)
+    if given["fill"] is None:
+        given["fill"] = _number("--fill", fill)
+    return Options(**given, min_confidence=min_confidence, track=track, people=people)
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option} {text}: is no number") from None

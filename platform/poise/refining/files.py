@@ -1,0 +1,215 @@
+"""Keypoint files in, clean ones beside them out: which file goes where, and many side by side."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any, Final
+
+from poise.motion.files import formats, read, writer
+from poise.motion.format import Sample, in_order
+from poise.refining.options import Options
+from poise.refining.refine import refine
+from poise.refining.report import Report, report_of
+from poise.runtime.errors import DataError, expected_errors
+from poise.runtime.places import cannot_write, is_of_a_place
+
+#: In the names of files beside their sources: ``clip.poise.json``.
+MARK: Final = ".poise"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A file to refine.
+
+    Attributes:
+        source: a file, or a folder that is one recording.
+        output: where it goes.
+        found: whether it was found in a folder, where other files may lie.
+    """
+
+    source: Path
+    output: Path
+    found: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether the output is there, and younger than the source."""
+        try:
+            return self.output.stat().st_mtime >= self.source.stat().st_mtime
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is made beside a refined file: see `poise.refining.options.Options` for the rest.
+
+    Attributes:
+        reading: options of `poise.motion.files.read`.
+    """
+
+    reading: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a file: a report, or what was wrong with it, or it is no keypoint file."""
+
+    task: Task
+    report: Report | None = None
+    wrong: str = ""
+
+
+def tasks_of(inputs: Sequence[str], output: Path | None, in_place: bool) -> list[Task]:
+    """Find the files to refine, and say where each goes.
+
+    Args:
+        inputs: files, folders (recordings, or of recordings at any depth) and patterns.
+        output: a file for one input, a folder for several; None puts them beside their sources.
+        in_place: write over the sources.
+
+    Raises:
+        DataError: an input is missing, or two would be written to one place, or over a source.
+    """
+    found = [one for text in inputs for one in _sources(text)]
+    if not found:
+        raise DataError(f"{' '.join(inputs)}: no files in it")
+    if in_place and output is not None:
+        raise DataError("--in-place and --output exclude each other")
+    one_file = len(found) == 1 and not found[0][2]
+    into = output is not None and (not one_file or output.is_dir() or str(output).endswith(os.sep))
+    tasks: list[Task] = []
+    for source, below, listed in found:
+        target = source if in_place else _beside(source)
+        if output is not None:
+            target = output / below if into else output
+        tasks.append(Task(source, target, listed))
+    _check(tasks, in_place)
+    return tasks
+
+
+def _sources(text: str) -> Iterator[tuple[Path, Path, bool]]:
+    """Yield files, their places below what was named, and whether they were found in a folder."""
+    path = Path(text)
+    if not path.exists() and has_magic(text):
+        matches = sorted(glob(text, recursive=True), key=in_order)
+        if not matches:
+            raise DataError(f"{text}: no file is called like that")
+        for match in matches:
+            if not _is_ours(Path(match)):
+                yield from _sources(match)
+        return
+    sample = Sample(path)  # or it is missing
+    if not sample.is_folder or any(one.fits(sample) for one in formats()):
+        yield path, Path(path.name), False
+        return
+    inside: list[Path] = []
+    for folder, folders, files in os.walk(path):
+        here = Path(folder)
+        folders[:] = sorted((one for one in folders if one[0] != "."), key=in_order)
+        recordings = [one for one in folders if _is_recording(here / one)]
+        folders[:] = [one for one in folders if one not in recordings]
+        inside += [here / one for one in sorted([*files, *recordings], key=in_order)]
+    for file in inside:
+        if file.name[0] != "." and not _is_ours(file):
+            yield file, file.relative_to(path), True
+
+
+def _is_recording(folder: Path) -> bool:
+    try:
+        return any(one.fits(Sample(folder)) for one in formats() if "/" in one.endings)
+    except DataError:
+        return False
+
+
+def _is_ours(path: Path) -> bool:
+    return path.stem.endswith(MARK) or path.name.endswith(MARK)
+
+
+def _beside(source: Path) -> Path:
+    whole = source.absolute()
+    suffix = "" if whole.is_dir() else source.suffix
+    stem = whole.name.removesuffix(suffix)
+    return source.parent / f"{stem}{MARK}{suffix}" if source.name else whole.with_name(stem + MARK)
+
+
+def _check(tasks: Sequence[Task], in_place: bool) -> None:
+    places: dict[Path, Path] = {}
+    sources = {one.source.resolve() for one in tasks}
+    for task in tasks:
+        place = task.output.resolve()
+        if place in places:
+            raise DataError(
+                f"{task.source} and {places[place]} would both be written to {task.output}; name "
+                "another folder with -o, or refine them one by one"
+            )
+        places[place] = task.source
+        if not in_place and place in sources:
+            raise DataError(
+                f"{task.output}: is an input; name another file with -o, or take --in-place"
+            )
+
+
+def refine_file(task: Task, options: Options, extras: Extras) -> Done:
+    """Refine one file; never raise what can be said in a line."""
+    try:
+        sample = Sample(task.source)
+        if task.found and not any(one.fits(sample) for one in formats()):
+            return Done(task)
+        motion = read(task.source, **extras.reading)
+        form = writer(motion, task.output)
+        refining = refine(motion, options)
+        refining.after.write(task.output, form.name)
+        return Done(task, report_of(refining, options, str(task.output)))
+    except expected_errors() as error:
+        said = str(error)
+        return Done(task, wrong=said if str(task.source) in said else f"{task.source}: {said}")
+    except MemoryError:
+        return Done(
+            task, wrong=f"{task.source}: needs more memory than there is; cut it into takes"
+        )
+    except OSError as error:
+        if not is_of_a_place(error):
+            raise
+        return Done(task, wrong=cannot_write(task.output, error))
+
+
+def refine_files(
+    tasks: Sequence[Task], options: Options, extras: Extras, most: int | None = None
+) -> Iterator[Done]:
+    """Refine files, a process a core, and yield them as they are done."""
+    processes = min(most or os.cpu_count() or 1, len(tasks))
+    if processes <= 1:
+        for task in tasks:
+            yield refine_file(task, options, extras)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _alone) as pool:
+        waiting = [(task, pool.submit(refine_file, task, options, extras)) for task in tasks]
+        try:
+            for task, future in waiting:
+                try:
+                    yield future.result()
+                except BrokenProcessPool:
+                    yield Done(
+                        task,
+                        wrong=f"{task.source}: its process was ended, perhaps for want of memory; "
+                        "refine it by itself",
+                    )
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _alone() -> None:
+    """Make a process use one core, and leave Ctrl-C to the one that started it."""
+    import signal
+
+    import torch
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,146 @@
+"""Networks for a motion: the general one for any skeleton, others for the one they learnt on.
+
+Shape letters: G points of the grid, J joints, D dimensions, C = J x D.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import torch
+
+from poise.catalog.dataset_file import Representation
+from poise.catalog.joint_sets import plain_joint
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import CARD, load_checkpoint
+from poise.checkpoints.shipped import GENERAL, shipped
+from poise.motion.motion import Motion
+from poise.refining.grid import Floats, filled, gap_lengths, seen
+from poise.runtime.errors import CheckpointError
+from poise_models.base.clip import Clip
+from poise_models.base.pose_spec import PoseSpec
+from poise_models.base.refiner import Refiner
+from poise_models.filters.gaps import filled as held
+from poise_models.general.general import General
+
+#: Points a network sees at once, and those on either side that only lead up to them.
+_CHUNK: Final = 4096
+_LEAD: Final = 64
+#: Longer gaps are bridged by curves before the general network sees them.
+_BRIDGED: Final = 8
+#: Of a metre, in which networks of a track think.
+_METRES: Final = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network for a motion.
+
+    Attributes:
+        about: what reports say of it.
+        run: refines poses (G, J, D), NaN where nothing was seen; gives poses and, where the
+            network says so, how far off each joint is expected to be, (G, J).
+    """
+
+    about: str
+    run: Callable[[Floats], tuple[Floats, Floats | None]]
+
+
+def network_for(motion: Motion, model: str) -> Network:
+    """Return the network of a name for a motion's joints.
+
+    Args:
+        motion: of 2 or 3 dimensions.
+        model: ``poise:general``, a checkpoint folder, or a registered model.
+
+    Raises:
+        ModelError: no such model.
+        CheckpointError: it is damaged, or is of joints that the motion lacks.
+    """
+    representation = cast(Representation, f"{motion.dims}D")
+    names = tuple(map(plain_joint, motion.joints))
+    spec = PoseSpec(len(names), motion.dims, names=names)
+    refiner, card = load_checkpoint(_folder(model, representation), spec=spec)
+    if isinstance(refiner, General):
+        known = len(refiner.knows)
+        beside = f", {len(names) - known} by themselves" if known < len(names) else ""
+        about = (
+            f"{model}, {known} joints as a body{beside}" if known else f"{model}, joint by joint"
+        )
+        return Network(about, lambda even_GJD: _general(refiner, even_GJD))
+    return _of_a_track(refiner, Track.parse(card.track), motion, names)
+
+
+def _folder(model: str, representation: Representation) -> str:
+    folder = shipped(model, representation)
+    if folder is not None:
+        return folder
+    if (Path(model) / CARD).is_file():
+        return model
+    from poise.checkpoints.registry import resolve  # imports MLflow, which takes seconds
+    from poise.runtime.settings import Settings
+
+    return resolve(model, Settings.load().tracking_uri)
+
+
+def _general(refiner: Refiner, even_GJD: Floats) -> tuple[Floats, Floats | None]:
+    """Gaps within its reach are the network's own affair; longer ones are bridged first."""
+    seen_GJ = seen(even_GJD)
+    bridged_GJD = filled(even_GJD)
+    short_GJ = ~seen_GJ & (gap_lengths(seen_GJ) <= _BRIDGED)
+    bridged_GJD[short_GJ] = np.nan
+    return _in_chunks(refiner, bridged_GJD)
+
+
+def _of_a_track(refiner: Refiner, track: Track, motion: Motion, names: tuple[str, ...]) -> Network:
+    info = track.info
+    wanted = tuple(map(plain_joint, info.joint_names)) or names
+    missing = [name for name in wanted if name not in names]
+    if missing or len(wanted) != info.joints or (info.dims, motion.dims) != (3, 3):
+        lacks = f", of which there is no {' or '.join(missing[:5])}" if missing else ""
+        raise CheckpointError(
+            f"{refiner.name} was trained on {track}: {info.joints} joints in {info.dims} "
+            f"dimensions{lacks}; of other joints, or in images, use {GENERAL}"
+        )
+    places = [names.index(name) for name in wanted]
+    scale = _METRES.get(motion.unit or "m", 1.0) if motion.dims == 3 else 1.0
+
+    def run(even_GJD: Floats) -> tuple[Floats, Floats | None]:
+        whole_GJD = _held(filled(even_GJD[:, places])) * scale
+        refined_GJD = even_GJD.copy()
+        refined_GJD[:, places], _ = _in_chunks(refiner, whole_GJD)
+        refined_GJD[:, places] /= scale
+        return refined_GJD, None
+
+    rest = len(names) - len(places)
+    beside = f", {rest} joints left as they are" if rest else ""
+    return Network(f"{refiner.name} of {track}{beside}", run)
+
+
+def _held(values_GJD: Floats) -> Floats:
+    """Carry first and last values to the ends; zero where a joint is never seen."""
+    flat_GC = torch.from_numpy(values_GJD.reshape(len(values_GJD), -1))
+    held_GC: Floats = np.nan_to_num(held(flat_GC).numpy())
+    return held_GC.reshape(values_GJD.shape)
+
+
+def _in_chunks(refiner: Refiner, even_GJD: Floats) -> tuple[Floats, Floats | None]:
+    """Refine any number of points, some thousands at a time."""
+    points, joints, _ = even_GJD.shape
+    # In double precision, so that a body far from the origin keeps its digits.
+    places_XD = even_GJD.reshape(-1, even_GJD.shape[-1])
+    seen_X = seen(places_XD)
+    centre_D = places_XD[seen_X].mean(0) if seen_X.any() else np.zeros(places_XD.shape[-1])
+    flat_GC = torch.from_numpy((even_GJD - centre_D).reshape(points, -1)).float()
+    poses, errors = [], []
+    for first in range(0, points, _CHUNK):
+        begin, end = max(first - _LEAD, 0), min(first + _CHUNK + _LEAD, points)
+        here = slice(first - begin, first - begin + _CHUNK)
+        refined = refiner.refine([Clip(flat_GC[begin:end])])[0]
+        poses.append(refined.poses_FC[here].double().numpy())
+        if refined.error_FJ is not None:
+            errors.append(refined.error_FJ[here].double().numpy())
+    poses_GJD = np.concatenate(poses).reshape(even_GJD.shape) + centre_D
+    return poses_GJD, np.concatenate(errors).reshape(points, joints) if errors else None

@@ -1,0 +1,60 @@
+"""What a user may say about how motion is refined."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from poise.checkpoints.shipped import GENERAL
+from poise.runtime.errors import SettingsError
+
+#: Filters by name; everything else names a model.
+FILTERS: Final = (
+    "butterworth",
+    "savgol",
+    "oneeuro",
+    "gaussian1d",
+    "median",
+    "kalman",
+    "spline",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How motion is refined.
+
+    Attributes:
+        refiner: one of `FILTERS`, ``poise:general``, a checkpoint folder or a registered model.
+        cutoff: of a filter, in Hz: half of an oscillation so fast is left. ``auto`` finds it by
+            residual analysis (Winter).
+        fill: the longest gap that is filled, in seconds; 0 fills none, infinity all. Nothing is
+            filled before a joint was first seen, or after it was last seen.
+        min_confidence: a joint that the estimator is less sure of counts as not seen.
+        track: whether to find out who is who; None does it where the file does not say.
+        people: ids of those to refine; none for everybody.
+        rate: frames a second of motion that has no rate.
+    """
+
+    refiner: str = GENERAL
+    cutoff: float | Literal["auto"] = 6.0
+    fill: float = 0.5
+    min_confidence: float = 0.3
+    track: bool | None = None
+    people: tuple[str, ...] = ()
+    rate: float = 30.0
+
+    def __post_init__(self) -> None:
+        """Raise `SettingsError` where a value makes no sense."""
+        if self.cutoff != "auto" and not 0 < self.cutoff < math.inf:
+            raise SettingsError(f"cutoff {self.cutoff} must be above 0 Hz, or auto")
+        if not self.fill >= 0:
+            raise SettingsError(f"fill {self.fill} must be seconds, at least 0 (or none, or all)")
+        if not math.isfinite(self.min_confidence):
+            raise SettingsError(f"min-confidence {self.min_confidence} must be a number")
+        if not 0 < self.rate < math.inf:
+            raise SettingsError(f"{self.rate} frames a second must be above 0")
+
+    @property
+    def is_filter(self) -> bool:
+        """Whether the refiner is a filter, and no network."""
+        return self.refiner in FILTERS

@@ -1,0 +1,139 @@
+"""One person's motion: what is believed of it, refined piece by piece, gaps filled or left.
+
+Shape letters: F frames, J joints, D dimensions.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from poise.motion.motion import Floats as MotionFloats
+from poise.refining.doubts import jumps, unsure
+from poise.refining.grid import Floats, Grid, Mask, filled, gap_lengths, seen
+from poise.refining.method import Method
+from poise.refining.options import Options
+from poise.refining.sides import Swap, mended
+
+#: Frames that lie so far apart belong together, whether what is between them is filled or not.
+_TOGETHER_S: Final = 0.5
+#: A piece of fewer frames is left as it is.
+_FEWEST: Final = 4
+
+
+@dataclass(frozen=True)
+class Person:
+    """What became of one person.
+
+    Attributes:
+        poses_FJD: refined; NaN where a joint is still not there.
+        before_FJD: what the file has.
+        unsure_FJ: of that, where the estimator was not sure enough.
+        jumped_FJ: of that, where a joint was off the body for a moment.
+        filled_FJ: gaps that were filled.
+        error_FJ: how far off joints are expected to be; None where the refiner does not say.
+        swaps: limbs whose sides were put right.
+        cutoffs: that were used, in Hz, piece by piece.
+        alone: frames too few to refine, which are left as they are.
+    """
+
+    poses_FJD: Floats
+    before_FJD: Floats
+    unsure_FJ: Mask
+    jumped_FJ: Mask
+    filled_FJ: Mask
+    error_FJ: Floats | None
+    swaps: tuple[Swap, ...]
+    cutoffs: tuple[float, ...]
+    alone: int
+
+    @property
+    def seen_FJ(self) -> Mask:
+        """Where the file has a place."""
+        return seen(self.before_FJD)
+
+    @property
+    def believed_FJ(self) -> Mask:
+        """Where the file has a place that is believed."""
+        return self.seen_FJ & ~self.unsure_FJ & ~self.jumped_FJ
+
+    @property
+    def left_FJ(self) -> Mask:
+        """Gaps that are still there, in frames between the person's first and last."""
+        gone_FJ = ~seen(self.poses_FJD)
+        there = np.flatnonzero(self.seen_FJ.any(1))
+        if len(there):
+            gone_FJ[: there[0]] = gone_FJ[there[-1] + 1 :] = False
+        return gone_FJ
+
+
+def refined(
+    poses_FJD: MotionFloats,
+    confidence_FJ: MotionFloats | None,
+    joints: Sequence[str],
+    times_F: Floats,
+    step: float,
+    method: Method,
+    options: Options,
+) -> Person:
+    """Refine one person.
+
+    Args:
+        poses_FJD: NaN where a joint was not seen.
+        confidence_FJ: None where the estimator says nothing.
+        joints: their names.
+        times_F: of the frames, in seconds.
+        step: usual time between them.
+        method: the refiner.
+        options: what counts as seen, and what is filled.
+    """
+    before_FJD = poses_FJD.astype(np.float64)
+    unsure_FJ = unsure(before_FJD, confidence_FJ, options.min_confidence)
+    sure_FJD = np.where((seen(before_FJD) & ~unsure_FJ)[..., None], before_FJD, np.nan)
+    input_FJD, swaps = mended(sure_FJD, joints, times_F)
+    jumped_FJ = jumps(input_FJD, times_F, step)
+    input_FJD[jumped_FJ] = np.nan
+    there_FJ = seen(input_FJD)
+    gap_FJ = gap_lengths(there_FJ, times_F, step)
+    fills_FJ = ~there_FJ & (gap_FJ <= options.fill + step / 2) & (options.fill > 0)
+    output_FJD = np.full_like(input_FJD, np.nan)
+    errors, cutoffs, alone = np.full(there_FJ.shape, np.nan), [], 0
+    bridge = max(options.fill, _TOGETHER_S)
+    for part in _pieces(np.asarray(there_FJ.any(1)), times_F, bridge + step):
+        frames = int(there_FJ[part].any(1).sum())
+        if frames < _FEWEST:
+            output_FJD[part], alone = filled(input_FJD[part]), alone + frames
+            continue
+        grid = Grid.under(times_F[part], step)
+        smooth = method.run(grid.onto(input_FJD[part]), 1 / grid.step, bridge / grid.step)
+        output_FJD[part] = grid.off(smooth.poses_GJD)
+        if smooth.error_GJ is not None:
+            errors[part] = grid.off(smooth.error_GJ)
+        if smooth.cutoff is not None:
+            cutoffs.append(smooth.cutoff)
+    output_FJD[~there_FJ & ~fills_FJ] = np.nan
+    # A refiner that has nothing to go by takes nothing away.
+    lost_FJ = ~seen(output_FJD) & there_FJ
+    output_FJD[lost_FJ] = input_FJD[lost_FJ]
+    return Person(
+        poses_FJD=output_FJD,
+        before_FJD=before_FJD,
+        unsure_FJ=unsure_FJ,
+        jumped_FJ=jumped_FJ,
+        filled_FJ=fills_FJ & seen(output_FJD),
+        error_FJ=None if np.isnan(errors).all() else errors,
+        swaps=swaps,
+        cutoffs=tuple(cutoffs),
+        alone=alone,
+    )
+
+
+def _pieces(there_F: Mask, times_F: Floats, longest: float) -> Iterator[slice]:
+    """Yield the pieces between gaps in which nobody is there for longer, in time."""
+    frames = np.flatnonzero(there_F)
+    if not len(frames):
+        return
+    cuts = np.flatnonzero(np.diff(times_F[frames]) > longest + 1e-9) + 1
+    for part in np.split(frames, cuts):
+        yield slice(int(part[0]), int(part[-1]) + 1)

@@ -1,0 +1,105 @@
+"""Motion in, clean motion and a report of what was done out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from poise.motion.motion import Floats as MotionFloats
+from poise.motion.motion import Motion
+from poise.refining.grid import Floats, filled
+from poise.refining.method import method_for
+from poise.refining.options import Options
+from poise.refining.people import Told, told_apart
+from poise.refining.person import Person, refined
+
+#: Of the steps between frames, from the shortest, the one that is taken for usual.
+_SHORT: Final = 0.1
+
+
+@dataclass(frozen=True)
+class Refining:
+    """What refining did to a motion.
+
+    Attributes:
+        before: the motion that came, its people told apart.
+        after: the refined one.
+        people: what became of each, by id; those left alone are missing.
+        told: how people were told apart.
+        method: the refiner, in words.
+        times_F: of the frames, in seconds.
+        fps: frames a second.
+        rate_assumed: whether nobody says how many frames there are in a second.
+    """
+
+    before: Motion
+    after: Motion
+    people: dict[str, Person]
+    told: Told
+    method: str
+    times_F: Floats
+    fps: float
+    rate_assumed: bool
+
+
+def refine(
+    motion: Motion,
+    options: Options = Options(),  # noqa: B008  # frozen
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Refining:
+    """Refine a motion: same frames, joints and units, NaN where nothing could be filled.
+
+    Args:
+        motion: of any joints.
+        options: how.
+        progress: told how many people are done, of how many.
+
+    Raises:
+        DataError: it holds nobody, or nobody of that name.
+        SettingsError: the cutoff is too high for the rate.
+        ModelError: no such model.
+        CheckpointError: a model is damaged, or of other joints.
+    """
+    times_F, step = _timing(motion, options.rate)
+    told = told_apart(motion, times_F, options.track)
+    before = told.motion
+    names = options.people or before.people
+    for name in names:
+        before.person(name)  # or nobody is called that
+    method = method_for(before, options)
+    poses = before.poses_FPJD.copy()
+    confidence = None if before.confidence_FPJ is None else before.confidence_FPJ.copy()
+    people = {}
+    for done, name in enumerate(names):
+        progress(done, len(names))
+        place = before.people.index(name)
+        sure_FJ = None if confidence is None else confidence[:, place]
+        one = refined(poses[:, place], sure_FJ, before.joints, times_F, step, method, options)
+        poses[:, place] = one.poses_FJD
+        if confidence is not None:
+            confidence[:, place] = _sure(confidence[:, place], one)
+        people[name] = one
+    progress(len(names), len(names))
+    after = before.with_poses(poses, confidence)
+    return Refining(
+        before, after, people, told, method.about, times_F, 1 / step, not motion.rate_known
+    )
+
+
+def _timing(motion: Motion, rate: float) -> tuple[Floats, float]:
+    """Return the frames' times in seconds, from 0, and the usual step between them."""
+    if motion.fps is not None:
+        return motion.times_F - motion.times_F[0], 1 / motion.fps
+    steps = np.diff(motion.times_F)
+    # Some tools number every second frame; lost frames make steps longer, never shorter.
+    usual = float(np.quantile(steps[steps > 0], _SHORT)) if (steps > 0).any() else 1.0
+    times_F = (motion.times_F - motion.times_F[0]) / (rate * usual)
+    return times_F, 1 / rate
+
+
+def _sure(confidence_FJ: MotionFloats, person: Person) -> Floats:
+    """Give places that were filled the confidence of those around them."""
+    believed_FJ = np.where(person.believed_FJ, confidence_FJ, np.nan)
+    around_FJ = filled(believed_FJ.astype(np.float64))
+    return np.where(person.filled_FJ & ~np.isnan(around_FJ), around_FJ, confidence_FJ)

@@ -1,0 +1,284 @@
+"""What refining did to a motion, in figures: for people, and for programs."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from poise.motion.motion import Motion
+from poise.refining.grid import Floats, Mask, gap_lengths, seen
+from poise.refining.measures import Measures, measured
+from poise.refining.method import spans
+from poise.refining.options import Options
+from poise.refining.person import Person
+from poise.refining.refine import Refining
+from poise.refining.sides import swapped_in
+from poise.refining.skeletons import bones_of
+
+#: So many of the most corrected frames and joints are named.
+_MOST: Final = 3
+
+
+@dataclass(frozen=True)
+class JointReport:
+    """What became of one joint of a person. Lengths are in the motion's unit.
+
+    Attributes:
+        joint: its name.
+        seen: frames in which the file has a place for it.
+        unsure: of those, where the estimator was not sure enough.
+        jumped: of those, where it jumped off the body and back.
+        filled: frames without one that have a place now.
+        left: frames without one that have none still, while the person is there.
+        moved: mean way from where it was.
+        range_kept: of its range of motion, in %.
+        peak_kept: of its peak speed, in %.
+        error: how far off it is expected to be still; None where the refiner does not say.
+    """
+
+    joint: str
+    seen: int
+    unsure: int
+    jumped: int
+    filled: int
+    left: int
+    moved: float | None
+    range_kept: float | None
+    peak_kept: float | None
+    error: float | None
+
+
+@dataclass(frozen=True)
+class PersonReport:
+    """What became of one person.
+
+    Attributes:
+        person: the id.
+        frames: in which they are there, in the file.
+        first: number of the first of them.
+        last: number of the last of them.
+        gaps_filled: how many gaps were filled, each of one joint.
+        gaps_left: how many are left, by why: ``long`` ones, and those at an ``end``.
+        swaps: limbs whose sides were put right, with the numbers of the first and last frame.
+        swapped_frames: frames in which refined sides are nearer to the input's other sides.
+        moved: mean way of a joint from where it was.
+        most_moved_frames: numbers of the frames that were corrected most.
+        acceleration: mean before and after, a frame^2.
+        jitter: what is faster than 6 Hz, root mean square, before and after.
+        bone_spread: standard deviation of bones' lengths in % of them, before and after.
+        range_kept: of the joints' ranges of motion together, in %.
+        peak_kept: of the joints' peak speeds together, in %.
+        cutoffs: of a filter, in Hz, for each piece of the motion.
+        joints: joint by joint.
+        untouched: what was left as it is, and why.
+    """
+
+    person: str
+    frames: int
+    first: int | None
+    last: int | None
+    gaps_filled: int
+    gaps_left: dict[str, int]
+    swaps: list[tuple[str, int, int]]
+    swapped_frames: dict[str, int]
+    moved: float | None
+    most_moved_frames: list[int]
+    acceleration: tuple[float | None, float | None]
+    jitter: tuple[float | None, float | None]
+    bone_spread: tuple[float | None, float | None]
+    range_kept: float | None
+    peak_kept: float | None
+    cutoffs: list[float]
+    joints: list[JointReport]
+    untouched: list[str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What refining did to a motion.
+
+    Attributes:
+        source: the file.
+        output: what was written; empty where nothing was.
+        refiner: in words.
+        frames: how many there are.
+        fps: frames a second.
+        joints: how many there are.
+        dims: dimensions of each.
+        skeleton: its name, where Poise knows it.
+        unit: of all lengths.
+        people: person by person.
+        notes: what a user should know, beside.
+    """
+
+    source: str
+    output: str
+    refiner: str
+    frames: int
+    fps: float
+    joints: int
+    dims: int
+    skeleton: str | None
+    unit: str | None
+    people: list[PersonReport]
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return asdict(self)
+
+
+def report_of(refining: Refining, options: Options, output: str = "") -> Report:
+    """Say what refining did."""
+    after = refining.after
+    bones = bones_of(after) if after.dims == 3 else []
+    people = [_person(name, person, refining, bones) for name, person in refining.people.items()]
+    return Report(
+        source=str(after.source or ""),
+        output=output,
+        refiner=refining.method,
+        frames=len(after),
+        fps=refining.fps,
+        joints=len(after.joints),
+        dims=after.dims,
+        skeleton=after.skeleton,
+        unit=after.unit,
+        people=people,
+        notes=_notes(refining, options),
+    )
+
+
+def _notes(refining: Refining, options: Options) -> list[str]:
+    told, after = refining.told, refining.after
+    notes = [*after.notes]
+    if refining.rate_assumed:
+        notes.append(f"no frame rate in the file: {refining.fps:g} a second assumed (--fps)")
+    if told.tracked and len(refining.before.people) > 1:
+        notes.append("the file does not say who is who: people were followed by where they are")
+    if told.ghosts:
+        shown = ", ".join(f"{who} in frame {frame}" for frame, who in told.ghosts[:_MOST])
+        more = f" and {len(told.ghosts) - _MOST} more" if len(told.ghosts) > _MOST else ""
+        notes.append(f"left out, there in one frame only: person {shown}{more} (--no-track)")
+    for frame, one, other in told.exchanged[:_MOST]:
+        notes.append(f"{one} and {other} had each other's place from frame {frame}: put right")
+    if told.note:
+        notes.append(told.note)
+    others = [name for name in after.people if name not in refining.people]
+    if others:
+        notes.append(f"left as they are, not asked for: {', '.join(others)}")
+    if options.fill == math.inf:
+        notes.append("gaps of any length were filled (--fill all)")
+    return notes
+
+
+def _person(
+    name: str, person: Person, refining: Refining, bones: list[tuple[int, int]]
+) -> PersonReport:
+    after, fps = refining.after, refining.fps
+    both_FJ = seen(person.poses_FJD) & person.believed_FJ
+    old = measured(person.before_FJD, both_FJ, bones, fps)
+    new = measured(person.poses_FJD, both_FJ, bones, fps)
+    numbers = after.frames_F
+    there = np.flatnonzero(person.seen_FJ.any(1))
+    moved_FJ = np.linalg.norm(person.poses_FJD - person.before_FJD, axis=-1)
+    mixed = swapped_in(person.before_FJD, person.poses_FJD, after.joints)
+    filled, left = _gaps(person, refining.times_F)
+    return PersonReport(
+        person=name,
+        frames=len(there),
+        first=int(numbers[there[0]]) if len(there) else None,
+        last=int(numbers[there[-1]]) if len(there) else None,
+        gaps_filled=filled,
+        gaps_left=left,
+        swaps=[(s.limb, int(numbers[s.first]), int(numbers[s.end - 1])) for s in person.swaps],
+        swapped_frames={limb: int(mask_F.sum()) for limb, mask_F in mixed.items() if mask_F.any()},
+        moved=_plain(_mean(moved_FJ)),
+        most_moved_frames=[int(numbers[frame]) for frame in _most(moved_FJ)],
+        acceleration=(_plain(old.acceleration), _plain(new.acceleration)),
+        jitter=(_plain(old.jitter), _plain(new.jitter)),
+        bone_spread=(_plain(100 * old.bone_spread), _plain(100 * new.bone_spread)),
+        range_kept=_kept(old.ranges_J, new.ranges_J),
+        peak_kept=_kept(old.peaks_J, new.peaks_J),
+        cutoffs=[round(one, 2) for one in person.cutoffs],
+        joints=_joints(person, after, moved_FJ, (old, new)),
+        untouched=_untouched(person),
+    )
+
+
+def _joints(
+    person: Person, after: Motion, moved_FJ: Floats, measures: tuple[Measures, Measures]
+) -> list[JointReport]:
+    old, new = measures
+    seen_FJ, left_FJ = person.seen_FJ, person.left_FJ
+    error_FJ = person.error_FJ
+    return [
+        JointReport(
+            joint=joint,
+            seen=int(seen_FJ[:, at].sum()),
+            unsure=int(person.unsure_FJ[:, at].sum()),
+            jumped=int(person.jumped_FJ[:, at].sum()),
+            filled=int(person.filled_FJ[:, at].sum()),
+            left=int(left_FJ[:, at].sum()),
+            moved=_plain(_mean(moved_FJ[:, at])),
+            range_kept=_kept(old.ranges_J[at : at + 1], new.ranges_J[at : at + 1]),
+            peak_kept=_kept(old.peaks_J[at : at + 1], new.peaks_J[at : at + 1]),
+            error=None if error_FJ is None else _plain(_mean(error_FJ[:, at])),
+        )
+        for at, joint in enumerate(after.joints)
+    ]
+
+
+def _gaps(person: Person, times_F: Floats) -> tuple[int, dict[str, int]]:
+    """Count gaps of joints: filled ones, and those left by why."""
+    filled = sum(_runs(column_F) for column_F in person.filled_FJ.T)
+    at_end_FJ = np.isinf(gap_lengths(seen(person.poses_FJD)))
+    left_FJ = person.left_FJ
+    never_J = ~seen(person.poses_FJD).any(0)
+    counts = {
+        "long": sum(_runs(column_F) for column_F in (left_FJ & ~at_end_FJ).T),
+        "end": sum(_runs(column_F) for column_F in (left_FJ & at_end_FJ & ~never_J).T),
+        "never seen": int(never_J.sum()) if left_FJ.any() else 0,
+    }
+    return filled, {why: count for why, count in counts.items() if count}
+
+
+def _untouched(person: Person) -> list[str]:
+    found = []
+    if person.alone:
+        found.append(f"{person.alone} frames: too few in a row to refine")
+    if not person.seen_FJ.any():
+        found.append("everything: nothing was seen")
+    return found
+
+
+def _runs(mask_F: Mask) -> int:
+    return sum(1 for _ in spans(mask_F))
+
+
+def _most(moved_FJ: Floats) -> list[int]:
+    """Places of the frames that were corrected most, no two of them neighbours."""
+    known_FJ = ~np.isnan(moved_FJ)
+    mean_F = np.where(known_FJ, moved_FJ, 0).sum(1) / np.maximum(known_FJ.sum(1), 1)
+    found: list[int] = []
+    for frame in np.argsort(-mean_F, kind="stable").tolist():
+        if len(found) == _MOST or not mean_F[frame] > 0:
+            break
+        if all(abs(frame - other) > _MOST for other in found):
+            found.append(frame)
+    return found
+
+
+def _kept(old_J: Floats, new_J: Floats) -> float | None:
+    known_J = ~np.isnan(old_J) & ~np.isnan(new_J)
+    before = float(old_J[known_J].sum())
+    return 100 * float(new_J[known_J].sum()) / before if before > 0 else None
+
+
+def _mean(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
+
+
+def _plain(value: float) -> float | None:
+    return None if math.isnan(value) else float(f"{value:.6g}")
