@@ -74,11 +74,13 @@ first frame waits for as many frames as the window has.
 ERRORS = """
 example:
   poise analyse errors --data my_data --track uiprmd/kinect/3D \\
-      --track cmu/simulated/3D
+      --track cmu/simulated/3D --file keypoints.json --plot spectra.png
 
 What the errors of an estimator are like, by joint: how large, how long they
 last, and how fast they change; of 10, 50 and 90 % of the sequences. Simulated
-estimators should be as varied as real ones are.
+estimators should be as varied as real ones are. --plot draws the spectra: of
+the errors, and of what is detected above 6 Hz, where people hardly move, which
+is all that can be said of keypoint files without truth (--file).
 """
 REAL = """
 example:
@@ -214,14 +216,23 @@ def errors(
         typer.Option(metavar="TRACK ...", help="for example uiprmd/kinect/3D; may be repeated"),
     ],
     split: Annotated[Literal["train", "test"], typer.Option(help="whose errors")] = "train",
+    file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE[@FPS] ...", help="keypoints without truth, for the plot"),
+    ] = None,
+    plot: Plot = None,
     json: Json = None,
 ) -> None:
     """Measure an estimator's errors: size, duration, speed."""
-    from poise.analysis import error_spread
+    from poise.analysis import error_spectrum, error_spread
     from poise.catalog.tracks import Track
 
     tracks = [Track.parse(name) for name in track]
     _show(error_spread.analyse(settings.data, tracks, split), json)
+    if plot:
+        spectra = [error_spectrum.of_track(settings.data, one, split) for one in tracks]
+        spectra += [error_spectrum.of_file(one) for one in file or ()]
+        plot.write_bytes(error_spectrum.plot(spectra))
 
 
 @with_settings("home", "data", "tracking_uri")
