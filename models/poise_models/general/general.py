@@ -28,8 +28,8 @@ _SPREAD = 0.39
 _PLACE_DIMS = (2, 3)
 #: Below this a skeleton is not taken for a body.
 _FEWEST = 6
-#: The companion learns from so many of a batch's channels: it has many, and needs few.
-_CHANNELS = 6
+#: The companion learns from one joint of every other window: a joint is several windows to it.
+_EVERY = 2
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,9 @@ class General(FastWindowRefiner):
         known_BTKD = torch.cat([truth_BTJD, beyond_BT1D], 2)[:, :, self._from]
         loss = self.body.loss(Batch.without_neighbours(body_BTKD.flatten(2), known_BTKD.flatten(2)))
         every_BTJD = torch.cat([body_BTKD, others_BTXD], 2)[:, :, self._back]
-        joint_X = torch.randint(self.spec.joints, (_CHANNELS // self.spec.dims,)).tolist()
-        pairs = (every_BTJD[:, :, joint_X], truth_BTJD[:, :, joint_X])
-        seen_NTD, true_NTD = (pair.transpose(1, 2).flatten(0, 1) for pair in pairs)
-        return loss + self.rest.loss(Batch.without_neighbours(seen_NTD, true_NTD))
+        joint = int(torch.randint(self.spec.joints, ()))
+        one = (every_BTJD[::_EVERY, :, joint], truth_BTJD[::_EVERY, :, joint])
+        return loss + self.rest.loss(Batch.without_neighbours(*one))
 
     def _apart(self, detected_BTC: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The body's joints and the others, both at the body's size; their centre, and the size.
