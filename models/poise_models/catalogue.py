@@ -19,6 +19,7 @@ from poise_models.filters.offset import Offset, OffsetConfig, OffsetGaussian, Of
 from poise_models.filters.one_euro import OneEuro, OneEuroConfig
 from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig
 from poise_models.general.general import General, GeneralConfig
+from poise_models.general.shipped import ShippedConfig, ShippedGeneral
 from poise_models.networks.deciwatch import DeciWatch, DeciWatchConfig
 from poise_models.networks.gfpose import GFPose, GFPoseConfig
 from poise_models.networks.hanet import HANet, HANetConfig
@@ -46,6 +47,7 @@ _REFINERS: dict[str, tuple[type[Any], type[Any]]] = {
         (SynSPP, SynSPPConfig),
         (Poise, PoiseConfig),
         (General, GeneralConfig),
+        (ShippedGeneral, ShippedConfig),
     )
 }
 
@@ -66,8 +68,8 @@ def learns(name: str) -> bool:
 
 
 def trains(name: str) -> bool:
-    """Whether the refiner is a network, which learns by gradient within a budget."""
-    return issubclass(_entry(name)[0], WindowRefiner)
+    """Whether the refiner is a network that learns by gradient within a budget."""
+    return issubclass(_entry(name)[0], WindowRefiner) and learns(name)
 
 
 def published(name: str) -> Budget:

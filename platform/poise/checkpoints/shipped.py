@@ -1,16 +1,15 @@
 """Checkpoints that come with the package: no training, no registry, no network."""
 
-from pathlib import Path
 from typing import Final
 
-import poise_models.general
 from poise.catalog.dataset_file import Representation
 from poise.runtime.errors import ModelError
+from poise_models.general.shipped import ShippedGeneral, folder
+from poise_retrieval.geometry.skeletons import DIMS
 
 #: The general network, for any skeleton.
-GENERAL: Final = "poise:general"
+GENERAL: Final = ShippedGeneral.name
 _PREFIX: Final = "poise:"
-_WEIGHTS: Final = Path(poise_models.general.__file__).parent / "weights"
 
 
 def shipped(model: str, representation: Representation = "3D") -> str | None:
@@ -23,7 +22,7 @@ def shipped(model: str, representation: Representation = "3D") -> str | None:
         return None
     if model != GENERAL:
         raise ModelError(f"{model}: only {GENERAL} comes with Poise")
-    folder = _WEIGHTS / representation
-    if not folder.is_dir():
+    found = folder(DIMS[representation])
+    if found is None:
         raise ModelError(f"{GENERAL} refines joints' places in 2D and 3D, not {representation}")
-    return str(folder)
+    return str(found)

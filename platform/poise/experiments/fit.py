@@ -107,7 +107,7 @@ def fit(
         LakeError: the splits lack what the refiner looks at.
         NonFiniteLossError: the loss became NaN or infinite.
     """
-    if isinstance(refiner, WindowRefiner):
+    if isinstance(refiner, WindowRefiner) and refiner.learns:
         yield from _descend(refiner, request, resume, pause_s)
         return
     start = time.perf_counter()
