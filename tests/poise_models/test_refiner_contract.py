@@ -24,6 +24,7 @@ CHANGES = ("translation", "rotation", "scale")
 #: the linear map. Ours see places relative to their mean, the general one at a body's size.
 ALIKE = dict.fromkeys(("input", "gaussian1d", "savgol", "butterworth"), CHANGES)
 OURS = {"poise": ("translation",), "poise by channel": ("translation",), "general": CHANGES[::2]}
+OURS["poise:general"] = OURS["general"]
 
 
 def alike(name: str, representation: str) -> tuple[str, ...]:

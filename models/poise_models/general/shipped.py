@@ -72,7 +72,8 @@ class ShippedGeneral(General):
             raise ConfigError(
                 f"{self.name}: refines the places of joints in 2D and 3D, not {spec.dims} numbers"
             )
-        self.load_state_dict(load_file(place / _FILE))
+        # Assigned: a checkpoint's size is checked on a network without memory for its weights.
+        self.load_state_dict(load_file(place / _FILE), assign=True)
 
     def settings(self) -> dict[str, str]:
         """The weights' hash."""
