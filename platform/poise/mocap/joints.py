@@ -64,33 +64,6 @@ SMPL: Final = _paired(
     head=("head",),
 )
 
-#: Joints of the middle by what stands for them; the first that is there counts. A neck is at the
-#: height of the shoulders, where the thorax is, unless there is another joint for that.
-_MIDDLE: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
-    "pelvis": (("pelvis",), ("left_hip", "right_hip")),
-    "spine": (("spine",), ("spine1",)),
-    "thorax": (
-        ("thorax",),
-        ("left_collar", "right_collar"),
-        ("neck",),
-        ("left_shoulder", "right_shoulder"),
-    ),
-    "neck": (("neck",),),
-    "head": (("head_top",), ("head",)),
-}
-
-
-def joint_map(names: Collection[str]) -> JointMap:
-    """Return which points give each of the 17 joints, of a set named as in the catalogue."""
-    found: dict[str, tuple[str, ...]] = {
-        joint: (joint,) for joint in JOINTS if joint in names and joint not in _MIDDLE
-    }
-    for joint, candidates in _MIDDLE.items():
-        points = next((points for points in candidates if {*points} <= {*names}), None)
-        if points is not None and points not in found.values():
-            found[joint] = points
-    return found
-
 
 #: Without these there is neither a pelvis nor a length that tells the unit.
 NEEDED: Final = ("pelvis", "right_hip", "right_knee", "left_hip", "left_knee")
