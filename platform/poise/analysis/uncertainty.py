@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from torch import Tensor
 
 from poise.analysis import contenders
 from poise.analysis.contenders import Contender, Sequences
@@ -30,9 +31,10 @@ from poise.analysis.quality_correlation import (
 )
 from poise.analysis.result import AnalysisResult, side_by_side
 from poise.catalog.splits import Split
-from poise.catalog.tracks import Track
+from poise.catalog.tracks import Track, TrackInfo
 from poise.evaluation.metrics import compared
 from poise.readers.raw_split import split_exists
+from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import CheckpointError, DataError
 from poise.runtime.plotting import BLUE, FAINT, GREY, INK, ORANGE, png
 from poise.runtime.text.table import text_table
@@ -224,25 +226,39 @@ def _measured(
     who: Contender, sequences: Sequences, refined: Sequence[Refined]
 ) -> tuple[FrameMeasures, list[tuple[str, str]]]:
     """What a model says about each frame, and the frame's errors as in MPJPE."""
-    info, columns, numbers = sequences.track.info, [], []
+    word = "quality" if refined[0].error_FJ is None else "expected error"
+    names = [f"{whose} error{less}" for less in ("", f" {MOVING}") for whose in ("input", "output")]
+    columns, numbers = [], []
     for number, (one, found) in enumerate(zip(sequences.items, refined, strict=True)):
         said_F = found.quality_F if found.error_FJ is None else found.error_FJ.mean(1)
         if said_F is None:
             raise CheckpointError(f"{who.label} says nothing about its errors: name another model")
-        assert one.truth_FC is not None  # noqa: S101  (as it was read)
-        truth_FC, known_FJ = torch.from_numpy(one.truth_FC), None
-        if one.untrue_FJ is not None:
-            untrue_FJ = torch.from_numpy(one.untrue_FJ)
-            known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(info.roots)].any(dim=1, keepdim=True)
-        poses = torch.from_numpy(one.detected_FC), found.poses_FC
-        errors = [frame_errors(poses_FC, truth_FC, info, known_FJ) for poses_FC in poses]
-        known_F = torch.ones(len(said_F), dtype=torch.bool)
-        known_F = known_F if known_FJ is None else known_FJ.any(dim=1)
+        known_F, errors = _frame_errors(one, found, sequences.track.info)
         columns.append([column_F[known_F] for column_F in (said_F.double(), *errors)])
         numbers.append(np.full(int(known_F.sum()), number))
-    word = "quality" if refined[0].error_FJ is None else "expected error"
-    names = (word, "input error", "output error")
     joined = (torch.cat(column).numpy() for column in zip(*columns, strict=True))
-    values = dict(zip(names, joined, strict=True))
-    frames = FrameMeasures(np.concatenate(numbers), values, info.unit)
-    return frames, [(word, "input error"), (word, "output error")]
+    values = dict(zip([word, *names], joined, strict=True))
+    frames = FrameMeasures(np.concatenate(numbers), values, sequences.track.info.unit)
+    return frames, [(word, name) for name in names]
+
+
+def _frame_errors(
+    one: PoseSequence, found: Refined, info: TrackInfo
+) -> tuple[Tensor, list[Tensor]]:
+    """Frames that are scored, and errors of input and output (F,), then without constants."""
+    assert one.truth_FC is not None  # noqa: S101  (as it was read)
+    truth_FC = torch.from_numpy(one.truth_FC)
+    known_FJ = torch.ones(len(truth_FC), info.joints, dtype=torch.bool)
+    if one.untrue_FJ is not None:
+        untrue_FJ = torch.from_numpy(one.untrue_FJ)
+        known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(info.roots)].any(dim=1, keepdim=True)
+    known_FC = known_FJ.repeat_interleave(info.dims, dim=1)
+    poses = torch.from_numpy(one.detected_FC), found.poses_FC
+    # Roots are taken off afterwards, which changes no constant's being one.
+    constants = [
+        ((poses_FC - truth_FC) * known_FC).sum(0) / known_FC.sum(0).clamp(min=1)
+        for poses_FC in poses
+    ]
+    moving = [poses_FC - constant_C for poses_FC, constant_C in zip(poses, constants, strict=True)]
+    errors = [frame_errors(some_FC, truth_FC, info, known_FJ) for some_FC in (*poses, *moving)]
+    return known_FJ.any(dim=1), errors
