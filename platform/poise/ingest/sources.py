@@ -77,13 +77,17 @@ class RawTrack:
 def checksums(data: Path | None, track: Track, splits: Sequence[Split]) -> list[Source]:
     """Return the files the splits are read from, with size and SHA-256.
 
-    A generated track's source is the code that makes it. What a user says of her data set is one
-    more: with another unit or pattern the same files mean something else.
+    A generated track's source is the code that makes it; so is one of simulated detections. What a
+    user says of her data set is one more: with another unit or pattern the same files mean
+    something else.
     """
     files = {file for split in splits for file in raw.sources(data, track, split)}
     if data is None or not files:
-        return _generator()
+        return [_code("poise.readers.synthetic")]
     found = [_source(str(file.relative_to(data)), file) for file in sorted(files)]
+    noise = track.info.noise
+    if noise is not None and noise.kind == "simulated":
+        found.append(_code("poise.readers.simulated"))
     return found if datasets.is_built_in(track.dataset) else [*found, _description(track)]
 
 
@@ -98,11 +102,11 @@ def _source(name: str, file: Path) -> Source:
     return Source(name, file.stat().st_size, digest)
 
 
-def _generator() -> list[Source]:
+def _code(package: str) -> Source:
     modules = sorted(
         (entry.name, entry.read_bytes())
-        for entry in resources.files("poise.readers.synthetic").iterdir()
+        for entry in resources.files(package).iterdir()
         if entry.name.endswith(".py")
     )
     code = b"".join(content for _, content in modules)
-    return [Source("poise.readers.synthetic", len(code), hashlib.sha256(code).hexdigest())]
+    return Source(package, len(code), hashlib.sha256(code).hexdigest())

@@ -185,3 +185,17 @@ def test_what_a_user_says_of_her_files_is_one_of_their_sources(
     assert after[1] != before[1]
     deciwatch(tmp_path)
     assert len(checksums(tmp_path, Track.parse("pw3d/spin/3D"), ["test"])) == 2
+
+
+@pytest.mark.parametrize("representation", ["2D", "3D"])
+def test_what_simulates_detections_is_one_of_their_sources(
+    tmp_path: Path, representation: str
+) -> None:
+    """Else a lake would keep what an older simulator made."""
+    truth = "poses/cmu_noise_3D/groundtruth/cmu_gt_3D_test.npz"
+    save(tmp_path / truth, joints_3d=[DRAW.random((4, 51))])
+    track = Track.parse(f"cmu/simulated/{representation}")
+    found = [source.path for source in checksums(tmp_path, track, ["test"])]
+    assert found == [truth, "poise.readers.simulated"]
+    gaussian = checksums(tmp_path, Track.parse("cmu/gaussian-10/3D"), ["test"])
+    assert [source.path for source in gaussian] == [truth]
