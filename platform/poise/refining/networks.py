@@ -18,6 +18,7 @@ from poise.checkpoints.checkpoint import CARD, load_checkpoint
 from poise.checkpoints.shipped import GENERAL, shipped
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats, filled, gap_lengths, seen
+from poise.refining.usual_places import put_back
 from poise.runtime.errors import CheckpointError
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
@@ -69,7 +70,7 @@ def network_for(motion: Motion, model: str) -> Network:
         about = (
             f"{model}, {known} joints as a body{beside}" if known else f"{model}, joint by joint"
         )
-        return Network(about, lambda even_GJD: _general(refiner, even_GJD))
+        return Network(about, lambda even_GJD: _general(refiner, even_GJD, names))
     return _of_a_track(refiner, Track.parse(card.track), motion, names)
 
 
@@ -85,13 +86,16 @@ def _folder(model: str, representation: Representation) -> str:
     return resolve(model, Settings.load().tracking_uri)
 
 
-def _general(refiner: Refiner, even_GJD: Floats) -> tuple[Floats, Floats | None]:
+def _general(
+    refiner: Refiner, even_GJD: Floats, names: tuple[str, ...]
+) -> tuple[Floats, Floats | None]:
     """Gaps within its reach are the network's own affair; longer ones are bridged first."""
     seen_GJ = seen(even_GJD)
     bridged_GJD = filled(even_GJD)
     short_GJ = ~seen_GJ & (gap_lengths(seen_GJ) <= _BRIDGED)
     bridged_GJD[short_GJ] = np.nan
-    return _in_chunks(refiner, bridged_GJD)
+    refined_GJD, error_GJ = _in_chunks(refiner, bridged_GJD)
+    return put_back(refined_GJD, even_GJD, names), error_GJ
 
 
 def _of_a_track(refiner: Refiner, track: Track, motion: Motion, names: tuple[str, ...]) -> Network:
