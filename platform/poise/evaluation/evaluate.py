@@ -70,11 +70,13 @@ class Evaluation:
 
     Attributes:
         motions: what became of every sequence's motion, None where that is not defined.
+        subjects: whose each sequence is; none where the examples do not tell.
     """
 
     row: Row
     sequences: list[tuple[str, PoseErrors]]
     motions: list[MotionErrors | None]
+    subjects: Sequence[str] = ()
 
     @property
     def motion(self) -> MotionErrors | None:
@@ -130,7 +132,8 @@ def evaluate(
         note=_note(track, body),
         retrieval=retrieval_of(refiner, examples.clips),
     )
-    return Evaluation(row, list(zip(examples.names, errors, strict=True)), motions)
+    sequences = list(zip(examples.names, errors, strict=True))
+    return Evaluation(row, sequences, motions, examples.subjects)
 
 
 def retrieval_of(refiner: Refiner, clips: Sequence[Clip]) -> RetrievalUse:

@@ -1,16 +1,21 @@
-"""Tables like the paper's Table I: rows are refiners, columns MPJPE, PA-MPJPE and Accel."""
+"""Tables like the paper's Table I: rows are refiners, columns MPJPE, PA-MPJPE and Accel.
+
+Below stands by how much each refiner differs from the best, on the same sequences.
+"""
 
 import csv
 import io
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import Row
 from poise.evaluation.metrics import DEGREES
+from poise.evaluation.paired import Interval, Run, Runs, difference, what_is_drawn
+from poise.evaluation.scored import Scored, by_person
 from poise_models import catalogue
 from poise_models.filters.linear import Linear
 
@@ -26,11 +31,18 @@ _WITHOUT_RETRIEVAL = (
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of results, and what a table says about its refiner beside the name."""
+    """A row of results, and what a table says about its refiner beside the name.
+
+    Attributes:
+        fold: of a cross-validation; None where the track's own test split was scored.
+        sequences: behind the row; none where nobody compares them.
+    """
 
     row: Row
     label: str = ""
     epochs: int | None = None
+    fold: int | None = None
+    sequences: Sequence[Scored] = ()
 
     @property
     def size(self) -> str:
@@ -46,17 +58,36 @@ class Entry:
         return ", ".join(parts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row's fields, with label and epochs, as a dictionary."""
-        return {**self.row.to_json(), "label": self.label, "epochs": self.epochs}
+        """Return the row's fields, with label, epochs, fold, and errors by person."""
+        people = {name: asdict(errors) for name, errors in by_person(self.sequences).items()}
+        return {**self.plain(), "people": people}
+
+    def people(self) -> list[dict[str, Any]]:
+        """Return errors by person, each with what it is a row of."""
+        of = {name: self.plain()[name] for name in ("track", "refiner", "label", "seed", "fold")}
+        return [
+            {**of, "subject": name, **asdict(errors)}
+            for name, errors in by_person(self.sequences).items()
+        ]
+
+    def plain(self) -> dict[str, Any]:
+        """Return the row's fields, with label, epochs and fold."""
+        own = {"label": self.label, "epochs": self.epochs, "fold": self.fold}
+        return {**self.row.to_json(), **own}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One metric of one refiner: the mean over its seeds, and their standard deviation."""
+    """One metric of one refiner: the mean over its folds and seeds, and their standard deviation.
+
+    ``best`` is smaller than the next best by more than chance. ``behind`` is by how much it is
+    larger than the smallest of the column; None of that itself, and where nothing tells.
+    """
 
     mean: float
     spread: float | None
     best: bool = False
+    behind: Interval | None = None
 
     def __str__(self) -> str:
         if math.isnan(self.mean):
@@ -66,13 +97,14 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One refiner of one track, over all its seeds; ``cells`` are in the order of `METRICS`."""
+    """One refiner of one track, over folds and seeds; ``cells`` are in the order of `METRICS`."""
 
     refiner: str
     title: str
     size: str
     unit: str
     cells: dict[str, Cell]
+    runs: Runs = field(default_factory=lambda: Runs({}))
 
 
 @dataclass(frozen=True)
@@ -80,7 +112,7 @@ class ResultTable:
     """The results of one track as texts, for whatever prints them.
 
     Attributes:
-        best: row and column of the best cell of each column, and of those that print alike.
+        best: row and column of the cells that are better than the next best by more than chance.
     """
 
     caption: str
@@ -109,13 +141,13 @@ def metric_names(unit: str) -> tuple[str, ...]:
 
 
 def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
-    """Return a table for each of `lines`, in the same order."""
+    """Return a table for each of `lines`, in the same order, each with its differences."""
     tables = []
     for name, group in _tables(entries).items():
         table = _lines(group)
         tables.append(
             ResultTable(
-                caption=f"{name}, {group[0].row.frames:,} frames",
+                caption=f"{name}, {_frames(group)}",
                 header=["Refiner", *metric_names(table[0].unit), "Size"],
                 rows=[[line.title, *map(str, line.cells.values()), line.size] for line in table],
                 best={
@@ -127,6 +159,7 @@ def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
                 notes=[*_notes(group), *_losers(table)],
             )
         )
+        tables += _differences(name, table)
     return tables
 
 
@@ -134,7 +167,7 @@ def markdown(entries: Sequence[Entry]) -> str:
     """Return the tables as Markdown, the best of each column in bold."""
     blocks = []
     for table in result_tables(entries):
-        ruler = ["---", *["---:"] * len(METRICS), "---"]
+        ruler = ["---", *["---:"] * len(METRICS), "---"][: len(table.header)]
         body = [
             [f"**{cell}**" if (row, column) in table.best else cell for column, cell in some]
             for row, some in enumerate(map(enumerate, table.rows))
@@ -146,14 +179,22 @@ def markdown(entries: Sequence[Entry]) -> str:
 
 
 def csv_text(entries: Sequence[Entry]) -> str:
-    """Return one line of CSV a trial, under the keys of `Entry.to_json`."""
-    if not entries:
+    """Return one line of CSV a trial, under the keys of `Entry.to_json` but for its people."""
+    return _csv([entry.plain() for entry in entries])
+
+
+def people_csv(entries: Sequence[Entry]) -> str:
+    """Return one line of CSV for each person of each trial."""
+    return _csv([row for entry in entries for row in entry.people()])
+
+
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
         return ""
     out = io.StringIO()
-    plain = [entry.to_json() for entry in entries]
-    writer = csv.DictWriter(out, plain[0], lineterminator="\n")
+    writer = csv.DictWriter(out, rows[0], lineterminator="\n")
     writer.writeheader()
-    writer.writerows(plain)
+    writer.writerows(rows)
     return out.getvalue()
 
 
@@ -169,7 +210,11 @@ def _lines(group: Sequence[Entry]) -> list[Line]:
 def _line(group: Sequence[Entry]) -> Line:
     first = group[0]
     title = catalogue.title(first.row.refiner)
-    seeds = f"{len(group)} seeds" if len(group) > 1 else ""
+    counts = [
+        (len({entry.fold for entry in group}), "folds"),
+        (len({entry.row.seed for entry in group}), "seeds"),
+    ]
+    repeated = [f"{count} {what}" for count, what in counts if count > 1]
     cells = {}
     for metric in METRICS:
         values = [float(getattr(entry.row, metric)) for entry in group]
@@ -178,32 +223,73 @@ def _line(group: Sequence[Entry]) -> Line:
     return Line(
         first.row.refiner,
         f"{title} ({first.label})" if first.label else title,
-        ", ".join(text for text in (first.size, seeds) if text),
+        ", ".join(text for text in (first.size, *repeated) if text),
         _unit(first),
         cells,
+        Runs.of([Run(entry.row.seed, entry.fold or 0, entry.sequences) for entry in group]),
     )
 
 
 def _marked(table: Sequence[Line]) -> list[Line]:
-    # What prints the same is equally good.
-    best = {
-        metric: min((f"{line.cells[metric].mean:.2f}" for line in table), key=_sortable)
-        for metric in METRICS
-    }
+    cells = {metric: _column(table, metric) for metric in METRICS}
     return [
-        replace(
-            line,
-            cells={
-                metric: replace(cell, best=f"{cell.mean:.2f}" == best[metric] != "nan")
-                for metric, cell in line.cells.items()
-            },
-        )
-        for line in table
+        replace(line, cells={metric: column[place] for metric, column in cells.items()})
+        for place, line in enumerate(table)
     ]
 
 
-def _sortable(text: str) -> float:
-    value = float(text)
+def _column(table: Sequence[Line], metric: str) -> list[Cell]:
+    cells = [line.cells[metric] for line in table]
+    ranked = sorted(
+        (place for place, cell in enumerate(cells) if not math.isnan(cell.mean)),
+        key=lambda place: cells[place].mean,
+    )
+    for place in ranked[1:]:
+        behind = difference(table[place].runs, table[ranked[0]].runs, metric)
+        cells[place] = replace(cells[place], behind=behind)
+    if len(ranked) > 1:
+        behind = cells[ranked[1]].behind
+        sure = behind is not None and behind.low > 0
+        cells[ranked[0]] = replace(cells[ranked[0]], best=sure)
+    return cells
+
+
+def _differences(name: str, table: Sequence[Line]) -> list[ResultTable]:
+    """Return a table of how far each line is behind the best of each column, if any line is."""
+    if not any(cell.behind for line in table for cell in line.cells.values()):
+        return []
+    least = {
+        metric: min((line.cells[metric].mean for line in table), key=_sortable)
+        for metric in METRICS
+    }
+    rows = [
+        [
+            line.title,
+            *(
+                "smallest" if cell.mean == least[metric] else str(cell.behind or "-")
+                for metric, cell in line.cells.items()
+            ),
+        ]
+        for line in table
+    ]
+    return [
+        ResultTable(
+            caption=f"{name}, larger than the smallest of the column by, with 95 % intervals",
+            header=["Refiner", *metric_names(table[0].unit)],
+            rows=rows,
+            best=set(),
+            notes=[f"{what_is_drawn([line.runs for line in table])}."],
+        )
+    ]
+
+
+def _frames(group: Sequence[Entry]) -> str:
+    folds = {entry.fold: entry.row.frames for entry in group}
+    many = f"{len(folds)} folds of its people, " if len(folds) > 1 else ""
+    return f"{many}{sum(folds.values()):,} frames"
+
+
+def _sortable(value: float) -> float:
     return math.inf if math.isnan(value) else value
 
 

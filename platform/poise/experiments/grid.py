@@ -1,4 +1,4 @@
-"""The grid of a plan: every cell of tracks x refiners x overrides x seeds is one trial."""
+"""The grid of a plan: every cell of tracks x refiners x overrides x seeds x folds is one trial."""
 
 import hashlib
 import json
@@ -20,6 +20,17 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
+class Fold:
+    """One part of a cross-validation, ``number`` from 1 to ``of``."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"fold {self.number} of {self.of}"
+
+
+@dataclass(frozen=True)
 class TrialSpec:
     """One cell of a plan's grid.
 
@@ -32,6 +43,7 @@ class TrialSpec:
         refit: whether the final weights come from all training subjects.
         candidates: settings to choose from; none where it is fitted as ``settings`` say.
         tuned_from: the model whose weights training starts from; empty where from fresh ones.
+        fold: whose people are the test split; None where the track's own split is.
     """
 
     key: str
@@ -46,6 +58,7 @@ class TrialSpec:
     refit: bool
     candidates: tuple[dict[str, Any], ...] = ()
     tuned_from: str = ""
+    fold: Fold | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary of plain values."""
@@ -57,7 +70,8 @@ class TrialSpec:
         budget = given["budget"] and Budget(**given["budget"])
         lists = {"validation": (), "candidates": (), **given}
         tuples = {name: tuple(lists[name]) for name in ("validation", "candidates")}
-        return cls(**{**given, "budget": budget, **tuples})
+        fold = given.get("fold") and Fold(**given["fold"])
+        return cls(**{**given, "budget": budget, "fold": fold, **tuples})
 
     def with_candidate(self, number: int) -> "TrialSpec":
         """Return the trial with the settings of a candidate; they count from 1."""
@@ -71,8 +85,9 @@ class TrialSpec:
 
     @property
     def name(self) -> str:
-        """Title, track and seed, as logs name the trial."""
-        return f"{self.title} on {self.track}, seed {self.seed}"
+        """Title, track, seed and fold, as logs name the trial."""
+        name = f"{self.title} on {self.track}, seed {self.seed}"
+        return f"{name}, {self.fold}" if self.fold else name
 
 
 def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
@@ -118,7 +133,14 @@ def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
                     refit=plan.validation.refit and catalogue.learns(part.name),
                     candidates=tuned,
                 )
-                yield replace(spec, key=_key(spec))
+                for fold in _folds(plan):
+                    one = replace(spec, fold=fold)
+                    yield replace(one, key=_key(one))
+
+
+def _folds(plan: Plan) -> list[Fold] | list[None]:
+    count = plan.validation.folds
+    return [Fold(number, count) for number in range(1, count + 1)] if count else [None]
 
 
 def _variants(plan: Plan) -> Iterator[tuple[str, RefinerPart]]:
@@ -178,7 +200,7 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
     # What a trial does without has no part in its key: trials of before it was there keep theirs.
-    for absent in ("candidates", "tuned_from"):
+    for absent in ("candidates", "tuned_from", "fold"):
         if not content[absent]:
             del content[absent]
     if spec.budget is not None and not spec.budget.heading:

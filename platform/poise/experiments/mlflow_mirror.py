@@ -29,6 +29,8 @@ SWEEP = "poise.sweep"
 RETRIEVAL = "poise.retrieval"
 #: The settings that were chosen.
 TUNED = "poise.tuned"
+#: The fold of a cross-validation, and its test people.
+FOLD, TESTED = "poise.fold", "poise.tested"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
 _EPOCHS, _DONE = "poise.epochs", "poise.done"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
@@ -169,15 +171,17 @@ class MlflowMirror:
 
     def _create(self, spec: TrialSpec, header: dict[str, Any], start: int) -> Run:
         experiment = self.client.get_run(self._parent).info.experiment_id
+        fold = f", {spec.fold}" if spec.fold else ""
         tags = {
             TRIAL_KEY: spec.key,
             SWEEP: header["plan"]["name"],
             MLFLOW_PARENT_RUN_ID: self._parent,
-            MLFLOW_RUN_NAME: f"{spec.title}, {spec.track}, seed {spec.seed}",
+            MLFLOW_RUN_NAME: f"{spec.title}, {spec.track}, seed {spec.seed}{fold}",
             "mlflow.source.git.commit": header["commit"],
             "poise.track": spec.track,
             "poise.refiner": spec.refiner,
             "poise.lake_manifest": spec.manifest,
+            **({FOLD: str(spec.fold)} if spec.fold else {}),
         }
         run = self.client.create_run(experiment, start_time=start, tags=tags)
         params = [Param(name, str(value)) for name, value in _params(spec)]
@@ -219,7 +223,11 @@ class MlflowMirror:
                 Metric(f"test_{name}", float(getattr(result.row, name)), result.ended, 0)
                 for name in numbers
             ]
-        said = (("poise.reason", result.reason), (TUNED, result.choice))
+        said = (
+            ("poise.reason", result.reason),
+            (TUNED, result.choice),
+            (TESTED, ", ".join(result.tested)),
+        )
         tags = [RunTag(name, text) for name, text in said if text]
         if result.row is not None and result.row.retrieval:
             tags.append(RunTag(RETRIEVAL, result.row.retrieval))
@@ -261,6 +269,8 @@ def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
         ("seed", spec.seed),
         ("validation_subjects", ", ".join(spec.validation) or "auto"),
     )
+    if spec.fold is not None:
+        yield "fold", spec.fold.number
     tuned = {name for one in spec.candidates for name in one}
     for name, value in spec.settings.items():
         if name not in tuned:

@@ -1,6 +1,7 @@
 """Experiment plans: YAML in, a validated plan out.
 
-A plan names tracks x refiners x overrides x seeds; `poise.experiments.grid` makes trials of it.
+A plan names tracks x refiners x overrides x seeds, and maybe folds; `poise.experiments.grid` makes
+trials of it.
 """
 
 import difflib
@@ -120,10 +121,14 @@ class ValidationPart(_Part):
 
     ``auto`` is the last subject in natural order. With ``refit`` every refiner is then fitted anew,
     for its whole budget, on all training subjects.
+
+    ``folds`` cross-validates: all people of a track, of both its splits, are dealt to so many
+    folds, and every trial is run once for each, with the people of that fold as its test split.
     """
 
     subjects: Literal["auto"] | tuple[str, ...] = "auto"
     refit: bool = False
+    folds: int | None = Field(None, ge=2)
 
 
 def _refiner(given: Any) -> Any:
@@ -147,6 +152,20 @@ class Plan(_Part):
     def _refits_whole_trials(self) -> Self:
         if self.validation.refit and self.scheduler == "asha":
             raise ValueError("validation.refit needs scheduler fifo: asha stops trials on the way")
+        return self
+
+    @model_validator(mode="after")
+    def _folds_of_everybody(self) -> Self:
+        if self.validation.folds and self.validation.subjects != "auto":
+            raise ValueError(
+                "validation.folds tests everybody in turn, so that nobody can be held out in every "
+                "trial: leave validation.subjects (--hold-out) out"
+            )
+        if self.validation.folds and self.resources.stream_gb:
+            raise ValueError(
+                "validation.folds needs the people of both splits in memory: leave "
+                "resources.stream_gb out"
+            )
         return self
 
     def changed(

@@ -36,6 +36,8 @@ class Candidate:
 def promote_best(mirror: MlflowMirror, specs: Sequence[TrialSpec]) -> Iterator[str]:
     """Promote the best network of each track; filters are yardsticks, but may score better.
 
+    The networks of a cross-validation have learnt from the test split: none of them is promoted.
+
     Args:
         mirror: has published the trials.
         specs: the trials to choose from.
@@ -43,6 +45,9 @@ def promote_best(mirror: MlflowMirror, specs: Sequence[TrialSpec]) -> Iterator[s
     Yields:
         Sentences about what happened.
     """
+    if any(spec.fold for spec in specs):
+        yield "no champion comes of folds: their networks have learnt from the track's test split"
+        return
     for track in dict.fromkeys(spec.track for spec in specs):
         candidates = []
         for spec in specs:

@@ -8,7 +8,7 @@
                          state.safetensors  where training goes on
                          checkpoint/    the best weights on validation, or those of the refit
                          refit/         history and state of the refit on all training subjects
-                         sequences.csv  test metrics per sequence
+                         sequences.csv  test metrics per sequence, and whose it is
                          result.json    how it ended
     <sweep>/tables/                     tables and plot of the last submission
 
@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
 from poise.evaluation.evaluate import Row
+from poise.evaluation.scored import Scored, from_csv, to_csv
 from poise.evaluation.tables import Entry
 from poise.experiments.grid import TrialSpec
 from poise.experiments.plan import Plan
@@ -64,6 +65,7 @@ class TrialResult:
         validation: metrics on the held-out training subjects, with ``score``: the mean of MPJPE
             and Accel, each relative to the input's. Smaller is better.
         held_out: those subjects.
+        tested: the test people of a fold; none where the track's own test split was scored.
         row: test metrics; None unless finished.
         chosen: settings that were tuned; none where nothing was.
     """
@@ -76,6 +78,7 @@ class TrialResult:
     held_out: tuple[str, ...] = ()
     row: Row | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
+    tested: tuple[str, ...] = ()
 
     @property
     def choice(self) -> str:
@@ -86,7 +89,8 @@ class TrialResult:
     def from_json(cls, given: Mapping[str, Any]) -> Self:
         """Make a result of what `dataclasses.asdict` returned."""
         row = given["row"] and Row(**given["row"])
-        return cls(**{**given, "row": row, "held_out": tuple(given["held_out"])})
+        people = {name: tuple(given.get(name, ())) for name in ("held_out", "tested")}
+        return cls(**{**given, "row": row, **people})
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,16 @@ class TrialFolder:
     def refit(self) -> "TrialFolder":
         """Records of the refit on all training subjects, a fit of its own."""
         return TrialFolder(storage.join(self.uri, "refit"))
+
+    def save_sequences(self, sequences: Sequence[Scored]) -> None:
+        """Write the test metrics per sequence."""
+        storage.write_bytes(self.sequences, to_csv(sequences).encode())
+
+    def scored(self) -> list[Scored]:
+        """Return the test metrics per sequence; none before it was scored."""
+        if not storage.exists(self.sequences):
+            return []
+        return from_csv(storage.read_bytes(self.sequences).decode())
 
     def begin(self, spec: TrialSpec) -> None:
         """Write what the trial is."""
@@ -198,11 +212,15 @@ class SweepFolder:
         """Return the table entries of the last submission's finished trials, in its order."""
         found = []
         for key in self.header()["trials"]:
-            spec, result = self.trial(key).spec(), self.trial(key).result()
+            trial = self.trial(key)
+            spec, result = trial.spec(), trial.result()
             if spec is not None and result is not None and result.row is not None:
-                epochs = len(self.trial(key).history()) if result.row.params else None
-                label = ": ".join(text for text in (spec.label, result.choice) if text)
-                found.append(Entry(result.row, label, epochs))
+                epochs = len(trial.history()) if result.row.params else None
+                fold = None if spec.fold is None else spec.fold.number
+                # Every fold chooses for itself, and all are one row.
+                choice = result.choice if fold is None else ""
+                label = ": ".join(text for text in (spec.label, choice) if text)
+                found.append(Entry(result.row, label, epochs, fold, trial.scored()))
         return found
 
     def write_table(self, name: str, content: bytes) -> None:

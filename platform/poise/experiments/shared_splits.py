@@ -10,14 +10,18 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import ray
 from ray.exceptions import RayError
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
+from poise.training_data.everybody import everybody
 from poise.training_data.split import TrackSplit, load_split
+
+#: A split of the lake, or both as one.
+Part = Split | Literal["everybody"]
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +38,7 @@ class SplitSource:
     lake: str
     keeper: str | None = None
 
-    def split(self, track: Track, split: Split) -> TrackSplit:
+    def split(self, track: Track, split: Part) -> TrackSplit:
         """Return a split in memory; its tensors may be shared, and must not be written to.
 
         Raises:
@@ -49,7 +53,11 @@ class SplitSource:
             # Whatever happened there: what the lake itself says is the better message.
             except (RayError, ValueError) as error:
                 log.info("%s %s is read here, and not shared: %s", track, split, error)
-        return load_split(self.lake, track, split)
+        return _load(self.lake, track, split)
+
+
+def _load(lake: str, track: Track, split: Part) -> TrackSplit:
+    return everybody(lake, track) if split == "everybody" else load_split(lake, track, split)
 
 
 @contextmanager
@@ -72,13 +80,13 @@ class _Keeper:
     def __init__(self, lake: str) -> None:
         self._lake = lake
         self._track = ""
-        self._kept: dict[Split, Any] = {}
+        self._kept: dict[Part, Any] = {}
 
-    def split(self, track: str, split: Split) -> list[Any]:
+    def split(self, track: str, split: Part) -> list[Any]:
         """Return a reference to a split, in a list: a bare one would be fetched on the way."""
         if track != self._track:
             self._kept.clear()
             self._track = track
         if split not in self._kept:
-            self._kept[split] = ray.put(load_split(self._lake, Track.parse(track), split))
+            self._kept[split] = ray.put(_load(self._lake, Track.parse(track), split))
         return [self._kept[split]]

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from poise.catalog.tracks import Track
 from poise.evaluation.plots import precision_plot
-from poise.evaluation.tables import Entry, csv_text, markdown
+from poise.evaluation.tables import Entry, csv_text, markdown, people_csv
 from poise.experiments.background_publisher import BackgroundPublisher
-from poise.experiments.grid import TrialSpec, grid
+from poise.experiments.grid import Fold, TrialSpec, grid
 from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.plan import Plan
 from poise.experiments.promote import promote_best
 from poise.experiments.records import SweepFolder
-from poise.experiments.trial_data import held_out
+from poise.experiments.trial_data import fold_people, held_out
 from poise.experiments.tuning import run_trials, trial_resources
 from poise.lake.manifest import Manifest, manifest_hash, read_manifest
 from poise.runtime import storage
@@ -72,12 +72,12 @@ def run_sweep(
     Raises:
         BusyError: another submission of the plan is running.
         LakeError: a track is not in the lake.
-        PlanError: subjects that the plan holds out are not there, or a GPU it asks for; or its
-            folder is that of another plan.
+        PlanError: subjects that the plan holds out are not there, or people for its folds, or a GPU
+            it asks for; or its folder is that of another plan.
         KeyboardInterrupt: the user stopped it; everything was brought to rest first.
     """
     manifests = {t: read_manifest(lake, Track.parse(t)) for t in plan.tracks}
-    _check_held_out(plan, manifests)
+    _check_people(plan, manifests)
     specs = grid(plan, {track: manifest_hash(found) for track, found in manifests.items()})
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri), contextlib.ExitStack() as cluster:
@@ -139,14 +139,15 @@ def _check_name(sweep: SweepFolder, plan: Plan) -> None:
         )
 
 
-def _check_held_out(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
-    """Refuse named subjects that are not there now, and not in every trial by itself."""
-    if plan.validation.subjects == "auto":
-        return
+def _check_people(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
+    """Refuse subjects that are not there, or too few, now, and not in every trial by itself."""
+    named, folds = plan.validation.subjects, plan.validation.folds
     for track, manifest in manifests.items():
-        if "train" in manifest.splits:
-            subjects = manifest.splits["train"].subjects
-            held_out(plan.validation.subjects, Track.parse(track), subjects)
+        if named != "auto" and "train" in manifest.splits:
+            held_out(named, Track.parse(track), manifest.splits["train"].subjects)
+        if folds:
+            people = {name for split in manifest.splits.values() for name in split.subjects}
+            fold_people(Fold(1, folds), Track.parse(track), people)
 
 
 def _is_open(sweep: SweepFolder, spec: TrialSpec) -> bool:
@@ -201,6 +202,7 @@ def _write_tables(sweep: SweepFolder) -> None:
     rows = json.dumps([entry.to_json() for entry in entries], indent=1)
     sweep.write_table("rows.json", rows.encode())
     sweep.write_table("table.csv", csv_text(entries).encode())
+    sweep.write_table("people.csv", people_csv(entries).encode())
     sweep.write_table("table.md", markdown(entries).encode())
     sweep.write_table("plot.png", precision_plot(entries))
 

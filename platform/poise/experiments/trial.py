@@ -1,22 +1,19 @@
 """One trial: fit on training subjects, choose on held-out ones, score once on the test split."""
 
-import csv
-import io
 import logging
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
-from poise.evaluation.evaluate import Evaluation
+from poise.evaluation.scored import scored
 from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
-from poise.runtime import storage
 from poise.runtime.errors import PlanError, PoiseError
 from poise.runtime.places import cannot_write, is_of_a_place
 from poise_models.base.refiner import Refiner
@@ -176,13 +173,14 @@ class Trial:
         """Evaluate the kept weights on the test split."""
         best, _ = load_checkpoint(self.folder.checkpoint)
         evaluation = self.data.test(best, self.spec.seed)
-        storage.write_bytes(self.folder.sequences, _sequences_csv(evaluation).encode())
+        self.folder.save_sequences(scored(evaluation))
         return TrialResult(
             "finished",
             started,
             now_ms(),
             validation={k: v for k, v in self.best().metrics.items() if k != "loss"},
             held_out=self.data.subjects,
+            tested=self.data.tested,
             row=evaluation.row,
             chosen=self.spec.candidates[self.best().epoch - 1] if self.spec.candidates else {},
         )
@@ -247,13 +245,3 @@ def _metrics(step: EpochReport, raw: tuple[float, float]) -> dict[str, float]:
     if bad:
         raise NonFiniteLossError(f"{', '.join(bad)} not finite after epoch {step.epoch}")
     return metrics
-
-
-def _sequences_csv(evaluation: Evaluation) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    columns = list(asdict(evaluation.sequences[0][1]))
-    writer.writerow(["sequence", *columns])
-    for name, errors in evaluation.sequences:
-        writer.writerow([name, *asdict(errors).values()])
-    return out.getvalue()

@@ -12,14 +12,16 @@ from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.experiments.fit import FitRequest
-from poise.experiments.grid import TrialSpec
+from poise.experiments.grid import Fold, TrialSpec
 from poise.experiments.shared_splits import SplitSource
+from poise.lake.manifest import read_manifest
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
 from poise.readers.plausible import Bodies
 from poise.readers.scale import no_person
 from poise.runtime.errors import LakeError, PlanError
 from poise.runtime.names import normal
+from poise.training_data.everybody import with_neighbours
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
 from poise.training_data.streaming import StreamedSplit
@@ -32,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrialData:
-    """A trial's splits; the test split is not read before the end.
+    """A trial's splits; the test split of the lake is not read before the end.
 
     Attributes:
         source: reads splits that fit into memory.
@@ -42,6 +44,7 @@ class TrialData:
         subjects: who they are.
         bank: the poses of the PVD; of all training subjects, as at test time. A window's own
             subject is never among its neighbours.
+        fold: the test people of a fold; None where the test split is the lake's.
     """
 
     track: Track
@@ -51,6 +54,7 @@ class TrialData:
     validation: TrackSplit
     subjects: tuple[str, ...]
     bank: PoseBank | None
+    fold: TrackSplit | None = None
 
     @classmethod
     def load(cls, spec: TrialSpec, source: SplitSource) -> Self:
@@ -58,10 +62,13 @@ class TrialData:
 
         Raises:
             LakeError: the track is not in the lake, or holds no people.
-            PlanError: see `held_out`.
+            PlanError: see `held_out` and `fold_people`.
         """
         track = Track.parse(spec.track)
-        whole = source.split(track, "train")
+        if spec.fold is None:
+            whole, fold = source.split(track, "train"), None
+        else:
+            whole, fold = _folded(spec, spec.fold, source)
         subjects = held_out(spec.validation, track, whole.index.subjects)
         validation = whole.only(subjects)
         check_people(validation)
@@ -73,6 +80,7 @@ class TrialData:
             validation=validation,
             subjects=subjects,
             bank=whole.bank(),
+            fold=fold,
         )
 
     @classmethod
@@ -121,13 +129,33 @@ class TrialData:
         row = self.evaluate(raw, self.validation, 0).row
         return row.mpjpe, row.accel
 
+    @property
+    def tested(self) -> tuple[str, ...]:
+        """The test people of the fold; none where the test split is the lake's."""
+        return () if self.fold is None else tuple(sorted(set(self.fold.index.subjects)))
+
     def test(self, refiner: Refiner, seed: int) -> Evaluation:
-        """Evaluate on the test split."""
-        return self.evaluate(refiner, self.source.split(self.track, "test"), seed)
+        """Evaluate on the test split, or the test people of the fold."""
+        split = self.source.split(self.track, "test") if self.fold is None else self.fold
+        return self.evaluate(refiner, split, seed)
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
         """Evaluate on a split."""
         return evaluate(refiner, examples(refiner, split, self.bank), self.track, seed)
+
+
+def _folded(spec: TrialSpec, fold: Fold, source: SplitSource) -> tuple[TrackSplit, TrackSplit]:
+    """Return everybody but the people of a fold, and those.
+
+    Neighbours in the lake are of its own train split. Where the refiner reads them, they are
+    searched anew, among windows of nobody whom the fold tests.
+    """
+    track = Track.parse(spec.track)
+    everybody = source.split(track, "everybody")
+    people = fold_people(fold, track, everybody.index.subjects)
+    if read_manifest(source.lake, track).pvd is not None and retrieves(fresh_refiner(spec)):
+        everybody = with_neighbours(everybody, everybody.without(people))
+    return everybody.without(people), everybody.only(people)
 
 
 def fresh_refiner(spec: TrialSpec) -> Refiner:
@@ -187,6 +215,33 @@ def held_out(
             "holding out " + ", ".join(chosen) + " leaves none to train on"
         )
     return chosen
+
+
+def fold_people(fold: Fold, track: Track, subjects: Iterable[str]) -> tuple[str, ...]:
+    """Return the subjects that a fold tests: dealt in turn, in natural order.
+
+    Args:
+        fold: which, and of how many.
+        track: for errors.
+        subjects: everybody; who is spelt in two of Unicode's normal forms is one person.
+
+    Raises:
+        PlanError: there are fewer people than folds, or too few to train on and to validate.
+    """
+    have = set(subjects)
+    people = sorted(set(map(normal, have)), key=_natural)
+    mine = people[fold.number - 1 :: fold.of]
+    if fold.of > len(people):
+        raise PlanError(
+            f"validation.folds: {track} has {len(people)} people ({', '.join(people)}), "
+            f"too few for {fold.of} folds"
+        )
+    if len(people) - len(mine) < 2:
+        raise PlanError(
+            f"validation.folds: {track} has {len(people)} people ({', '.join(people)}), and the "
+            f"{fold} tests {', '.join(mine)}: two more are needed, to train and to validate on"
+        )
+    return tuple(sorted((name for name in have if normal(name) in mine), key=_natural))
 
 
 def _natural(text: str) -> list[tuple[int, str]]:

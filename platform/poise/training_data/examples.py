@@ -27,17 +27,20 @@ class Examples:
     Attributes:
         untrue: by a sequence's name, the joints (F, J) whose truth was not known but filled, which
             are not scored.
+        subjects: whose each is; none where nobody asks.
     """
 
     names: Sequence[str]
     clips: Sequence[Clip]
     truths: Sequence[Tensor]
     untrue: Mapping[str, Tensor] = field(default_factory=dict)
+    subjects: Sequence[str] = ()
 
     @classmethod
     def of(cls, split: TrackSplit, clips: Sequence[Clip]) -> Self:
         """Take the clips of a split's sequences; raise `LakeError` where it has no truth."""
-        return cls(split.index.names, clips, split.truths(), split.untrue_joints())
+        index = split.index
+        return cls(index.names, clips, split.truths(), split.untrue_joints(), index.subjects)
 
 
 def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Examples:
@@ -54,7 +57,9 @@ def examples(refiner: Refiner, split: TrackSplit, bank: PoseBank | None) -> Exam
         return Examples.of(split, split.clips(_used(bank, refiner), refiner.neighbours))
     views = _views(refiner, split)
     names = [f"{take}/{camera}" for take in views.takes for camera in views.cameras]
-    return Examples(names, views.clips(), views.truths(), views.untrue_joints(names))
+    of_take = dict(zip(split.index.takes, split.index.subjects, strict=True))
+    subjects = [of_take[take] for take in views.takes for _ in views.cameras]
+    return Examples(names, views.clips(), views.truths(), views.untrue_joints(names), subjects)
 
 
 def training_windows(

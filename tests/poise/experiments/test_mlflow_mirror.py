@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
 from poise.experiments.background_publisher import BackgroundPublisher
+from poise.experiments.grid import Fold
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
 from poise.experiments.promote import Candidate, promote
 from poise.experiments.records import SweepFolder, TrialResult
@@ -81,6 +83,19 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
     assert paths(client, parent) == {"plan.json", "table.md"}
     assert parent.data.tags["mlflow.note.content"] == "| a table |"
     assert (tmp_path / "artifacts").is_dir()
+
+
+def test_a_fold_is_told_by_its_run(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
+    spec = replace(NETWORK, fold=Fold(2, 5))
+    sweep.trial(spec.key).begin(spec)
+    result = finish(sweep, spec)
+    sweep.trial(spec.key).finish(replace(result, tested=("S2", "S7")))
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    run = runs(store)[spec.key]
+    assert run.info.run_name == f"SmoothNet, {TRACK}, seed 0, fold 2 of 5"
+    assert run.data.params["fold"] == "2"
+    told = {name: run.data.tags[name] for name in ("poise.fold", "poise.tested")}
+    assert told == {"poise.fold": "fold 2 of 5", "poise.tested": "S2, S7"}
 
 
 def test_publishing_again_changes_nothing(sweep: SweepFolder, store: str, tmp_path: Path) -> None:

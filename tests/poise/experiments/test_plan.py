@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poise.experiments.candidates import GRIDS
-from poise.experiments.grid import TrialSpec, grid
+from poise.experiments.grid import Fold, TrialSpec, grid
 from poise.experiments.plan import Plan, load_plan
 from poise.experiments.trial_data import fresh_refiner
 from poise.runtime.errors import PlanError
@@ -78,6 +78,8 @@ def test_the_full_plan_is_the_papers_training() -> None:
         ("budget: {epochs: 0}", "budget.epochs", None),
         ("scheduler: random", "scheduler", None),
         ("name: ../up", "name", None),
+        ("validation: {folds: 1}", "validation.folds", None),
+        ("validation: {fold: 3}", "validation.fold", "folds"),
     ],
 )
 def test_a_wrong_key_is_named_with_its_path(
@@ -89,6 +91,25 @@ def test_a_wrong_key_is_named_with_its_path(
     assert re.search(rf"^\s*{re.escape(path)}: ", str(caught.value), re.MULTILINE)
     if hint:
         assert f"did you mean {hint}?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            "validation: {folds: 3, subjects: [S1]}",
+            r"leave validation\.subjects \(--hold-out\) out",
+        ),
+        (
+            "validation: {folds: 3}\nresources: {stream_gb: 1}",
+            r"leave resources\.stream_gb out",
+        ),
+        ("validation: {refit: true}\nscheduler: asha", r"needs scheduler fifo"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(tmp_path: Path, change: str, message: str) -> None:
+    with pytest.raises(PlanError, match=message):
+        plan_of(tmp_path, f"{SMALL}\n{change}")
 
 
 @pytest.mark.parametrize("name", ["my plan", "-x", "zoë", "p" * 101])
@@ -179,6 +200,26 @@ def test_the_grid_has_one_trial_for_each_seed_of_a_network(tmp_path: Path) -> No
         ("synspp", 2),
     ]
     assert specs[0].budget is None
+
+
+def test_every_trial_is_run_once_for_each_fold(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, SMALL + "seeds: [0, 1]\nvalidation: {folds: 2}\n")
+    specs = grid(plan, MANIFESTS)
+    assert [(spec.refiner, spec.seed, spec.fold) for spec in specs] == [
+        ("input", 0, Fold(1, 2)),
+        ("input", 0, Fold(2, 2)),
+        ("synspp", 0, Fold(1, 2)),
+        ("synspp", 0, Fold(2, 2)),
+        ("synspp", 1, Fold(1, 2)),
+        ("synspp", 1, Fold(2, 2)),
+    ]
+    assert specs[3].name == f"SynSP++ on {TRACK}, seed 0, fold 2 of 2"
+    for spec in specs:
+        assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    without = grid(plan_of(tmp_path, SMALL + "seeds: [0, 1]\n"), MANIFESTS)
+    of_more = grid(plan_of(tmp_path, SMALL + "validation: {folds: 3}\n"), MANIFESTS)
+    keys = {spec.key for some in (specs, without, of_more) for spec in some}
+    assert len(keys) == 6 + 3 + 6
 
 
 def test_overrides_make_variants_and_narrow_budgets_win(tmp_path: Path) -> None:

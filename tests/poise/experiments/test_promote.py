@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from tests.support.written_sweep import NETWORK, OFFSET, TRACK, begun_sweep, fin
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
-from poise.experiments.grid import TrialSpec
+from poise.experiments.grid import Fold, TrialSpec
 from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
-from poise.experiments.promote import Candidate, promote
+from poise.experiments.promote import Candidate, promote, promote_best
 from poise.runtime.errors import ModelError
 from poise_models.base.clip import Clip
 
@@ -54,6 +55,15 @@ def test_only_a_better_trial_becomes_champion(mirror: MlflowMirror, store: str) 
     assert "version 1 is champion" in promoted(mirror, OFFSET, 0.3)
     assert len(mirror.client.search_model_versions(f"name='{model_name(TRACK)}'")) == 2
     assert champion(store).tags["poise.retrieval"] == "none"
+
+
+def test_no_network_of_a_fold_becomes_champion(mirror: MlflowMirror) -> None:
+    train(mirror.sweep, NETWORK, 1)
+    finish(mirror.sweep, NETWORK, 0.1)
+    mirror.publish(running=True)
+    (note,) = promote_best(mirror, [replace(NETWORK, fold=Fold(1, 2))])
+    assert note.startswith("no champion comes of folds")
+    assert "is champion" in next(promote_best(mirror, [NETWORK]))
 
 
 def test_a_registered_model_is_a_checkpoint_without_pickle(

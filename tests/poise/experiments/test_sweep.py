@@ -1,5 +1,8 @@
+import csv
+import io
 import math
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +44,15 @@ def test_subjects_that_are_not_there_are_said_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+def test_too_few_people_for_the_folds_are_said_before_anything_starts(
+    lake: str, tmp_path: Path
+) -> None:
+    plan = plan_of("input", SYNSPP, validation={"folds": 5})
+    with pytest.raises(PlanError, match=r"has 4 people \(S1, .*\), too few for 5 folds"):
+        run_sweep(plan, lake, str(tmp_path / "sweeps"), f"sqlite:///{tmp_path}/mlflow.db")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_of_a_plan_that_differs_in_case_is_left_alone(lake: str, tmp_path: Path) -> None:
     plan = plan_of("input")
     # As on a disk that does not tell upper from lower case.
@@ -76,7 +88,13 @@ def test_a_sweep_ends_in_a_table_and_its_resubmission_tries_only_what_failed(
     assert all(math.isfinite(entry.row.mpjpe) for entry in first.entries)
     assert first.entries[0].row.frames == 120
     folder = SweepFolder(f"{sweeps}/tiny")
-    assert sorted(os.listdir(folder.tables)) == ["plot.png", "rows.json", "table.csv", "table.md"]
+    assert sorted(os.listdir(folder.tables)) == [
+        "people.csv",
+        "plot.png",
+        "rows.json",
+        "table.csv",
+        "table.md",
+    ]
     network, failed = (spec.key for spec in _specs(folder) if spec.refiner == "synspp")
     statuses = run_statuses(uri)
     assert len(statuses) == 5
@@ -110,6 +128,35 @@ def _result(folder: SweepFolder, key: str) -> Any:
     result = folder.trial(key).result()
     assert result is not None
     return result
+
+
+@pytest.mark.slow
+def test_a_sweep_over_folds_tests_everybody_once_and_goes_on_where_it_ended(
+    cluster: None, lake: str, tmp_path: Path
+) -> None:
+    plan = plan_of("input", SYNSPP, validation={"folds": 4}, seeds=[0, 1])
+    uri, sweeps = fresh_store(tmp_path), str(tmp_path / "sweeps")
+    first = run_sweep(plan, lake, sweeps, uri, str(tmp_path / "artifacts"), publish_every=1.0)
+    assert [(e.row.refiner, e.row.seed, e.fold) for e in first.entries] == [
+        (name, seed, fold)
+        for name, seed in (("input", 0), ("synspp", 0), ("synspp", 1))
+        for fold in (1, 2, 3, 4)
+    ]
+    assert not first.failures
+    assert "no champion comes of folds" in first.notes[0]
+    folder = SweepFolder(f"{sweeps}/tiny")
+    read = list(csv.DictReader(io.StringIO(Path(folder.tables, "people.csv").read_text())))
+    people = [row["subject"] for row in read]
+    assert len(set(people[:4])) == 4
+    assert people == people[:4] * 3
+    assert "4 folds of its people" in Path(folder.tables, "table.md").read_text()
+    assert len(run_statuses(uri)) == 13
+
+    gone = _specs(folder)[5]
+    shutil.rmtree(tmp_path / "sweeps" / "tiny" / "trials" / gone.key)
+    again = run_sweep(plan, lake, sweeps, uri, str(tmp_path / "artifacts"))
+    assert table(again.entries) == table(first.entries)
+    assert len(run_statuses(uri)) == 13
 
 
 @pytest.mark.slow

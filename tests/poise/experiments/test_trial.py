@@ -7,17 +7,18 @@ from typing import Any
 import pytest
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
-from tests.support.tiny_plan import BUDGET, SYNSPP, begun
+from tests.support.tiny_plan import BUDGET, SYNSPP, begun, plan_of
 
-from poise.catalog.splits import Split
+from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.evaluation.metrics import PoseErrors
 from poise.experiments.fit import EpochReport, FitRequest
+from poise.experiments.grid import grid
 from poise.experiments.records import TrialFolder, TrialResult
-from poise.experiments.shared_splits import SplitSource
+from poise.experiments.shared_splits import Part, SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
-from poise.lake.manifest import read_manifest, write_manifest
+from poise.lake.manifest import manifest_hash, read_manifest, write_manifest
 from poise.runtime.errors import LakeError
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.filters.offset import Offset, OffsetConfig
@@ -125,7 +126,7 @@ TUNED = {"name": "gaussian1d", "tuned": True}
 class OtherTestSource(SplitSource):
     """A source whose test split alone is another than the lake's."""
 
-    def split(self, track: Track, split: Split) -> TrackSplit:
+    def split(self, track: Track, split: Part) -> TrackSplit:
         found = super().split(track, split)
         shaken_FC = found.detected_FC + torch.randn(found.detected_FC.shape)
         return replace(found, detected_FC=shaken_FC) if split == "test" else found
@@ -246,6 +247,26 @@ def test_a_row_says_whether_its_refiner_had_neighbours(
         assert result.row.retrieval == expected
 
 
+def test_a_trial_of_a_fold_is_scored_on_its_people(lake: str, tmp_path: Path) -> None:
+    everybody = {name for split in SPLITS for name in load_split(lake, TRACK, split).index.subjects}
+    plan = plan_of(SYNSPP, validation={"folds": 4, "refit": True})
+    manifest = manifest_hash(read_manifest(lake, TRACK))
+    seen: list[str] = []
+    for spec in grid(plan, {str(TRACK): manifest})[:2]:
+        trial = TrialFolder(str(tmp_path / spec.key))
+        trial.begin(spec)
+        run(trial, lake)
+        result = trial.result()
+        assert result is not None
+        assert result.row is not None
+        assert (result.row.retrieval, result.row.frames) == ("used", 120)
+        assert set(result.tested) == {one.subject for one in trial.scored()}
+        assert not set(result.tested) & set(result.held_out)
+        seen += result.tested
+    assert len(set(seen)) == 2
+    assert set(seen) < everybody
+
+
 def test_results_of_before_rows_said_so_are_read(tmp_path: Path) -> None:
     row = {"track": str(TRACK), "refiner": "synspp", "seed": 2, "mpjpe": 39.2, "pa_mpjpe": 37.3}
     row |= {"accel": 1.7, "accel_interior": 1.7, "frames": 4800, "params": 7, "seconds": 2.5}
@@ -256,3 +277,4 @@ def test_results_of_before_rows_said_so_are_read(tmp_path: Path) -> None:
     assert result is not None
     assert result.row is not None
     assert (result.row.retrieval, result.row.unit) == ("", "")
+    assert result.tested == ()

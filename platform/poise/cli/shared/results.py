@@ -24,7 +24,8 @@ def print_entries(entries: Sequence[Entry]) -> None:
     """Print the tables of some rows."""
     for number, table in enumerate(result_tables(entries)):
         print("\n" * (number > 0) + table.caption)
-        print_table(table.header, table.rows, (0, len(table.header) - 1), table.best)
+        left = [0, *(at for at, name in enumerate(table.header) if name == "Size")]
+        print_table(table.header, table.rows, left, table.best)
         for note in table.notes:
             print(note)
 
