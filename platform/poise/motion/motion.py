@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
@@ -149,7 +150,7 @@ class Motion:
         """Whether times are seconds; else they are frame numbers."""
         return self.fps is not None
 
-    @property
+    @cached_property
     def seen_FPJ(self) -> NDArray[np.bool_]:
         """Whether a joint has all its coordinates."""
         return np.asarray(~np.isnan(self.poses_FPJD).any(axis=-1))

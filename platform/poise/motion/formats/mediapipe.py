@@ -48,6 +48,7 @@ _SURE: Final = ("visibility", "score", "presence")
 #: Steps between frames that are longer are milliseconds.
 _LONGEST_STEP_S: Final = 2.0
 _INNERMOST: Final = re.compile(r"\{[^{}]*\}|\[[^\[\]{}]*\d[^\[\]{}]*\]")
+_AXIS: Final = re.compile(r'("([xyz])"\s*:\s*)(-?\d[\d.eE+-]*|null|NaN)')
 _VALUE: Final = re.compile(r"-?\d[\d.eE+-]*|null|NaN")
 
 
@@ -327,20 +328,18 @@ def _renumbered(
         if isinstance(old, list):
             values = iter(new)
             return _VALUE.sub(lambda one: _other(one[0], next(values, None), decimals), match[0])
-        text = match[0]
-        for axis, value in zip(DIMENSIONS, new, strict=False):
-            if old.get(axis) != value and not (value != value and old.get(axis) is None):
-                spelling = json_number(value, decimals)
-                text = re.sub(
-                    rf'("{axis}"\s*:\s*)(?:{_VALUE.pattern})', rf"\g<1>{spelling}", text, count=1
-                )
-        return text
+        values = dict(zip(DIMENSIONS, new, strict=False))
+        return _AXIS.sub(
+            lambda one: one[1] + _other(one[3], values.get(one[2]), decimals), match[0]
+        )
 
     return _INNERMOST.sub(spelt, region)
 
 
 def _other(text: str, value: float | None, decimals: int) -> str:
-    if value is None or (text not in ("null", "NaN") and float(text) == value):
+    """Return a number's text anew where it is another one now."""
+    old = float("nan") if text == "null" else float(text)
+    if value is None or old == value or (old != old and value != value):
         return text
     return json_number(value, decimals)
 
