@@ -13,7 +13,7 @@ from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import Motion, Unit
 from poise.motion.names import checked_names, known_joints
 from poise.motion.rates import tidy_rate
-from poise.motion.tracks import person_places
+from poise.motion.tables.tracks import person_places
 from poise.runtime.errors import DataError
 from poise.runtime.text.files import read_file
 

@@ -8,12 +8,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.columns import Layout, layout_of
 from poise.motion.format import Format, Sample, Written
-from poise.motion.grid import Grid, split_cells, unquoted
 from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.names import plain_cell
-from poise.motion.table import TableRest, table_motion
+from poise.motion.tables.columns import Layout, layout_of
+from poise.motion.tables.rows import TableRest, table_motion
+from poise.motion.text.grid import Grid, split_cells, unquoted
 from poise.runtime.errors import DataError
 
 _LONG: Final = {

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.grid import Grid, number_text, split_cells, unquoted
-from poise.motion.hdf5 import changed, dataset, is_hdf5, opened, unpickled
 from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.names import checked_names, known_joints, plain_cell
-from poise.motion.tracks import Tracks
-from poise.motion.triples import frame_numbers
+from poise.motion.tables.hdf5 import changed, dataset, is_hdf5, opened, unpickled
+from poise.motion.tables.tracks import Tracks
+from poise.motion.text.grid import Grid, number_text, split_cells, unquoted
+from poise.motion.text.triples import frame_numbers
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

@@ -6,9 +6,9 @@ import numpy as np
 
 from poise.catalog.joint_sets import joint_sets
 from poise.motion.format import Format, Sample, Written
-from poise.motion.grid import Grid
 from poise.motion.motion import Motion
 from poise.motion.rates import rate_of
+from poise.motion.text.grid import Grid
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.json_text import decimals_of, elements, json_number, member_of, rewritten
 from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.names import MOST_FRAME, checked_names, known_joints
 from poise.motion.people import Entries
 from poise.motion.rates import rate_of
 from poise.motion.style import TextStyle
-from poise.motion.triples import numbers_of
+from poise.motion.text.json_text import decimals_of, elements, json_number, member_of, rewritten
+from poise.motion.text.triples import numbers_of
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

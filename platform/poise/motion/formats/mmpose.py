@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import joint_sets, of_names
 from poise.motion.format import Format, Sample, Written
-from poise.motion.json_text import decimals_of, json_number, list_of, renumbered, rewritten
 from poise.motion.motion import Motion
 from poise.motion.names import checked_names
 from poise.motion.people import Entries
 from poise.motion.style import TextStyle
-from poise.motion.triples import identity, numbers_of
+from poise.motion.text.json_text import decimals_of, json_number, list_of, renumbered, rewritten
+from poise.motion.text.triples import identity, numbers_of
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

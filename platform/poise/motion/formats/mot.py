@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.grid import Grid
 from poise.motion.motion import Motion
 from poise.motion.names import checked_names
 from poise.motion.rates import rate_of
+from poise.motion.text.grid import Grid
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

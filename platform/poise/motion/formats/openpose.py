@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import joint_sets
 from poise.motion.format import Format, Sample, Written, parse_json
-from poise.motion.json_text import decimals_of, json_number, list_of, rewritten
 from poise.motion.motion import Motion
 from poise.motion.people import Entries
-from poise.motion.triples import (
+from poise.motion.text.json_text import decimals_of, json_number, list_of, rewritten
+from poise.motion.text.triples import (
     frame_numbers,
     id_json,
     identity,

@@ -9,10 +9,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.columns import layout_of
 from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import Motion
-from poise.motion.table import TableRest, table_motion
+from poise.motion.tables.columns import layout_of
+from poise.motion.tables.rows import TableRest, table_motion
 from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError, in_short
 

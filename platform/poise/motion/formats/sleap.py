@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.hdf5 import changed, dataset, is_hdf5, opened, texts
 from poise.motion.motion import Motion
 from poise.motion.names import checked_names, known_joints
-from poise.motion.tracks import person_places
+from poise.motion.tables.hdf5 import changed, dataset, is_hdf5, opened, texts
+from poise.motion.tables.tracks import person_places
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import of_names
 from poise.motion.format import Format, Sample, Written
-from poise.motion.grid import Grid, number_text
 from poise.motion.motion import Floats, Motion
 from poise.motion.names import MOST_FRAME, plain_cell, told_apart
 from poise.motion.rates import rate_of
+from poise.motion.text.grid import Grid, number_text
 from poise.runtime.errors import DataError
 
 _HEADER: Final = 5

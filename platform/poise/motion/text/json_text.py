@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.grid import number_text
+from poise.motion.text.grid import number_text
 
 _BLANK: Final = re.compile(r"[\s,]*")
 _NUMBER: Final = re.compile(r"-?\d[\d.eE+-]*|-?Infinity|NaN|null")

@@ -9,13 +9,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.columns import Layout
 from poise.motion.format import in_order
 from poise.motion.motion import Motion
 from poise.motion.names import MOST_FRAME, checked_names, known_joints
 from poise.motion.people import Entries
 from poise.motion.rates import rate_of
-from poise.motion.triples import frame_numbers
+from poise.motion.tables.columns import Layout
+from poise.motion.text.triples import frame_numbers
 from poise.runtime.errors import DataError
 
 #: Of times in a column that does not say its unit: a step of more is none of seconds.

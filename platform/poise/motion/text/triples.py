@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.json_text import renumbered
 from poise.motion.motion import Motion
 from poise.motion.names import MOST_FRAME
+from poise.motion.text.json_text import renumbered
 from poise.runtime.errors import DataError
 
 _DIGITS: Final = re.compile(r"\d+")

@@ -1,0 +1,1 @@
+"""Tables of frames and joints, as text or binary."""

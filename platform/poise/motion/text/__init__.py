@@ -1,0 +1,1 @@
+"""Text files with numbers: read, and written back where they changed."""
