@@ -2,6 +2,7 @@
 
 import shutil
 import uuid
+import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,11 +20,13 @@ from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "mediapipe", "smoothnet", "arrays",
-    "parquet", "sleap", "deeplabcut", "kinect", "csv_table",
+    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "mediapipe", "smoothnet", "amass",
+    "arrays", "parquet", "sleap", "deeplabcut", "kinect", "csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")
+#: How pickles of today's Python begin.
+_PICKLES: Final = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
 @cache
@@ -49,10 +52,24 @@ def format_of(sample: Sample) -> Format:
         if one.fits(sample):
             return one
     what = "folder" if sample.is_folder else "file"
+    if sample.head.startswith(_PICKLES) or any(key.endswith("data.pkl") for key in _names(sample)):
+        raise DataError(
+            f"{sample.path}: a pickle (also joblib, torch), which can run code and is not read; in "
+            "the Python that wrote it save the arrays: np.savez('clip.npz', poses=..., fps=...)"
+        )
     raise DataError(
         f"{sample.path}: no keypoint {what} Poise knows, by its content; poise formats lists what "
         "is read"
     )
+
+
+def _names(sample: Sample) -> list[str]:
+    """Return what is in a zip archive."""
+    try:
+        with zipfile.ZipFile(sample.path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, OSError):
+        return []
 
 
 def read(

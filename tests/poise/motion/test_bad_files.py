@@ -65,6 +65,15 @@ def trc(*rows: str) -> bytes:
     return (TRC + "".join(rows)).encode()
 
 
+def npz(**arrays: object) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+AMASS = npz(
+    poses=np.zeros((4, 156)), trans=np.zeros((4, 3)), mocap_frame_rate=60.0, gender="neutral"
+)
 BAD = {
     "nothing.json": (b"", "no keypoint file"),
     "blanks.csv": (b"\n\n  \n", "no keypoint file"),
@@ -97,7 +106,8 @@ BAD = {
     "cut.parquet": (b"PAR1" + bytes(100), "no whole Parquet file"),
     "cut.c3d": (b"\x02\x50" + bytes(600), "C3D"),
     "cut.bvh": (b"HIERARCHY\nROOT Hips\n{\n", "bvh"),
-    "run.pkl": (pickle.dumps(Bomb()), "no keypoint file|refused"),
+    "run.pkl": (pickle.dumps(Bomb()), "a pickle.*np.savez"),
+    "amass.npz": (AMASS, r"an SMPL body; name the folder .* in \$POISE_SMPL"),
 }
 
 
