@@ -23,6 +23,7 @@ from poise.motion.text.triples import (
     patched_numbers,
     seen_of,
     triples_of,
+    with_id,
 )
 from poise.runtime.errors import DataError
 
@@ -37,7 +38,7 @@ _FIELDS: Final = {
 #: The joint sets of such files, by how many joints they have.
 _SETS: Final = {17: "coco17", 26: "halpe26", 133: "wholebody133", 136: "halpe136", 21: "hand21",
                 25: "body_25", 18: "coco18", 33: "mediapipe33", 16: "mpii16"}  # fmt: skip
-_IDENTITIES: Final = ("idx", "track_id", "person_id", "instance_id")
+_IDENTITIES: Final = ("track_id", "idx", "person_id", "instance_id")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Rest:
         order_E: places of the entries in the file, sorted by frame.
         images: what the file calls a frame, by its number.
         visibility: whether the third numbers are one.
+        id_key: what ids are under.
     """
 
     style: TextStyle
@@ -57,6 +59,7 @@ class _Rest:
     order_E: NDArray[np.int64]
     images: dict[int, Any]
     visibility: bool
+    id_key: str
 
 
 def _fits(sample: Sample) -> bool:
@@ -92,7 +95,7 @@ def _read(sample: Sample) -> Motion:
     named = dict(zip(numbers_F.tolist(), images, strict=True))
     joints = values_EN.shape[1] // 3
     poses, confidence, visibility = seen_of(values_EN[order_E].reshape(-1, joints, 3))
-    ids = _ids(rows)
+    id_key, ids = _ids(rows)
     known = joint_sets().get(_SETS.get(joints, ""))
     entries = Entries(
         path=path,
@@ -107,7 +110,7 @@ def _read(sample: Sample) -> Motion:
         skeleton=known.name if known else None,
         unit="px",
         up="-y",
-        rest=_Rest(sample.style, sample.text, key, order_E, named, visibility),
+        rest=_Rest(sample.style, sample.text, key, order_E, named, visibility, id_key),
     )
 
 
@@ -144,13 +147,13 @@ def _frames(
     return tuple(ordered), frames_E, frame_numbers([str(image) for image in ordered])
 
 
-def _ids(rows: Sequence[dict[str, Any]]) -> list[str] | None:
-    """Return who each entry is; None where not all of them say."""
+def _ids(rows: Sequence[dict[str, Any]]) -> tuple[str, list[str] | None]:
+    """Return what ids are under, and who each entry is; None where not all of them say."""
     for key in _IDENTITIES:
         found = [identity(row.get(key)) for row in rows]
         if None not in found:
-            return [str(one) for one in found]
-    return None
+            return key, [str(one) for one in found]
+    return _IDENTITIES[0], None
 
 
 def _write(motion: Motion) -> Written:
@@ -170,7 +173,8 @@ def _new_entry(
 ) -> str:
     numbers = ", ".join(json_number(value, 6) for value in triples[frame, person].ravel().tolist())
     score = float(triples[frame, person, :, 2].mean())
-    who = f', "track_id": {id_json(motion.people[person])}' if motion.identified else ""
+    key = motion.rest.id_key if isinstance(motion.rest, _Rest) else _IDENTITIES[0]
+    who = f', "{key}": {id_json(motion.people[person])}' if motion.identified else ""
     return (
         f'{{"image_id": {json.dumps(image)}, "category_id": 1, "keypoints": [{numbers}], '
         f'"score": {json_number(score, 6)}{who}}}'
@@ -201,7 +205,8 @@ def _patched(motion: Motion, rest: _Rest, entries_FP: NDArray[np.int64]) -> str:
         numbers = patched_numbers(
             numbers, old, triples[spot], seen[spot], decimals, rest.visibility
         )
-        return rest.text[begin:at] + numbers + rest.text[close:end]
+        text = rest.text[begin:at] + numbers + rest.text[close:end]
+        return with_id(text, (rest.id_key,), motion, spot[1])
 
     more = [
         _new_entry(motion, triples, frame, person, rest.images[int(motion.frames_F[frame])])

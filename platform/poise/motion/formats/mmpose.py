@@ -15,7 +15,7 @@ from poise.motion.names import checked_names
 from poise.motion.people import Entries
 from poise.motion.style import TextStyle
 from poise.motion.text.json_text import decimals_of, json_number, list_of, renumbered, rewritten
-from poise.motion.text.triples import identity, numbers_of
+from poise.motion.text.triples import id_json, identity, numbers_of, with_id
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {
@@ -191,7 +191,7 @@ def _instance(motion: Motion, scores: NDArray[np.float64], frame: int, person: i
     poses = np.nan_to_num(motion.poses_FPJD[frame, person]).tolist()
     joints = ", ".join("[" + ", ".join(json_number(v, 6) for v in row) + "]" for row in poses)
     told = ", ".join(json_number(value, 6) for value in scores[frame, person].tolist())
-    who = f', "track_id": {json.dumps(motion.people[person])}' if motion.identified else ""
+    who = f', "track_id": {id_json(motion.people[person])}' if motion.identified else ""
     return f'{{"keypoints": [{joints}], "keypoint_scores": [{told}]{who}}}'
 
 
@@ -209,9 +209,10 @@ def _patched(motion: Motion, rest: _Rest) -> str:
     def instances(text: str, start: int, place: int) -> str:
         def change(number: int, instance: Any, begin: int, end: int) -> str | None:
             spot = where.get((place, number))
-            return (
-                None if spot is None else _changed(motion, scores, spot, text[begin:end], instance)
-            )
+            if spot is None:
+                return None
+            new = _changed(motion, scores, spot, text[begin:end], instance)
+            return with_id(new, ("track_id",), motion, spot[1])
 
         frame = frame_at.get(place)
         if frame is None:

@@ -20,6 +20,7 @@ from poise.motion.text.triples import (
     patched_numbers,
     seen_of,
     triples_of,
+    with_id,
 )
 from poise.runtime.errors import DataError
 from poise.runtime.text.files import decode, read_file
@@ -192,7 +193,8 @@ def _patched(
         numbers = patched_numbers(
             text[at:close], old, triples_PJC[place], seen_PJ[place], decimals_of(text[at:close])
         )
-        return text[begin:at] + numbers + text[close:end]
+        text_now = text[begin:at] + numbers + text[close:end]
+        return with_id(text_now, ("person_id",), motion, place)
 
     more = [
         _person(motion, place, triples_PJC[place])

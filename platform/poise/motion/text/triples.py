@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from poise.motion.motion import Motion
 from poise.motion.names import MOST_FRAME
-from poise.motion.text.json_text import renumbered
+from poise.motion.text.json_text import member_of, renumbered
 from poise.runtime.errors import DataError
 
 _DIGITS: Final = re.compile(r"\d+")
+_COUNTED: Final = re.compile(r"0|[1-9][0-9]{0,14}")
+_ID: Final = re.compile(r"-?\d[\d.]*")
 _VISIBILITIES: Final = (0.0, 1.0, 2.0)
 
 
@@ -127,3 +129,26 @@ def identity(value: Any) -> str | None:
 def id_json(name: str) -> str:
     """Return an id as JSON: a number where it is one."""
     return name if re.fullmatch(r"0|[1-9][0-9]{0,15}", name) else json.dumps(name)
+
+
+def with_id(text: str, keys: Sequence[str], motion: Motion, person: int) -> str:
+    """Return an object's text with the id its person has now, where people were told apart anew.
+
+    Args:
+        text: of the object.
+        keys: that ids stand under; the first one is added where there is none.
+        motion: whose people they are; of one person alone, or of people whom nobody knows, ids
+            stay as they are.
+        person: place among the motion's people.
+    """
+    name = motion.people[person]
+    if not motion.identified or len(motion.people) < 2 or not _COUNTED.fullmatch(name):
+        return text
+    for key in keys:
+        at, stop = member_of(text, key)
+        if at >= 0:
+            old = text[at:stop]
+            if identity(json.loads(old)) == name:
+                return text
+            return text[:at] + (_ID.sub(name, old) if _ID.search(old) else name) + text[stop:]
+    return f'{text.rstrip()[:-1].rstrip()}, "{keys[0]}": {name}}}'
