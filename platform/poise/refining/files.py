@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from poise.motion.files import formats, read, writer
-from poise.motion.format import Sample, in_order
+from poise.motion.format import Format, Sample, in_order
+from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.refine import refine
 from poise.refining.report import Report, report_of
@@ -115,8 +116,10 @@ def _sources(text: str) -> Iterator[tuple[Path, Path, bool]]:
         recordings = [one for one in folders if _is_recording(here / one)]
         folders[:] = [one for one in folders if one not in recordings]
         inside += [here / one for one in sorted([*files, *recordings], key=in_order)]
+    endings = {end for one in formats() for end in one.endings}
     for file in inside:
-        if file.name[0] != "." and not _is_ours(file):
+        known = file.is_dir() or file.suffix.lower() in endings
+        if known and file.name[0] != "." and not _is_ours(file):
             yield file, file.relative_to(path), True
 
 
@@ -162,7 +165,7 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
         if task.found and not any(one.fits(sample) for one in formats()):
             return Done(task)
         motion = read(task.source, **extras.reading)
-        form = writer(motion, task.output)
+        form = _writer(motion, task)
         refining = refine(motion, options)
         refining.after.write(task.output, form.name)
         return Done(task, report_of(refining, options, str(task.output)))
@@ -177,6 +180,15 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
         if not is_of_a_place(error):
             raise
         return Done(task, wrong=cannot_write(task.output, error))
+
+
+def _writer(motion: Motion, task: Task) -> Format:
+    try:
+        return writer(motion, task.output)
+    except DataError as error:
+        if task.output.suffix != task.source.suffix:
+            raise
+        raise DataError(f"{error}; name such a file with -o") from None
 
 
 def refine_files(

@@ -27,8 +27,10 @@ from poise_models.filters.gaps import filled as held
 from poise_models.general.general import General
 
 #: Points a network sees at once, and those on either side that only lead up to them.
-_CHUNK: Final = 4096
+_CHUNK: Final = 1024
 _LEAD: Final = 64
+#: Between windows of the general network, which overlap by seven eighths.
+_STRIDE: Final = 4
 #: Longer gaps are bridged by curves before the general network sees them.
 _BRIDGED: Final = 8
 #: Of a metre, in which networks of a track think.
@@ -65,6 +67,7 @@ def network_for(motion: Motion, model: str) -> Network:
     spec = PoseSpec(len(names), motion.dims, names=names)
     refiner, card = load_checkpoint(_folder(model, representation), spec=spec)
     if isinstance(refiner, General):
+        refiner.stride = _STRIDE
         known = len(refiner.knows)
         beside = f", {len(names) - known} by themselves" if known < len(names) else ""
         about = (
