@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Final
@@ -14,8 +14,10 @@ from poise.motion.files import formats, read, writer
 from poise.motion.format import Format, Sample, in_order
 from poise.motion.motion import Motion
 from poise.refining.options import Options
-from poise.refining.refine import refine
+from poise.refining.page import page
+from poise.refining.refine import Refining, refine
 from poise.refining.report import Report, report_of
+from poise.runtime import storage
 from poise.runtime.errors import DataError, expected_errors
 from poise.runtime.places import cannot_write, is_of_a_place
 
@@ -52,9 +54,13 @@ class Extras:
 
     Attributes:
         reading: options of `poise.motion.files.read`.
+        plot: a PNG for one file, a folder of them for several; None makes none.
+        page: an HTML page, likewise.
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)
+    plot: Path | None = None
+    page: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,9 @@ def tasks_of(inputs: Sequence[str], output: Path | None, in_place: bool) -> list
     if in_place and output is not None:
         raise DataError("--in-place and --output exclude each other")
     one_file = len(found) == 1 and not found[0][2]
-    into = output is not None and (not one_file or output.is_dir() or str(output).endswith(os.sep))
+    # A file without an ending is of no format: it is a folder to put files into.
+    folder = output is not None and (output.is_dir() or not output.suffix)
+    into = not one_file or (folder and not found[0][0].is_dir())
     tasks: list[Task] = []
     for source, below, listed in found:
         target = source if in_place else _beside(source)
@@ -168,7 +176,8 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
         form = _writer(motion, task)
         refining = refine(motion, options)
         refining.after.write(task.output, form.name)
-        return Done(task, report_of(refining, options, str(task.output)))
+        report = report_of(refining, options, str(task.output))
+        return Done(task, replace(report, pictures=_pictures(task, refining, report, extras)))
     except expected_errors() as error:
         said = str(error)
         return Done(task, wrong=said if str(task.source) in said else f"{task.source}: {said}")
@@ -180,6 +189,24 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
         if not is_of_a_place(error):
             raise
         return Done(task, wrong=cannot_write(task.output, error))
+
+
+def _pictures(task: Task, refining: Refining, report: Report, extras: Extras) -> list[str]:
+    """Make the plot and the page that were asked for; return where they are."""
+    made = []
+    for place, suffix in ((extras.plot, ".png"), (extras.page, ".html")):
+        if place is None or not any(person.frames for person in report.people):
+            continue
+        file = place if place.suffix == suffix else place / f"{task.source.name}{suffix}"
+        if suffix == ".png":
+            from poise.refining.plot import plot  # imports matplotlib
+
+            content = plot(refining)
+        else:
+            content = page(refining, report).encode()
+        storage.write_bytes(str(file.absolute()), content)
+        made.append(str(file))
+    return made
 
 
 def _writer(motion: Motion, task: Task) -> Format:

@@ -10,13 +10,16 @@ from typing import Final
 import numpy as np
 
 from poise.motion.motion import Motion
-from poise.refining.cutoff import residual_analysis
+from poise.refining.cutoff import Residuals, residual_analysis
 from poise.refining.doubts import size_of
 from poise.refining.filters import Filter, filter_called
 from poise.refining.grid import Floats, Mask, filled, seen
 from poise.refining.options import Options
 from poise.runtime.errors import SettingsError
 
+#: The cutoff where nothing tells, as long as the rate allows it.
+_USUAL_HZ: Final = 6.0
+_SHARE: Final = 0.4
 #: As large as a person who stands.
 _HEIGHT_M: Final = 1.7
 
@@ -29,11 +32,13 @@ class Smooth:
         poses_GJD: NaN where it had nothing to go by.
         error_GJ: how far off each joint is expected to be; None where the refiner does not say.
         cutoff: that was used, in Hz.
+        residuals: how that was found, where it was.
     """
 
     poses_GJD: Floats
     error_GJ: Floats | None = None
     cutoff: float | None = None
+    residuals: Residuals | None = None
 
 
 @dataclass(frozen=True)
@@ -73,24 +78,27 @@ def _filter_method(options: Options) -> Method:
     smooth = filter_called(name)
 
     def run(even_GJD: Floats, fps: float, bridge: float) -> Smooth:
-        hertz = cutoff if cutoff != "auto" else _auto(even_GJD, fps)
+        found = _residuals(even_GJD, fps) if cutoff == "auto" else None
+        hertz = found.chosen if found else min(_USUAL_HZ, _SHARE * fps)
+        if cutoff != "auto":
+            hertz = cutoff
         if hertz >= fps / 2:
             raise SettingsError(
                 f"a cutoff of {hertz:g} Hz needs more than {2 * hertz:g} frames a second, and this "
                 f"has {fps:g}; lower --cutoff, or give the true rate with --fps"
             )
-        return Smooth(_by_segments(even_GJD, smooth, hertz / fps, bridge), cutoff=hertz)
+        smooth_GJD = _by_segments(even_GJD, smooth, hertz / fps, bridge)
+        return Smooth(smooth_GJD, cutoff=hertz, residuals=found)
 
     told = "by residual analysis" if cutoff == "auto" else f"{cutoff:g} Hz"
     return Method(f"{name}, {told}", run)
 
 
-def _auto(even_GJD: Floats, fps: float) -> float:
-    """The cutoff by residual analysis, of joints without gaps; 6 Hz where nothing tells."""
+def _residuals(even_GJD: Floats, fps: float) -> Residuals | None:
+    """Find the cutoff by residual analysis, of joints that are seen to the ends."""
     flat_GX = filled(even_GJD).reshape(len(even_GJD), -1)
     whole_X = ~np.isnan(flat_GX).any(0)
-    found = residual_analysis(flat_GX[:, whole_X], fps) if whole_X.any() else None
-    return found.chosen if found else min(6.0, 0.4 * fps)
+    return residual_analysis(flat_GX[:, whole_X], fps) if whole_X.any() else None
 
 
 def _by_segments(even_GJD: Floats, smooth: Filter, cutoff: float, bridge: float) -> Floats:

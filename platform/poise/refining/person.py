@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from poise.motion.motion import Floats as MotionFloats
+from poise.refining.cutoff import Residuals
 from poise.refining.doubts import jumps, unsure
 from poise.refining.grid import Floats, Grid, Mask, filled, gap_lengths, seen
 from poise.refining.method import Method
@@ -35,6 +36,7 @@ class Person:
         error_FJ: how far off joints are expected to be; None where the refiner does not say.
         swaps: limbs whose sides were put right.
         cutoffs: that were used, in Hz, piece by piece.
+        residuals: how the cutoff of the longest piece was found, where it was.
         alone: frames too few to refine, which are left as they are.
     """
 
@@ -46,6 +48,7 @@ class Person:
     error_FJ: Floats | None
     swaps: tuple[Swap, ...]
     cutoffs: tuple[float, ...]
+    residuals: Residuals | None
     alone: int
 
     @property
@@ -98,7 +101,9 @@ def refined(
     gap_FJ = gap_lengths(there_FJ, times_F, step)
     fills_FJ = ~there_FJ & (gap_FJ <= options.fill + step / 2) & (options.fill > 0)
     output_FJD = np.full_like(input_FJD, np.nan)
-    errors, cutoffs, alone = np.full(there_FJ.shape, np.nan), [], 0
+    errors, alone = np.full(there_FJ.shape, np.nan), 0
+    cutoffs: list[float] = []
+    analysed: list[tuple[int, Residuals]] = []
     bridge = max(options.fill, _TOGETHER_S)
     for part in _pieces(np.asarray(there_FJ.any(1)), times_F, bridge + step):
         frames = int(there_FJ[part].any(1).sum())
@@ -112,6 +117,8 @@ def refined(
             errors[part] = grid.off(smooth.error_GJ)
         if smooth.cutoff is not None:
             cutoffs.append(smooth.cutoff)
+        if smooth.residuals is not None:
+            analysed.append((frames, smooth.residuals))
     output_FJD[~there_FJ & ~fills_FJ] = np.nan
     # A refiner that has nothing to go by takes nothing away.
     lost_FJ = ~seen(output_FJD) & there_FJ
@@ -125,6 +132,7 @@ def refined(
         error_FJ=None if np.isnan(errors).all() else errors,
         swaps=swaps,
         cutoffs=tuple(cutoffs),
+        residuals=max(analysed, key=lambda one: one[0])[1] if analysed else None,
         alone=alone,
     )
 

@@ -1,7 +1,7 @@
 """What refining did to a motion, in figures: for people, and for programs."""
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,8 @@ from poise.refining.skeletons import bones_of
 
 #: So many of the most corrected frames and joints are named.
 _MOST: Final = 3
+#: A joint moves whose range is so many times the jitter.
+_MOVES: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,8 @@ class JointReport:
         filled: frames without one that have a place now.
         left: frames without one that have none still, while the person is there.
         moved: mean way from where it was.
-        range_kept: of its range of motion, in %.
-        peak_kept: of its peak speed, in %.
+        range_kept: of its range of motion, in %; None where it hardly moves.
+        peak_kept: of its peak speed, in %, likewise.
         error: how far off it is expected to be still; None where the refiner does not say.
     """
 
@@ -110,6 +112,7 @@ class Report:
         unit: of all lengths.
         people: person by person.
         notes: what a user should know, beside.
+        pictures: files that were made of it.
     """
 
     source: str
@@ -123,6 +126,7 @@ class Report:
     unit: str | None
     people: list[PersonReport]
     notes: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -177,7 +181,7 @@ def _person(
 ) -> PersonReport:
     after, fps = refining.after, refining.fps
     both_FJ = seen(person.poses_FJD) & person.believed_FJ
-    old = measured(person.before_FJD, both_FJ, bones, fps)
+    old = _of_movement(measured(person.before_FJD, both_FJ, bones, fps))
     new = measured(person.poses_FJD, both_FJ, bones, fps)
     numbers = after.frames_F
     there = np.flatnonzero(person.seen_FJ.any(1))
@@ -204,6 +208,15 @@ def _person(
         joints=_joints(person, after, moved_FJ, (old, new)),
         untouched=_untouched(person),
     )
+
+
+def _of_movement(old: Measures) -> Measures:
+    """Forget range and speed of joints that only jitter: none of it is worth keeping."""
+    if math.isnan(old.jitter):
+        return old
+    still_J = old.ranges_J < _MOVES * old.jitter
+    ranges_J, peaks_J = (np.where(still_J, np.nan, x) for x in (old.ranges_J, old.peaks_J))
+    return replace(old, ranges_J=ranges_J, peaks_J=peaks_J)
 
 
 def _joints(

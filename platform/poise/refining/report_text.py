@@ -26,7 +26,7 @@ def report_text(report: Report) -> str:
     if count > _MOST_PEOPLE:
         lines.append(f"  {count - _MOST_PEOPLE} more people: --json tells of all")
     if report.output:
-        lines.append(f"wrote {report.output}")
+        lines.append(f"wrote {', '.join([report.output, *report.pictures])}")
     return "\n".join(lines)
 
 

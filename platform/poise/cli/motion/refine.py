@@ -25,6 +25,7 @@ examples:
   poise refine clip.json                   writes clip.poise.json beside it
   poise refine clip.trc -o clean.trc --refiner butterworth --cutoff 6
   poise refine clip.trc --refiner butterworth --cutoff auto
+  poise refine clip.json --plot clip.png --report clip.html
   poise refine takes/ -o clean/            every recording below the folder
   poise refine 'day1/*.csv' --fps 50 --json
 
@@ -99,6 +100,19 @@ def refine(
     fps: FpsOption = None,
     unit: UnitOption = None,
     up: UpOption = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PNG", help="draw joints before and after (a folder for several files)"
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="HTML",
+            help="a page with the figures and the moving skeleton (a folder for several files)",
+        ),
+    ] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="write over the inputs")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="of several files, refine those again that are done")
@@ -111,6 +125,10 @@ def refine(
     options = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
     reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
     tasks = tasks_of(inputs, output, in_place)
+    for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):
+        if place is not None and (place.suffix == ending) == (len(tasks) > 1):
+            wanted = "a folder" if len(tasks) > 1 else f"a name that ends in {ending}"
+            raise typer.BadParameter(f"{option} {place}: name {wanted}")
     waiting = [one for one in tasks if force or in_place or len(tasks) == 1 or not one.done]
     if len(waiting) < len(tasks):
         count = len(tasks) - len(waiting)
@@ -118,7 +136,7 @@ def refine(
     found: list[Done] = []
     goes_on = "the same command goes on with the files that are left"
     with resumable(goes_on), Screen("refining") as screen:
-        for done in refine_files(waiting, options, Extras(reading)):
+        for done in refine_files(waiting, options, Extras(reading, plot, report)):
             found.append(done)
             _show(done, len(found), waiting, screen, json)
     if json:
