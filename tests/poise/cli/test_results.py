@@ -9,11 +9,15 @@ import pytest
 
 from poise.cli.shared.results import print_entries
 from poise.evaluation.evaluate import Row
+from poise.evaluation.metrics import PoseErrors
+from poise.evaluation.scored import Scored
 from poise.evaluation.tables import Entry
 
 
 def entry(refiner: str, track: str, mpjpe: float, accel: float) -> Entry:
-    return Entry(Row(track, refiner, 0, mpjpe, 40.0, accel, accel, 12_345, 0, 1.5))
+    sequence = Scored("a", "S2", PoseErrors(mpjpe, 40.0, accel, accel, 12_345))
+    row = Row(track, refiner, 0, mpjpe, 40.0, accel, accel, 12_345, 0, 1.5)
+    return Entry(row, sequences=[sequence])
 
 
 ENTRIES = [
@@ -21,6 +25,9 @@ ENTRIES = [
     entry("gaussian1d", "uiprmd/kinect/3D", 125.9, 0.8),
     entry("input", "jhmdb/simplepose/2D", 4.0, 2.0),
 ]
+
+
+_ACCEL = ["+8.30", "[+8.30,", "+8.30]"]
 
 
 def test_a_pipe_gets_aligned_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,7 +41,12 @@ def test_a_pipe_gets_aligned_text(capsys: pytest.CaptureFixture[str]) -> None:
         for line, number in zip(lines[3:5], ("9.10", "0.80"), strict=True)
     }
     assert len(ends) == 1
-    assert lines[5:7] == ["", "jhmdb/simplepose/2D, 12,345 frames"]
+    assert lines[5:7] == [
+        "",
+        "uiprmd/kinect/3D, larger than the smallest of the column by, with 95 % intervals",
+    ]
+    assert lines[9].split() == ["Input", "+0.40", "[+0.40,", "+0.40]", "smallest", *_ACCEL]
+    assert lines[12:14] == ["", "jhmdb/simplepose/2D, 12,345 frames"]
     assert "\x1b" not in "".join(lines)
 
 
@@ -49,4 +61,4 @@ def test_a_terminal_shows_the_best_in_bold(monkeypatch: pytest.MonkeyPatch) -> N
     said = os.read(leader, 65536).decode()
     os.close(leader)
     bold = {text.strip() for text in re.findall(r"\x1b\[1;32m(.*?)\x1b\[0m", said)}
-    assert bold == {"125.90", "40.00", "0.80"}
+    assert bold == {"125.90", "0.80"}
