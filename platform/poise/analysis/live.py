@@ -6,21 +6,20 @@ training frames is taken off before the filters: networks know it, and it is the
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle
 from typing import Any
 
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poise.analysis.result import AnalysisResult, side_by_side
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import load_checkpoint, pose_spec
+from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.checkpoints.registry import resolve
 from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors, unit
 from poise.experiments.candidates import GRIDS, candidates
 from poise.runtime.errors import CheckpointError
-from poise.runtime.plotting import BLUE, FAINT, GHOST, GREY, INK, ORANGE, png
+from poise.runtime.plotting import BLUE, FAINT, GREY, INK, ORANGE, png
 from poise.runtime.settings import Settings
 from poise.runtime.text.table import text_table
 from poise.training_data.examples import Examples, examples
@@ -38,7 +37,7 @@ LAGS = (0, 1, 2, 4, 8, 16, 31)
 _TUNED_ON = 200
 #: A cut-off so low that the lag alone bounds a filter's delay.
 _LOW = {"cutoff": 0.003}
-_COLOURS = (ORANGE, BLUE, INK, GREY, FAINT, GHOST)
+_COLOURS, _MARKS = (ORANGE, BLUE, INK, GREY, FAINT), "oosD^v"
 
 
 @dataclass(frozen=True)
@@ -53,28 +52,30 @@ class LiveErrors:
 
 
 def analyse(
-    models: Sequence[str], settings: Settings, lags: Sequence[int] = LAGS
+    models: Sequence[str],
+    settings: Settings,
+    lags: Sequence[int] = LAGS,
+    track: Track | None = None,
 ) -> AnalysisResult:
     """Score models, a linear map and causal filters at every lag, on the test split in the lake.
 
     Args:
-        models: registered names or checkpoint folders, of one track.
+        models: registered names or checkpoint folders, of the track, or of any (``poise:general``).
         settings: where the registry is, and the lake if it is not the one of the training.
         lags: in frames; a network of T frames stays at lag T - 1 from there on.
+        track: None for that of the first model.
 
     Raises:
-        CheckpointError: the models are of different tracks, or one is of several views.
+        CheckpointError: a model is of another track's skeleton, or of several views.
         LakeError: the track is not in the lake.
     """
     keep_freed_memory()
-    loaded = [load_checkpoint(resolve(model, settings.tracking_uri)) for model in models]
-    named = {card.track for _, card in loaded}
-    if len(named) != 1:
-        raise CheckpointError(f"these models are of different tracks: {', '.join(sorted(named))}")
-    for refiner, _ in loaded:
-        if isinstance(refiner, WindowRefiner) and refiner.views > 1:
-            raise CheckpointError(f"{refiner.title} of {refiner.views} views does not run live")
-    track, lake = Track.parse(named.pop()), lake_of(settings, loaded[0][1])
+    if track is None:
+        _, card = load_checkpoint(resolve(models[0], settings.tracking_uri))
+        track = Track.parse(card.track)
+    loaded = [_loaded(model, settings, track) for model in models]
+    trained_here = [card for _, card in loaded if card.track == str(track)]
+    lake = lake_of(settings, trained_here[0] if trained_here else None)
     train, test = load_split(lake, track, "train"), load_split(lake, track, "test")
     bank = train.bank() if track.has_pvd else None
     titles = [refiner.title for refiner, _ in loaded]
@@ -86,6 +87,17 @@ def analyse(
     frames = int(test.index.frames_S.sum())
     said = f"{track}, {len(test.index.names)} test sequences, {frames:,} frames; lag in frames"
     return AnalysisResult(rows, f"{_table(rows, lags)}\n{said}", lambda: _drawn(rows))
+
+
+def _loaded(model: str, settings: Settings, track: Track) -> tuple[Refiner, ModelCard]:
+    spec = pose_spec(track)
+    folder = resolve(model, settings.tracking_uri, representation=track.representation)
+    refiner, card = load_checkpoint(folder, spec=spec)
+    if refiner.spec != spec:
+        raise CheckpointError(f"{model} was trained on {card.track}, whose skeleton differs")
+    if isinstance(refiner, WindowRefiner) and refiner.views > 1:
+        raise CheckpointError(f"{model} refines {refiner.views} views together: it has no lag")
+    return refiner, card
 
 
 def _rows(
@@ -168,17 +180,14 @@ def _table(rows: Sequence[LiveErrors], lags: Sequence[int]) -> str:
 def _drawn(rows: Sequence[LiveErrors]) -> bytes:
     figure, (precision, smoothness) = side_by_side(2)
     names = list(dict.fromkeys(row.refiner for row in rows))
-    for name, colour, mark in zip(names, cycle(_COLOURS), cycle("oosD^v"), strict=False):
+    for place, name in enumerate(names):
+        colour, mark = _COLOURS[place % len(_COLOURS)], _MARKS[place % len(_MARKS)]
+        line = "-" if place < len(_COLOURS) else "--"
         of = [row for row in rows if row.refiner == name]
         # Lags about double from one to the next.
         across = [str(row.lag) for row in of]
-        look: dict[str, Any] = {
-            "color": colour,
-            "marker": mark,
-            "label": name,
-            "linewidth": 1.6,
-            "markersize": 5,
-        }
+        look: dict[str, Any] = {"color": colour, "marker": mark, "linestyle": line, "label": name}
+        look |= {"linewidth": 1.6, "markersize": 5}
         precision.plot(across, [row.mpjpe for row in of], **look)
         smoothness.plot(across, [row.accel for row in of], **look)
     precision.set_ylabel(f"precision: MPJPE {rows[0].unit}", color=INK)

@@ -272,6 +272,9 @@ def live(
         list[str],
         typer.Option(metavar="MODEL ...", help="a name or checkpoint folder; may be repeated"),
     ],
+    track: Annotated[
+        str | None, typer.Option(metavar="TRACK", help="in the lake (the first model's)")
+    ] = None,
     lags: Annotated[
         list[int] | None,
         typer.Option("--lag", metavar="N ...", help="(0 1 2 4 8 16 31)", show_default=False),
@@ -281,9 +284,11 @@ def live(
 ) -> None:
     """Measure errors against lag, when frames come one by one."""
     from poise.analysis import live as errors_against_lag
+    from poise.catalog.tracks import Track
 
     wanted = sorted(set(lags)) if lags else errors_against_lag.LAGS
-    _show(errors_against_lag.analyse(model, settings, wanted), json, plot)
+    on = Track.parse(track) if track else None
+    _show(errors_against_lag.analyse(model, settings, wanted, on), json, plot)
 
 
 @with_settings("home", "data", "tracking_uri")
