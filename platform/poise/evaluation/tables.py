@@ -105,6 +105,7 @@ class Line:
     unit: str
     cells: dict[str, Cell]
     runs: Runs = field(default_factory=lambda: Runs({}))
+    folds: int = 1
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,7 @@ def _line(group: Sequence[Entry]) -> Line:
         _unit(first),
         cells,
         Runs.of([Run(entry.row.seed, entry.fold or 0, entry.sequences) for entry in group]),
+        counts[0][0],
     )
 
 
@@ -240,13 +242,16 @@ def _marked(table: Sequence[Line]) -> list[Line]:
 
 def _column(table: Sequence[Line], metric: str) -> list[Cell]:
     cells = [line.cells[metric] for line in table]
+    there = [place for place, cell in enumerate(cells) if not math.isnan(cell.mean)]
+    most = max(line.folds for line in table)
     ranked = sorted(
-        (place for place, cell in enumerate(cells) if not math.isnan(cell.mean)),
+        (place for place in there if table[place].folds == most),
         key=lambda place: cells[place].mean,
     )
-    for place in ranked[1:]:
-        behind = difference(table[place].runs, table[ranked[0]].runs, metric)
-        cells[place] = replace(cells[place], behind=behind)
+    for place in there if ranked else ():
+        if place != ranked[0]:
+            behind = difference(table[place].runs, table[ranked[0]].runs, metric)
+            cells[place] = replace(cells[place], behind=behind)
     if len(ranked) > 1:
         behind = cells[ranked[1]].behind
         sure = behind is not None and behind.low > 0
@@ -259,7 +264,7 @@ def _differences(name: str, table: Sequence[Line]) -> list[ResultTable]:
     if not any(cell.behind for line in table for cell in line.cells.values()):
         return []
     least = {
-        metric: min((line.cells[metric].mean for line in table), key=_sortable)
+        metric: min((line.cells[metric].mean for line in _whole(table)), key=_sortable)
         for metric in METRICS
     }
     rows = [
@@ -287,6 +292,12 @@ def _frames(group: Sequence[Entry]) -> str:
     folds = {entry.fold: entry.row.frames for entry in group}
     many = f"{len(folds)} folds of its people, " if len(folds) > 1 else ""
     return f"{many}{sum(folds.values()):,} frames"
+
+
+def _whole(table: Sequence[Line]) -> list[Line]:
+    """Return the lines that were run on all folds: the mean of fewer people is of other people."""
+    folds = max(line.folds for line in table)
+    return [line for line in table if line.folds == folds]
 
 
 def _sortable(value: float) -> float:
@@ -319,7 +330,7 @@ def _notes(group: Sequence[Entry]) -> list[str]:
 
 def _losers(table: Sequence[Line]) -> list[str]:
     """Name the networks whose MPJPE is larger than the closed form's, which each could learn."""
-    found = [(line.cells["mpjpe"].mean, line) for line in table]
+    found = [(line.cells["mpjpe"].mean, line) for line in _whole(table)]
     yardsticks = [one for one in found if one[1].refiner == Linear.name]
     if not yardsticks:
         return []

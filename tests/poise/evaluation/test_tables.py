@@ -84,6 +84,11 @@ def test_folds_are_one_row_and_each_person_has_errors_of_its_own() -> None:
     assert [row[1] for row in table.rows] == ["20.00 ± 10.00", "10.00 ± 4.47"]
     assert table.rows[1][-1] == "1.23 M weights, 8 epochs, 3 folds, 2 seeds"
     assert differences.rows[0][1] == "+10.00 [+10.00, +10.00]"
+    # A mean of fewer people is not compared with one of all, but on those that both have it is.
+    table, differences = result_tables([*folds, entry("savgol", 2.0, 0.1, fold=1)])
+    assert [row[1] for row in table.rows] == ["20.00 ± 10.00", "2.00", "10.00 ± 4.47"]
+    assert (1, 1) not in table.best
+    assert differences.rows[1][1] == "-3.00 [-3.00, -3.00]"
     assert folds[4].to_json()["people"]["S2"]["mpjpe"] == 10.0
     people = list(csv.DictReader(io.StringIO(people_csv(folds))))
     assert len(people) == 9
