@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from poise.motion.files import read
+from poise.motion.motion import Motion
 
 #: x of person A is below 100, of B above; in frame 1 they stand in the other order.
 ORDERS = ((10.0, 200.0), (210.0, 11.0), (12.0, 220.0))
@@ -113,3 +114,27 @@ def test_a_frame_filled_in_is_a_row_of_a_table(tmp_path: Path) -> None:
     new = motion.with_poses(poses).write(tmp_path / "new.csv")
     assert len(new.read_text().splitlines()) == 7
     np.testing.assert_array_equal(read(new).poses_FPJD, poses)
+
+
+@pytest.mark.parametrize("name", ["clip.h5", "clip.csv", "clip.c3d", "clip.npz"])
+def test_one_of_several_people_can_be_written_alone(name: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    both = Motion(
+        poses_FPJD=rng.uniform(0, 9, (6, 2, 3, 3)), joints=("a", "b", "c"), people=("Al", "Bo")
+    ).at_rate(50.0)
+    form = {".csv": "deeplabcut"}.get(Path(name).suffix)
+    motion = read(both.write(tmp_path / name, form))
+    alone = read(motion.person("Bo").write(tmp_path / f"new_{name}"))
+    assert alone.format == motion.format
+    np.testing.assert_allclose(alone.poses_FPJD[:, 0], both.poses_FPJD[:, 1], atol=1e-5)
+    part = read(motion.cut(2, 5).write(tmp_path / f"part_{name}"))
+    np.testing.assert_allclose(part.poses_FPJD, both.poses_FPJD[2:5], atol=1e-5)
+
+
+def test_a_cut_of_a_trc_file_counts_its_frames(tmp_path: Path) -> None:
+    whole = Motion(poses_FPJD=np.ones((6, 1, 2, 3)), joints=("a", "b")).at_rate(50.0)
+    motion = read(whole.write(tmp_path / "clip.trc"))
+    assert read(motion.cut(2, 3).write(tmp_path / "one.trc")).fps == 50.0
+    lines = (tmp_path / "one.trc").read_text().splitlines()
+    assert lines[2].split("\t")[2] == "1"
+    assert len(lines) == 6

@@ -13,7 +13,7 @@ from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import Motion, Unit
 from poise.motion.names import checked_names, known_joints
 from poise.motion.rates import tidy_rate
-from poise.motion.tables.tracks import person_places
+from poise.motion.tables.tracks import has_room, person_places
 from poise.runtime.errors import DataError
 from poise.runtime.text.files import read_file
 
@@ -108,7 +108,8 @@ def _write(motion: Motion) -> Written:
     from poise.mocap.formats.c3d import read_c3d, with_points
 
     rest = motion.rest
-    if isinstance(rest, _Rest) and len(motion) == rest.shape[0]:
+    kept = isinstance(rest, _Rest) and has_room(motion, rest.people)
+    if kept and len(motion) == rest.shape[0]:
         points = read_c3d(rest.path, "m").points_FP3
         there = rest.points_PJ >= 0
         poses = motion.poses_FPJD[:, person_places(motion, rest.people)]

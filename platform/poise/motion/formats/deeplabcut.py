@@ -12,7 +12,7 @@ from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.names import checked_names, known_joints, plain_cell
 from poise.motion.tables.hdf5 import changed, dataset, is_hdf5, opened, unpickled
-from poise.motion.tables.tracks import Tracks
+from poise.motion.tables.tracks import Tracks, has_room
 from poise.motion.text.grid import Grid, number_text, split_cells, unquoted
 from poise.motion.text.triples import frame_numbers
 from poise.runtime.errors import DataError
@@ -105,8 +105,9 @@ def _motion(
 
 def _write_csv(motion: Motion) -> Written:
     rest = motion.rest
-    if isinstance(rest, _CsvRest) and motion.entries_FP is not None and len(motion.people):
-        rows = motion.entries_FP.max(1)
+    entries = motion.entries_FP
+    if isinstance(rest, _CsvRest) and entries is not None and has_room(motion, rest.tracks.people):
+        rows = entries.max(1)
         if (rows >= 0).all():
             old = np.full((len(rows), int(rest.tracks.used.max()) + 1), np.nan)
             old[:, rest.tracks.used] = rest.grid.values_RC[rows]

@@ -72,9 +72,11 @@ def _read(sample: Sample) -> Motion:
 
 def _write(motion: Motion) -> Written:
     grid, entries = motion.rest, motion.entries_FP
-    if not isinstance(grid, Grid) or entries is None or (entries < 0).any():
-        raise DataError("mot is written only over such a file; write .csv instead")
+    if not isinstance(grid, Grid) or entries is None:
+        raise DataError("mot is written only over such a file")
     rows = entries[:, 0]
+    if not np.array_equal(rows, np.arange(len(grid.lines))):  # as the header counts
+        raise DataError(f"{grid.path}: has {len(grid.lines)} rows, not {len(rows)}; write them all")
     values = np.hstack([grid.values_RC[rows, :1], motion.poses_FPJD[:, 0, :, 0]])
     return grid.rewritten(rows, values)
 

@@ -12,7 +12,7 @@ from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import Motion
 from poise.motion.names import checked_names, known_joints
 from poise.motion.tables.hdf5 import changed, dataset, is_hdf5, opened, texts
-from poise.motion.tables.tracks import person_places
+from poise.motion.tables.tracks import has_room, person_places
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {
@@ -95,7 +95,9 @@ def _arrays(motion: Motion, places: list[int]) -> dict[str, NDArray[Any]]:
 
 def _write(motion: Motion) -> Written:
     rest = motion.rest
-    if not isinstance(rest, _Rest) or len(motion) != rest.frames:
+    if not isinstance(rest, _Rest) or not has_room(motion, rest.people):
+        return _new(motion)
+    if len(motion) != rest.frames:
         return _new(motion)
     arrays = _arrays(motion, person_places(motion, rest.people))
     with changed(rest.path) as (file, memory):

@@ -52,7 +52,7 @@ def _read(sample: Sample) -> Motion:
     return Motion(
         poses_FPJD=poses,
         joints=told_apart(names),
-        fps=rate_of(times, numbers),
+        fps=rate_of(times, numbers) or _told_rate(told),
         times_F=times,
         frames_F=numbers,
         skeleton=known.name if known else None,
@@ -69,11 +69,8 @@ def _frames(grid: Grid, told: Mapping[str, str]) -> tuple[NDArray[np.int64], NDA
     if bad.any():
         raise DataError(f"{grid.path}, line {grid.line_of(int(bad.argmax()))}: no frame number")
     if np.isnan(times).any() or not np.diff(times).any():
-        try:
-            rate = float(told.get("datarate", ""))
-        except ValueError:
-            rate = 0.0
-        if not 0 < rate < np.inf:
+        rate = _told_rate(told)
+        if rate is None:
             missing = int(np.isnan(times).argmax())
             raise DataError(f"{grid.path}, line {grid.line_of(missing)}: neither a Time nor a rate")
         times = (numbers - numbers[0]) / rate
@@ -86,12 +83,22 @@ def _frames(grid: Grid, told: Mapping[str, str]) -> tuple[NDArray[np.int64], NDA
     return numbers.astype(np.int64), times
 
 
+def _told_rate(told: Mapping[str, str]) -> float | None:
+    """Return the header's rate; None where it says 0, as some programs do, or nothing."""
+    try:
+        rate = float(told.get("datarate", ""))
+    except ValueError:
+        return None
+    return rate if 0 < rate < np.inf else None
+
+
 def _write(motion: Motion) -> Written:
     frames = len(motion)
     poses = motion.poses_FPJD[:, 0]
     if isinstance(motion.rest, Grid) and motion.entries_FP is not None:
         rows = motion.entries_FP[:, 0]
-        if (rows >= 0).all() and 2 + poses[0].size == len(motion.rest.columns):
+        whole = np.array_equal(rows, np.arange(len(motion.rest.lines)))  # as the header counts
+        if whole and 2 + poses[0].size == len(motion.rest.columns):
             same = motion.rest.values_RC[rows, :2]
             return motion.rest.rewritten(rows, np.hstack([same, poses.reshape(frames, -1)]))
     return _new(motion, poses)

@@ -73,6 +73,11 @@ class Tracks:
         return values[:, self.columns_PJK >= 0]
 
 
+def has_room(motion: Motion, people: Sequence[str]) -> bool:
+    """Say whether a file with places for some people has one for each of a motion's."""
+    return len(people) == len(motion.people)
+
+
 def person_places(motion: Motion, people: Sequence[str]) -> list[int]:
     """Return where a file's people are among a motion's: by id, else in order.
 
