@@ -54,6 +54,12 @@ class Prediction:
         columns = {"poses": self.poses_BTC, "quality": self.quality_BT, "error": self.error_BTJ}
         return {name: column for name, column in columns.items() if column is not None}
 
+    def split(self, counts: Sequence[int]) -> list[Self]:
+        """Predictions of so many windows each, in order."""
+        columns = (self.poses_BTC, self.quality_BT, self.error_BTJ)
+        parts = ([None] * len(counts) if one is None else one.split(counts) for one in columns)
+        return [type(self)(*part) for part in zip(*parts, strict=True)]
+
     @classmethod
     def joined(cls, parts: Sequence[Self], device: torch.device) -> Self:
         """One prediction of many, in float32, on a device."""

@@ -31,6 +31,8 @@ class Refiner(nn.Module):
     title: ClassVar[str]
     #: Whether it has to be trained before it is of use.
     learns: ClassVar[bool] = False
+    #: Whether it takes joints that were not seen as NaN, and wants to be trained with such.
+    takes_missing: ClassVar[bool] = False
 
     def __init__(self, spec: PoseSpec, config: Any) -> None:
         super().__init__()

@@ -28,8 +28,6 @@ class WindowRefiner(Refiner):
     learns = True
     #: Whether `forward` looks at neighbours; retrieval is skipped where it does not.
     uses_neighbours: bool = False
-    #: Whether it takes joints that were not seen as NaN, and wants to be trained with such.
-    takes_missing: ClassVar[bool] = False
     #: How many neighbours of a window it reads, K.
     neighbours: int = 1
     #: Clips that it refines together: `refine` wants the views of one take after another.
@@ -95,19 +93,18 @@ class WindowRefiner(Refiner):
         inputs = [self.inputs_of(clip) for clip in clips]
         detected, neighbours, distances = zip(*inputs, strict=True)
         found = self.predict(torch.cat(detected), torch.cat(neighbours), torch.cat(distances))
-        counts = [len(windows_NTC) for windows_NTC in detected]
-        frames = [len(clip.detected_FC) for clip in clips]
+        parts = found.split([len(windows_NTC) for windows_NTC in detected])
+        pairs = zip(parts, clips, strict=True)
+        return [self.joined(part, len(clip.detected_FC)) for part, clip in pairs]
 
-        def averaged(values: Tensor | None) -> Sequence[Tensor | None]:
-            return (
-                [None] * len(clips)
-                if values is None
-                else self.averaged(values.split(counts), frames)
-            )
-
-        poses = self.averaged(found.poses_BTC.split(counts), frames)
-        worth = zip(poses, averaged(found.quality_BT), averaged(found.error_BTJ), strict=True)
-        return [Refined(*one) for one in worth]
+    def joined(self, part: Prediction, frames: int) -> Refined:
+        """What is known of all windows of one clip, averaged back to its frames (SWAA)."""
+        columns = (part.poses_BTC, part.quality_BT, part.error_BTJ)
+        poses_FC, quality_F, error_FJ = (
+            None if column is None else self.averaged([column], [frames])[0] for column in columns
+        )
+        assert poses_FC is not None  # noqa: S101  (every prediction has them)
+        return Refined(poses_FC, quality_F, error_FJ)
 
     def inputs_of(self, clip: Clip) -> tuple[Tensor, Tensor, Tensor]:
         """A clip's windows, `stride` frames apart, as `forward` wants them.

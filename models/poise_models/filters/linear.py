@@ -11,7 +11,6 @@ coefficients, P = K x C numbers of a window.
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -58,8 +57,7 @@ class Linear(ClosedFormRefiner):
     name = "linear"
     title = "Linear"
     config: LinearConfig
-    #: As of networks: gaps are filled before it, and it knows no neighbours.
-    takes_missing: ClassVar[bool] = False
+    #: As of networks: it knows no neighbours.
     neighbours = 1
 
     def __init__(self, spec: PoseSpec, config: LinearConfig) -> None:

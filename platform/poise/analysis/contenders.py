@@ -14,10 +14,10 @@ from torch import Tensor
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track, TrackInfo
 from poise.checkpoints.checkpoint import load_checkpoint, pose_spec
+from poise.checkpoints.inference import as_taken
 from poise.checkpoints.registry import resolve
 from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.experiments.candidates import GRIDS, candidates
-from poise.readers.missing import with_gaps
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.runtime.errors import CheckpointError, DataError
@@ -83,13 +83,10 @@ class Sequences:
 
     def examples(self, refiner: Refiner, turn_DD: Tensor) -> Examples:
         """The sequences as a refiner takes them: gaps as NaN or filled, and turned."""
-        takes_missing = isinstance(refiner, WindowRefiner) and refiner.takes_missing
         clips, truths, untrue = [], [], {}
         for one in self.items:
             assert one.truth_FC is not None  # noqa: S101  (as it was read)
-            seen_FC = one.detected_FC
-            if takes_missing and one.unseen_FJ is not None:
-                seen_FC = with_gaps(seen_FC, one.unseen_FJ)
+            seen_FC = as_taken(refiner, one.detected_FC, one.unseen_FJ)
             clips.append(Clip(_turned(torch.from_numpy(seen_FC), turn_DD)))
             truths.append(_turned(torch.from_numpy(one.truth_FC), turn_DD))
             if one.untrue_FJ is not None:

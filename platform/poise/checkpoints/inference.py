@@ -1,5 +1,9 @@
 """How a refiner runs where it is used: how far apart its windows start, and compiled or not."""
 
+import numpy as np
+from numpy.typing import NDArray
+
+from poise.readers.missing import Bools, with_gaps
 from poise.runtime.errors import CheckpointError
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner
@@ -36,6 +40,15 @@ def prepare(refiner: Refiner, stride: int | None = None, compiled: bool = False)
             compile_refine(refiner)
         except ConfigError as error:
             raise CheckpointError(str(error)) from error
+
+
+def as_taken(
+    refiner: Refiner, poses_FC: NDArray[np.float32], unseen_FJ: Bools | None
+) -> NDArray[np.float32]:
+    """Return filled poses as a refiner takes them: with gaps as NaN again, or as they are."""
+    if unseen_FJ is None or not refiner.takes_missing:
+        return poses_FC
+    return with_gaps(poses_FC, unseen_FJ)
 
 
 def check(refiner: Refiner, stride: int | None = None, compiled: bool = False) -> None:

@@ -8,15 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
-from poise.checkpoints.inference import check, prepare
+from poise.checkpoints.inference import as_taken, check, prepare
 from poise.checkpoints.registry import resolve
 from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
@@ -25,7 +23,7 @@ from poise.evaluation.motion import MotionErrors, pool_motion
 from poise.lake.ids import WINDOW
 from poise.pvd.collection import pvd_store
 from poise.pvd.retriever import Retriever, retrieves
-from poise.readers.missing import described, listed, with_gaps
+from poise.readers.missing import described, listed
 from poise.readers.noise import cut_clips, noise_seed, per_window
 from poise.readers.plausible import Bodies
 from poise.readers.raw_split import open_split, split_exists
@@ -151,10 +149,9 @@ def read_examples(request: RawRequest) -> RawExamples:
     sequences, rejected = _read(request, request.split, request.clip)
     sequences = _chosen(sequences, request)
     windows = _windows(sequences, request, chosen)
-    clips = [
-        Clip(torch.from_numpy(_detected(sequence, chosen)), windows_NTC)
-        for sequence, windows_NTC in zip(sequences, windows, strict=True)
-    ]
+    detected = [as_taken(chosen, one.detected_FC, one.unseen_FJ) for one in sequences]
+    pairs = zip(map(torch.from_numpy, detected), windows, strict=True)
+    clips = [Clip(detected_FC, windows_NTC) for detected_FC, windows_NTC in pairs]
     clips = _with_neighbours(clips, request, chosen, card)
     truths = [torch.from_numpy(s.truth_FC) for s in sequences if s.truth_FC is not None]
     untrue = {s.name: torch.from_numpy(s.untrue_FJ) for s in sequences if s.untrue_FJ is not None}
@@ -253,14 +250,6 @@ def _chosen(sequences: list[PoseSequence], request: RawRequest) -> list[PoseSequ
             )
         found |= own
     return list(found.values())
-
-
-def _detected(sequence: PoseSequence, refiner: Refiner) -> NDArray[np.float32]:
-    """The poses as a refiner takes them: gaps are NaN, or filled."""
-    takes_missing = isinstance(refiner, WindowRefiner) and refiner.takes_missing
-    if sequence.unseen_FJ is None or not takes_missing:
-        return sequence.detected_FC
-    return with_gaps(sequence.detected_FC, sequence.unseen_FJ)
 
 
 def _filled(sequences: Sequence[PoseSequence], names: Sequence[str]) -> list[str]:

@@ -191,15 +191,15 @@ class RefineService:
         body = (await request.receive()).get("body", b"")
         given = await self._text.finished(Steps(read_request(self._model, body)))
         del body
-        poses_FC = given.frames.poses_FC
+        frames = len(given.detected_FC)
         try:
-            refined = await self._network.finished(Work(poses_FC))
+            refined = await self._network.finished(Work(given.detected_FC))
         except Exception as error:
-            logger.exception("A sequence of %d frames failed.", len(poses_FC))
+            logger.exception("A sequence of %d frames failed.", frames)
             raise HTTPException(500, f"the model failed on this sequence: {error}") from error
         seconds = time.perf_counter() - start
         backend = self._model.search_backend
-        self._metrics.count(len(poses_FC), refined.retrieval, backend, seconds)
+        self._metrics.count(frames, refined.retrieval, backend, seconds)
         answer = responses.refine_answer(self._model, given, refined, seconds)
         return bytes(await self._text.finished(Steps(answer)))
 

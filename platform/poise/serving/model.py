@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -110,7 +109,7 @@ class ServedModel:
         return "none" if self._retriever is None else self._retriever.search_backend
 
     def refine(self, sequences: Sequence[NDArray[np.float32]]) -> list[RefinedSequence | Exception]:
-        """Refine sequences (F, C) side by side.
+        """Refine sequences (F, C), as the refiner takes them, side by side.
 
         Returns:
             One entry a sequence, in order; where one sequence fails, its error, while the others
@@ -146,7 +145,8 @@ class ServedModel:
         )
 
     def _told(self, work: Work, refined: Refined) -> RefinedSequence | Exception:
-        if not bool(torch.isfinite(refined.poses_FC).all()):
+        known = (refined.poses_FC, refined.quality_F, refined.error_FJ)
+        if not all(bool(one.isfinite().all()) for one in known if one is not None):
             return NotFiniteError(f"{self.name} gave NaN or infinity for finite poses")
         use: RetrievalUse = "used"
         if work.distances_N is None:
@@ -154,6 +154,7 @@ class ServedModel:
         return RefinedSequence(
             poses_FC=refined.poses_FC.numpy(),
             quality_F=_numpy(refined.quality_F),
+            error_FJ=_numpy(refined.error_FJ),
             distances_N=_numpy(work.distances_N),
             retrieval=use,
         )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic_core import to_json
 
-from poise.readers.missing import described
+from poise.readers.missing import Bools, described, listed
 from poise.readers.scale import odd_size, reach
 from poise.serving import schema
 from poise.serving.intake.reading import GivenRequest
@@ -19,7 +19,6 @@ from poise.serving.work import RefinedSequence
 DECIMALS = 6
 #: Frames that become text in one step.
 _PIECE = 256
-_NO_POSES = b'{"poses":[]'
 
 
 def refine_answer(
@@ -34,8 +33,9 @@ def refine_answer(
         seconds: from the whole body to the refined poses.
     """
     # Already of our making: validating a million numbers again would only cost time.
-    without_poses = schema.RefineResponse.model_construct(
+    in_short = schema.RefineResponse.model_construct(
         poses=[],
+        error=None,
         quality=_quality(refined, given.frames),
         retrieval=refined.retrieval,
         distances=_summary(refined.distances_N),
@@ -49,16 +49,13 @@ def refine_answer(
         filled=_filled(model, given.frames),
         warnings=_warnings(model, given.options.fps, given.frames),
     )
-    rest = without_poses.model_dump_json().encode().removeprefix(_NO_POSES)
-    pieces = []
-    for first in range(0, len(refined.poses_FC), _PIECE):
-        yield
-        piece = refined.poses_FC[first : first + _PIECE]
-        if given.nested:
-            piece = piece.reshape(len(piece), model.refiner.spec.joints, model.refiner.spec.dims)
-        pieces.append(to_json(_rounded(piece))[1:-1])
-    yield
-    return _NO_POSES[:-1] + b",".join(pieces) + b"]" + rest
+    poses = refined.poses_FC
+    if given.nested:
+        poses = poses.reshape(len(poses), model.refiner.spec.joints, model.refiner.spec.dims)
+    poses_text = yield from _frame_by_frame(poses)
+    error_text = yield from _frame_by_frame(refined.error_FJ)
+    rest = in_short.model_dump_json(exclude={"poses", "error"}).encode().removeprefix(b"{")
+    return b'{"poses":%b,"error":%b,%b' % (poses_text, error_text, rest)
 
 
 def model_info(model: ServedModel) -> schema.ServedModelInfo:
@@ -87,6 +84,18 @@ def example_request(model: ServedModel) -> dict[str, Any]:
     return {"poses": poses, "track": str(model.track), "name": "example"}
 
 
+def _frame_by_frame(values: NDArray[np.float32] | None) -> Generator[None, None, bytes]:
+    """A list with an entry a frame as JSON, some frames a step."""
+    if values is None:
+        return b"null"
+    pieces = []
+    for first in range(0, len(values), _PIECE):
+        yield
+        pieces.append(to_json(_rounded(values[first : first + _PIECE]))[1:-1])
+    yield
+    return b"[" + b",".join(pieces) + b"]"
+
+
 def _quality(refined: RefinedSequence, given: Frames) -> list[float] | None:
     """Quality of the frames, as far as there was something to see."""
     if refined.quality_F is None:
@@ -102,11 +111,18 @@ def _warnings(model: ServedModel, fps: float | None, given: Frames) -> list[str]
     if fps is not None and trained is not None and fps != trained:
         found.append(f"{fps:g} fps: the model was trained at {trained:g} fps")
     if given.unseen_FJ is not None:
-        found += described(given.unseen_FJ, model.info.joint_names)
+        found += _not_seen(model, given.unseen_FJ)
     if model.unit == "m":
         odd = odd_size(reach(given.poses_FC.reshape(len(given.poses_FC), -1, 3)))
         found += [odd] if odd else []
     return found
+
+
+def _not_seen(model: ServedModel, unseen_FJ: Bools) -> list[str]:
+    names = model.info.joint_names
+    if model.refiner.takes_missing:
+        return [f"not seen, and refined as such: {listed(unseen_FJ, names)}"]
+    return described(unseen_FJ, names)
 
 
 def _filled(model: ServedModel, given: Frames) -> list[schema.FilledJoint]:

@@ -185,7 +185,7 @@ class ModelRef(BaseModel):
 
 
 class FilledJoint(BaseModel):
-    """A joint that was not seen in these frames, and was filled before refining."""
+    """A joint that was not seen in these frames, and was filled before refining or by it."""
 
     joint: int
     name: str
@@ -196,6 +196,10 @@ class RefineResponse(BaseModel):
     """The refined sequence: same frames, joints, order, units and nesting as the request."""
 
     poses: list[list[list[float]]] | list[list[float]]
+    error: list[list[float]] | None = Field(
+        description="Per frame and joint, how far off the refined joint is expected to be, in the "
+        "unit of `poses`; null where the refiner does not say."
+    )
     quality: list[float] | None = Field(
         description="Per frame, 0 to 1: near 1 where precise and smooth estimates agree, times the "
         "share of joints that were seen, so 0 where nothing was; null where the refiner has no "

@@ -19,6 +19,7 @@ from poise.pvd.retriever import retrieves
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.clip import Refined
+from poise_models.base.refiner import Refiner
 
 #: Sequences that are sent, spread evenly over the test split.
 TEST_SEQUENCES = 12
@@ -32,7 +33,8 @@ class ServiceCheck:
     Attributes:
         before: errors of the sequences as detected.
         after: errors as the service refined them.
-        deviation: largest difference to the same sequences refined offline, in stored units.
+        deviation: largest difference to the same sequences refined offline, of poses and of what
+            is said of their errors, in stored units.
         sequences: how many were sent.
         retrieval: what the service said of its neighbours, for example ``used``.
         seconds: for all requests together.
@@ -47,7 +49,7 @@ class ServiceCheck:
 
 
 def check_service(url: str, checkpoint: str, lake: str, track: Track) -> ServiceCheck:
-    """Send some test sequences of a track to a service, one after the other.
+    """Send some test sequences of a track to a service, one after the other, gaps and all.
 
     Args:
         url: of the service.
@@ -59,31 +61,36 @@ def check_service(url: str, checkpoint: str, lake: str, track: Track) -> Service
     count = len(test.index)
     rows = torch.linspace(0, count - 1, min(TEST_SEQUENCES, count)).int().tolist()
     test = test.take(rows)
+    refiner, _ = load_checkpoint(checkpoint)
     start = time.perf_counter()
-    answers = [_post(url, track, one) for one in test.detected()]
+    sent = test.with_gaps() if refiner.takes_missing else test
+    answers = [_post(url, track, one) for one in sent.detected()]
     seconds = time.perf_counter() - start
     refined = [torch.tensor(answer["poses"]).flatten(1) for answer in answers]
-    offline = refined_offline(checkpoint, lake, track, test)
-    deviation = max(
-        float((a - b.poses_FC).abs().max()) for a, b in zip(refined, offline, strict=True)
-    )
+    offline = refined_offline(refiner, lake, track, test)
     return ServiceCheck(
         before=_scores(test.detected(), test, track),
         after=_scores(refined, test, track),
-        deviation=deviation,
+        deviation=max(map(_deviation, answers, offline)),
         sequences=len(answers),
         retrieval=", ".join(sorted({answer["retrieval"] for answer in answers})),
         seconds=seconds,
     )
 
 
-def refined_offline(checkpoint: str, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
-    """Refine sequences of a split here, with the neighbours that the checkpoint's refiner reads."""
-    refiner, _ = load_checkpoint(checkpoint)
+def refined_offline(refiner: Refiner, lake: str, track: Track, test: TrackSplit) -> list[Refined]:
+    """Refine sequences of a split here, with the gaps and neighbours that the refiner reads."""
     bank = None
     if retrieves(refiner):
         bank = PoseBank.read(SplitIndex.read(lake, read_manifest(lake, track), "train"))
     return refiner.refine(examples(refiner, test, bank).clips)
+
+
+def _deviation(answer: dict[str, Any], offline: Refined) -> float:
+    apart = (torch.tensor(answer["poses"]).flatten(1) - offline.poses_FC).abs().max()
+    if offline.error_FJ is not None:
+        apart = apart.maximum((torch.tensor(answer["error"]) - offline.error_FJ).abs().max())
+    return float(apart)
 
 
 def _scores(poses: list[Tensor], test: TrackSplit, track: Track) -> PoseErrors:

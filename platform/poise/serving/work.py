@@ -31,12 +31,14 @@ class RefinedSequence:
     Attributes:
         poses_FC: refined poses (F, C), in the unit of the input.
         quality_F: quality of each frame (F,), in (0, 1]; None where the refiner has none.
+        error_FJ: how far off each joint is expected to be; None where the refiner does not say.
         distances_N: squared L2 distances (N,) of the windows to their neighbours; None without.
         retrieval: whether neighbours took part.
     """
 
     poses_FC: NDArray[np.float32]
     quality_F: NDArray[np.float32] | None
+    error_FJ: NDArray[np.float32] | None
     distances_N: NDArray[np.float32] | None
     retrieval: RetrievalUse
 
@@ -49,7 +51,7 @@ class WindowFinder(Protocol):
 
 
 class Work:
-    """A sequence (F, C) that is being refined.
+    """A sequence (F, C), as the refiner takes it, that is being refined.
 
     Attributes:
         clip: the sequence.
@@ -107,10 +109,7 @@ class Work:
         if self.left(network):
             return
         whole = Prediction.joined(self._parts, self.clip.detected_FC.device)
-        frames = [len(self.clip.detected_FC)]
-        [poses_FC] = network.averaged([whole.poses_BTC], frames)
-        quality = [] if whole.quality_BT is None else [whole.quality_BT]
-        self.refined = Refined(poses_FC, *network.averaged(quality, frames * len(quality)))
+        self.refined = network.joined(whole, len(self.clip.detected_FC))
 
 
 class SharedSteps:
@@ -153,11 +152,9 @@ class SharedSteps:
         joined = tuple(torch.cat(column) for column in zip(*inputs, strict=True))
         found = network.predict(*joined)
         self._adapt(len(joined[0]), time.monotonic() - began)
-        counts = [len(windows_NTC) for windows_NTC, *_ in inputs]
-        poses = found.poses_BTC.split(counts)
-        quality = None if found.quality_BT is None else found.quality_BT.split(counts)
-        for place, work in enumerate(works):
-            work.take(Prediction(poses[place], quality and quality[place]), network)
+        parts = found.split([len(windows_NTC) for windows_NTC, *_ in inputs])
+        for work, part in zip(works, parts, strict=True):
+            work.take(part, network)
 
     def _adapt(self, rows: int, seconds: float) -> None:
         """Bound how long a step takes, whatever the network and the machine."""

@@ -14,12 +14,15 @@ from tests.support.running_milvus import RunningMilvus
 from tests.support.serving import clip, publish, replica, save_untrained
 
 from poise.catalog.tracks import Track
+from poise.checkpoints.inference import as_taken
 from poise.pvd.retriever import Retriever
 from poise.runtime.errors import CheckpointError
 from poise.serving import model as model_module
 from poise.serving import retrieval as retrieval_module
+from poise.serving.intake.validation import as_frames
 from poise.serving.model import RETRIEVAL_BUDGET_S, ServedModel
 from poise.serving.work import RefinedSequence
+from poise_models.base.clip import Clip
 
 
 def _until(condition: Any, seconds: float = 5.0) -> bool:
@@ -85,6 +88,26 @@ def test_a_batch_gives_what_each_sequence_gets_alone(tmp_path: Path, frames: int
         assert isinstance(alone, RefinedSequence)
         assert together.poses_FC.shape == one.shape
         np.testing.assert_allclose(together.poses_FC, alone.poses_FC, atol=1e-5)
+
+
+@pytest.mark.parametrize("refiner", ["poise", "general", "poise:general", "synspp", "gaussian1d"])
+def test_what_nobody_saw_reaches_the_networks_that_take_it(tmp_path: Path, refiner: str) -> None:
+    model = ServedModel(replica(save_untrained(tmp_path, refiner)))
+    whole, gappy = clip(70, seed=1), clip(50, seed=2)
+    gappy.reshape(50, 17, 3)[20:30, 13] = np.nan
+    gappy[40:44] = np.nan
+    given = as_frames(gappy.tolist(), model.info, model.unit)
+    filled_FC, unseen_FJ = given.poses_FC, given.unseen_FJ
+    taken_FC = as_taken(model.refiner, filled_FC, unseen_FJ)
+    assert np.isnan(taken_FC).any() == model.refiner.takes_missing
+    clips = [Clip(torch.from_numpy(one)) for one in (whole, taken_FC)]
+    for found, alone in zip(model.refine([whole, taken_FC]), clips, strict=True):
+        [offline] = model.refiner.refine([alone])
+        assert isinstance(found, RefinedSequence)
+        np.testing.assert_allclose(found.poses_FC, offline.poses_FC, atol=1e-5)
+        assert (found.error_FJ is None) == (offline.error_FJ is None)
+        if found.error_FJ is not None and offline.error_FJ is not None:
+            np.testing.assert_allclose(found.error_FJ, offline.error_FJ, atol=1e-5)
 
 
 def _timed(model: ServedModel) -> tuple[RefinedSequence, float]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
+import numpy as np
 from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from poise.checkpoints.inference import as_taken
 from poise.runtime.text.files import encoding
 from poise.serving import schema
 from poise.serving.intake.json_text import JsonError, JsonText, TooLongError
@@ -54,11 +57,13 @@ class GivenRequest:
         options: all of it but the poses.
         nested: whether its frames are lists of joints.
         frames: its poses, without gaps.
+        detected_FC: the same as the model's refiner takes them: some want gaps as NaN.
     """
 
     options: schema.RefineOptions
     nested: bool
     frames: Frames
+    detected_FC: NDArray[np.float32]
 
 
 def read_request(model: ServedModel, body: bytes) -> Generator[None, None, GivenRequest]:
@@ -89,7 +94,8 @@ def read_request(model: ServedModel, body: bytes) -> Generator[None, None, Given
     yield
     assert poses is not None  # noqa: S101  (`_options` raised)
     frames = as_frames(poses, model.info, model.unit)
-    return GivenRequest(options, schema.is_nested(poses), frames)
+    detected_FC = as_taken(model.refiner, frames.poses_FC, frames.unseen_FJ)
+    return GivenRequest(options, schema.is_nested(poses), frames, detected_FC)
 
 
 def is_json(content_type: str) -> bool:
