@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).parents[1]
 #: What makes of a file's content whatever the file says.
 RUNS_CODE = re.compile(
     r"\ballow_pickle\s*=\s*(?!False\b)|\bpickle\.loads?\b|\byaml\.(unsafe_|full_)?load(_all)?\b"
-    r"|(?<!safetensors\.)\btorch\.load\b|\b(joblib|marshal|dill)\b"
+    r"|(?<!safetensors\.)\btorch\.load\b|\b(import|from)\s+(joblib|marshal|dill)\b|\b(joblib|marshal|dill)\.loads?\b"
 )
 
 

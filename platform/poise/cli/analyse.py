@@ -99,20 +99,20 @@ example:
 
 Motion of cmu/simulated/3D, 60 clips of 120 frames of the test subjects, as
 estimators see it that jitter a little and make one kind of error beside. Next
-to the models: the filter that is best for the kind on training subjects, of all
-kinds and settings, and the linear map, fitted on all kinds. Then the share of
-limbs with swapped sides that are put right, and how far off joints are in gaps
-of 5, 15 and 30 frames.
+to the models: the filter that is best for the kind on training subjects, of
+all kinds and settings, and the linear map, fitted on all kinds. Then the share
+of limbs with swapped sides that are put right, and how far off joints are in
+gaps of 5, 15 and 30 frames.
 """
 UNCERTAINTY = """
 example:
   poise analyse uncertainty --data my_data --track uiprmd/kinect/3D \\
       --model poise:general --model SYNSPP --plot uncertainty.png
 
-Poise says of every joint and frame how far off it expects to be: in ten bins of
-equal size, by what is expected, beside the errors that were made, as they are
-and after each joint's mean error of the sequence is taken off. Where the model
-was trained on another track, the same once more times one factor from the
+Poise says of every joint and frame how far off it expects to be: in ten bins
+of equal size, by what is expected, beside the errors that were made, as they
+are and after each joint's mean error of the sequence is taken off. Where the
+model was trained on another track, the same once more times one factor from the
 training subjects of this one. Then Pearson's r of a frame's expected error, or
 of the quality that SynSP and SynSP++ give it (without retrieval), with the
 error of input and output.

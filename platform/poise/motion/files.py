@@ -13,9 +13,10 @@ from typing import Final
 
 from poise.catalog.joint_sets import joint_sets, of_count
 from poise.motion.format import Format, Sample
-from poise.motion.motion import Axis, Motion, Unit
+from poise.motion.motion import Motion
 from poise.motion.names import which_skeleton
 from poise.motion.space import told
+from poise.motion.units import Axis, Unit
 from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.

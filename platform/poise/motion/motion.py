@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from poise.motion.units import Axis, Unit
 from poise.runtime.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Floats = NDArray[np.float64] | NDArray[np.float32]
-Unit = Literal["mm", "cm", "m", "px", "normalised"]
-Axis = Literal["+x", "-x", "+y", "-y", "+z", "-z"]
 #: Names of the dimensions in tables.
 DIMENSIONS: Final = ("x", "y", "z")
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import plain_joint
-from poise.motion.motion import DIMENSIONS, Axis, Motion, Unit
+from poise.motion.motion import DIMENSIONS, Motion
+from poise.motion.units import Axis, Unit
 
 #: How large a body is in each unit: its longest side, moving and standing.
 _SIZES: Final[dict[Unit, tuple[float, float]]] = {

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from poise.motion.motion import Axis, Unit
+from poise.motion.units import Axis, Unit
 
 _HOW = "How the file is read"
 

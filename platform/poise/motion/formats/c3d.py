@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.motion import Motion, Unit
+from poise.motion.motion import Motion
 from poise.motion.names import checked_names, known_joints
 from poise.motion.rates import tidy_rate
 from poise.motion.tables.tracks import has_room, person_places
+from poise.motion.units import Unit
 from poise.runtime.errors import DataError
 from poise.runtime.text.files import read_file
 

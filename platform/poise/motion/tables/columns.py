@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from poise.motion.motion import DIMENSIONS, Unit
+from poise.motion.motion import DIMENSIONS
+from poise.motion.units import Unit
 
 #: How tables call what is no coordinate, without blanks, signs and capitals.
 _FRAME: Final = ("frame", "frames", "frameidx", "frameid", "framenumber", "framenum", "frameindex",
