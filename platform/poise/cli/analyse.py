@@ -112,10 +112,10 @@ example:
 Poise says of every joint and frame how far off it expects to be: in ten bins
 of equal size, by what is expected, beside the errors that were made, as they
 are and after each joint's mean error of the sequence is taken off. Where the
-model was trained on another track, the same once more times one factor from the
-training subjects of this one. Then Pearson's r of a frame's expected error, or
-of the quality that SynSP and SynSP++ give it (without retrieval), with the
-error of input and output.
+model was trained on another track, the same once more times one factor from
+the training subjects of this one. Then Pearson's r of a frame's expected
+error, or of the quality that SynSP and SynSP++ give it (without retrieval),
+with the error of input and output.
 """
 
 LIVE = """
