@@ -32,6 +32,7 @@ class Options:
         min_confidence: a joint that the estimator is less sure of counts as not seen.
         track: whether to find out who is who; None does it where the file does not say.
         people: ids of those to refine; none for everybody.
+        rigid: whether bones are held at their median lengths, in 3D.
         rate: frames a second of motion that has no rate.
     """
 
@@ -41,6 +42,7 @@ class Options:
     min_confidence: float = 0.3
     track: bool | None = None
     people: tuple[str, ...] = ()
+    rigid: bool = False
     rate: float = 30.0
 
     def __post_init__(self) -> None:

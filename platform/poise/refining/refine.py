@@ -1,7 +1,7 @@
 """Motion in, clean motion and a report of what was done out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -13,6 +13,9 @@ from poise.refining.method import method_for
 from poise.refining.options import Options
 from poise.refining.people import Told, told_apart
 from poise.refining.person import Person, refined
+from poise.refining.rigid import rigid
+from poise.refining.skeletons import bones_of, root_of
+from poise.runtime.errors import SettingsError
 
 #: Of the steps between frames, from the shortest, the one that is taken for usual.
 _SHORT: Final = 0.1
@@ -57,7 +60,7 @@ def refine(
 
     Raises:
         DataError: it holds nobody, or nobody of that name.
-        SettingsError: the cutoff is too high for the rate.
+        SettingsError: the cutoff is too high for the rate, or there are no bones to hold.
         ModelError: no such model.
         CheckpointError: a model is damaged, or of other joints.
     """
@@ -68,6 +71,12 @@ def refine(
     for name in names:
         before.person(name)  # or nobody is called that
     method = method_for(before, options)
+    bones = bones_of(before)
+    if options.rigid and (before.dims != 3 or not bones):
+        raise SettingsError(
+            f"{motion.source or 'motion'}: no bones to hold: --rigid wants joints in 3D whose "
+            "names are known (--skeleton)"
+        )
     poses = before.poses_FPJD.copy()
     confidence = None if before.confidence_FPJ is None else before.confidence_FPJ.copy()
     people = {}
@@ -76,6 +85,8 @@ def refine(
         place = before.people.index(name)
         sure_FJ = None if confidence is None else confidence[:, place]
         one = refined(poses[:, place], sure_FJ, before.joints, times_F, step, method, options)
+        if options.rigid:
+            one = replace(one, poses_FJD=rigid(one.poses_FJD, bones, root_of(before)))
         poses[:, place] = one.poses_FJD
         if confidence is not None:
             confidence[:, place] = _sure(confidence[:, place], one)

@@ -9,6 +9,16 @@ from poise.motion.motion import Motion
 _USUAL: Final = ("halpe26", "h36m17", "smpl24")
 
 
+#: Where a body begins, the best first.
+_ROOTS: Final = ("pelvis", "spine", "thorax", "neck", "right_hip")
+
+
+def root_of(motion: Motion) -> int:
+    """Return the joint where a motion's body begins; the first one where no name tells."""
+    plain = [plain_joint(name) for name in motion.joints]
+    return next((plain.index(name) for name in _ROOTS if name in plain), 0)
+
+
 def bones_of(motion: Motion) -> list[tuple[int, int]]:
     """Return pairs of places among a motion's joints; none where no joint's name is known."""
     plain = [plain_joint(name) for name in motion.joints]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -210,3 +211,33 @@ def test_nothing_half_written_is_left_by_a_kill(tmp_path: Path) -> None:
     for written in tmp_path.glob("*.poise.json"):
         assert len(poise.read(written)) == 400
     shutil.rmtree(tmp_path)
+
+
+def test_a_plot_and_a_page_of_what_was_done(tmp_path: Path) -> None:
+    file = clip(tmp_path / "a.json", people=2)
+    plot, page = tmp_path / "a.png", tmp_path / "a.html"
+    auto = ["--refiner", "butterworth", "--cutoff", "auto", "--fps", "30"]
+    made = ["--plot", str(plot), "--report", str(page)]
+    assert main(["refine", str(file), *auto, *made]) == 0
+    assert plot.read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    assert text.count("</script>") == 1
+    assert "http" not in text
+    (data,) = re.findall(r"^const data = (.*);$", text, re.MULTILINE)
+    found = json.loads(data)
+    assert [one["person"] for one in found["report"]["people"]] == ["0", "1"]
+    assert len(found["people"][0]["after"]) == 60
+    assert len(found["people"][0]["after"][0]) == 17
+
+
+def test_several_files_have_folders_of_plots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    for name in ("a.json", "b.json"):
+        clip(tmp_path / "in" / name, frames=20)
+    given = ["refine", str(tmp_path / "in"), *BUTTERWORTH, "--plot"]
+    assert main([*given, str(tmp_path / "one.png")]) == 2
+    assert "name a folder" in capsys.readouterr().err
+    assert main([*given, str(tmp_path / "plots")]) == 0
+    assert files(tmp_path / "plots") == ["a.json.png", "b.json.png"]

@@ -196,6 +196,19 @@ def test_a_cutoff_beyond_the_rate_is_refused() -> None:
         run(motion_of(noisy()), cutoff=20.0)
 
 
+def test_bones_are_held_at_their_lengths() -> None:
+    space = np.concatenate([noisy(jitter=2.0), noisy(jitter=2.0)[..., :1] / 50], -1) / 100
+    space[30:33, WRIST] = np.nan
+    motion = motion_of(space, unit="m", up="-y")
+    found = run(motion, rigid=True, fill=0.0).after
+    elbow = COCO.index("left_elbow")
+    lengths = np.linalg.norm(found.poses_FPJD[:, 0, WRIST] - found.poses_FPJD[:, 0, elbow], axis=-1)
+    assert np.nanstd(lengths) < 1e-9
+    np.testing.assert_array_equal(found.seen_FPJ, motion.seen_FPJ)
+    with pytest.raises(PoiseError, match="no bones to hold"):
+        run(motion_of(noisy()), rigid=True)
+
+
 def test_from_python() -> None:
     clean = poise.refine(motion_of(noisy()), refiner="butterworth", cutoff=4.0)
     assert isinstance(clean, Motion)

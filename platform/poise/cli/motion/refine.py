@@ -1,5 +1,6 @@
 """``poise refine``: keypoint files in, clean motion out."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,6 +101,9 @@ def refine(
     fps: FpsOption = None,
     unit: UnitOption = None,
     up: UpOption = None,
+    rigid: Annotated[
+        bool, typer.Option("--rigid", help="hold bones at their median lengths (3D)")
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -122,7 +126,8 @@ def refine(
     """Clean the motion in keypoint files, and say what was done."""
     from poise.refining.files import Extras, refine_files, tasks_of
 
-    options = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
+    named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
+    options = replace(named, rigid=rigid)
     reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
     tasks = tasks_of(inputs, output, in_place)
     for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):
