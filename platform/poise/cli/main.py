@@ -28,7 +28,7 @@ from poise.cli import (
     tune,
     ui,
 )
-from poise.cli.motion import convert, formats, info, refine
+from poise.cli.motion import compare, convert, formats, info, refine
 from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
@@ -49,6 +49,7 @@ in the order of work:
 
 keypoint files of other tools:
   poise refine clip.json                   clean motion, in the same format
+  poise compare clip.poise.trc true.trc    how far it is from another file
   poise info clip.json                     what is in it
   poise convert clip.json clip.trc         in another format
   poise formats                            what is read and written
@@ -77,6 +78,7 @@ add(app, tracks.tracks, tracks.EXAMPLES)
 add(app, mocap.mocap, mocap.EXAMPLES)
 add(app, fetch.fetch, fetch.EXAMPLES)
 add(app, refine.refine, refine.EXAMPLES)
+add(app, compare.compare, compare.EXAMPLES)
 add(app, info.info, info.EXAMPLES)
 add(app, convert.convert, convert.EXAMPLES)
 add(app, formats.formats, formats.EXAMPLES)

@@ -1,10 +1,12 @@
 """A picture of a refined person: joints before and after, how sure they are, and their gaps."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from poise.refining.compare import Comparison
 from poise.refining.cutoff import Residuals
 from poise.refining.grid import Mask, seen
 from poise.refining.method import spans
@@ -115,3 +117,22 @@ def _residuals(panel: Axes, found: Residuals) -> None:
     style_axes(panel)
     panel.set_xlabel("cutoff, Hz", color=INK)
     panel.set_ylabel("residual", fontsize=7)
+
+
+def plot_comparison(found: Sequence[Comparison]) -> bytes:
+    """Draw errors over time, all people together, and by joint of the first, as a PNG."""
+    figure = new_figure(9.0, 5.5, dpi=110)
+    over_time, by_joint = figure.subplots(2, 1)
+    for one in found:
+        over_time.plot(one.times_F, one.error_F, linewidth=1, label=f"person {one.person[0]}")
+    over_time.set_ylabel(f"mean error, {found[0].unit}", color=INK)
+    over_time.set_xlabel("time", color=INK)
+    if len(found) > 1:
+        over_time.legend(fontsize=8, frameon=False)
+    names, errors = zip(*sorted(found[0].joints.items(), key=lambda pair: -pair[1]), strict=True)
+    by_joint.bar(range(len(names)), errors, color=BLUE)
+    by_joint.set_xticks(range(len(names)), names, rotation=60, ha="right", fontsize=7)
+    by_joint.set_ylabel(f"mean error, {found[0].unit}", color=INK)
+    for panel in (over_time, by_joint):
+        style_axes(panel)
+    return png(figure)

@@ -13,7 +13,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 #: The verbs in the order of work.
 ORDER = (
     *("ingest", "sweep", "evaluate", "tune", "analyse", "serve", "demo", "ui"),
-    *("refine", "info", "convert", "formats"),
+    *("refine", "compare", "info", "convert", "formats"),
     *("tracks", "mocap", "fetch", "check", "pvd", "export"),
 )
 #: -h is short for --help everywhere.
