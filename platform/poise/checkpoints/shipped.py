@@ -1,18 +1,18 @@
 """Checkpoints that come with the package: no training, no registry, no network."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from poise.catalog.dataset_file import Representation
 from poise.runtime.errors import ModelError
-from poise_models.general.shipped import ShippedGeneral, folder
-from poise_retrieval.geometry.skeletons import DIMS
+
+if TYPE_CHECKING:
+    from poise.catalog.dataset_file import Representation
 
 #: The general network, for any skeleton.
-GENERAL: Final = ShippedGeneral.name
+GENERAL: Final = "poise:general"
 _PREFIX: Final = "poise:"
 
 
-def shipped(model: str, representation: Representation = "3D") -> str | None:
+def shipped(model: str, representation: "Representation" = "3D") -> str | None:
     """Return the folder of a checkpoint that comes with Poise; None for any other name.
 
     Raises:
@@ -22,6 +22,10 @@ def shipped(model: str, representation: Representation = "3D") -> str | None:
         return None
     if model != GENERAL:
         raise ModelError(f"{model}: only {GENERAL} comes with Poise")
+    # Here: who only wants a filter does not wait for torch.
+    from poise_models.general.shipped import folder
+    from poise_retrieval.geometry.skeletons import DIMS
+
     found = folder(DIMS[representation])
     if found is None:
         raise ModelError(f"{GENERAL} refines joints' places in 2D and 3D, not {representation}")

@@ -272,6 +272,24 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("verb", ["info FILE", "refine NONE"])
+def test_keypoint_files_are_answered_without_networks(verb: str, tmp_path: Path) -> None:
+    path = tmp_path / "clip.csv"
+    path.write_text("frame,nose_x,nose_y\n" + "".join(f"{n},{n},1\n" for n in range(30)))
+    words = verb.replace("FILE", str(path)).replace("NONE", str(tmp_path / "none.csv")).split()
+    code = (
+        f"import sys; from poise.cli.main import main; code = main({words});"
+        "heavy = {'ray', 'torch', 'mlflow', 'pymilvus', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == (2 if "NONE" in verb else 0), done.stderr
+    assert "imported" not in done.stderr
+
+
 @pytest.mark.slow
 def test_a_pipe_that_closes_early_is_no_error(tmp_path: Path) -> None:
     code = "import sys; from poise.cli.main import main; sys.exit(main(['tracks', '--json']))"
