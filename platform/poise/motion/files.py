@@ -149,7 +149,7 @@ def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
         able = [one for one in formats() if ending in one.endings and _can_write(one, motion)]
         able.sort(key=lambda one: (one.name != motion.format, one.name not in _USUAL))
         if not able:
-            known = sorted({end for one in formats() if one.write for end in one.endings})
+            known = sorted({e for one in formats() if _can_write(one, motion) for e in one.endings})
             raise DataError(
                 f"{path}: no format is written to {ending}; there are {' '.join(known)} "
                 "(poise formats)"

@@ -95,6 +95,10 @@ BAD = {
     "utf16.trc": (trc(ROW).decode().encode("utf-16")[:-1], "no UTF-16-LE text"),
     "twice.csv": (b"frame,joint,x,y\n1,a,1,2\n1,a,3,4\n", "line 3: a of the same person and frame"),
     "frame.csv": (b"frame,nose_x,nose_y\n1,1,2\n1.5,3,4\n", "line 3: has no whole frame number"),
+    "prose.md": (
+        b"gait of person x, y, z axes, left_x, left_y\nup (mm), and, so, on, then\n",
+        "no keypoint",
+    ),
     "norows.csv": (b"frame,nose_x,nose_y\n", "no frames below its header"),
     "objects.npy": (npy([Bomb()], allow_pickle=True), "holds object|no numbers|refused"),
     "empty.npy": (npy(np.zeros((0, 17, 3))), "shape \\(0, 17, 3\\)"),

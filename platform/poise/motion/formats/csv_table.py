@@ -65,11 +65,8 @@ class _CsvTable:
         for line in self.sample.head_lines[self.header + 1 : self.header + 1 + _SEARCHED]:
             row = split_cells(line, self.separator)
             cell = unquoted(row[column]) if column < len(row) else ""
-            if cell:
-                try:
-                    float(cell.replace(",", "."))
-                except ValueError:
-                    return True
+            if cell and not _is_number(cell):
+                return True
         return False
 
     def place(self, row: int) -> str:
@@ -83,9 +80,27 @@ def _header(sample: Sample) -> tuple[int, str, Layout] | None:
             continue
         separator = max("\t;,", key=line.count)
         found = layout_of([unquoted(cell) for cell in split_cells(line, separator)])
-        if found is not None:
+        if found is not None and _numbers_follow(sample, number, separator, found):
             return number, separator, found
     return None
+
+
+def _numbers_follow(sample: Sample, header: int, separator: str, layout: Layout) -> bool:
+    """Whether what follows may be a table: prose, too, has lines with "x, y" in them."""
+    row = next((line for line in sample.head_lines[header + 1 :] if line.strip()), None)
+    if row is None:
+        return True  # a table without frames, which its reader says
+    cells = [unquoted(cell) for cell in split_cells(row, separator)]
+    places = (place for axes in layout.axes for place in axes if place < len(cells))
+    return any(not cells[place] or _is_number(cells[place]) for place in places)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _fits_long(sample: Sample) -> bool:
