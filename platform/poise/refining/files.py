@@ -10,14 +10,13 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import Any, Final
 
-from poise.motion.files import formats, read, writer
+from poise.motion.files import formats, lost, read, writer
 from poise.motion.format import Format, Sample, in_order
 from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.page import page
 from poise.refining.refine import Refining, refine
 from poise.refining.report import Report, report_of
-from poise.runtime import storage
 from poise.runtime.errors import DataError, expected_errors
 from poise.runtime.places import cannot_write, is_of_a_place
 
@@ -177,6 +176,9 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
         refining = refine(motion, options)
         refining.after.write(task.output, form.name)
         report = report_of(refining, options, str(task.output))
+        if form.name != motion.format:
+            missing = [f"not in {task.output.name}: {line}" for line in lost(motion, form)]
+            report = replace(report, notes=[*report.notes, *missing])
         return Done(task, replace(report, pictures=_pictures(task, refining, report, extras)))
     except expected_errors() as error:
         said = str(error)
@@ -193,6 +195,8 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
 
 def _pictures(task: Task, refining: Refining, report: Report, extras: Extras) -> list[str]:
     """Make the plot and the page that were asked for; return where they are."""
+    from poise.runtime import storage  # pyarrow takes half a second to import
+
     made = []
     for place, suffix in ((extras.plot, ".png"), (extras.page, ".html")):
         if place is None or not any(person.frames for person in report.people):
@@ -228,7 +232,7 @@ def refine_files(
             yield refine_file(task, options, extras)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _alone) as pool:
+    with ProcessPoolExecutor(processes, context, _alone, (options.is_filter,)) as pool:
         waiting = [(task, pool.submit(refine_file, task, options, extras)) for task in tasks]
         try:
             for task, future in waiting:
@@ -244,11 +248,12 @@ def refine_files(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _alone() -> None:
+def _alone(is_filter: bool) -> None:
     """Make a process use one core, and leave Ctrl-C to the one that started it."""
     import signal
 
-    import torch
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    if not is_filter:
+        import torch
+
+        torch.set_num_threads(1)

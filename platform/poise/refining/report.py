@@ -18,6 +18,9 @@ from poise.refining.skeletons import bones_of
 
 #: So many of the most corrected frames and joints are named.
 _MOST: Final = 3
+#: In %, of a joint's range of motion and peak speed: where less is left, a note says so.
+_LEAST_RANGE: Final = 90.0
+_LEAST_PEAK: Final = 80.0
 #: A joint moves whose range is so many times the jitter.
 _MOVES: Final = 10.0
 
@@ -95,6 +98,20 @@ class PersonReport:
     joints: list[JointReport]
     untouched: list[str]
 
+    @property
+    def curtailed(self) -> list[str]:
+        """Joints of which much movement was taken, and how much is left."""
+        found = []
+        for one in self.joints:
+            for what, kept, least in (
+                ("range", one.range_kept, _LEAST_RANGE),
+                ("peak speed", one.peak_kept, _LEAST_PEAK),
+            ):
+                if kept is not None and kept < least:
+                    found.append(f"{one.joint} ({kept:.0f} % of its {what} left)")
+                    break
+        return found
+
 
 @dataclass(frozen=True)
 class Report:
@@ -149,7 +166,7 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
         skeleton=after.skeleton,
         unit=after.unit,
         people=people,
-        notes=_notes(refining, options),
+        notes=[*_notes(refining, options), *_taken_away(people, options)],
     )
 
 
@@ -173,6 +190,27 @@ def _notes(refining: Refining, options: Options) -> list[str]:
         notes.append(f"left as they are, not asked for: {', '.join(others)}")
     if options.fill == math.inf:
         notes.append("gaps of any length were filled (--fill all)")
+    return notes
+
+
+def _taken_away(people: list[PersonReport], options: Options) -> list[str]:
+    """Say plainly where much movement is gone, and how to find out whether it was jitter."""
+    instead = "--refiner butterworth --cutoff 6"
+    if any(person.cutoffs for person in people):
+        instead = (
+            "a higher --cutoff" if options.cutoff == "auto" else "--cutoff auto, or a higher one"
+        )
+    notes = []
+    for person in people:
+        lost = person.curtailed
+        if lost:
+            more = f" and {len(lost) - _MOST} more joints" if len(lost) > _MOST else ""
+            notes.append(
+                f"much was taken from person {person.person}: {', '.join(lost[:_MOST])}{more}; if "
+                f"it was movement and not jitter, try {instead}"
+            )
+    if len(notes) > _MOST:
+        notes[_MOST:] = [f"much was taken from {len(notes) - _MOST} more people (--json)"]
     return notes
 
 

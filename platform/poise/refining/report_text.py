@@ -37,11 +37,13 @@ def report_line(report: Report) -> str:
     filled = sum(person.gaps_filled for person in people)
     left = sum(sum(person.gaps_left.values()) for person in people)
     swaps = sum(len(person.swaps) for person in people)
+    curtailed = sum(len(person.curtailed) for person in people)
     parts = [
         f"{count} {'person' if count == 1 else 'people'}, {report.frames} frames",
         f"{filled} gaps filled, {left} left" if filled or left else "no gaps",
         f"{swaps} times sides put right" if swaps else "",
         _pair("acceleration", people[0].acceleration, "") if people else "",
+        f"much was taken from {curtailed} joints" if curtailed else "",
     ]
     told = "; ".join(part for part in parts if part)
     return f"{report.output or report.source}: {told}"
@@ -118,7 +120,7 @@ def _moved(person: PersonReport, unit: str) -> str:
     frames = ", ".join(map(str, person.most_moved_frames))
     return (
         f"{person.moved:.3g} {unit} on average"
-        f"{f'; most: {joints}' if joints else ''}{f'; frames {frames}' if frames else ''}"
+        f"{f'; most: {joints}' if joints else ''}{f'; most in frames {frames}' if frames else ''}"
     )
 
 

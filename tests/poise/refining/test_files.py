@@ -65,6 +65,18 @@ def test_files_go_where_they_should(
     assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
 
 
+def test_what_another_format_cannot_hold_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = clip(tmp_path / "a.json")
+    assert main(["refine", str(path), "-o", str(tmp_path / "b.trc"), *BUTTERWORTH]) == 2
+    assert main(["refine", str(path), "-o", str(tmp_path / "b.npy"), *BUTTERWORTH]) == 0
+    told = capsys.readouterr().out
+    assert "note: not in b.npy: confidences" in told
+    assert main(["refine", str(path), "-o", str(tmp_path / "c.json"), *BUTTERWORTH]) == 0
+    assert "not in" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

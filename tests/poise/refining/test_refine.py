@@ -14,6 +14,8 @@ import poise
 from poise.motion.motion import Motion
 from poise.refining.options import FILTERS, Options
 from poise.refining.refine import Refining, refine
+from poise.refining.report import report_of
+from poise.refining.report_text import report_line
 from poise.runtime.errors import DataError, PoiseError
 
 BUTTERWORTH = Options(refiner="butterworth")
@@ -213,3 +215,17 @@ def test_from_python() -> None:
     clean = poise.refine(motion_of(noisy()), refiner="butterworth", cutoff=4.0)
     assert isinstance(clean, Motion)
     assert clean.poses_FPJD.shape == (120, 1, 17, 2)
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "named"), [(1.0, "--cutoff auto, or a higher one"), (6.0, None)]
+)
+def test_a_report_says_where_much_movement_is_gone(cutoff: float, named: str | None) -> None:
+    options = replace(BUTTERWORTH, cutoff=cutoff)
+    report = report_of(refine(motion_of(walking(120)), options), options)
+    taken = [note for note in report.notes if note.startswith("much was taken")]
+    assert len(taken) == (named is not None)
+    if named:
+        assert "left_wrist (" in taken[0]
+        assert named in taken[0]
+        assert "much was taken from" in report_line(report)
