@@ -60,7 +60,7 @@ def _savgol(values_GX: Floats, cutoff: float) -> Floats:
 def _one_euro(values_GX: Floats, cutoff: float) -> Floats:
     """There and back, each of which lags as much as the other leads."""
     refiner = OneEuro(_spec(values_GX), OneEuroConfig(cutoff))
-    back_GX = _run(refiner, np.ascontiguousarray(values_GX[::-1]))[::-1]
+    back_GX = _run(refiner, values_GX[::-1].copy())[::-1]
     return (_run(refiner, values_GX) + back_GX) / 2
 
 

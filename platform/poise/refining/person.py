@@ -99,7 +99,9 @@ def refined(
     input_FJD[jumped_FJ] = np.nan
     there_FJ = seen(input_FJD)
     gap_FJ = gap_lengths(there_FJ, times_F, step)
-    fills_FJ = ~there_FJ & (gap_FJ <= options.fill + step / 2) & (options.fill > 0)
+    # At the ends gaps are without end, and none is filled.
+    short_FJ = np.isfinite(gap_FJ) & (gap_FJ <= options.fill + step / 2)
+    fills_FJ = ~there_FJ & short_FJ & (options.fill > 0)
     output_FJD = np.full_like(input_FJD, np.nan)
     errors, alone = np.full(there_FJ.shape, np.nan), 0
     cutoffs: list[float] = []

@@ -1,7 +1,10 @@
 """People told apart anew: the file says afterwards who is who, and nothing else changes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +141,18 @@ def test_a_cut_of_a_trc_file_counts_its_frames(tmp_path: Path) -> None:
     lines = (tmp_path / "one.trc").read_text().splitlines()
     assert lines[2].split("\t")[2] == "1"
     assert len(lines) == 6
+
+
+def test_a_c3d_file_is_written_where_faiss_is_loaded_first(tmp_path: Path) -> None:
+    """Both are made by SWIG, and do not stand each other in one process."""
+    code = (
+        "import faiss, numpy as np; from poise.motion.motion import Motion;"
+        "poses = np.arange(72.0).reshape(6, 2, 2, 3);"
+        "motion = Motion(poses_FPJD=poses, joints=('a', 'b'), people=('Al', 'Bo'));"
+        "motion.at_rate(50.0).write('clip.c3d')"
+    )
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True)
+    found = read(tmp_path / "clip.c3d")
+    assert found.people == ("Al", "Bo")
+    np.testing.assert_allclose(found.poses_FPJD, np.arange(72.0).reshape(6, 2, 2, 3), atol=1e-5)

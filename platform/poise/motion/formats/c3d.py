@@ -1,6 +1,9 @@
 """C3D: marker positions of motion capture."""
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +35,9 @@ _UNITS: Final[dict[float, Unit]] = {1.0: "m", 0.01: "cm", 0.001: "mm"}
 _MARK: Final = b"\x50"
 #: Of a computed point: no camera's residual.
 _SEEN: Final = 0.0
+#: What passes to and from what makes a new file.
+_GIVEN: Final = "given.npz"
+_MADE: Final = "new.c3d"
 
 
 @dataclass(frozen=True)
@@ -120,35 +126,56 @@ def _write(motion: Motion) -> Written:
 
 
 def _new(motion: Motion) -> bytes:
-    import ezc3d
-
     if motion.fps is None:
         raise DataError(f"{motion.source}: says no frame rate, and C3D needs one: give --fps")
     frames, people, joints, _ = motion.poses_FPJD.shape
     poses = motion.poses_FPJD.reshape(frames, people * joints, 3)
-    unseen = np.isnan(poses).any(-1).T
-    file = ezc3d.c3d()
-    file["header"]["points"]["first_frame"] = max(int(motion.frames_F[0]) - 1, 0)
-    point = file["parameters"]["POINT"]
-    point["RATE"]["value"] = [motion.fps]
-    point["UNITS"]["value"] = [motion.unit or "m"]
+    values = np.ones((4, people * joints, frames))
+    values[:3] = np.nan_to_num(poses).transpose(2, 1, 0)
     several = people > 1
-    point["LABELS"]["value"] = [
+    labels = [
         f"{_label(person)}:{_label(joint)}" if several else _label(joint)
         for person in motion.people
         for joint in motion.joints
     ]
-    values = np.ones((4, people * joints, frames))
-    values[:3] = np.nan_to_num(poses).transpose(2, 1, 0)
-    file["data"]["points"] = values
-    file["data"]["meta_points"] = {
-        "residuals": np.where(unseen, -1.0, _SEEN)[None],
-        "camera_masks": np.zeros((7, people * joints, frames), bool),
-    }
     with tempfile.TemporaryDirectory() as folder:  # the library writes to a path alone
-        made = Path(folder) / "new.c3d"
-        file.write(str(made))
-        return made.read_bytes()
+        np.savez(
+            Path(folder) / _GIVEN,
+            points=values,
+            residuals=np.where(np.isnan(poses).any(-1).T, -1.0, _SEEN)[None],
+            labels=np.array(labels),
+            rate=motion.fps,
+            unit=np.array(motion.unit or "m"),
+            first=max(int(motion.frames_F[0]) - 1, 0),
+        )
+        if "faiss" in sys.modules:
+            # Both are made by SWIG, and ezc3d takes faiss's vectors for its own where it comes
+            # second, and then refuses them. It has a process of its own then.
+            call = f"from {__name__} import make_file; make_file({folder!r})"
+            paths = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+            subprocess.run([sys.executable, "-c", call], env=paths, check=True)
+        else:
+            make_file(folder)
+        return (Path(folder) / _MADE).read_bytes()
+
+
+def make_file(folder: str) -> None:
+    """Make a C3D file of the arrays that `_new` left in a folder."""
+    import ezc3d
+
+    given = np.load(Path(folder) / _GIVEN, allow_pickle=False)
+    file = ezc3d.c3d()
+    file["header"]["points"]["first_frame"] = int(given["first"])
+    point = file["parameters"]["POINT"]
+    point["RATE"]["value"] = [float(given["rate"])]
+    point["UNITS"]["value"] = [str(given["unit"])]
+    point["LABELS"]["value"] = given["labels"].tolist()
+    file["data"]["points"] = given["points"]
+    file["data"]["meta_points"] = {
+        "residuals": given["residuals"],
+        "camera_masks": np.zeros((7, *given["points"].shape[1:]), bool),
+    }
+    file.write(str(Path(folder) / _MADE))
 
 
 def _label(name: str) -> str:
