@@ -51,7 +51,7 @@ class Entry:
         A refiner that reads neighbours and had none is said to be ``without retrieval``.
         """
         parts = [f"{_short(self.row.params)} weights"] if self.row.params else []
-        if parts and self.epochs is not None:
+        if parts and self.epochs is not None and catalogue.trains(self.row.refiner):
             parts.append(f"{self.epochs} epochs")
         if self.row.retrieval == "unavailable":
             parts.append("without retrieval")
