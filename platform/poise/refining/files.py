@@ -14,9 +14,9 @@ from poise.motion.files import formats, lost, read, writer
 from poise.motion.format import Format, Sample, in_order
 from poise.motion.motion import Motion
 from poise.refining.options import Options
-from poise.refining.page import page
 from poise.refining.refine import Refining, refine
-from poise.refining.report import Report, report_of
+from poise.refining.reporting.page import page
+from poise.refining.reporting.report import Report, report_of
 from poise.runtime.errors import DataError, expected_errors
 from poise.runtime.places import cannot_write, is_of_a_place
 
@@ -203,7 +203,7 @@ def _pictures(task: Task, refining: Refining, report: Report, extras: Extras) ->
             continue
         file = place if place.suffix == suffix else place / f"{task.source.name}{suffix}"
         if suffix == ".png":
-            from poise.refining.plot import plot  # imports matplotlib
+            from poise.refining.reporting.plot import plot  # imports matplotlib
 
             content = plot(refining)
         else:

@@ -14,8 +14,8 @@ import poise
 from poise.motion.motion import Motion
 from poise.refining.options import FILTERS, Options
 from poise.refining.refine import Refining, refine
-from poise.refining.report import report_of
-from poise.refining.report_text import report_line
+from poise.refining.reporting.report import report_of
+from poise.refining.reporting.text import report_line
 from poise.runtime.errors import DataError, PoiseError
 
 BUTTERWORTH = Options(refiner="butterworth")

@@ -10,7 +10,7 @@ from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from poise.refining.compare import Comparison
+    from poise.refining.reporting.compare import Comparison
 
 EXAMPLES = """
 examples:
@@ -41,7 +41,7 @@ def compare(
 ) -> None:
     """Measure how far a keypoint file is from another one."""
     from poise.motion.files import read
-    from poise.refining.compare import compare as compare_motions
+    from poise.refining.reporting.compare import compare as compare_motions
 
     motions = [read(one, skeleton=skeleton, fps=fps) for one in (file, reference)]
     found = compare_motions(*motions)
@@ -51,7 +51,7 @@ def compare(
         for one in found:
             _print(one)
     if plot is not None:
-        from poise.refining.plot import plot_comparison
+        from poise.refining.reporting.plot import plot_comparison
         from poise.runtime import storage
 
         storage.write_bytes(str(plot.absolute()), plot_comparison(found))

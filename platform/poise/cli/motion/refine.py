@@ -153,7 +153,7 @@ def refine(
 
 
 def _show(done: "Done", number: int, waiting: "list[Task]", screen: Screen, json: bool) -> None:
-    from poise.refining.report_text import report_line, report_text
+    from poise.refining.reporting.text import report_line, report_text
 
     screen.move(number, len(waiting), done.task.source.name)
     if done.wrong:

@@ -8,11 +8,11 @@ import numpy as np
 
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats, Mask, gap_lengths, seen
-from poise.refining.measures import Measures, measured
 from poise.refining.method import spans
 from poise.refining.options import Options
 from poise.refining.person import Person
 from poise.refining.refine import Refining
+from poise.refining.reporting.measures import Measures, measured
 from poise.refining.sides import swapped_in
 from poise.refining.skeletons import bones_of
 

@@ -9,7 +9,7 @@ from tests.support.walking import COCO, motion_of, walking
 
 from poise.cli.main import main
 from poise.motion.motion import Motion
-from poise.refining.compare import compare
+from poise.refining.reporting.compare import compare
 from poise.runtime.errors import DataError
 
 

@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 from matplotlib.axes import Axes
 
-from poise.refining.compare import Comparison
 from poise.refining.cutoff import Residuals
 from poise.refining.grid import Mask, seen
 from poise.refining.method import spans
 from poise.refining.person import Person
 from poise.refining.refine import Refining
+from poise.refining.reporting.compare import Comparison
 from poise.runtime.plotting import BLUE, FAINT, GHOST, INK, ORANGE, new_figure, png, style_axes
 
 #: So many joints are shown, those that moved most; and so many seconds, around where they did.

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from poise.refining.report import JointReport, PersonReport, Report
+from poise.refining.reporting.report import JointReport, PersonReport, Report
 
 #: Of a batch's people so many are shown one by one.
 _MOST_PEOPLE: Final = 8

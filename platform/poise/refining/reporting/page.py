@@ -15,7 +15,7 @@ from poise.refining.grid import Floats, seen
 from poise.refining.method import spans
 from poise.refining.person import Person
 from poise.refining.refine import Refining
-from poise.refining.report import Report
+from poise.refining.reporting.report import Report
 from poise.refining.skeletons import bones_of
 
 #: So many places are in a page, all people and both motions together; else every N-th frame.
@@ -36,7 +36,7 @@ def page(refining: Refining, report: Report) -> str:
         "bones": bones_of(refining.after),
         "people": [_person(refining, refining.people[name], every) for name in names],
     }
-    text = resources.files("poise.refining").joinpath("page.html").read_text("utf-8")
+    text = resources.files("poise.refining.reporting").joinpath("page.html").read_text("utf-8")
     title = html.escape(f"{refining.after.source or 'motion'}, refined")
     # No text of a file ends the script.
     whole = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")

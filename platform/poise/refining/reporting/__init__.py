@@ -1,0 +1,1 @@
+"""What refining did: in figures, in words, as a picture and as a page; and two motions compared."""
