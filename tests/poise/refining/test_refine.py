@@ -230,3 +230,19 @@ def test_a_report_says_where_much_movement_is_gone(cutoff: float, named: str | N
         assert "left_wrist (" in taken[0]
         assert named in taken[0]
         assert "much was taken from" in report_line(report)
+
+
+def test_a_report_says_where_bones_vary_more_than_before() -> None:
+    flat = np.repeat(walking(1), 120, axis=0) / 100
+    body = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1)
+    # A forearm that turns and then rests: much smoothing shortens it while it turns.
+    angle = 0.6 * np.minimum(np.arange(120), 60)
+    turned = 0.3 * np.stack([np.cos(angle), np.sin(angle), np.zeros(120)], -1)
+    body[:, WRIST] = body[:, COCO.index("left_elbow")] + turned
+    noted = []
+    for cutoff in (14.0, 1.0):
+        options = replace(BUTTERWORTH, cutoff=cutoff)
+        report = report_of(refine(motion_of(body, unit="m", up="-y"), options), options)
+        noted.append([note for note in report.notes if "--rigid" in note])
+    assert not noted[0]
+    assert len(noted[1]) == 1

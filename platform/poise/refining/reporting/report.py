@@ -18,6 +18,8 @@ from poise.refining.skeletons import bones_of
 
 #: So many of the most corrected frames and joints are named.
 _MOST: Final = 3
+#: Bones that vary by so much more than before are worth a word, in % of their lengths.
+_LOOSER: Final = 0.5
 #: In %, of a joint's range of motion and peak speed: where less is left, a note says so.
 _LEAST_RANGE: Final = 90.0
 _LEAST_PEAK: Final = 80.0
@@ -166,7 +168,7 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
         skeleton=after.skeleton,
         unit=after.unit,
         people=people,
-        notes=[*_notes(refining, options), *_taken_away(people, options)],
+        notes=[*_notes(refining, options), *_taken_away(people, options), *_looser(people)],
     )
 
 
@@ -212,6 +214,20 @@ def _taken_away(people: list[PersonReport], options: Options) -> list[str]:
     if len(notes) > _MOST:
         notes[_MOST:] = [f"much was taken from {len(notes) - _MOST} more people (--json)"]
     return notes
+
+
+def _looser(people: list[PersonReport]) -> list[str]:
+    """Name those whose bones vary more than before, which no smoothing of a body should do."""
+    names = []
+    for person in people:
+        before, after = person.bone_spread
+        if before is not None and after is not None and after > before + _LOOSER:
+            names.append(person.person)
+    if not names:
+        return []
+    more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
+    told = ", ".join(names[:_MOST])
+    return [f"bones' lengths vary more than before in person {told}{more}: --rigid holds them"]
 
 
 def _person(
