@@ -19,9 +19,9 @@ from pathlib import Path
 import torch
 
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import load_checkpoint, pose_spec
+from poise.checkpoints.checkpoint import pose_spec
 from poise.checkpoints.inference import prepare
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.models import load_model
 from poise.evaluation.raw_data import RawRequest, evaluate_raw
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
@@ -51,7 +51,7 @@ def entries(given: argparse.Namespace, settings: Settings, track: Track) -> list
         peer = catalogue.build(name, pose_spec(track))
         found += _strided(f"{peer.title}, published size", peer, given.strides, clips)
     for model in given.model:
-        refiner, _ = load_checkpoint(resolve(model, settings.tracking_uri))
+        refiner, _ = load_model(model, settings.tracking_uri)
         name = f"{refiner.title}, {refiner.parameter_count() / 1000:,.0f} k weights"
         found += _strided(name, refiner, given.strides, clips, model)
     return [*found, *_strided("Linear", catalogue.build("linear", pose_spec(track)), [1], clips)]

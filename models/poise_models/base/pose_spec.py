@@ -55,3 +55,8 @@ class PoseSpec:
     def channels(self) -> int:
         """C = joints x dims."""
         return self.joints * self.dims
+
+    @property
+    def has_places(self) -> bool:
+        """Whether its numbers are places, in space or in an image; rotations are none."""
+        return self.dims in (2, 3)

@@ -24,8 +24,6 @@ from poise_models.networks.poise import Poise, PoiseConfig
 
 #: Mean distance of a body's joints from their mean, in metres.
 _SPREAD = 0.39
-#: Dimensions of places; other numbers are no body's.
-_PLACE_DIMS = (2, 3)
 #: Below this a skeleton is not taken for a body.
 _FEWEST = 6
 #: The companion learns from one joint of every other window: a joint is several windows to it.
@@ -69,7 +67,7 @@ class General(FastWindowRefiner):
         apart = PoiseConfig(config.window, config.apart_width, config.apart_blocks, apart=True)
         self.body = Poise(PoseSpec(len(JOINTS), spec.dims), PoiseConfig(*size))
         self.rest = Poise(PoseSpec(1, spec.dims), apart)
-        found = places(spec.names) if spec.dims in _PLACE_DIMS else NOWHERE
+        found = places(spec.names) if spec.has_places else NOWHERE
         if sum(place is not None for place in found) < _FEWEST:
             found = NOWHERE
         self._from = [place if place is not None else spec.joints for place in found]
@@ -77,7 +75,8 @@ class General(FastWindowRefiner):
         self._others = [joint for joint in range(spec.joints) if joint not in known]
         # Of the body's joints, then the others, the one that is each of the skeleton's.
         order = {place: joint for joint, place in enumerate(found) if place is not None}
-        order |= {joint: len(JOINTS) + at for at, joint in enumerate(self._others)}
+        first = len(JOINTS) if known else 0
+        order |= {joint: first + at for at, joint in enumerate(self._others)}
         self._back = [order[joint] for joint in range(spec.joints)]
 
     @property
@@ -90,13 +89,15 @@ class General(FastWindowRefiner):
     ) -> Prediction:
         """Refine windows (B, T, C), NaN where unseen; neighbours are not looked at."""
         body_BTKD, others_BTXD, centre, size_B = self._apart(detected_BTC)
-        alone = distances_BK
-        body = self.body(body_BTKD.flatten(2), neighbours_BKTC, alone)
-        poses, errors = [body.poses_BTC.view_as(body_BTKD)], [body.error_BTJ]
+        poses, errors = [], []
+        if self.knows:
+            body = self.body(body_BTKD.flatten(2), neighbours_BKTC, distances_BK)
+            poses.append(body.poses_BTC.view_as(body_BTKD))
+            errors.append(body.error_BTJ)
         if self._others:
             # Joints are windows of their own here.
             one_NTD = others_BTXD.transpose(1, 2).flatten(0, 1)
-            rest = self.rest(one_NTD, neighbours_BKTC, alone)
+            rest = self.rest(one_NTD, neighbours_BKTC, distances_BK)
             shape = (len(detected_BTC), len(self._others), self.window, -1)
             poses.append(rest.poses_BTC.reshape(shape).transpose(1, 2))
             errors.append(rest.error_BTJ.reshape(shape[:3]).transpose(1, 2))
@@ -112,7 +113,8 @@ class General(FastWindowRefiner):
         beyond_BT1D = torch.zeros_like(truth_BTJD[:, :, :1])
         known_BTKD = torch.cat([truth_BTJD, beyond_BT1D], 2)[:, :, self._from]
         loss = self.body.loss(Batch.without_neighbours(body_BTKD.flatten(2), known_BTKD.flatten(2)))
-        every_BTJD = torch.cat([body_BTKD, others_BTXD], 2)[:, :, self._back]
+        every_BTJD = torch.cat([body_BTKD, others_BTXD] if self.knows else [others_BTXD], 2)
+        every_BTJD = every_BTJD[:, :, self._back]
         joint = int(torch.randint(self.spec.joints, ()))
         one = (every_BTJD[::_EVERY, :, joint], truth_BTJD[::_EVERY, :, joint])
         return loss + self.rest.loss(Batch.without_neighbours(*one))

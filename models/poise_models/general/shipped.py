@@ -28,8 +28,8 @@ def folder(dims: int) -> Path | None:
 @cache
 def _hash() -> str:
     content = hashlib.sha256()
-    for dims in _FOLDERS:
-        content.update((Path(__file__).parent / "weights" / _FOLDERS[dims] / _FILE).read_bytes())
+    for place in filter(None, map(folder, _FOLDERS)):
+        content.update((place / _FILE).read_bytes())
     return content.hexdigest()[:_DIGITS]
 
 

@@ -29,8 +29,6 @@ from poise_models.networks.dct import dct_matrix
 _UNIT = 0.1
 #: Reach of what fills gaps at first, in frames; the network corrects it.
 _FILL_REACH = 1.5
-#: Dimensions of places.
-_PLACE_DIMS = (2, 3)
 #: What the spread of errors counts for beside the errors themselves.
 _SPREAD_SHARE = 0.1
 
@@ -101,8 +99,6 @@ class Poise(FastWindowRefiner):
         # What goes through the blocks together.
         joints, channels = (1, 1) if config.apart else (spec.joints, spec.channels)
         self.weights_T = triangle(length)
-        # Places, in space or in an image, have a mean to be seen relative to; rotations do not.
-        self._placed = spec.dims in _PLACE_DIMS
         basis_TT = dct_matrix(length)
         self.register_buffer("basis_TT", functional.normalize(basis_TT), persistent=False)
         apart_TT = torch.arange(length).sub(torch.arange(length)[:, None]).abs()
@@ -188,7 +184,7 @@ class Poise(FastWindowRefiner):
         joints = poses_BTJD.shape[2]
         seen_BTJ1 = (~poses_BTJD.isnan().any(-1, keepdim=True)).to(poses_BTJD.dtype)
         known_BTJD = torch.where(seen_BTJ1 > 0, poses_BTJD, poses_BTJD.new_zeros(()))
-        if self._placed:
+        if self.spec.has_places:  # which have a mean to be seen relative to
             count_B = seen_BTJ1.sum((1, 2), keepdim=True).clamp(min=1)
             centre_BD = known_BTJD.sum((1, 2), keepdim=True) / count_B
         else:

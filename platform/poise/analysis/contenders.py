@@ -13,9 +13,9 @@ from torch import Tensor
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track, TrackInfo
-from poise.checkpoints.checkpoint import load_checkpoint, pose_spec
+from poise.checkpoints.checkpoint import pose_spec
 from poise.checkpoints.inference import as_taken
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.models import load_model
 from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.experiments.candidates import GRIDS, candidates
 from poise.readers.raw_split import open_split
@@ -155,8 +155,7 @@ def model(name: str, tracking_uri: str, track: Track) -> Contender:
     Raises:
         CheckpointError: it was made for other joints, or refines several views together.
     """
-    place = resolve(name, tracking_uri, representation=track.representation)
-    refiner, card = load_checkpoint(place, spec=pose_spec(track))
+    refiner, card = load_model(name, tracking_uri, pose_spec(track))
     home = Track.parse(card.track)
     for_any = refiner.spec == pose_spec(track)
     if not (for_any or same_joints(home, track)):

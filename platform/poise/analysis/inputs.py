@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import load_checkpoint
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.models import load_model
 from poise.checkpoints.training_lake import lake_of
 from poise.lake.ids import WINDOW
 from poise.pvd.pose_bank import PoseBank
@@ -79,7 +78,7 @@ def load_inputs(model: str, settings: Settings) -> AnalysisInputs:
         LakeError: the track is not in the lake, or has no PVD.
     """
     keep_freed_memory()
-    refiner, card = load_checkpoint(resolve(model, settings.tracking_uri))
+    refiner, card = load_model(model, settings.tracking_uri)
     if not isinstance(refiner, SynSPP) or not retrieves(refiner) or refiner.neighbours != 1:
         raise CheckpointError(
             f"{model} is {refiner.title}: these analyses are of SynSP++ with retrieval and one "

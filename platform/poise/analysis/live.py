@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from poise.analysis.result import AnalysisResult, side_by_side
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.checkpoint import ModelCard, pose_spec
+from poise.checkpoints.models import load_model
 from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors, unit
@@ -71,7 +71,7 @@ def analyse(
     """
     keep_freed_memory()
     if track is None:
-        _, card = load_checkpoint(resolve(models[0], settings.tracking_uri))
+        _, card = load_model(models[0], settings.tracking_uri)
         track = Track.parse(card.track)
     loaded = [_loaded(model, settings, track) for model in models]
     trained_here = [card for _, card in loaded if card.track == str(track)]
@@ -91,8 +91,7 @@ def analyse(
 
 def _loaded(model: str, settings: Settings, track: Track) -> tuple[Refiner, ModelCard]:
     spec = pose_spec(track)
-    folder = resolve(model, settings.tracking_uri, representation=track.representation)
-    refiner, card = load_checkpoint(folder, spec=spec)
+    refiner, card = load_model(model, settings.tracking_uri, spec)
     if refiner.spec != spec:
         raise CheckpointError(f"{model} was trained on {card.track}, whose skeleton differs")
     if isinstance(refiner, WindowRefiner) and refiner.views > 1:

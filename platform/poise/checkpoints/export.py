@@ -5,10 +5,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from poise.checkpoints.checkpoint import CARD, ModelCard, load_checkpoint
-from poise.checkpoints.shipped import shipped
+from poise.checkpoints.checkpoint import ModelCard
+from poise.checkpoints.models import load_model
 from poise.runtime.errors import ModelError
-from poise.runtime.storage import exists, join
 from poise_models import export
 from poise_models.base.window_refiner import WindowRefiner
 
@@ -50,7 +49,7 @@ def export_network(model: str, out: Path, tracking_uri: str) -> Exported:
         raise ModelError(f"{out}: name a file that ends in .onnx, or in .pt2 for torch.export")
     if not out.parent.is_dir():
         raise ModelError(f"{out}: there is no folder {out.parent}")
-    refiner, card = load_checkpoint(_folder(model, tracking_uri))
+    refiner, card = load_model(model, tracking_uri)
     if not isinstance(refiner, WindowRefiner):
         raise ModelError(
             f"{model}: {refiner.title} is no network, there is nothing to export; it runs on "
@@ -63,17 +62,6 @@ def export_network(model: str, out: Path, tracking_uri: str) -> Exported:
     windows = export.random_windows(refiner, 1)
     inputs = {name: tuple(value.shape[1:]) for name, value in windows.items()}
     return Exported(refiner.title, card.track, inputs, difference)
-
-
-def _folder(model: str, tracking_uri: str) -> str:
-    folder = shipped(model)
-    if folder is not None:
-        return folder
-    if exists(join(model, CARD)):
-        return model
-    from poise.checkpoints.registry import resolve  # imports MLflow, which takes seconds
-
-    return resolve(model, tracking_uri)
 
 
 def _write(network: WindowRefiner, card: ModelCard, out: Path) -> float:

@@ -9,13 +9,11 @@ from mlflow import MlflowClient, artifacts
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from poise.catalog.dataset_file import Representation
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import CARD
 from poise.checkpoints.mlflow_client import in_words, mlflow_client
 from poise.checkpoints.pyfunc import INSIDE, LOADER, pack
 from poise.checkpoints.run_files import keep_files, run_folder
-from poise.checkpoints.shipped import shipped
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 
@@ -31,28 +29,19 @@ def model_name(track: Track) -> str:
     return f"poise-{track.slug}"
 
 
-def resolve(
-    model: str,
-    tracking_uri: str,
-    cache: Path | None = None,
-    representation: Representation = "3D",
-) -> str:
+def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
     """Return the checkpoint folder a model's name leads to.
 
     Args:
-        model: ``name@alias``, ``name`` (its champion), ``name/version``, ``poise:general``, or a
-            checkpoint folder or storage URI, which is returned as it is.
+        model: ``name@alias``, ``name`` (its champion), ``name/version``, or a checkpoint folder
+            or storage URI, which is returned as it is.
         tracking_uri: of the registry.
         cache: where models of a remote registry are kept; ``~/.cache/poise`` by default.
-        representation: of the poses, where the model is one that comes with Poise.
 
     Raises:
         ModelError: the name leads nowhere (the message lists what exists), or the registry
             does not answer.
     """
-    folder = shipped(model, representation)
-    if folder is not None:
-        return folder
     if storage.exists(storage.join(model, CARD)):
         return model
     match = MODEL_NAME.fullmatch(model)

@@ -5,15 +5,19 @@ from typing import TYPE_CHECKING, Final
 from poise.runtime.errors import ModelError
 
 if TYPE_CHECKING:
-    from poise.catalog.dataset_file import Representation
+    pass
 
 #: The general network, for any skeleton.
 GENERAL: Final = "poise:general"
 _PREFIX: Final = "poise:"
 
 
-def shipped(model: str, representation: "Representation" = "3D") -> str | None:
+def shipped(model: str, dims: int = 3) -> str | None:
     """Return the folder of a checkpoint that comes with Poise; None for any other name.
+
+    Args:
+        model: a name.
+        dims: of the poses.
 
     Raises:
         ModelError: no such model comes with Poise, or none for these poses.
@@ -24,9 +28,10 @@ def shipped(model: str, representation: "Representation" = "3D") -> str | None:
         raise ModelError(f"{model}: only {GENERAL} comes with Poise")
     # Here: who only wants a filter does not wait for torch.
     from poise_models.general.shipped import folder
-    from poise_retrieval.geometry.skeletons import DIMS
 
-    found = folder(DIMS[representation])
+    found = folder(dims)
     if found is None:
-        raise ModelError(f"{GENERAL} refines joints' places in 2D and 3D, not {representation}")
+        raise ModelError(
+            f"{GENERAL} refines joints' places in 2D and 3D, not {dims} numbers a joint"
+        )
     return str(found)

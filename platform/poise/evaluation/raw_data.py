@@ -13,9 +13,9 @@ from torch import Tensor
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
+from poise.checkpoints.checkpoint import ModelCard, pose_spec
 from poise.checkpoints.inference import as_taken, check, prepare
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.models import load_model
 from poise.checkpoints.training_lake import lake_of
 from poise.evaluation.evaluate import CLIPS_AT_ONCE, Evaluation, Row, evaluate
 from poise.evaluation.metrics import pool
@@ -178,8 +178,7 @@ def _refiner(request: RawRequest) -> tuple[Refiner, ModelCard | None]:
 
 def _trained(model: str, request: RawRequest) -> tuple[Refiner, ModelCard]:
     track = request.track
-    folder = resolve(model, request.settings.tracking_uri, representation=track.representation)
-    chosen, card = load_checkpoint(folder, spec=pose_spec(track))
+    chosen, card = load_model(model, request.settings.tracking_uri, pose_spec(track))
     if chosen.spec != pose_spec(request.track):
         raise CheckpointError(
             f"{model} was trained on {card.track} with {chosen.spec}; "

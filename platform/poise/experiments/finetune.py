@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import CARD, load_checkpoint, pose_spec
-from poise.checkpoints.registry import resolve
+from poise.checkpoints.checkpoint import CARD, pose_spec
+from poise.checkpoints.models import load_model
 from poise.checkpoints.shipped import GENERAL
 from poise.evaluation.evaluate import unit_of
 from poise.experiments.fit import EpochReport, validate
@@ -159,8 +159,7 @@ def _errors(epoch: Epoch) -> tuple[float, float]:
 def _trained(request: TuneRequest, settings: Settings) -> WindowRefiner:
     """Load the network, for the track's poses: their axes may be others than those it knows."""
     ours = request.track
-    folder = resolve(request.model, settings.tracking_uri, representation=ours.representation)
-    refiner, card = load_checkpoint(folder, spec=pose_spec(ours))
+    refiner, card = load_model(request.model, settings.tracking_uri, pose_spec(ours))
     if not isinstance(refiner, WindowRefiner):
         raise CheckpointError(
             f"{request.model} is {refiner.title}: networks can be tuned, others are fitted anew"

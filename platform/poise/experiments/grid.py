@@ -17,6 +17,8 @@ from poise_models.errors import RefinerError
 
 #: Part of every trial's key: raise it when training or scoring change what a trial means.
 SCHEMA = 1
+#: What came after the first trials, and the value with which it changes nothing.
+_LATER = (("budget", "heading", 0.0), ("settings", "apart", False))
 
 
 @dataclass(frozen=True)
@@ -200,12 +202,11 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
     # What a trial does without has no part in its key: trials of before it was there keep theirs.
-    for absent in ("candidates", "tuned_from", "fold"):
-        if not content[absent]:
-            del content[absent]
-    if spec.budget is not None and not spec.budget.heading:
-        del content["budget"]["heading"]
-    if spec.settings.get("apart") is False:
-        content["settings"] = {k: v for k, v in spec.settings.items() if k != "apart"}
+    for name in ("candidates", "tuned_from", "fold"):
+        if not content[name]:
+            del content[name]
+    for place, name, absent in _LATER:
+        if content[place] and content[place].get(name) == absent:
+            content[place] = {k: v for k, v in content[place].items() if k != name}
     text = json.dumps({"schema": SCHEMA, **content}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,17 +5,15 @@ Shape letters: G points of the grid, J joints, D dimensions, C = J x D.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 import torch
 
-from poise.catalog.dataset_file import Representation
 from poise.catalog.joint_sets import plain_joint
 from poise.catalog.tracks import Track
-from poise.checkpoints.checkpoint import CARD, load_checkpoint
-from poise.checkpoints.shipped import GENERAL, shipped
+from poise.checkpoints.models import load_model
+from poise.checkpoints.shipped import GENERAL
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats, filled, gap_lengths, seen
 from poise.refining.usual_places import put_back
@@ -62,10 +60,9 @@ def network_for(motion: Motion, model: str) -> Network:
         ModelError: no such model.
         CheckpointError: it is damaged, or is of joints that the motion lacks.
     """
-    representation = cast(Representation, f"{motion.dims}D")
     names = tuple(map(plain_joint, motion.joints))
     spec = PoseSpec(len(names), motion.dims, names=names)
-    refiner, card = load_checkpoint(_folder(model, representation), spec=spec)
+    refiner, card = load_model(model, spec=spec)
     if isinstance(refiner, General):
         refiner.stride = _STRIDE
         known = len(refiner.knows)
@@ -75,18 +72,6 @@ def network_for(motion: Motion, model: str) -> Network:
         )
         return Network(about, lambda even_GJD: _general(refiner, even_GJD, names))
     return _of_a_track(refiner, Track.parse(card.track), motion, names)
-
-
-def _folder(model: str, representation: Representation) -> str:
-    folder = shipped(model, representation)
-    if folder is not None:
-        return folder
-    if (Path(model) / CARD).is_file():
-        return model
-    from poise.checkpoints.registry import resolve  # imports MLflow, which takes seconds
-    from poise.runtime.settings import Settings
-
-    return resolve(model, Settings.load().tracking_uri)
 
 
 def _general(

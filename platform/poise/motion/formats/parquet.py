@@ -30,12 +30,14 @@ class _ParquetTable:
     table: Any
 
     def numbers(self, columns: Sequence[int]) -> NDArray[np.float64]:
+        import pyarrow as pa
+
         found = np.empty((self.table.num_rows, len(columns)))
         for place, column in enumerate(columns):
             values = self.table.column(column)
             try:
                 found[:, place] = values.cast("float64").to_numpy(zero_copy_only=False)
-            except (ValueError, TypeError, NotImplementedError) as error:
+            except pa.ArrowException as error:
                 name = self.table.column_names[column]
                 raise DataError(
                     f"{self.path}, column {name}: no numbers ({in_short(error)})"
