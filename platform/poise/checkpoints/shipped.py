@@ -1,11 +1,8 @@
 """Checkpoints that come with the package: no training, no registry, no network."""
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from poise.runtime.errors import ModelError
-
-if TYPE_CHECKING:
-    pass
 
 #: The general network, for any skeleton.
 GENERAL: Final = "poise:general"
