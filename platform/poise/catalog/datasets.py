@@ -87,7 +87,7 @@ def _known(settings: Settings) -> Mapping[str, DataSet]:
 def _built_in() -> list[tuple[str, str]]:
     folder = resources.files("poise.catalog")
     entries = {entry.name for entry in folder.iterdir() if entry.name.endswith(".toml")}
-    names = sorted(entries - {"joint_sets.toml"})
+    names = sorted(entries - {"joint_sets.toml", "published.toml"})
     return [(f"built-in {name}", (folder / name).read_text("utf-8")) for name in names]
 
 
