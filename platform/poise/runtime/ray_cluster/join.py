@@ -12,6 +12,7 @@ from typing import Any
 import psutil
 import ray
 import ray.data
+from ray._private.ray_constants import RAY_WORKER_NICENESS
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
 from poise.runtime.loopback import bypass_proxies
@@ -135,7 +136,7 @@ def resources() -> str:
 
 def _worker_env(settings: Settings) -> dict[str, str]:
     told = {name: os.environ[name] for name in OFF}
-    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **told, **settings.worker_env()}
+    env = {"GRPC_ENABLE_FORK_SUPPORT": "0", **_priority(), **told, **settings.worker_env()}
     roots = _source_roots()
     if roots:
         env["PYTHONPATH"] = os.pathsep.join(roots)
@@ -143,6 +144,14 @@ def _worker_env(settings: Settings) -> dict[str, str]:
     job = json.loads(os.environ.get(RAY_JOB_CONFIG_JSON_ENV_VAR, "{}"))
     given = (job.get("runtime_env") or {}).get("env_vars", {})
     return {name: value for name, value in env.items() if name not in given}
+
+
+def _priority() -> dict[str, str]:
+    """Let workers run at this process's priority, unless Ray's own variable asks for another.
+
+    Ray would have them at 15, and whatever else a machine does then starves a training.
+    """
+    return {RAY_WORKER_NICENESS: os.environ.get(RAY_WORKER_NICENESS) or "0"}
 
 
 def _source_roots() -> list[str]:

@@ -1,5 +1,6 @@
 """Starting Ray: a start that takes too long is tried again, and leaves nothing behind."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,8 @@ def test_references_that_another_thread_frees_meanwhile_do_not_end_the_process(
         [sys.executable, "-c", IN_RINGS], capture_output=True, text=True, timeout=200, check=False
     )
     assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
+
+
+def test_workers_run_at_the_priority_of_whoever_starts_them(cluster: None) -> None:
+    asked = ray.remote(lambda: os.nice(0)).remote()
+    assert ray.get(asked) == os.nice(0)
