@@ -128,10 +128,10 @@ def test_server_without_ranges_is_asked_from_the_start(site: Site, tmp_path: Pat
 
 
 def test_stall_is_cut_off_and_resumed(site: Site, tmp_path: Path) -> None:
-    site.faults = Faults(stalls={TAKE: [65_536]}, stall_s=1.5)
+    site.faults = Faults(stalls={TAKE: [65_536]}, stall_s=30.0)
     clock = time.monotonic()
     assert fetch(site, tmp_path, jobs=1).failed == []
-    assert time.monotonic() - clock < 1.4  # it did not wait for the server
+    assert time.monotonic() - clock < 20  # it did not wait for the server
     assert start_of(site.asked(TAKE)[1]) == 65_536
     assert_whole(site, tmp_path)
 
