@@ -93,12 +93,7 @@ def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) 
     """
     refiner, config = _entry(name)
     settings = dict(settings or {})
-    known = [field.name for field in fields(config)]
-    for key in settings:
-        if key not in known:
-            have = ", ".join(known) or "no settings"
-            raise ConfigError(f"{name} has no setting {key!r}; it has {have}")
-    check_kinds(name, config, settings)
+    check_settings(name, settings)
     try:
         built: Refiner = refiner(spec, config(**settings))
     except RefinerError:
@@ -106,6 +101,22 @@ def build(name: str, spec: PoseSpec, settings: Mapping[str, Any] | None = None) 
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: {error}") from error
     return built
+
+
+def check_settings(name: str, settings: Mapping[str, Any]) -> None:
+    """Check that a refiner has some settings, without building it.
+
+    Raises:
+        UnknownRefinerError: there is no such refiner.
+        ConfigError: settings are unknown, all of which it names, or one is of another kind.
+    """
+    _, config = _entry(name)
+    known = [field.name for field in fields(config)]
+    unknown = [repr(key) for key in settings if key not in known]
+    if unknown:
+        have = ", ".join(known) or "no settings"
+        raise ConfigError(f"{name} has no setting {', '.join(unknown)}; it has {have}")
+    check_kinds(name, config, settings)
 
 
 def _entry(name: str) -> tuple[type[Any], type[Any]]:

@@ -100,44 +100,51 @@ def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
         manifests: the hash of each track's manifest.
 
     Raises:
-        PlanError: a refiner or a setting is unknown, or two trials have the same content.
+        PlanError: settings make no sense, a track does not have what a budget wants, or two trials
+            have the same content; the message has everything of the kind.
     """
     seen: dict[str, str] = {}
-    specs = []
-    for spec in _cells(plan, manifests):
-        if spec.key in seen:
-            raise PlanError(f"{plan.name}: {spec.name} is the same trial as {seen[spec.key]}")
-        seen[spec.key] = spec.name
-        specs.append(spec)
+    specs, problems = [], []
+    for track in plan.tracks:
+        for where, part in _variants(plan):
+            try:
+                cells = list(_cells(plan, track, manifests[track], where, part))
+            except PlanError as error:
+                problems.append(str(error))
+                continue
+            for spec in cells:
+                if spec.key in seen:
+                    problems.append(f"{spec.name} is the same trial as {seen[spec.key]}")
+                seen[spec.key] = spec.name
+                specs.append(spec)
+    if problems:
+        # A refiner's is there once for each track.
+        raise PlanError("\n  ".join([f"plan {plan.name} cannot run:", *dict.fromkeys(problems)]))
     return specs
 
 
-def _cells(plan: Plan, manifests: Mapping[str, str]) -> Iterator[TrialSpec]:
-    for track in plan.tracks:
-        for where, part in _variants(plan):
-            full = _full_settings(track, where, part)
-            trains = catalogue.trains(part.name)
-            budget = _budget(track, where, part) if trains else None
-            for seed in plan.seeds if trains else plan.seeds[:1]:
-                tuned = candidates(where, part.name, part.settings) if part.tuned else ()
-                spec = TrialSpec(
-                    key="",
-                    track=track,
-                    manifest=manifests[track],
-                    refiner=part.name,
-                    label=", ".join(word for word in (part.label, "tuned" * part.tuned) if word),
-                    settings=full,
-                    budget=budget,
-                    seed=seed,
-                    validation=()
-                    if plan.validation.subjects == "auto"
-                    else plan.validation.subjects,
-                    refit=plan.validation.refit and catalogue.learns(part.name),
-                    candidates=tuned,
-                )
-                for fold in _folds(plan):
-                    one = replace(spec, fold=fold)
-                    yield replace(one, key=_key(one))
+def _cells(
+    plan: Plan, track: str, manifest: str, where: str, part: RefinerPart
+) -> Iterator[TrialSpec]:
+    """Yield the trials of one refiner on one track, of every seed and fold."""
+    trains = catalogue.trains(part.name)
+    spec = TrialSpec(
+        key="",
+        track=track,
+        manifest=manifest,
+        refiner=part.name,
+        label=", ".join(word for word in (part.label, "tuned" * part.tuned) if word),
+        settings=_full_settings(track, where, part),
+        budget=_budget(track, where, part) if trains else None,
+        seed=0,
+        validation=() if plan.validation.subjects == "auto" else plan.validation.subjects,
+        refit=plan.validation.refit and catalogue.learns(part.name),
+        candidates=candidates(where, part.name, part.settings) if part.tuned else (),
+    )
+    for seed in plan.seeds if trains else plan.seeds[:1]:
+        for fold in _folds(plan):
+            one = replace(spec, seed=seed, fold=fold)
+            yield replace(one, key=_key(one))
 
 
 def _folds(plan: Plan) -> list[Fold] | list[None]:
@@ -148,7 +155,6 @@ def _folds(plan: Plan) -> list[Fold] | list[None]:
 def _variants(plan: Plan) -> Iterator[tuple[str, RefinerPart]]:
     for number, part in enumerate(plan.refiners):
         where = f"refiners[{number}]"
-        _check_name(where, part.name)
         base = _merged(plan.budget, part.budget)
         chosen = [
             (f"overrides[{k}]", override)
@@ -168,13 +174,6 @@ def _variants(plan: Plan) -> Iterator[tuple[str, RefinerPart]]:
 
 def _merged(wide: BudgetPart, narrow: BudgetPart) -> BudgetPart:
     return wide.model_copy(update=narrow.given())
-
-
-def _check_name(where: str, name: str) -> None:
-    try:
-        catalogue.learns(name)
-    except RefinerError as error:
-        raise PlanError(f"{where}.name: {error}") from error
 
 
 def _budget(track: str, where: str, part: RefinerPart) -> Budget:

@@ -4,12 +4,10 @@ A plan names tracks x refiners x overrides x seeds, and maybe folds; `poise.expe
 trials of it.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -17,15 +15,20 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from poise.catalog.tracks import Track
+from poise.experiments.plan_files.extends import read_extended
+from poise.experiments.plan_files.reading import find, near
 from poise.runtime import names
-from poise.runtime.errors import DataError, PlanError, TrackError, in_short
-from poise.runtime.text.files import read_text
+from poise.runtime.errors import PlanError, TrackError
+from poise_models import catalogue
 from poise_models.base.budget import Optimiser, Schedule
+from poise_models.errors import RefinerError
 
 
 def _known_track(text: str) -> str:
@@ -42,6 +45,17 @@ def _usable_name(text: str) -> str:
             f"and . _ + - only, a letter or digit first, and at most {names.LONGEST} of them"
         )
     return text
+
+
+def _known_refiner(name: str) -> str:
+    try:
+        catalogue.learns(name)
+    except RefinerError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+_RefinerName = Annotated[str, AfterValidator(_known_refiner)]
 
 
 class _Part(BaseModel):
@@ -76,6 +90,14 @@ class BudgetPart(_Part):
         return self.model_dump(exclude_none=True)
 
 
+def _check_settings(refiners: Sequence[str], settings: Mapping[str, Any]) -> None:
+    for name in refiners:
+        try:
+            catalogue.check_settings(name, settings)
+        except RefinerError as error:
+            raise ValueError(str(error)) from error
+
+
 class RefinerPart(_Part):
     """One refiner; ``label`` tells two of the same name apart.
 
@@ -83,20 +105,33 @@ class RefinerPart(_Part):
     `poise.experiments.candidates`.
     """
 
-    name: str
+    name: _RefinerName
     label: str = ""
     tuned: bool = False
     settings: dict[str, Any] = {}
     budget: BudgetPart = BudgetPart()
+
+    @field_validator("settings")
+    @classmethod
+    def _known_settings(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        # What they come to together, an override's too, is seen when the grid is made.
+        _check_settings([info.data["name"]] if "name" in info.data else [], settings)
+        return settings
 
 
 class OverridePart(_Part):
     """One variant of the refiners it names (all networks, where it names none)."""
 
     label: str
-    refiners: tuple[str, ...] = ()
+    refiners: tuple[_RefinerName, ...] = ()
     settings: dict[str, Any] = {}
     budget: BudgetPart = BudgetPart()
+
+    @field_validator("settings")
+    @classmethod
+    def _known_settings(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        _check_settings(info.data.get("refiners", ()), settings)
+        return settings
 
 
 class ResourcesPart(_Part):
@@ -199,69 +234,14 @@ class Plan(_Part):
         return _validated(given, "the command line")
 
 
-#: Of a plan; a grid of 1,000 trials is written in some hundred.
-_MOST_VALUES = 100_000
-
-
-class _Loader(yaml.SafeLoader):
-    """The safe loader, which takes no key twice: YAML's own keeps the last without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
-            if key.value in seen and key.value != "<<":
-                line = key.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line}: the key {key.value} is there twice")
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_plan(name: str | Path) -> Plan:
     """Read ``jobs/plans/<name>.yaml`` of the repository, or the YAML file at a path.
 
     Raises:
         PlanError: there is no such plan, or it is not valid; the message names the key.
     """
-    path = _find(str(name))
-    try:
-        given = _Loader(read_text(path)).get_single_data()
-    except DataError as error:
-        raise PlanError(str(error)) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise PlanError(f"{path} is not YAML: {in_short(error)}") from error
-    _check_size(path, given)
-    if not isinstance(given, dict):
-        raise PlanError(f"{path} holds no plan: write keys such as name, tracks and refiners")
-    return _validated({"name": path.stem, **given}, str(path))
-
-
-def _check_size(path: Path, given: Any) -> None:
-    """Refuse a plan that refers to its parts so often that it is larger than a grid can be."""
-    count, todo = 0, [given]
-    while todo:
-        one = todo.pop()
-        count += 1
-        if count > _MOST_VALUES:
-            raise PlanError(
-                f"{path}: more than {_MOST_VALUES:,} values, each alias counted in full"
-            )
-        todo += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-
-
-def _find(name: str) -> Path:
-    if name.endswith((".yaml", ".yml")):
-        if not Path(name).is_file():
-            raise PlanError(f"there is no plan file {name}")
-        return Path(name)
-    folders = [root / "jobs" / "plans" for root in (Path(__file__).parents[3], Path.cwd())]
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return folder / f"{name}.yaml"
-    have = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
-    raise PlanError(
-        f"no plan {name!r}{_hint(name, have)}; there are {', '.join(have) or 'none'}. "
-        "A path to a .yaml file works too"
-    )
+    path = find(str(name))
+    return _validated(read_extended(path), str(path))
 
 
 def _validated(given: Mapping[str, Any], source: str) -> Plan:
@@ -282,8 +262,7 @@ def _explain(problem: ErrorDetails) -> str:
     parent = [step for step in problem["loc"][:-1] if isinstance(step, str)]
     fields = list((_PARTS[parent[-1]] if parent else Plan).model_fields)
     return (
-        f"{path}: unknown key{_hint(str(problem['loc'][-1]), fields)}; "
-        f"there are {', '.join(fields)}"
+        f"{path}: unknown key{near(str(problem['loc'][-1]), fields)}; there are {', '.join(fields)}"
     )
 
 
@@ -294,8 +273,3 @@ _PARTS: dict[str, type[BaseModel]] = {
     "resources": ResourcesPart,
     "validation": ValidationPart,
 }
-
-
-def _hint(word: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -148,9 +148,43 @@ def test_an_unknown_plan_names_the_close_one() -> None:
 def test_refiners_and_settings_are_checked_before_anything_runs(
     tmp_path: Path, refiners: str, where: str
 ) -> None:
-    plan = plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: {refiners}")
     with pytest.raises(PlanError, match=where):
-        grid(plan, MANIFESTS)
+        grid(plan_of(tmp_path, f"tracks: [{TRACK}]\nrefiners: {refiners}"), MANIFESTS)
+
+
+def test_all_mistakes_of_a_plan_are_said_at_once(tmp_path: Path) -> None:
+    text = """
+tracks: [nowhere/x/3D, uiprmd/kinect/3D]
+refiners: [input, sinspp, {name: synspp, settings: {widht: 3, hedas: 2}}]
+overrides: [{label: a, refiners: [smothnet]}, {label: b, refiners: [gfpose], settings: {step: 2}}]
+seed: [1]
+"""
+    with pytest.raises(PlanError) as caught:
+        plan_of(tmp_path, text)
+    said = str(caught.value)
+    for problem in (
+        "tracks[0]: no data set 'nowhere'",
+        "refiners[1].name: no refiner 'sinspp' (did you mean synspp?)",
+        "refiners[2].settings: synspp has no setting 'widht', 'hedas'",
+        "overrides[0].refiners[0]: no refiner 'smothnet' (did you mean smoothnet?)",
+        "overrides[1].settings: gfpose has no setting 'step'",
+        "seed: unknown key (did you mean seeds?)",
+    ):
+        assert f"\n  {problem}" in said
+    assert said.count("\n") == 6
+
+
+def test_all_cells_that_make_no_sense_are_said_at_once(tmp_path: Path) -> None:
+    text = """
+tracks: [uiprmd/kinect/3D, h36m/fcn/3D]
+refiners: [{name: synspp, settings: {window: 1}}, {name: smoothnet, budget: {mirror: true}}]
+"""
+    with pytest.raises(PlanError) as caught:
+        grid(plan_of(tmp_path, text), AnyManifest())
+    said = str(caught.value)
+    assert re.search(r"\n  refiners\[0\]\.settings: .*at least 3", said)
+    assert re.search(r"\n  refiners\[1\]\.budget\.mirror: h36m/fcn/3D .*lateral", said)
+    assert said.count("\n") == 2
 
 
 @pytest.mark.parametrize(
@@ -308,6 +342,43 @@ def test_table_seven_has_its_seven_rows() -> None:
     switches = ("retrieval", "distance_encoding", "refine_decoder", "quality_encoding")
     ticks = ["".join(str(int(spec.settings[name])) for name in switches) for spec in specs]
     assert ticks == ["0000", "1000", "1100", "0010", "0011", "1010", "1111"]
+
+
+@pytest.mark.parametrize("way", ["demo", "base.yaml", "{here}/base.yaml"])
+def test_a_plan_may_say_in_what_it_differs_from_another(tmp_path: Path, way: str) -> None:
+    (tmp_path / "base.yaml").write_bytes((PLANS / "demo.yaml").read_bytes())
+    way = way.format(here=tmp_path)
+    text = f"extends: {way}\ntracks: [{TRACK}]\nbudget: {{epochs: 7, warm_up: 0.2}}\n"
+    base, plan = load_plan("demo"), plan_of(tmp_path, text)
+    budget = base.budget.model_copy(update={"epochs": 7, "warm_up": 0.2})
+    changes = {"name": "some", "tracks": (TRACK,), "budget": budget}
+    assert plan == base.model_copy(update=changes)
+
+
+def test_plans_may_extend_plans_that_extend(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(SMALL + "seeds: [1, 2]\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\nbudget: {batch: 9}\n")
+    plan = plan_of(tmp_path, "extends: b.yaml\nname: own\nseeds: [3]\n")
+    assert (plan.name, plan.seeds) == ("own", (3,))
+    assert plan.budget.given() == {"epochs": 2, "batch": 9}
+
+
+@pytest.mark.parametrize(
+    ("extends", "message"),
+    [
+        ("dmeo", r"some\.yaml: extends: no plan 'dmeo' \(did you mean demo\?\)"),
+        ("gone.yaml", r"some\.yaml: extends: there is no plan file .*gone\.yaml"),
+        ("some.yaml", r"some\.yaml extends itself: some -> some"),
+        ("other.yaml", r"some\.yaml extends itself: some -> other -> some"),
+        ("[demo]", r"some\.yaml: extends: write one plan's name"),
+        ("list.yaml", r"list\.yaml holds no plan"),
+    ],
+)
+def test_what_cannot_be_extended_is_refused(tmp_path: Path, extends: str, message: str) -> None:
+    (tmp_path / "other.yaml").write_text("extends: some.yaml")
+    (tmp_path / "list.yaml").write_text("[1]")
+    with pytest.raises(PlanError, match=message):
+        plan_of(tmp_path, f"extends: {extends}\n{SMALL}")
 
 
 def test_a_key_given_twice_is_refused_with_its_line(tmp_path: Path) -> None:
