@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from poise.motion.files import formats, lost, read, writer
-from poise.motion.format import Format, Sample, in_order
+from poise.motion.files import lost, read, writer
+from poise.motion.finding import MARK, Found, found_in
+from poise.motion.format import Format
 from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.refine import Refining, refine
@@ -20,23 +20,25 @@ from poise.refining.reporting.report import Report, report_of
 from poise.runtime.errors import DataError, expected_errors
 from poise.runtime.places import cannot_write, is_of_a_place
 
-#: In the names of files beside their sources: ``clip.poise.json``.
-MARK: Final = ".poise"
-
 
 @dataclass(frozen=True)
 class Task:
     """A file to refine.
 
     Attributes:
-        source: a file, or a folder that is one recording.
+        found: a file, or a folder that is one recording.
         output: where it goes.
-        found: whether it was found in a folder, where other files may lie.
+        replaces: whether what is there may be written over.
     """
 
-    source: Path
+    found: Found
     output: Path
-    found: bool = False
+    replaces: bool = False
+
+    @property
+    def source(self) -> Path:
+        """What is refined."""
+        return self.found.path
 
     @property
     def done(self) -> bool:
@@ -71,74 +73,37 @@ class Done:
     wrong: str = ""
 
 
-def tasks_of(inputs: Sequence[str], output: Path | None, in_place: bool) -> list[Task]:
+def tasks_of(
+    inputs: Sequence[str], output: Path | None, in_place: bool, overwrite: bool
+) -> list[Task]:
     """Find the files to refine, and say where each goes.
 
     Args:
         inputs: files, folders (recordings, or of recordings at any depth) and patterns.
         output: a file for one input, a folder for several; None puts them beside their sources.
         in_place: write over the sources.
+        overwrite: write over what is there already.
 
     Raises:
         DataError: an input is missing, or two would be written to one place, or over a source.
     """
-    found = [one for text in inputs for one in _sources(text)]
+    found = [one for text in inputs for one in found_in(text)]
     if not found:
         raise DataError(f"{' '.join(inputs)}: no files in it")
     if in_place and output is not None:
         raise DataError("--in-place and --output exclude each other")
-    one_file = len(found) == 1 and not found[0][2]
+    one_file = len(found) == 1 and not found[0].listed
     # A file without an ending is of no format: it is a folder to put files into.
     folder = output is not None and (output.is_dir() or not output.suffix)
-    into = not one_file or (folder and not found[0][0].is_dir())
+    into = not one_file or (folder and not found[0].path.is_dir())
     tasks: list[Task] = []
-    for source, below, listed in found:
-        target = source if in_place else _beside(source)
+    for one in found:
+        target = one.path if in_place else _beside(one.path)
         if output is not None:
-            target = output / below if into else output
-        tasks.append(Task(source, target, listed))
+            target = output / one.below if into else output
+        tasks.append(Task(one, target, in_place or overwrite))
     _check(tasks, in_place)
     return tasks
-
-
-def _sources(text: str) -> Iterator[tuple[Path, Path, bool]]:
-    """Yield files, their places below what was named, and whether they were found in a folder."""
-    path = Path(text)
-    if not path.exists() and has_magic(text):
-        matches = sorted(glob(text, recursive=True), key=in_order)
-        if not matches:
-            raise DataError(f"{text}: no file is called like that")
-        for match in matches:
-            if not _is_ours(Path(match)):
-                yield from _sources(match)
-        return
-    sample = Sample(path)  # or it is missing
-    if not sample.is_folder or any(one.fits(sample) for one in formats()):
-        yield path, Path(path.name), False
-        return
-    inside: list[Path] = []
-    for folder, folders, files in os.walk(path):
-        here = Path(folder)
-        folders[:] = sorted((one for one in folders if one[0] != "."), key=in_order)
-        recordings = [one for one in folders if _is_recording(here / one)]
-        folders[:] = [one for one in folders if one not in recordings]
-        inside += [here / one for one in sorted([*files, *recordings], key=in_order)]
-    endings = {end for one in formats() for end in one.endings}
-    for file in inside:
-        known = file.is_dir() or file.suffix.lower() in endings
-        if known and file.name[0] != "." and not _is_ours(file):
-            yield file, file.relative_to(path), True
-
-
-def _is_recording(folder: Path) -> bool:
-    try:
-        return any(one.fits(Sample(folder)) for one in formats() if "/" in one.endings)
-    except DataError:
-        return False
-
-
-def _is_ours(path: Path) -> bool:
-    return path.stem.endswith(MARK) or path.name.endswith(MARK)
 
 
 def _beside(source: Path) -> Path:
@@ -168,9 +133,12 @@ def _check(tasks: Sequence[Task], in_place: bool) -> None:
 def refine_file(task: Task, options: Options, extras: Extras) -> Done:
     """Refine one file; never raise what can be said in a line."""
     try:
-        sample = Sample(task.source)
-        if task.found and not any(one.fits(sample) for one in formats()):
+        if task.found.listed and not task.found.is_known:
             return Done(task)
+        if task.output.exists() and not task.replaces:
+            raise DataError(
+                f"{task.output}: is already there; name another file with -o, or take --overwrite"
+            )
         motion = read(task.source, **extras.reading)
         form = _writer(motion, task)
         refining = refine(motion, options)

@@ -75,14 +75,20 @@ def network_for(motion: Motion, model: str) -> Network:
 
 
 def _general(
-    refiner: Refiner, even_GJD: Floats, names: tuple[str, ...]
+    refiner: General, even_GJD: Floats, names: tuple[str, ...]
 ) -> tuple[Floats, Floats | None]:
-    """Gaps within its reach are the network's own affair; longer ones are bridged first."""
+    """Gaps within its reach are the network's own affair; longer ones are bridged first.
+
+    How far off a joint is, it has learnt of an estimator's bodies. Of markers, fingers and animals
+    it knows nothing, and nothing is said.
+    """
     seen_GJ = seen(even_GJD)
     bridged_GJD = filled(even_GJD)
     short_GJ = ~seen_GJ & (gap_lengths(seen_GJ) <= _BRIDGED)
     bridged_GJD[short_GJ] = np.nan
     refined_GJD, error_GJ = _in_chunks(refiner, bridged_GJD)
+    if error_GJ is not None:
+        error_GJ[:, [name not in refiner.knows for name in names]] = np.nan
     return put_back(refined_GJD, even_GJD, names), error_GJ
 
 

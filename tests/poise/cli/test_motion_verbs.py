@@ -39,6 +39,20 @@ def test_info_says_what_a_file_is(clip: Path, capsys: pytest.CaptureFixture[str]
     assert "of power above 6 Hz" in said
 
 
+def test_info_lists_a_folder(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = clip.parent
+    (folder / "notes.txt").write_text("left knee hurts\n")
+    (folder / "broken.json").write_text('[{"image_id": 1')
+    assert main(["info", str(folder)]) == 2
+    said = capsys.readouterr()
+    assert str(clip) in said.out
+    assert "notes.txt" not in said.out + said.err
+    assert "broken.json, line 1" in said.err
+    (folder / "empty").mkdir()
+    assert main(["info", str(folder / "empty")]) == 2
+    assert "empty: no keypoint files in it" in capsys.readouterr().err
+
+
 def test_info_tells_programs_the_same(clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", str(clip), str(clip.with_name("none.json")), "--json"]) == 2
     told = capsys.readouterr()

@@ -135,11 +135,32 @@ def test_what_is_done_is_not_done_again_unless_asked(
     capsys.readouterr()
     assert main(["refine", str(tmp_path), *BUTTERWORTH]) == 0
     said = capsys.readouterr()
-    assert "1 of 2 are done already (--force does them again)" in said.err
+    assert "1 of 2 are done already (--overwrite does them again)" in said.err
     assert "b.poise.json" in said.out
     assert "a.poise.json" not in said.out
-    assert main(["refine", str(tmp_path), "--force", *BUTTERWORTH]) == 0
+    assert main(["refine", str(tmp_path), "--overwrite", *BUTTERWORTH]) == 0
     assert "a.poise.json" in capsys.readouterr().out
+
+
+def test_what_is_there_is_not_written_over_unless_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    clip(Path("in/a.json"), frames=20)
+    for given, other in (
+        (["in/a.json"], "in/a.poise.json"),
+        (["in/a.json", "-o", "b.json"], "b.json"),
+        (["in", "-o", "out"], "out/a.json"),  # it is older than what would be refined
+    ):
+        Path(other).parent.mkdir(exist_ok=True)
+        Path(other).write_text("mine")
+        os.utime(other, (0, 0))
+        assert main(["refine", *given, *BUTTERWORTH]) == 2
+        assert f"{other}: is already there" in capsys.readouterr().err
+        assert Path(other).read_text() == "mine"
+        assert main(["refine", *given, "--overwrite", *BUTTERWORTH]) == 0
+        assert len(poise.read(other)) == 20
 
 
 def test_in_place_writes_over_the_input(tmp_path: Path) -> None:
@@ -168,7 +189,8 @@ def test_the_report_says_what_was_done(tmp_path: Path, capsys: pytest.CaptureFix
         f"wrote {tmp_path / 'a.poise.json'}",
     ):
         assert part in said
-    assert main(["refine", str(file), "--fps", "30", "--json", *BUTTERWORTH]) == 0
+    again = ["--overwrite", "--json", *BUTTERWORTH]
+    assert main(["refine", str(file), "--fps", "30", *again]) == 0
     (report,) = json.loads(capsys.readouterr().out)
     first, second = report["people"]
     assert (first["gaps_filled"], second["gaps_filled"]) == (1, 0)

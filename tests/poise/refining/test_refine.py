@@ -246,3 +246,19 @@ def test_a_report_says_where_bones_vary_more_than_before() -> None:
         noted.append([note for note in report.notes if "--rigid" in note])
     assert not noted[0]
     assert len(noted[1]) == 1
+
+
+def test_no_error_is_expected_of_joints_that_no_body_has() -> None:
+    """The network learnt how far off an estimator's bodies are, and nothing of markers."""
+    markers = np.random.default_rng(0).normal(0, 0.2, (40, 1, 3)).cumsum(0)
+    body = walking(40)[..., [0, 1, 1]] / 100
+    poses = np.concatenate([body, body[:, :1] + markers / 100], 1)
+    motion = Motion(
+        poses_FPJD=poses[:, None], joints=(*COCO, "wand"), people=("0",),
+        times_F=np.arange(40) / 30, frames_F=np.arange(40), unit="m", up="-y",
+    )  # fmt: skip
+    options = Options()
+    (person,) = report_of(refine(motion, options), options).people
+    told = {one.joint: one.error for one in person.joints}
+    assert told["wand"] is None
+    assert told["left_wrist"] is not None

@@ -36,7 +36,9 @@ _SHOWN = 6
 
 
 def info(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="files, or folders")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="files, folders of them, patterns")
+    ],
     format: FormatOption = None,
     skeleton: SkeletonOption = None,
     fps: FpsOption = None,
@@ -46,14 +48,21 @@ def info(
 ) -> int:
     """Say what a keypoint file is: people, joints, gaps, jitter."""
     from poise.motion.files import read
+    from poise.motion.finding import keypoint_files
     from poise.runtime.errors import DataError
 
-    found, failed = [], 0
-    for file in files:
+    found, wrong, paths = [], [], list[Path]()
+    for name in files:
         try:
-            motion = read(file, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up)
+            paths += keypoint_files(name)
         except DataError as error:
-            failed += 1
+            wrong.append(error)
+            say(f"poise: {error}", aside=True)
+    for path in paths:
+        try:
+            motion = read(path, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up)
+        except DataError as error:
+            wrong.append(error)
             say(f"poise: {error}", aside=True)
             continue
         facts = facts_of(motion)
@@ -63,7 +72,7 @@ def info(
             sys.stdout.flush()
     if json:
         print_json(found)
-    return 2 if failed else 0
+    return 2 if wrong else 0
 
 
 def facts_of(motion: "Motion") -> dict[str, Any]:

@@ -37,11 +37,11 @@ refiners:
   FOLDER, NAME@ALIAS
                   a checkpoint, or a registered model (--model)
 
-Same frames, joints, units and format; the input is never written over. What
-was filled, put right and left alone is printed. Gaps of up to half a second
-are filled, longer ones stay empty, and nothing is filled before a joint is
-seen first or after it is seen last. Exit code 2 where a file could not be
-refined; the others are.
+Same frames, joints, units and format; the input is never written over, nor
+what is there already, without --overwrite. What was filled, put right and
+left alone is printed. Gaps of up to half a second are filled, longer ones
+stay empty, and nothing is filled before a joint is seen first or after it is
+seen last. Exit code 2 where a file could not be refined; the others are.
 """
 
 _WHAT = "What counts as seen"
@@ -118,8 +118,8 @@ def refine(
         ),
     ] = None,
     in_place: Annotated[bool, typer.Option("--in-place", help="write over the inputs")] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="of several files, refine those again that are done")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", "--force", help="replace what is there already")
     ] = False,
     json: JsonOutput = False,
 ) -> int:
@@ -129,17 +129,19 @@ def refine(
     named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
     options = replace(named, rigid=rigid)
     reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
-    tasks = tasks_of(inputs, output, in_place)
+    tasks = tasks_of(inputs, output, in_place, overwrite)
     for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):
         if place is not None and (place.suffix == ending) == (len(tasks) > 1):
             wanted = "a folder" if len(tasks) > 1 else f"a name that ends in {ending}"
             raise typer.BadParameter(f"{option} {place}: name {wanted}")
-    waiting = [one for one in tasks if force or in_place or len(tasks) == 1 or not one.done]
+    waiting = [one for one in tasks if one.replaces or len(tasks) == 1 or not one.done]
     if len(waiting) < len(tasks):
         count = len(tasks) - len(waiting)
-        say(f"{count} of {len(tasks)} are done already (--force does them again)", aside=True)
+        say(f"{count} of {len(tasks)} are done already (--overwrite does them again)", aside=True)
     found: list[Done] = []
     goes_on = "the same command goes on with the files that are left"
+    if len(waiting) == 1 and not options.is_filter:  # which takes seconds to load
+        say(f"refining {waiting[0].source} by {options.refiner} ...", aside=True)
     with resumable(goes_on), Screen("refining") as screen:
         for done in refine_files(waiting, options, Extras(reading, plot, report)):
             found.append(done)

@@ -15,13 +15,15 @@ from poise.refining.grid import Floats, seen
 from poise.refining.method import spans
 from poise.refining.person import Person
 from poise.refining.refine import Refining
-from poise.refining.reporting.report import Report
+from poise.refining.reporting.report import Report, told_in_mm
 from poise.refining.skeletons import bones_of
 
 #: So many places are in a page, all people and both motions together; else every N-th frame.
 _MOST_PLACES: Final = 150_000
 _MOST_PEOPLE: Final = 6
 _DIGITS: Final = 5
+#: Of the frames so many may be off the picture at each side.
+_FAR_OFF: Final = 0.005
 
 
 def page(refining: Refining, report: Report) -> str:
@@ -29,10 +31,11 @@ def page(refining: Refining, report: Report) -> str:
     names = [one.person for one in report.people if one.frames][:_MOST_PEOPLE]
     frames, joints = refining.after.poses_FPJD.shape[0], refining.after.poses_FPJD.shape[2]
     every = max(-(-2 * frames * joints * max(len(names), 1) // _MOST_PLACES), 1)
-    told = report.to_json()
+    told = told_in_mm(report).to_json()
     told["people"] = [one for one in told["people"] if one["person"] in names]
     data = {
         "report": told,
+        "unit": report.unit or "",
         "bones": bones_of(refining.after),
         "people": [_person(refining, refining.people[name], every) for name in names],
     }
@@ -48,10 +51,11 @@ def _person(refining: Refining, person: Person, every: int) -> dict[str, Any]:
     at = np.arange(there[0], there[-1] + 1, every)
     before_FJD, sign, order = _upright(person.before_FJD[at], refining.after)
     after_FJD, _, _ = _upright(person.poses_FJD[at], refining.after)
-    places_XD = after_FJD[seen(after_FJD)]
-    if not len(places_XD):
-        places_XD = before_FJD[seen(before_FJD)]
-    box = [np.quantile(places_XD, share, axis=0).tolist() for share in (0.002, 0.998)]
+    shown_FJD = after_FJD if seen(after_FJD).any() else before_FJD
+    shown_FJD = shown_FJD[seen(shown_FJD).any(1)]
+    # Whole bodies, but for a few frames in which something is far off.
+    low_D = np.quantile(np.nanmin(shown_FJD, 1), _FAR_OFF, axis=0)
+    high_D = np.quantile(np.nanmax(shown_FJD, 1), 1 - _FAR_OFF, axis=0)
     spread_JD = np.nan_to_num([_spread(one_FD) for one_FD in after_FJD.transpose(1, 0, 2)])
     doubted_FJ = person.seen_FJ[at] & ~person.believed_FJ[at]
     return {
@@ -63,7 +67,7 @@ def _person(refining: Refining, person: Person, every: int) -> dict[str, Any]:
         "axis": spread_JD.argmax(1).tolist(),
         "sign": sign,
         "order": order,
-        "box": box,
+        "box": [low_D.tolist(), high_D.tolist()],
         "filled": [
             [(one.start, one.stop - 1) for one in spans(column_F)]
             for column_F in person.filled_FJ[at].T

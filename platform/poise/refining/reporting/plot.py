@@ -17,6 +17,8 @@ from poise.runtime.plotting import BLUE, FAINT, GHOST, INK, ORANGE, new_figure, 
 #: So many joints are shown, those that moved most; and so many seconds, around where they did.
 _MOST_JOINTS: Final = 10
 _MOST_S: Final = 20.0
+#: Residuals are shown up to so many times the noise.
+_BEND: Final = 10.0
 _FILLED, _LEFT = "#fde3cf", "#e5e9ed"
 
 
@@ -45,8 +47,10 @@ def plot(refining: Refining) -> bytes:
     figure.suptitle(
         f"{source.name if source else 'motion'}: {who}{refining.method}", color=INK, fontsize=11
     )
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
-                  fontsize=8, frameon=False)  # fmt: skip
+    keys = {label: key for panel in panels
+            for key, label in zip(*panel.get_legend_handles_labels(), strict=True)}  # fmt: skip
+    figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=6, fontsize=8,
+                  frameon=False)  # fmt: skip
     return png(figure)
 
 
@@ -72,12 +76,14 @@ def _joint(panel: Axes, refining: Refining, person: Person, joint: int, part: sl
     if person.error_FJ is not None:
         error_F = person.error_FJ[part, joint]
         low_F, high_F = after_FD[:, axis] - error_F, after_FD[:, axis] + error_F
-        panel.fill_between(times_F, low_F, high_F, color=BLUE, alpha=0.15, linewidth=0)
+        panel.fill_between(times_F, low_F, high_F, color=BLUE, alpha=0.15, linewidth=0,
+                           label="expected error")  # fmt: skip
     doubted_F = seen(before_FD) & ~person.believed_FJ[part, joint]
     panel.plot(times_F, before_FD[:, axis], ".-", color=FAINT, markersize=2, linewidth=0.6,
                label="before")  # fmt: skip
-    panel.plot(times_F[doubted_F], before_FD[doubted_F, axis], "x", color=ORANGE, markersize=4,
-               label="not believed")  # fmt: skip
+    if doubted_F.any():
+        panel.plot(times_F[doubted_F], before_FD[doubted_F, axis], "x", color=ORANGE,
+                   markersize=4, label="not believed")  # fmt: skip
     panel.plot(times_F, after_FD[:, axis], color=BLUE, linewidth=1.3, label="after")
     _limits(panel, after_FD[:, axis])
     style_axes(panel)
@@ -112,8 +118,11 @@ def _residuals(panel: Axes, found: Residuals) -> None:
     noise = float((found.noise_X / np.where(scale_X > 0, scale_X, 1)).mean())
     panel.axhline(noise, color=GHOST, linewidth=1)
     panel.axvline(found.chosen, color=ORANGE, linewidth=1)
-    panel.annotate(f" {found.chosen:.1f} Hz", (found.chosen, mean_H.max()), color=ORANGE,
-                   fontsize=8, va="top")  # fmt: skip
+    # What slow movement leaves is larger by far, and tells nothing of where the curve bends.
+    top = min(_BEND * noise, float(mean_H.max())) or 1.0
+    panel.set_ylim(0, top)
+    panel.annotate(f" {found.chosen:.1f} Hz", (found.chosen, top), color=ORANGE, fontsize=8,
+                   va="top")  # fmt: skip
     style_axes(panel)
     panel.set_xlabel("cutoff, Hz", color=INK)
     panel.set_ylabel("residual", fontsize=7)

@@ -23,6 +23,8 @@ _LOOSER: Final = 0.5
 #: In %, of a joint's range of motion and peak speed: where less is left, a note says so.
 _LEAST_RANGE: Final = 90.0
 _LEAST_PEAK: Final = 80.0
+#: In a unit of length.
+_MILLIMETRES: Final = {"m": 1000.0, "cm": 10.0}
 #: A joint moves whose range is so many times the jitter.
 _MOVES: Final = 10.0
 
@@ -78,7 +80,7 @@ class PersonReport:
         peak_kept: of the joints' peak speeds together, in %.
         cutoffs: of a filter, in Hz, for each piece of the motion.
         joints: joint by joint.
-        untouched: what was left as it is, and why.
+        alone: frames too few in a row to refine, which are as they were.
     """
 
     person: str
@@ -98,7 +100,12 @@ class PersonReport:
     peak_kept: float | None
     cutoffs: list[float]
     joints: list[JointReport]
-    untouched: list[str]
+    alone: int
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether all of this person is as it was."""
+        return self.alone >= self.frames and not self.gaps_filled
 
     @property
     def curtailed(self) -> list[str]:
@@ -260,8 +267,30 @@ def _person(
         peak_kept=_kept(old.peaks_J, new.peaks_J),
         cutoffs=[round(one, 2) for one in person.cutoffs],
         joints=_joints(person, after, moved_FJ, (old, new)),
-        untouched=_untouched(person),
+        alone=person.alone,
     )
+
+
+def told_in_mm(report: Report) -> Report:
+    """Return a report whose lengths are in millimetres, where they were in metres or so."""
+    scale = _MILLIMETRES.get(report.unit or "")
+    if scale is None:
+        return report
+
+    def of(length: float | None) -> float | None:
+        return None if length is None else scale * length
+
+    people = [
+        replace(
+            one,
+            moved=of(one.moved),
+            acceleration=(of(one.acceleration[0]), of(one.acceleration[1])),
+            jitter=(of(one.jitter[0]), of(one.jitter[1])),
+            joints=[replace(j, moved=of(j.moved), error=of(j.error)) for j in one.joints],
+        )
+        for one in report.people
+    ]
+    return replace(report, unit="mm", people=people)
 
 
 def _of_movement(old: Measures) -> Measures:
@@ -308,15 +337,6 @@ def _gaps(person: Person, times_F: Floats) -> tuple[int, dict[str, int]]:
         "never seen": int(never_J.sum()) if left_FJ.any() else 0,
     }
     return filled, {why: count for why, count in counts.items() if count}
-
-
-def _untouched(person: Person) -> list[str]:
-    found = []
-    if person.alone:
-        found.append(f"{person.alone} frames: too few in a row to refine")
-    if not person.seen_FJ.any():
-        found.append("everything: nothing was seen")
-    return found
 
 
 def _runs(mask_F: Mask) -> int:

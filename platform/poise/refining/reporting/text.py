@@ -1,9 +1,9 @@
-"""A report in some lines for a terminal."""
+"""A report in some lines for a terminal. Lengths of a report in metres are told in millimetres."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
-from poise.refining.reporting.report import JointReport, PersonReport, Report
+from poise.refining.reporting.report import JointReport, PersonReport, Report, told_in_mm
 
 #: Of a batch's people so many are shown one by one.
 _MOST_PEOPLE: Final = 8
@@ -12,19 +12,24 @@ _MOST: Final = 3
 
 def report_text(report: Report) -> str:
     """Return a report for people: some lines for each person."""
-    unit = report.unit or "units"
-    count = len(report.people)
     lines = [
-        f"{report.source}: {report.frames} frames at {report.fps:.6g} fps, {count} "
-        f"{'person' if count == 1 else 'people'}, {report.joints} joints"
-        f"{f' ({report.skeleton})' if report.skeleton else ''} in {report.dims}D, {unit}",
+        f"{report.source}: {_count(report.frames, 'frame')} at {report.fps:.6g} fps, "
+        f"{_count(len(report.people), 'person')}, {_count(report.joints, 'joint')}"
+        f"{f' ({report.skeleton})' if report.skeleton else ''} in {report.dims}D, "
+        f"{report.unit or 'units'}",
         f"  refined by {report.refiner}",
         *(f"  note: {note}" for note in report.notes),
     ]
-    for person in report.people[:_MOST_PEOPLE]:
+    shown = told_in_mm(report)
+    unit = shown.unit or "units"
+    refined = [person for person in shown.people if not person.is_alone]
+    # Where there are too many, those who are there longest; in the order of the file.
+    longest = sorted(refined, key=lambda one: -one.frames)[:_MOST_PEOPLE]
+    for person in (one for one in refined if one in longest):
         lines += _person(person, unit)
-    if count > _MOST_PEOPLE:
-        lines.append(f"  {count - _MOST_PEOPLE} more people: --json tells of all")
+    if len(refined) > _MOST_PEOPLE:
+        lines.append(f"  {len(refined) - _MOST_PEOPLE} more people: --json tells of all")
+    lines += _alone([person for person in shown.people if person.is_alone])
     if report.output:
         lines.append(f"wrote {', '.join([report.output, *report.pictures])}")
     return "\n".join(lines)
@@ -33,31 +38,59 @@ def report_text(report: Report) -> str:
 def report_line(report: Report) -> str:
     """Return a report of one line, for one of many files."""
     people = report.people
-    count = sum(1 for person in people if person.frames)
     filled = sum(person.gaps_filled for person in people)
     left = sum(sum(person.gaps_left.values()) for person in people)
     swaps = sum(len(person.swaps) for person in people)
     curtailed = sum(len(person.curtailed) for person in people)
     parts = [
-        f"{count} {'person' if count == 1 else 'people'}, {report.frames} frames",
-        f"{filled} gaps filled, {left} left" if filled or left else "no gaps",
-        f"{swaps} times sides put right" if swaps else "",
+        f"{_count(sum(1 for one in people if one.frames), 'person')}, "
+        f"{_count(report.frames, 'frame')}",
+        f"{_count(filled, 'gap')} filled, {left} left" if filled or left else "no gaps",
+        f"sides put right {_count(swaps, 'time')}" if swaps else "",
         _pair("acceleration", people[0].acceleration, "") if people else "",
-        f"much was taken from {curtailed} joints" if curtailed else "",
+        f"much was taken from {_count(curtailed, 'joint')}" if curtailed else "",
     ]
     told = "; ".join(part for part in parts if part)
     return f"{report.output or report.source}: {told}"
 
 
+def _count(number: int, what: str) -> str:
+    if number == 1:
+        return f"1 {what}"
+    return f"{number} {'people' if what == 'person' else f'{what}s'}"
+
+
+def _alone(people: Sequence[PersonReport]) -> Iterator[str]:
+    """Say in a line or two who is in the file as before."""
+    for text, some in (
+        ("never seen", [one for one in people if not one.frames]),
+        ("left as they are, too few frames in a row", [one for one in people if one.frames]),
+    ):
+        if some:
+            names = ", ".join(one.person for one in some[:_MOST_PEOPLE])
+            more = f" and {len(some) - _MOST_PEOPLE} more" if len(some) > _MOST_PEOPLE else ""
+            yield f"  {'person' if len(some) == 1 else 'people'} {names}{more}: {text}"
+
+
 def _person(person: PersonReport, unit: str) -> Iterator[str]:
-    if not person.frames:
-        yield f"  person {person.person}: never seen"
-        return
-    yield (f"  person {person.person}: {person.frames} frames, {person.first} to {person.last}")
+    frames = f"{_count(person.frames, 'frame')}, {person.first} to {person.last}"
+    yield f"  person {person.person}: {frames}"
     rows = {
         "gaps": _gaps(person),
         "not believed": _doubts(person),
         "sides": _sides(person),
+    }
+    if person.alone < person.frames:
+        rows |= _changes(person, unit)
+    if person.alone:
+        rows["left alone"] = f"{_count(person.alone, 'frame')}: too few in a row to refine"
+    for name, text in rows.items():
+        if text:
+            yield f"    {name:<15}{text}"
+
+
+def _changes(person: PersonReport, unit: str) -> dict[str, str]:
+    return {
         "moved": _moved(person, unit),
         "jitter": _jitter(person, unit),
         "kept": _kept(person),
@@ -66,11 +99,7 @@ def _person(person: PersonReport, unit: str) -> Iterator[str]:
         "cutoff": ", ".join(f"{one:g}" for one in person.cutoffs[:_MOST]) + " Hz"
         if person.cutoffs
         else "",
-        "left alone": "; ".join(person.untouched),
     }
-    for name, text in rows.items():
-        if text:
-            yield f"    {name:<15}{text}"
 
 
 def _gaps(person: PersonReport) -> str:
@@ -78,11 +107,15 @@ def _gaps(person: PersonReport) -> str:
     left = sum(joint.left for joint in person.joints)
     if not places and not left:
         return "none"
-    parts = [f"{person.gaps_filled} filled ({places} places)" if places else "none filled"]
+    parts = [
+        f"{person.gaps_filled} filled ({_count(places, 'place')})" if places else "none filled"
+    ]
     words = {"long": "too long", "end": "at an end", "never seen": "joints never seen"}
     if left:
         why = ", ".join(f"{number} {words[why]}" for why, number in person.gaps_left.items())
-        parts.append(f"left empty: {why} ({left} places: {_worst(person, lambda one: one.left)})")
+        parts.append(
+            f"left empty: {why} ({_count(left, 'place')}: {_worst(person, lambda one: one.left)})"
+        )
     return "; ".join(parts)
 
 
@@ -92,7 +125,7 @@ def _doubts(person: PersonReport) -> str:
     parts = []
     if unsure:
         most = _worst(person, lambda one: one.unsure)
-        parts.append(f"{unsure} places of low confidence ({most})")
+        parts.append(f"{_count(unsure, 'place')} of low confidence ({most})")
     if jumped:
         most = _worst(person, lambda one: one.jumped)
         parts.append(f"{jumped} that jump off and back ({most})")
@@ -108,7 +141,9 @@ def _sides(person: PersonReport) -> str:
         swaps.append(f"{len(person.swaps) - _MOST} more")
     if swaps:
         return ", ".join(swaps)
-    frames = [f"{limb} in {count} frames" for limb, count in person.swapped_frames.items()]
+    frames = [
+        f"{limb} in {_count(count, 'frame')}" for limb, count in person.swapped_frames.items()
+    ]
     return f"nearer to the other side after refining: {', '.join(frames)}" if frames else ""
 
 
