@@ -5,12 +5,10 @@ waits for as many frames as the window has. What the paper calls 1416 is windows
 """
 
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,6 +16,7 @@ from torch import Tensor
 from poise.analysis.inputs import AnalysisInputs, detected_windows, embed_windows
 from poise.analysis.result import AnalysisResult
 from poise.runtime.errors import DataError
+from poise.runtime.machine import processor
 from poise.runtime.text.table import text_table
 from poise_models.base.windows import overlap_add
 from poise_retrieval.index.neighbour_index import NeighbourIndex
@@ -150,14 +149,8 @@ def _median_ms(step: Callable[[], object], turns: int) -> float:
 
 def _machine() -> str:
     """Processor, threads and load that the measurements were made with."""
-    name = platform.processor() or platform.machine()
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        lines = listing.read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        name = names[0] if names else name
     return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}, load average {os.getloadavg()[0]:.1f}"
     )
 

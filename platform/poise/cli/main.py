@@ -22,6 +22,7 @@ from poise.cli import (
     ingest,
     mocap,
     pvd,
+    report,
     serve,
     sweep,
     tracks,
@@ -43,6 +44,7 @@ in the order of work:
   poise ingest --data data                 raw tracks to the lake
   poise sweep --data data                  train, compare, promote the best
   poise ui                                 the comparison in MLflow
+  poise report demo                        the same as a page to send
   poise evaluate --model poise-uiprmd-kinect-3D --track uiprmd/kinect/3D
   poise serve                              the best one behind an endpoint
   poise export poise-uiprmd-kinect-3D@champion out.onnx
@@ -68,6 +70,7 @@ could not work.
 app = group("Refine human motion: bring data in, train, compare, serve.", EXAMPLES)
 add(app, ingest.ingest, ingest.EXAMPLES)
 add(app, sweep.sweep, sweep.EXAMPLES)
+add(app, report.report, report.EXAMPLES)
 add(app, evaluate.evaluate, evaluate.EXAMPLES)
 add(app, tune.tune, tune.EXAMPLES)
 app.add_typer(analyse.app, name="analyse")

@@ -157,7 +157,7 @@ def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
                     for column, cell in enumerate(line.cells.values(), start=1)
                     if cell.best
                 },
-                notes=[*_notes(group), *_losers(table)],
+                notes=[*notes_on(group), *_losers(table)],
             )
         )
         tables += _differences(name, table)
@@ -321,7 +321,8 @@ def _unit(entry: Entry) -> str:
     return entry.row.unit or Track.parse(entry.row.track).info.unit
 
 
-def _notes(group: Sequence[Entry]) -> list[str]:
+def notes_on(group: Sequence[Entry]) -> list[str]:
+    """Return what a reader of a table must know beside its numbers."""
     notes = [entry.row.note for entry in group]
     if any(entry.row.retrieval == "unavailable" for entry in group):
         notes.append(_WITHOUT_RETRIEVAL)

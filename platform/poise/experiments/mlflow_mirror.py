@@ -32,7 +32,7 @@ TUNED = "poise.tuned"
 #: The fold of a cross-validation, and its test people.
 FOLD, TESTED = "poise.fold", "poise.tested"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
-_EPOCHS, _DONE = "poise.epochs", "poise.done"
+_EPOCHS, DONE = "poise.epochs", "poise.done"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
 _METRICS_PER_CALL = 900
 
@@ -211,7 +211,7 @@ class MlflowMirror:
 
     def _write_result(self, run: Run, folder: TrialFolder, result: TrialResult) -> None:
         version = f"{result.status} {result.ended}"
-        if run.data.tags.get(_DONE) == version:
+        if run.data.tags.get(DONE) == version:
             return
         metrics = [
             Metric(f"validation_{name}", value, result.ended, 0)
@@ -236,7 +236,7 @@ class MlflowMirror:
             self._upload(run, folder.sequences, "")
             for name in storage.list_dir(folder.checkpoint):
                 self._upload(run, storage.join(folder.checkpoint, name), "checkpoint")
-        self._tag(run, _DONE, version)
+        self._tag(run, DONE, version)
 
     def _upload(self, run: Run, file: str, into: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:

@@ -161,6 +161,18 @@ class TrialFolder:
         found = self._read("result.json")
         return None if found is None else TrialResult.from_json(found)
 
+    def entry(self) -> Entry | None:
+        """Return the trial as a row of the tables; None unless it finished."""
+        spec, result = self.spec(), self.result()
+        if spec is None or result is None or result.row is None:
+            return None
+        epochs = len(self.history()) if result.row.params else None
+        fold = None if spec.fold is None else spec.fold.number
+        # Every fold chooses for itself, and all are one row.
+        choice = result.choice if fold is None else ""
+        label = ": ".join(text for text in (spec.label, choice) if text)
+        return Entry(result.row, label, epochs, fold, self.scored())
+
     def reopen(self) -> None:
         """Forget how the trial ended, so that it runs again from its last good epoch."""
         storage.remove(storage.join(self.uri, "result.json"))
@@ -210,18 +222,8 @@ class SweepFolder:
 
     def entries(self) -> list[Entry]:
         """Return the table entries of the last submission's finished trials, in its order."""
-        found = []
-        for key in self.header()["trials"]:
-            trial = self.trial(key)
-            spec, result = trial.spec(), trial.result()
-            if spec is not None and result is not None and result.row is not None:
-                epochs = len(trial.history()) if result.row.params else None
-                fold = None if spec.fold is None else spec.fold.number
-                # Every fold chooses for itself, and all are one row.
-                choice = result.choice if fold is None else ""
-                label = ": ".join(text for text in (spec.label, choice) if text)
-                found.append(Entry(result.row, label, epochs, fold, trial.scored()))
-        return found
+        entries = [self.trial(key).entry() for key in self.header()["trials"]]
+        return [entry for entry in entries if entry is not None]
 
     def write_table(self, name: str, content: bytes) -> None:
         """Write one form of the rows (JSON, CSV, Markdown, plot) under ``tables/``."""

@@ -93,7 +93,7 @@ def run_sweep(
             # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
             resources = trial_resources(plan)
-        sweep.begin(plan, [spec.key for spec in specs], _commit())
+        sweep.begin(plan, [spec.key for spec in specs], commit_of())
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
         with _published(mirror, specs, publish_every) as notes:
             if pending:
@@ -216,7 +216,7 @@ def _result(sweep: SweepFolder, specs: Sequence[TrialSpec], notes: list[str]) ->
     return SweepResult(sweep.entries(), failures, notes)
 
 
-def _commit() -> str:
+def commit_of() -> str:
     """Return the checkout's commit; in a Ray job there is no .git, so the submitter may name it."""
     named = Settings.current().commit
     if named:

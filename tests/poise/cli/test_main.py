@@ -23,6 +23,7 @@ from poise_retrieval.errors import RetrievalError
 TAKES = {
     "ingest": "home data lake milvus_uri",
     "sweep": "home data lake milvus_uri tracking_uri smpl",
+    "report": "home lake tracking_uri",
     "evaluate": "home data lake milvus_uri tracking_uri smpl",
     "tune": "home data lake milvus_uri tracking_uri",
     "analyse quality": "home lake tracking_uri",
@@ -53,6 +54,7 @@ TAKES = {
 }
 #: What else a command cannot do without.
 NEEDS = {
+    "report": ["demo"],
     "evaluate": ["--refiner", "input", "--track", "uiprmd/kinect/3D"],
     "tune": ["--from", "m", "--track", "uiprmd/kinect/3D", "-o", "out"],
     "analyse quality": ["--model", "m"],

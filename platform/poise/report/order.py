@@ -1,0 +1,68 @@
+"""The order of methods beside the paper's, and whether ours can be told from chance."""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+
+from poise.evaluation.paired import difference
+from poise.report.document import Block, Cell, Items, Table, Text
+from poise.report.paper import Figures
+from poise.report.results import Row, chance
+
+#: Fewer methods in common have no order worth a table.
+_FEWEST = 3
+_METRICS = (("mpjpe", "MPJPE"), ("accel", "Accel"))
+
+
+def order_blocks(rows: Sequence[Row], paper: Sequence[Figures], of: str) -> Iterator[Block]:
+    """Say in which order refiners stand here and in the paper.
+
+    Args:
+        rows: of the track.
+        paper: what is published, of this track or of another.
+        of: where it is from, in words.
+    """
+    told = {(one.refiner, one.label): one for one in paper}
+    for metric, name in _METRICS:
+        both = [
+            (row, told[key].of(metric) or 0.0)
+            for row in rows
+            if row.line and row.method
+            for key in [(row.method.refiner, row.method.label)]
+            if key in told and told[key].of(metric) is not None
+        ]
+        if len(both) < _FEWEST:
+            continue
+        yield Text(f"{name}, best first; beside ours {of}.")
+        yield _table(both, metric)
+        turned = list(_turned(both, metric))
+        if turned:
+            yield Items(turned)
+        else:
+            yield Text("The order is the paper's.")
+
+
+def _table(both: Sequence[tuple[Row, float]], metric: str) -> Table:
+    ours = sorted(both, key=lambda one: one[0].mean(metric))
+    theirs = sorted(both, key=lambda one: one[1])
+    body = [
+        [
+            Cell(str(place + 1)),
+            Cell(f"{mine.title}", f"{mine.mean(metric):.2f}"),
+            Cell(f"{other.title}", f"{figure:.2f}"),
+        ]
+        for place, ((mine, _), (other, figure)) in enumerate(zip(ours, theirs, strict=True))
+    ]
+    return Table(["", "here", "paper"], body, left=(1, 2))
+
+
+def _turned(both: Sequence[tuple[Row, float]], metric: str) -> Iterator[str]:
+    """Name the pairs that stand the other way round than in the paper."""
+    for (one, first), (other, second) in combinations(sorted(both, key=lambda b: b[1]), 2):
+        gap = one.mean(metric) - other.mean(metric)
+        if first == second or gap <= 0:
+            continue
+        ours = f"{gap:.2f}{chance(difference(one.runs, other.runs, metric))}"
+        yield (
+            f"{one.title} is behind {other.title} here by {ours}, and ahead in the paper by "
+            f"{second - first:.2f}."
+        )

@@ -1,0 +1,96 @@
+"""A sweep as a report: `report` gathers its sections."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from poise.report.choice import choice_blocks, training_blocks
+from poise.report.document import Block, Document, Section, Text
+from poise.report.made import made_blocks
+from poise.report.order import order_blocks
+from poise.report.paper import published, some_published
+from poise.report.results import Row, result_blocks, rows_of
+from poise.report.source import runs_of
+from poise.report.trials import Method, Sweep
+from poise.runtime.settings import Settings
+
+#: Told what is being worked on, for longer work.
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a report is to hold.
+
+    Attributes:
+        settings: where lake and tracking server are.
+        command: that asked for it.
+        refine: whether test sequences are refined again, for joints, spectra and skeletons.
+        say: told what is being worked on.
+    """
+
+    settings: Settings
+    command: str
+    refine: bool
+    say: Say
+
+
+def report(sweep: Sweep, wanted: Wanted) -> Document:
+    """Return what came out of a sweep, finished or not."""
+    sections: list[Section] = []
+    for track in sweep.tracks:
+        sections += _of_track(sweep, track, wanted)
+    runs, problem = runs_of(sweep, wanted.settings)
+    made = made_blocks(sweep, runs, wanted.command)
+    if problem:
+        made.append(Text(f"No links to MLflow: {problem}."))
+    sections.append(Section("How it was made", made))
+    return Document(sweep.name, _about(sweep), sections, _figures(sweep))
+
+
+def _about(sweep: Sweep) -> str:
+    refiners = {(t.spec.refiner, t.spec.label) for t in sweep.trials}
+    done, count = len(sweep.finished), len(sweep.trials)
+    tracks = ", ".join(sweep.tracks)
+    text = f"{len(refiners)} refiners on {tracks}: {done} of {count} trials finished"
+    return text + ("." if done == count else "; the others are said where they are missing.")
+
+
+def _figures(sweep: Sweep) -> list[tuple[str, str]]:
+    found = []
+    for track in sweep.tracks:
+        for name, rows in rows_of(track, sweep.methods(track), []).items():
+            lines = [row.line for row in rows if row.line]
+            whole = [one for one in lines if one.folds == max(x.folds for x in lines)]
+            if not whole:
+                continue
+            best = min(whole, key=lambda line: line.cells["mpjpe"].mean)
+            raw = next((one for one in whole if one.refiner == "input"), None)
+            was = f" (input {raw.cells['mpjpe'].mean:.1f})" if raw else ""
+            found.append(
+                (f"{best.cells['mpjpe'].mean:.1f} {best.unit}{was}", f"{name}: {best.title}, MPJPE")
+            )
+    return found
+
+
+def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
+    methods, paper = sweep.methods(track), published(track, sweep.name)
+    if not methods:
+        yield Section(track, [Text("Not run: nothing of this track is in the sweep. Its data were "
+                                   "missing when the sweep was submitted.")])  # fmt: skip
+        return
+    for number, (name, rows) in enumerate(rows_of(track, methods, paper).items()):
+        yield Section(name, list(result_blocks(name, rows)))
+        if number == 0:
+            yield from _beside(track, methods, rows)
+
+
+def _beside(track: str, methods: Sequence[Method], rows: Sequence[Row]) -> Iterator[Section]:
+    paper, of = some_published(track)
+    parts: list[tuple[str, list[Block]]] = [
+        ("Order of methods", list(order_blocks(rows, paper, of))),
+        ("Which weights, chosen by what", choice_blocks(methods)),
+        ("Training", training_blocks(methods)),
+    ]
+    for title, blocks in parts:
+        if blocks:
+            yield Section(title, blocks, level=3)

@@ -1,0 +1,119 @@
+"""A track's table: the figures, what is published beside them, and what can be told apart."""
+
+from pathlib import Path
+
+import pytest
+from tests.support.reported_sweep import TRACK, begun, fail, finish_all, specs_of
+
+from poise.report.document import Cell, Items, Table
+from poise.report.paper import Figures
+from poise.report.results import Row, losers, main_table, result_blocks, rows_of, signed, spread
+from poise.report.trials import Sweep
+
+#: Six people; the linear map is better than the input for each, by about 10.
+INPUT = [60.0, 62.0, 58.0, 61.0, 59.0, 60.0]
+LINEAR = [50.0, 51.0, 49.0, 50.0, 50.0, 50.0]
+#: Worse than the linear map for each; and for some only.
+WORSE = [55.0, 56.0, 54.0, 55.0, 55.0, 55.0]
+MIXED = [40.0, 62.0, 44.0, 60.0, 42.0, 58.0]
+PAPER = [
+    Figures("input", "", 54.55, 42.2, 19.17),
+    Figures("smoothnet", "", 52.72, 40.92, 1.03),
+    Figures("synspp", "", 50.44, None, 1.0),
+]
+
+
+def rows(home: Path, network: list[float] = WORSE) -> list[Row]:
+    folder = begun(home, ["input", "linear", "smoothnet"])
+    finish_all(folder, {"input": (INPUT, 19.0), "linear": (LINEAR, 3.0), "smoothnet": (network, 1)})
+    sweep = Sweep.read(folder)
+    return rows_of(TRACK, sweep.methods(TRACK), PAPER)[TRACK]
+
+
+def cell(found: list[Row], title: str, column: int) -> Cell:
+    table = main_table(TRACK, found)
+    return next(row[column] for row in table.rows if row[0].text.split(" †")[0] == title)
+
+
+def test_below_each_figure_stands_the_published_one_and_the_difference(tmp_path: Path) -> None:
+    found = rows(tmp_path)
+    assert cell(found, "Input", 1) == Cell("60.00", "paper 54.55, +5.45")
+    # Seeds 0 and 1: 55 and 56, a standard deviation of 1/sqrt(2).
+    assert cell(found, "SmoothNet", 1) == Cell("55.50 ± 0.71", "paper 52.72, +2.78")
+    assert cell(found, "Input", 3) == Cell("19.00", "paper 19.17, −0.17")
+    assert cell(found, "Linear", 1).small == ""
+
+
+def test_a_row_of_the_paper_that_nobody_ran_says_so(tmp_path: Path) -> None:
+    found = rows(tmp_path)
+    assert cell(found, "SynSP++", 0) == Cell("SynSP++", "not in the plan")
+    assert cell(found, "SynSP++", 1) == Cell("–", "paper 50.44")
+    assert cell(found, "SynSP++", 2) == Cell("–", "")
+
+
+@pytest.mark.parametrize(("network", "sure"), [(WORSE, True), (MIXED, False)])
+def test_bold_is_only_what_chance_does_not_explain(
+    tmp_path: Path, network: list[float], sure: bool
+) -> None:
+    assert cell(rows(tmp_path, network), "Linear", 1).bold is sure
+
+
+def test_networks_that_lose_to_the_linear_map_are_named(tmp_path: Path) -> None:
+    found = rows(tmp_path)
+    (said,) = losers(found)
+    assert said.startswith("† SmoothNet loses to Linear by 5.50 in MPJPE mm (+")
+    assert said.endswith("it is not trained enough.")
+    assert cell(found, "SmoothNet", 0).text == "SmoothNet †"
+    (said,) = losers(rows(tmp_path / "mixed", MIXED))
+    assert said.endswith("may be chance).")
+
+
+def test_networks_that_lose_to_a_tuned_filter_are_named(tmp_path: Path) -> None:
+    folder = begun(tmp_path, [{"name": "savgol", "tuned": True}, "smoothnet"])
+    finish_all(folder, {"savgol": (LINEAR, 3.0), "smoothnet": (WORSE, 1.0)})
+    methods = Sweep.read(folder).methods(TRACK)
+    (said,) = losers(rows_of(TRACK, methods, [])[TRACK])
+    assert "SmoothNet loses to Savitzky-Golay (tuned: window 5) by 5.50" in said
+
+
+def test_spread_tells_seeds_from_folds(tmp_path: Path) -> None:
+    folder = begun(tmp_path, ["smoothnet"], validation={"folds": 2})
+    finish_all(folder, {"smoothnet": (WORSE, 1.0)})
+    (method,) = Sweep.read(folder).methods(TRACK)
+    assert len(method.trials) == 4
+    # Seeds differ by 1 in each fold, folds not at all.
+    of_seeds, of_folds = spread(method, "mpjpe")
+    assert of_seeds == pytest.approx(0.5**0.5)
+    assert of_folds == 0
+
+
+def test_what_failed_or_is_to_come_is_said(tmp_path: Path) -> None:
+    folder = begun(tmp_path, ["input", "smoothnet", "deciwatch"])
+    finish_all(folder, {"input": (INPUT, 19.0)})
+    one, other = [spec for spec in specs_of(folder) if spec.refiner == "smoothnet"]
+    fail(folder, one, "loss is not finite")
+    methods = Sweep.read(folder).methods(TRACK)
+    found = rows_of(TRACK, methods, [])[TRACK]
+    assert cell(found, "SmoothNet", 0).small == "0 of 2 trials, 1 failed, 1 to come"
+    assert cell(found, "DeciWatch", 0).small == "0 of 2 trials, 2 to come"
+    blocks = list(result_blocks(TRACK, found))
+    assert isinstance(blocks[-1], Items)
+    assert blocks[-1].items == [
+        "SmoothNet on h36m/fcn/3D, seed 0 failed: loss is not finite",
+    ]
+    assert other.seed == 1
+
+
+def test_nothing_finished_is_a_table_of_what_is_to_come(tmp_path: Path) -> None:
+    methods = Sweep.read(begun(tmp_path, ["input"])).methods(TRACK)
+    (table,) = result_blocks(TRACK, rows_of(TRACK, methods, [])[TRACK])
+    assert isinstance(table, Table)
+    assert [cell.text for cell in table.rows[0]] == ["Input", "–", "–", "–", ""]
+    assert table.rows[0][0].small == "0 of 1 trials, 1 to come"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.234, "+1.23"), (-0.5, "−0.50"), (0.004, "±0.00"), (-0.001, "±0.00")]
+)
+def test_signs(value: float, text: str) -> None:
+    assert signed(value) == text
