@@ -4,26 +4,22 @@ Shape letters: F frames, J joints, D dimensions.
 """
 
 import html
-import json
-from importlib import resources
 from typing import Any, Final
 
 import numpy as np
 
-from poise.motion.motion import Motion
 from poise.refining.grid import Floats, seen
 from poise.refining.method import spans
 from poise.refining.person import Person
 from poise.refining.refine import Refining
 from poise.refining.reporting.report import Report, told_in_mm
 from poise.refining.skeletons import bones_of
+from poise.runtime.page.poses import box, places, rounded, upright
+from poise.runtime.page.template import filled
 
 #: So many places are in a page, all people and both motions together; else every N-th frame.
 _MOST_PLACES: Final = 150_000
 _MOST_PEOPLE: Final = 6
-_DIGITS: Final = 5
-#: Of the frames so many may be off the picture at each side.
-_FAR_OFF: Final = 0.005
 
 
 def page(refining: Refining, report: Report) -> str:
@@ -39,35 +35,28 @@ def page(refining: Refining, report: Report) -> str:
         "bones": bones_of(refining.after),
         "people": [_person(refining, refining.people[name], every) for name in names],
     }
-    text = resources.files("poise.refining.reporting").joinpath("page.html").read_text("utf-8")
     title = html.escape(f"{refining.after.source or 'motion'}, refined")
-    # No text of a file ends the script.
-    whole = json.dumps(data, separators=(",", ":")).replace("</", "<\\/")
-    return text.replace("TITLE", title, 1).replace("DATA", whole, 1)
+    return filled("poise.refining.reporting", "page.html", data, TITLE=title)
 
 
 def _person(refining: Refining, person: Person, every: int) -> dict[str, Any]:
     there = np.flatnonzero(person.seen_FJ.any(1))
     at = np.arange(there[0], there[-1] + 1, every)
-    before_FJD, sign, order = _upright(person.before_FJD[at], refining.after)
-    after_FJD, _, _ = _upright(person.poses_FJD[at], refining.after)
-    shown_FJD = after_FJD if seen(after_FJD).any() else before_FJD
-    shown_FJD = shown_FJD[seen(shown_FJD).any(1)]
-    # Whole bodies, but for a few frames in which something is far off.
-    low_D = np.quantile(np.nanmin(shown_FJD, 1), _FAR_OFF, axis=0)
-    high_D = np.quantile(np.nanmax(shown_FJD, 1), 1 - _FAR_OFF, axis=0)
+    up = refining.after.up or ("-y" if refining.after.dims == 2 else "+z")
+    before_FJD, sign, order = upright(person.before_FJD[at], up)
+    after_FJD, _, _ = upright(person.poses_FJD[at], up)
     spread_JD = np.nan_to_num([_spread(one_FD) for one_FD in after_FJD.transpose(1, 0, 2)])
     doubted_FJ = person.seen_FJ[at] & ~person.believed_FJ[at]
     return {
         "frames": refining.after.frames_F[at].tolist(),
         "times": [round(float(one), 4) for one in refining.times_F[at]],
-        "before": _places(before_FJD),
-        "after": _places(after_FJD),
-        "error": None if person.error_FJ is None else _rounded(person.error_FJ[at]),
+        "before": places(before_FJD),
+        "after": places(after_FJD),
+        "error": None if person.error_FJ is None else rounded(person.error_FJ[at]),
         "axis": spread_JD.argmax(1).tolist(),
         "sign": sign,
         "order": order,
-        "box": [low_D.tolist(), high_D.tolist()],
+        "box": box(after_FJD if seen(after_FJD).any() else before_FJD),
         "filled": [
             [(one.start, one.stop - 1) for one in spans(column_F)]
             for column_F in person.filled_FJ[at].T
@@ -80,41 +69,3 @@ def _spread(places_FD: Floats) -> Floats:
     known_FD = places_FD[seen(places_FD)]
     spread_D: Floats = known_FD.std(0) if len(known_FD) else np.zeros(places_FD.shape[1])
     return spread_D
-
-
-def _upright(poses_FJD: Floats, motion: Motion) -> tuple[Floats, list[int], list[int]]:
-    """Bring the axis that points up to the second place, growing upwards.
-
-    Returns:
-        The poses, the sign and the place in the file of each dimension.
-    """
-    dims = poses_FJD.shape[-1]
-    if dims == 1:
-        return np.concatenate([np.zeros_like(poses_FJD), poses_FJD], -1), [1, 1], [0, 0]
-    up = motion.up or ("-y" if dims == 2 else "+z")
-    axis, sign = "xyz".index(up[1]), 1 if up[0] == "+" else -1
-    others = [one for one in range(dims) if one != axis]
-    order = [others[0], axis, *others[1:]]
-    signs = [1, sign, *[1] * (dims - 2)]
-    return poses_FJD[..., order] * np.array(signs), signs, order
-
-
-def _places(poses_FJD: Floats) -> list[list[list[float] | None]]:
-    known_FJ = seen(poses_FJD)
-    return [
-        [place if known else None for place, known in zip(pose, row, strict=True)]
-        for pose, row in zip(_rounded(poses_FJD), known_FJ.tolist(), strict=True)
-    ]
-
-
-def _rounded(values: Floats) -> Any:
-    """Return plain numbers of some digits, None where there is none."""
-    known = np.abs(values[~np.isnan(values)])
-    scale = float(known.max()) if known.size and known.max() > 0 else 1.0
-    digits = _DIGITS - 1 - int(np.floor(np.log10(scale)))
-    rounded = np.round(values, digits)
-    if digits <= 0:
-        rounded = np.round(values)
-    plain = rounded.astype(object)
-    plain[np.isnan(rounded)] = None
-    return plain.tolist()

@@ -1,0 +1,1 @@
+"""What all pages of Poise share: their look, and skeletons that move."""
