@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.signal import butter, sosfiltfilt
 from torch import Tensor
 
 from poise_models.base.refiner import Causal, SequenceRefiner
 from poise_models.errors import ConfigError
+from poise_models.filters.even import low_pass
 from poise_models.filters.gaps import Array, elapsed, filled, on_even_grid, regular
 from poise_models.filters.one_pass import LONG_GAP, OnePass
 
@@ -54,11 +54,4 @@ class Butterworth(SequenceRefiner):
         return OnePass(self.config.cutoff, self.config.order, lag)
 
     def _low_pass(self, even_FC: Array, step: float) -> Array:
-        if len(even_FC) == 1:
-            return even_FC
-        nyquist = 2 * self.config.cutoff * step
-        sections = butter(self.config.order, nyquist, output="sos")
-        # SciPy's own length of padding, as far as a short sequence has it.
-        padding = min(3 * (self.config.order + 1), len(even_FC) - 1)
-        smooth: Array = sosfiltfilt(sections, even_FC, axis=0, padlen=padding)
-        return smooth
+        return low_pass(even_FC, self.config.cutoff * step, self.config.order)

@@ -1,19 +1,15 @@
 """One-Euro: a causal low-pass that follows fast motion and calms slow motion."""
 
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from poise_models.base.refiner import Causal, SequenceRefiner
 from poise_models.errors import ConfigError
+from poise_models.filters.even import Calmed, Floats
 from poise_models.filters.gaps import Held, elapsed, filled
-
-Floats = NDArray[np.float32]
-Cutoff = TypeVar("Cutoff", float, Floats)
 
 
 @dataclass(frozen=True)
@@ -46,7 +42,7 @@ class OneEuro(SequenceRefiner):
         raw_FC = filled(detected_FC, times_F)
         # NumPy: on one frame's numbers a call costs a third of what it does in torch.
         frames = self.apart(raw_FC.numpy(force=True))
-        calmed = _Calmed(self.config)
+        calmed = Calmed(**asdict(self.config))
         steps = np.diff(elapsed(len(frames), times_F), prepend=-1.0).tolist()
         smooth = np.stack(
             [calmed.after(frame, step) for frame, step in zip(frames, steps, strict=True)]
@@ -75,35 +71,13 @@ class OneEuro(SequenceRefiner):
         return together_FJD.reshape(*apart_FC.shape[:-1], -1)
 
 
-class _Calmed:
-    """What the filter remembers: the last frame as it was filtered, and its speed."""
-
-    def __init__(self, config: OneEuroConfig) -> None:
-        self.config = config
-        self.smooth_C: Floats | None = None
-        self.speed_C: Floats | None = None
-
-    def after(self, frame_C: Floats, step: float) -> Floats:
-        """The next frame, filtered."""
-        if self.smooth_C is None or self.speed_C is None:
-            self.smooth_C, self.speed_C = frame_C, np.zeros_like(frame_C)
-            return frame_C
-        fast_C = (frame_C - self.smooth_C) / step - self.speed_C
-        self.speed_C = self.speed_C + _gain(self.config.derivative_cutoff, step) * fast_C
-        cutoff_C = (self.config.min_cutoff + self.config.beta * np.abs(self.speed_C)).astype(
-            frame_C.dtype
-        )
-        self.smooth_C = self.smooth_C + _gain(cutoff_C, step) * (frame_C - self.smooth_C)
-        return self.smooth_C
-
-
 class _Live:
     """One-Euro on a stream: what is not seen stays what it was seen as last."""
 
     def __init__(self, refiner: OneEuro) -> None:
         self.refiner = refiner
         self.held = Held()
-        self.calmed = _Calmed(refiner.config)
+        self.calmed = Calmed(**asdict(refiner.config))
 
     def push(self, frame_C: Floats, step: float) -> list[Floats]:
         """The frame, filtered; NaN until its joints, and in 3D its root, have been seen."""
@@ -119,8 +93,3 @@ class _Live:
     def finish(self) -> list[Floats]:
         """Nothing waits."""
         return []
-
-
-def _gain(cutoff: Cutoff, step: float) -> Cutoff:
-    ratio = 2 * np.pi * step * cutoff
-    return ratio / (ratio + 1)

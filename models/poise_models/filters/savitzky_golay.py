@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.signal import savgol_filter
 from torch import Tensor
 
 from poise_models.base.refiner import SequenceRefiner
 from poise_models.errors import ConfigError
+from poise_models.filters.even import savgol
 from poise_models.filters.gaps import TOLERANCE, Array, elapsed, filled, regular, taps, weigh
 
 
@@ -43,10 +43,7 @@ class SavitzkyGolay(SequenceRefiner):
             times = elapsed(len(raw), times_F)
             smooth = savgol_at(times, raw.astype(np.float64), self.config.window, order)
             return torch.from_numpy(smooth).to(detected_FC)
-        window = min(self.config.window, len(raw) - 1 + len(raw) % 2)
-        if window <= order:
-            return raw_FC
-        return torch.from_numpy(savgol_filter(raw, window, order, axis=0)).to(detected_FC)
+        return torch.from_numpy(savgol(raw, self.config.window, order)).to(detected_FC)
 
 
 def savgol_at(times: Array, values_FC: Array, window: int, order: int) -> Array:

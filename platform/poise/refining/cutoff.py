@@ -12,6 +12,7 @@ from typing import Final
 
 import numpy as np
 
+from poise.refining.filters import filter_called
 from poise.refining.grid import Floats
 
 #: Cutoffs that are tried, in Hz; no filter goes beyond `_MOST_SHARE` of half the frame rate.
@@ -55,8 +56,6 @@ def residual_analysis(values_GX: Floats, fps: float) -> Residuals | None:
         values_GX: without gaps.
         fps: points a second.
     """
-    from poise.refining.filters import filter_called  # imports torch, which takes seconds
-
     cutoffs_H = np.arange(_LOWEST, min(_HIGHEST, _MOST_SHARE * fps / 2), _STEP)
     moving_X = values_GX.std(0) > 0
     values_GX = values_GX[:, moving_X]

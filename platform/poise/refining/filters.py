@@ -9,22 +9,20 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import torch
 from scipy.linalg import solveh_banded
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from poise.refining.grid import Floats
-from poise_models.base.pose_spec import PoseSpec
-from poise_models.base.refiner import SequenceRefiner
-from poise_models.filters.butterworth import Butterworth, ButterworthConfig
-from poise_models.filters.gaussian import Gaussian1d, Gaussian1dConfig
-from poise_models.filters.one_euro import OneEuro, OneEuroConfig
-from poise_models.filters.savitzky_golay import SavitzkyGolay, SavitzkyGolayConfig
+from poise_models.filters.even import Calmed, low_pass, savgol
 
 #: A filter: values and the cutoff in cycles a point in, values out.
 Filter = Callable[[Floats, float], Floats]
+#: Of one pass of Butterworth's.
+_ORDER: Final = 4
 #: Degree of Savitzky-Golay's polynomials.
 _DEGREE: Final = 3
+#: What One-Euro's cutoff rises by, in cycles a point, for each metre a point.
+_BETA: Final = 0.7
 
 
 def filter_called(name: str) -> Filter:
@@ -32,36 +30,29 @@ def filter_called(name: str) -> Filter:
     return _FILTERS[name]
 
 
-def _run(refiner: SequenceRefiner, values_GX: Floats) -> Floats:
-    smooth_GX: Floats = refiner.filter(torch.from_numpy(values_GX)).double().numpy()
-    return smooth_GX
-
-
-def _spec(values_GX: Floats) -> PoseSpec:
-    return PoseSpec(values_GX.shape[1], 1, centre=False)
-
-
 def _butterworth(values_GX: Floats, cutoff: float) -> Floats:
-    return _run(Butterworth(_spec(values_GX), ButterworthConfig(cutoff)), values_GX)
+    return low_pass(values_GX, cutoff, _ORDER)
 
 
 def _gaussian(values_GX: Floats, cutoff: float) -> Floats:
     sigma = float(np.sqrt(2 * np.log(2)) / (2 * np.pi * cutoff))
-    return _run(Gaussian1d(_spec(values_GX), Gaussian1dConfig(sigma, block=0)), values_GX)
+    found: Floats = gaussian_filter1d(values_GX, sigma, axis=0, mode="reflect")
+    return found
 
 
 def _savgol(values_GX: Floats, cutoff: float) -> Floats:
     # Schafer's rule for where a polynomial of a degree over 2 M + 1 points lets half the power by.
     half = max(round(((_DEGREE + 1) / (2 * cutoff) + 4.6) / 3.2), _DEGREE // 2 + 1)
-    config = SavitzkyGolayConfig(2 * half + 1, _DEGREE)
-    return _run(SavitzkyGolay(_spec(values_GX), config), values_GX)
+    return savgol(values_GX, 2 * half + 1, _DEGREE).astype(np.float64)
 
 
 def _one_euro(values_GX: Floats, cutoff: float) -> Floats:
     """There and back, each of which lags as much as the other leads."""
-    refiner = OneEuro(_spec(values_GX), OneEuroConfig(cutoff))
-    back_GX = _run(refiner, values_GX[::-1].copy())[::-1]
-    return (_run(refiner, values_GX) + back_GX) / 2
+    there, back = (Calmed(cutoff, _BETA, 1.0) for _ in range(2))
+    forth_GX = np.stack([there.after(values_X, 1.0) for values_X in values_GX])
+    back_GX = np.stack([back.after(values_X, 1.0) for values_X in values_GX[::-1]])
+    both_GX: Floats = (forth_GX + back_GX[::-1]) / 2
+    return both_GX
 
 
 def _median(values_GX: Floats, cutoff: float) -> Floats:

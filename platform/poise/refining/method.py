@@ -5,13 +5,14 @@ Shape letters: G points of the grid, J joints, D dimensions, C = J x D.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from poise.motion.motion import Motion
 from poise.refining.cutoff import Residuals, residual_analysis
 from poise.refining.doubts import size_of
+from poise.refining.filters import Filter, filter_called
 from poise.refining.grid import Floats, Mask, filled, seen
 from poise.refining.options import Options
 from poise.runtime.errors import SettingsError
@@ -19,9 +20,6 @@ from poise.runtime.errors import SettingsError
 #: The cutoff where nothing tells, as long as the rate allows it.
 _USUAL_HZ: Final = 6.0
 _SHARE: Final = 0.4
-if TYPE_CHECKING:
-    from poise.refining.filters import Filter
-
 #: As large as a person who stands.
 _HEIGHT_M: Final = 1.7
 
@@ -76,8 +74,6 @@ def method_for(motion: Motion, options: Options) -> Method:
 
 
 def _filter_method(options: Options) -> Method:
-    from poise.refining.filters import filter_called  # imports torch, which takes seconds
-
     name, cutoff = options.refiner, options.cutoff
     smooth = filter_called(name)
 
@@ -105,7 +101,7 @@ def _residuals(even_GJD: Floats, fps: float) -> Residuals | None:
     return residual_analysis(flat_GX[:, whole_X], fps) if whole_X.any() else None
 
 
-def _by_segments(even_GJD: Floats, smooth: "Filter", cutoff: float, bridge: float) -> Floats:
+def _by_segments(even_GJD: Floats, smooth: Filter, cutoff: float, bridge: float) -> Floats:
     """Filter each joint from one long gap to the next; joints with the same gaps together."""
     # One-Euro minds speeds: in metres, about.
     metre = (size_of(even_GJD) or _HEIGHT_M) / _HEIGHT_M

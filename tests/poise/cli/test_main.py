@@ -14,6 +14,7 @@ from typer.main import get_command
 from poise.cli import main as command_line
 from poise.cli.main import app, main
 from poise.cli.shared.commands import ORDER
+from poise.refining.options import FILTERS
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import VARIABLES, Settings
 from poise_models.errors import RefinerError
@@ -274,11 +275,22 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("verb", ["info FILE", "refine NONE"])
+@pytest.mark.parametrize(
+    "verb",
+    [
+        "info FILE",
+        "convert FILE OUT.npy",
+        "formats",
+        "refine NONE",
+        *(f"refine FILE --refiner {name}" for name in FILTERS),
+        "refine FILE --refiner butterworth --cutoff auto --fps 60 --report OUT.html",
+    ],
+)
 def test_keypoint_files_are_answered_without_networks(verb: str, tmp_path: Path) -> None:
     path = tmp_path / "clip.csv"
-    path.write_text("frame,nose_x,nose_y\n" + "".join(f"{n},{n},1\n" for n in range(30)))
-    words = verb.replace("FILE", str(path)).replace("NONE", str(tmp_path / "none.csv")).split()
+    path.write_text("frame,nose_x,nose_y\n" + "".join(f"{n},{n},{n % 7}\n" for n in range(40)))
+    given = verb.replace("FILE", str(path)).replace("NONE", str(tmp_path / "none.csv"))
+    words = given.replace("OUT", str(tmp_path / "out")).split()
     code = (
         f"import sys; from poise.cli.main import main; code = main({words});"
         "heavy = {'ray', 'torch', 'mlflow', 'pymilvus', 'matplotlib'} & set(sys.modules);"
