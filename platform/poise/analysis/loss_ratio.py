@@ -44,7 +44,7 @@ def ratio_points(sweep: Location) -> list[RatioPoint]:
     """Read the finished trials of a sweep's last submission, a point for each smoothness.
 
     Args:
-        sweep: the sweep's folder, for example ``.poise/sweeps/fig1a``.
+        sweep: the sweep's folder, for example ``.poise/sweeps/figure1a``.
 
     Returns:
         The points, in rising order of smoothness.
@@ -55,7 +55,7 @@ def ratio_points(sweep: Location) -> list[RatioPoint]:
     """
     folder = SweepFolder(str(sweep))
     if not folder.exists():
-        raise DataError(f"{sweep} holds no sweep.json: name a sweep's folder, HOME/sweeps/fig1a")
+        raise DataError(f"{sweep} holds no sweep.json: name a sweep's folder, HOME/sweeps/figure1a")
     groups: dict[float, list[RatioPoint]] = {}
     alike = set()
     for key in folder.header()["trials"]:
@@ -73,7 +73,7 @@ def ratio_points(sweep: Location) -> list[RatioPoint]:
     if len(groups) < 2:
         raise DataError(
             f"{sweep} has finished trials of {len(groups)} values of `smoothness`, and a curve "
-            "takes two at least: run poise sweep --plan fig1a to its end"
+            "takes two at least: run poise sweep --plan figure1a to its end"
         )
     if len(alike) > 1:
         raise DataError(f"{sweep}: trials differ in more than `smoothness` and seed")

@@ -19,8 +19,8 @@ examples:
   poise analyse quality --model poise-uiprmd-kinect-3D --plot quality.png
   poise analyse neighbours --model .poise/sweeps/demo/trials/KEY/checkpoint \\
       --json rows.json
-  poise sweep --plan fig1a --data my_data
-  poise analyse ratio .poise/sweeps/fig1a
+  poise sweep --plan figure1a-uiprmd --data my_data
+  poise analyse ratio .poise/sweeps/figure1a-uiprmd
   poise analyse latency --model poise-uiprmd-kinect-3D@champion --fps 12 \\
       --threads 1
   poise analyse errors --data my_data --track uiprmd/kinect/3D
@@ -57,8 +57,8 @@ no relevance.
 """
 RATIO = """
 example:
-  poise sweep --plan fig1a --data my_data
-  poise analyse ratio .poise/sweeps/fig1a --plot ratio.png
+  poise sweep --plan figure1a-uiprmd --data my_data
+  poise analyse ratio .poise/sweeps/figure1a-uiprmd --plot ratio.png
 
 Fig. 1(a): precision against smoothness over the ratio of their losses.
 """
@@ -172,7 +172,8 @@ def neighbours(
 
 def ratio(
     sweep: Annotated[
-        str, typer.Argument(metavar="SWEEP_FOLDER", help="for example .poise/sweeps/fig1a")
+        str,
+        typer.Argument(metavar="SWEEP_FOLDER", help="for example .poise/sweeps/figure1a"),
     ],
     plot: Plot = None,
     json: Json = None,

@@ -15,8 +15,8 @@ from poise.runtime.errors import DataError
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """The records of fig1a as a finished sweep leaves them; Accel falls, MPJPE rises."""
-    plan = load_plan("fig1a")
+    """The records of figure1a as a finished sweep leaves them; Accel falls, MPJPE rises."""
+    plan = load_plan("figure1a-uiprmd")
     specs = grid(plan, dict.fromkeys(plan.tracks, "hash"))
     folder = SweepFolder(str(tmp_path / "sweep"))
     folder.begin(plan, [spec.key for spec in specs], "commit")

@@ -6,6 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from poise.catalog import published
+from poise.catalog.tracks import Track
+from poise.checkpoints.checkpoint import pose_spec
 from poise.experiments.candidates import GRIDS
 from poise.experiments.grid import Fold, TrialSpec, grid
 from poise.experiments.plan import Plan, load_plan
@@ -334,6 +337,26 @@ def test_a_spec_survives_json(seed: int, label: str, width: int) -> None:
     )
     (spec,) = grid(plan, MANIFESTS)
     assert TrialSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+@pytest.mark.parametrize("table", published.tables())
+def test_every_published_row_has_its_cell(table: str) -> None:
+    cells = {
+        (spec.track, spec.refiner, spec.label) for spec in grid(load_plan(table), AnyManifest())
+    }
+    for row in published.rows(table):
+        assert (row.track, row.refiner, row.label) in cells
+
+
+def test_what_is_compared_with_a_paper_is_trained_as_papers_do() -> None:
+    plan = load_plan("table1")
+    assert plan.validation.refit  # on all training subjects
+    for spec in grid(plan, AnyManifest()):
+        assert (
+            spec.settings
+            == catalogue.build(spec.refiner, pose_spec(Track.parse(spec.track))).settings()
+        )
+        assert spec.budget is None or spec.budget == catalogue.published(spec.refiner)
 
 
 def test_table_seven_has_its_seven_rows() -> None:
