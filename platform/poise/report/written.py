@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from poise.report.markdown import markdown
+from poise.report.page import page
 from poise.report.report import Wanted, report
 from poise.report.source import opened
 from poise.runtime import storage
@@ -28,7 +29,7 @@ def write(names: Sequence[str], wanted: Wanted, folder: Path | None) -> list[str
         document = report(sweeps[0], wanted)
         name = "-to-".join(one.name for one in sweeps)
         place = str(folder.absolute() if folder else wanted.settings.home / "reports" / name)
-    files = {TEXT: markdown(document, PAGE)}
+    files = {TEXT: markdown(document, PAGE), PAGE: page(document)}
     for file, text in files.items():
         storage.write_bytes(storage.join(place, file), text.encode())
     return [storage.join(place, file) for file in files]
