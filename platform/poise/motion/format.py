@@ -171,7 +171,9 @@ def in_order(name: str) -> tuple[Any, ...]:
     words, numbers = _NUMBER.split(name), _NUMBER.findall(name)
     # Numbers of any length: digits are compared, not converted.
     parts = [(len(one.lstrip("0")), one.lstrip("0")) for one in numbers]
-    return tuple(itertools.chain.from_iterable(itertools.zip_longest(words, parts))), name
+    return tuple(
+        itertools.chain.from_iterable(itertools.zip_longest(words, parts, fillvalue=()))
+    ), name
 
 
 def parse_json(path: Path, text: str) -> Any:

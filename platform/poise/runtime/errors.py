@@ -75,7 +75,10 @@ _KNOWN = (
     "Temporary failure in name resolution", "No route to host",
 )  # fmt: skip
 #: Names of exceptions at the beginning: ``zlib.error: ``, ``(sqlite3.DatabaseError) ``.
-_NAMES = re.compile(r"^(\(?[A-Za-z_][\w.]*([Ee]rror|Exception)\)?:? +|<[^>]*>:? *|\[Errno \d+\] )+")
+_NAMES = re.compile(
+    r"^(Error tokenizing data\. C error: |Error -?\d+ while \w+ing data: "
+    r"|\(?[A-Za-z_][\w.]*([Ee]rror|Exception)\)?:? +|<[^>]*>:? *|\[Errno \d+\] )+"
+)
 #: pydantic counts the problems first, and ends with addresses of its documentation.
 _COUNTS = re.compile(r"^\d+ validation errors? for \S+ | \[type=.*| For further information.*")
 

@@ -292,7 +292,7 @@ class _Data:
     def _bytes_of(self, numbers_FP4: NDArray[np.float64]) -> NDArray[np.uint8]:
         """Return numbers as the file's machine writes them, (F, P, bytes of a point)."""
         order = ">" if self.file.machine == _MIPS else "<"
-        if self.scale > 0:
+        if self.scale >= 0:  # as `frame_bytes` has it; 0 means nothing
             whole = np.clip(np.rint(numbers_FP4), -(2**15), 2**15 - 1)
             raw = whole.astype(order + "i2").view(np.uint8)
         elif self.file.machine == _DEC:

@@ -97,7 +97,9 @@ def _read_npy(sample: Sample) -> Motion:
         raise DataError(f"{path}: refused: {error}") from None
     except RefusedError as error:
         raise DataError(f"{path}: refused {error}; save plain arrays of numbers") from None
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # of a damaged header anything
         raise DataError(f"{path}: no whole npy file ({in_short(error)}); save it again") from None
     return _motion(path, array, None, "", {})
 
@@ -252,17 +254,27 @@ def _write_npz(motion: Motion) -> Written:
 
 
 def with_arrays(path: Path, arrays: dict[str, NDArray[Any]]) -> bytes:
-    """Return an npz file with some arrays in place of those it has; the others are copied."""
+    """Return an npz file with some arrays in place of those it has; the others are copied.
+
+    Raises:
+        DataError: one of the others is damaged.
+    """
     out = io.BytesIO()
-    with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
-        for info in old.infolist():
-            array = arrays.get(info.filename.removesuffix(".npy"))
-            if array is None:
-                new.writestr(info, old.read(info))
-                continue
-            made = io.BytesIO()
-            np.lib.format.write_array(made, np.asanyarray(array))
-            new.writestr(info.filename, made.getvalue())
+    try:
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+            for info in old.infolist():
+                array = arrays.get(info.filename.removesuffix(".npy"))
+                if array is None:
+                    Budget.of(path).member(info.file_size)
+                    new.writestr(info, old.read(info))
+                    continue
+                made = io.BytesIO()
+                np.lib.format.write_array(made, np.asanyarray(array))
+                new.writestr(info.filename, made.getvalue())
+    except Exception as error:  # of a damaged archive anything
+        raise DataError(
+            f"{path}: what else it holds is damaged ({in_short(error)}); write another file"
+        ) from None
     return out.getvalue()
 
 

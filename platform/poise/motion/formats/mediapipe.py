@@ -47,6 +47,8 @@ _TIMES: Final = {"timestamp_ms": 1e-3, "timestampMs": 1e-3, "time_ms": 1e-3, "ti
 _SURE: Final = ("visibility", "score", "presence")
 #: Steps between frames that are longer are milliseconds.
 _LONGEST_STEP_S: Final = 2.0
+#: Nanoseconds since 1970 are below.
+_LATEST: Final = 1e20
 _INNERMOST: Final = re.compile(r"\{[^{}]*\}|\[[^\[\]{}]*\d[^\[\]{}]*\]")
 _AXIS: Final = re.compile(r'("([xyz])"\s*:\s*)(-?\d[\d.eE+-]*|null|NaN)')
 _VALUE: Final = re.compile(r"-?\d[\d.eE+-]*|null|NaN")
@@ -201,7 +203,7 @@ def _numbers(path: Path, frames: list[Any]) -> tuple[NDArray[np.int64], list[int
 def _times(frames: list[Any]) -> NDArray[np.float64] | None:
     for key, scale in _TIMES.items():
         told = [frame.get(key) if isinstance(frame, dict) else None for frame in frames]
-        if all(isinstance(one, int | float) and np.isfinite(one) for one in told):
+        if all(isinstance(one, int | float) and abs(one) < _LATEST for one in told):
             times = np.array(told, np.float64) * scale
             steps = np.diff(times)
             if len(steps) and (steps >= 0).all() and steps.any():

@@ -92,8 +92,7 @@ def _read(sample: Sample) -> Motion:
                     else where
                 )
             shape = one
-            told = instance.get("keypoint_scores")
-            scores.append(told if isinstance(told, list) and len(told) == len(joints) else None)
+            scores.append(_told_scores(instance, len(joints)))
             keypoints.append(joints)
             owners.append(at)
             places.append((place, person))
@@ -132,6 +131,12 @@ def _joints(instance: Any, where: str) -> list[list[Any]]:
     if not isinstance(first, list) or len(first) not in (2, 3):
         raise DataError(f"{where}: keypoints are no list of [x, y] or [x, y, z]")
     return joints  # type: ignore[return-value]
+
+
+def _told_scores(instance: Any, joints: int) -> list[Any] | None:
+    """Return an instance's scores; None where there is not one for each joint."""
+    told = instance.get("keypoint_scores")
+    return told if isinstance(told, list) and len(told) == joints else None
 
 
 def _nested(value: Any) -> bool:
@@ -244,14 +249,15 @@ def _changed(
     """Return an instance's text with other numbers where they are others."""
     old = np.array(instance["keypoints"], np.float64).reshape(-1, motion.dims)
     new, seen = motion.poses_FPJD[spot], motion.seen_FPJ[spot]
-    told = instance.get("keypoint_scores")
+    # Where one instance has none of its own, all of them count for nothing.
+    told = None if motion.confidence_FPJ is None else _told_scores(instance, len(old))
     was = ~np.isnan(old).any(-1)
-    if isinstance(told, list):
+    if told is not None:
         was &= ~((old == 0.0).all(-1) & ~(np.array(told, np.float64) > 0.0))
     new = np.where(seen[:, None], new, 0.0)
     same = (new == old) | (~seen & ~was)[:, None]
     text = _with_numbers(text, "keypoints", ~same.ravel(), new.ravel().tolist())
-    if isinstance(told, list) and motion.confidence_FPJ is not None:
+    if told is not None:
         same_J = (scores[spot] == np.array(told, np.float64)) | (~seen & ~was)
         text = _with_numbers(text, "keypoint_scores", ~same_J, scores[spot].tolist())
     return text

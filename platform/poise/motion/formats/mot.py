@@ -33,7 +33,9 @@ def _header(sample: Sample) -> _Header | None:
         words = line.strip().lower()
         degrees |= words.replace(" ", "") == "indegrees=yes"
         if words == "endheader":
-            columns = next((one for one in sample.head_lines[number + 1 :] if one.strip()), "")
+            columns = next((one for one in sample.head_lines[number + 1 :] if one.strip()), None)
+            if columns is None:
+                return None
             skipped = sample.head_lines.index(columns, number + 1)
             return _Header(skipped + 1, columns.split(), degrees)
     return None

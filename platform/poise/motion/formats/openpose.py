@@ -11,6 +11,7 @@ from poise.catalog.joint_sets import joint_sets
 from poise.motion.format import Format, Sample, Written, parse_json
 from poise.motion.motion import Motion
 from poise.motion.people import Entries
+from poise.motion.style import TextStyle
 from poise.motion.text.json_text import decimals_of, json_number, list_of, rewritten
 from poise.motion.text.triples import (
     frame_numbers,
@@ -179,7 +180,7 @@ def _patched(
     rest: _Rest = motion.rest
     entries_P: Any = motion.entries_FP[frame]  # type: ignore[index]
     content = rest.contents[int(motion.frames_F[frame])]
-    text = content.decode("utf-8-sig")
+    text, style = decode(content), TextStyle.of(content)
     width = _KEYS[rest.key]
     where = {int(rest.places_E2[entry, 1]): at for at, entry in enumerate(entries_P) if entry >= 0}
 
@@ -202,8 +203,7 @@ def _patched(
         if entry < 0 and seen_PJ[place].any()
     ]
     new = rewritten(text, list_of(text, "people"), change, more)
-    mark = content[: len(content) - len(content.removeprefix(b"\xef\xbb\xbf"))]
-    return content if new == text else mark + new.encode()
+    return content if new == text else style.encode(new)
 
 
 FORMATS: Final = (

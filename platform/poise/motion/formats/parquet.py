@@ -65,6 +65,7 @@ def _fits(sample: Sample) -> bool:
 
 
 def _read(sample: Sample) -> Motion:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     path = sample.path
@@ -73,9 +74,10 @@ def _read(sample: Sample) -> Motion:
             about = file.metadata
             Budget.of(path).numbers((about.num_rows, about.num_columns))
             table = file.read()
+            table.validate(full=True)
     except BudgetError as error:
         raise DataError(f"{path}: refused: {error}") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(
             f"{path}: no whole Parquet file ({in_short(error)}); copy it again"
         ) from None

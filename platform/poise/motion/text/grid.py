@@ -25,6 +25,8 @@ _COMMA: Final = re.compile(r'(?:^|[\t; "])-?\d+,\d+(?=["\t; ]|$)')
 _DECIMALS: Final = re.compile(r"[.,](\d+)(?:[eE]|\b)")
 _SAMPLED: Final = 20
 _WIDEST: Final = 10_000
+#: Digits that a number can have before its point.
+_LONGEST_NUMBER: Final = 308
 #: Digits that every double survives.
 _ALL_DIGITS: Final = 17
 _FEWEST_DECIMALS: Final = 3
@@ -237,21 +239,11 @@ def _parse(
         )
     except (ValueError, OverflowError) as error:
         raise DataError(f"{path}: is no table of numbers ({in_short(error)})") from None
+    if len(table) != len(lines):
+        raise DataError(f"{path}: a quote goes on over a line's end; close or take out the quotes")
     found = np.full((len(lines), len(columns)), np.nan)
     for place, column in enumerate(columns):
-        values = table[column]
-        if values.dtype.kind not in "fiu":
-            numeric = pd.to_numeric(values, errors="coerce")
-            text = values.astype(str).str.strip()
-            bad = np.flatnonzero((numeric.isna() & values.notna() & ~text.isin(NOTHING)).to_numpy())
-            if len(bad) or values.dtype.kind == "b":
-                row = int(bad[0]) if len(bad) else 0
-                raise DataError(
-                    f"{path}, line {header + row + 1}, cell {column + 1}: "
-                    f"{printable(str(values.iloc[row])[:40])!r} is no number; correct or empty it"
-                )
-            values = numeric
-        found[:, place] = values.to_numpy(np.float64)
+        found[:, place] = _column(table[column], path, header + 1, column + 1)
     infinite = np.argwhere(np.isinf(found))
     if len(infinite):
         row, place = infinite[0].tolist()
@@ -260,3 +252,27 @@ def _parse(
             "empty the cell where nothing was seen"
         )
     return found
+
+
+def _column(values: Any, path: Path, first: int, cell: int) -> NDArray[np.float64]:
+    """Return a column of text and numbers as numbers; `first` is the line that its rows begin in.
+
+    Raises:
+        DataError: a cell is no number.
+    """
+    import pandas as pd
+
+    if values.dtype.kind in "fiu":
+        return np.asarray(values, np.float64)
+    text = values.astype(str).str.strip()
+    # Whole numbers of hundreds of digits are none that a float can be.
+    huge = text.str.len() > _LONGEST_NUMBER
+    numeric = pd.to_numeric(values.mask(huge), errors="coerce")
+    bad = (numeric.isna() & values.notna() & ~text.isin(NOTHING)).to_numpy()
+    if not bad.any() and values.dtype.kind != "b":
+        return np.asarray(numeric, np.float64)
+    row = int(bad.argmax())
+    raise DataError(
+        f"{path}, line {first + row}, cell {cell}: {printable(str(values.iloc[row])[:40])!r} is no "
+        "number; correct or empty it"
+    )

@@ -189,9 +189,8 @@ def single_value(path: Path, key: str) -> Any:
 
 
 def _whole(member: Member) -> NDArray[Any]:
-    flat = np.frombuffer(member.stream.read(), member.dtype)
-    # A copy, so that what comes back can be written to.
-    return flat.reshape(member.shape, order="F" if member.fortran else "C").copy()
+    flat = safepickle.from_bytes(member.stream.read(), member.dtype)
+    return flat.reshape(member.shape, order="F" if member.fortran else "C")
 
 
 def _single(member: Member) -> str:
@@ -225,9 +224,9 @@ def _entries(member: Member, digest: Callable[[Any], Any] | None) -> Iterator[An
 
 def _numbers(member: Member) -> NDArray[Any]:
     width = math.prod(member.shape[1:])
-    flat = np.frombuffer(member.stream.read(width * member.dtype.itemsize), member.dtype, width)
+    content = member.stream.read(width * member.dtype.itemsize)
     # A row of a flat array is one value.
-    row: NDArray[Any] = flat.copy().reshape(member.shape[1:])
+    row: NDArray[Any] = safepickle.from_bytes(content, member.dtype).reshape(member.shape[1:])
     return row if row.ndim else row[()]
 
 

@@ -9,6 +9,7 @@ nothing: the entry that holds one is refused, and the entries beside it are read
 
 import math
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -187,8 +188,20 @@ def _numbers(content: bytes | bytearray | str, dtype: Dtype) -> NDArray[Any]:
     if not isinstance(dtype, Dtype) or dtype.value.hasobject:
         raise RefusedError("an array whose type and content do not go together")
     raw = content.encode("latin1") if isinstance(content, str) else content
-    # A copy, so that every array can be written to, whatever protocol it came by.
-    return np.frombuffer(raw, dtype.value).copy()
+    return from_bytes(raw, dtype.value)
+
+
+def from_bytes(raw: bytes | bytearray, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return a flat array of bytes that anybody may have written; raise `ValueError`.
+
+    A copy, so that it can be written to. Text whose letters are none would take Python along.
+    """
+    found = np.frombuffer(raw, dtype).copy()
+    if dtype.kind == "U" and found.size:
+        letters = found.view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if letters.max() > sys.maxunicode:
+            raise ValueError("text with letters that there are not")
+    return found
 
 
 def _objects(content: list[Any], shape: tuple[int, ...]) -> NDArray[Any]:

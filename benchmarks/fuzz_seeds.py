@@ -1,0 +1,190 @@
+"""Small valid keypoint files of every format, to damage."""
+
+import io
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from poise.catalog.joint_sets import joint_sets
+from poise.motion.files import formats
+from poise.motion.format import Format
+from poise.motion.motion import Motion
+
+_FRAMES: Final = 5
+_FPS: Final = 50.0
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A file, or a folder of files.
+
+    Attributes:
+        name: of the file or folder.
+        files: bytes by name; of a file one, under its own name.
+    """
+
+    name: str
+    files: Mapping[str, bytes]
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder."""
+        return self.name not in self.files
+
+
+def seeds() -> dict[str, list[Seed]]:
+    """Return valid files of each format, by its name; raise `KeyError` where one has none."""
+    return {
+        one.name: _BY_HAND[one.name]()
+        if one.name in _BY_HAND
+        else [_written(one, people) for people in (1, 2)]
+        for one in formats()
+    }
+
+
+def _written(form: Format, people: int) -> Seed:
+    """Have a format write a motion with gaps; formats that are not written have files by hand."""
+    if form.write is None or form.only_over_own:
+        raise KeyError(f"{form.name} has no seed: put one into {__name__}")
+    rng = np.random.default_rng(len(form.name))
+    dims = form.dims[(people - 1) % len(form.dims)]
+    several = people if "people" in form.holds else 1
+    joints = joint_sets()["coco17"].joints
+    poses = rng.uniform(1, 900, (_FRAMES, several, len(joints), dims)).round(2)
+    poses[1, 0, 3] = np.nan
+    sure = rng.random(poses.shape[:3]).round(3) if "confidence" in form.holds else None
+    motion = Motion(
+        poses_FPJD=poses,
+        joints=joints,
+        people=tuple(map(str, range(several))),
+        confidence_FPJ=sure,
+        unit="mm" if dims == 3 else "px",
+    ).at_rate(_FPS)
+    ending = "" if form.endings[0] == "/" else form.endings[0]
+    with tempfile.TemporaryDirectory() as folder:
+        path = motion.write(Path(folder) / f"clip{ending}", form.name)
+        if path.is_dir():
+            return Seed(path.name, {one.name: one.read_bytes() for one in sorted(path.iterdir())})
+        return Seed(path.name, {path.name: path.read_bytes()})
+
+
+def _file(name: str, content: bytes) -> Seed:
+    return Seed(name, {name: content})
+
+
+def _npz(name: str, **arrays: Any) -> Seed:
+    out = io.BytesIO()
+    np.savez(out, **arrays)
+    return _file(name, out.getvalue())
+
+
+def _mot() -> list[Seed]:
+    rows = "".join(f"{n / 50:.2f}\t{n * 1.5:.3f}\t{-n:.3f}\n" for n in range(_FRAMES))
+    head = "Coordinates\nversion=1\nnRows=5\nnColumns=3\ninDegrees=yes\nendheader\n"
+    return [_file("clip.mot", f"{head}time\thip_flexion_r\tknee_angle_r\n{rows}".encode())]
+
+
+def _bvh() -> list[Seed]:
+    text = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+  JOINT Spine
+  {
+    OFFSET 0 10.5 0
+    CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site
+    {
+      OFFSET 0 5 0
+    }
+  }
+}
+MOTION
+Frames: 5
+Frame Time: 0.02
+"""
+    row = "1.0 90.5 3.25 10.0 -5.0 0.5 1.0 2.0 3.0\n"
+    return [_file("clip.bvh", (text + row * _FRAMES).encode())]
+
+
+def _smoothnet() -> list[Seed]:
+    def column(*entries: Any) -> Any:
+        found = np.empty(len(entries), object)
+        found[:] = entries
+        return found
+
+    rng = np.random.default_rng(0)
+    poses = [rng.random((length, 51)).astype(np.float32) for length in (5, 3)]
+    images = [[f"S1/walk_{at}/{n}.jpg" for n in range(len(one))] for at, one in enumerate(poses)]
+    objects = _npz("clip.npz", joints_3d=column(*poses), imgname=column(*images))
+    plain = _npz(
+        "clip.npz", keypoints_2d=np.stack([poses[0]] * 2)[..., :34], imgname=column(*images)
+    )
+    return [objects, plain]
+
+
+def _amass() -> list[Seed]:
+    parts: dict[str, Any] = {"trans": np.zeros((4, 3)), "gender": "neutral", "betas": np.zeros(16)}
+    return [
+        _npz("clip.npz", poses=np.zeros((4, 156)), mocap_framerate=60.0, **parts),
+        _npz(
+            "clip.npz",
+            root_orient=np.zeros((4, 3)),
+            pose_body=np.zeros((4, 63)),
+            mocap_frame_rate=60.0,
+            **parts,
+        ),
+    ]
+
+
+def smpl_body() -> Seed:
+    """Return a body model in SMPL's file structure: 24 joints in a line, a vertex at each."""
+    return _npz(
+        "SMPL_NEUTRAL.npz",
+        v_template=np.arange(72.0).reshape(24, 3),
+        shapedirs=np.zeros((24, 3, 10)),
+        J_regressor=np.eye(24),
+        kintree_table=np.stack([np.arange(24) - 1, np.arange(24)]),
+    )
+
+
+def _deeplabcut_h5() -> list[Seed]:
+    import h5py
+
+    columns = [
+        ("net", part, axis) for part in ("nose", "tail") for axis in ("x", "y", "likelihood")
+    ]
+    rows = np.zeros(_FRAMES, [("index", "<i8"), ("values_block_0", "<f8", (len(columns),))])
+    rows["index"] = np.arange(_FRAMES)
+    rows["values_block_0"] = np.arange(_FRAMES * len(columns)).reshape(_FRAMES, -1)
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        group = file.create_group("df_with_missing")
+        group.attrs["non_index_axes"] = np.bytes_(pickle.dumps([(1, columns)], 0))
+        group.create_dataset("table", data=rows)
+    return [_file("clip.h5", out.getvalue())]
+
+
+def _kinect() -> list[Seed]:
+    rows = [
+        ",".join([str(n * 333_000), *([f"{n}.25", "0.5", "-1.5", "2"] * 25)])
+        for n in range(_FRAMES)
+    ]
+    return [_file("clip.csv", ("\n".join(rows) + "\n").encode())]
+
+
+#: Of formats that are read only, or written back only.
+_BY_HAND: Final[dict[str, Callable[[], list[Seed]]]] = {
+    "mot": _mot,
+    "bvh": _bvh,
+    "smoothnet": _smoothnet,
+    "amass": _amass,
+    "deeplabcut-h5": _deeplabcut_h5,
+    "kinect": _kinect,
+}

@@ -1,0 +1,21 @@
+"""Damaged files of every format: only documented errors come out, in time and in bounds."""
+
+import pytest
+from benchmarks.fuzz import fuzz
+from benchmarks.fuzz_seeds import seeds
+
+from poise.motion.files import formats
+
+TIMES = 200
+
+
+@pytest.mark.parametrize("name", [one.name for one in formats()])
+def test_damaged_files_end_in_a_motion_or_a_documented_error(name: str) -> None:
+    found = fuzz(name, TIMES)
+    assert [f"{name} {one.number}: {one.fault}" for one in found.faults] == []
+    assert found.times == TIMES
+    assert found.motions  # else nothing but headers was tried
+
+
+def test_every_format_has_whole_files_to_damage() -> None:
+    assert set(seeds()) == {one.name for one in formats()}
