@@ -5,7 +5,7 @@ from itertools import combinations
 
 from poise.evaluation.paired import difference
 from poise.report.document import Block, Cell, Items, Table, Text
-from poise.report.paper import Figures
+from poise.report.paper import Paper
 from poise.report.results import Row, chance
 
 #: Fewer methods in common have no order worth a table.
@@ -13,26 +13,24 @@ _FEWEST = 3
 _METRICS = (("mpjpe", "MPJPE"), ("accel", "Accel"))
 
 
-def order_blocks(rows: Sequence[Row], paper: Sequence[Figures], of: str) -> Iterator[Block]:
+def order_blocks(rows: Sequence[Row], paper: Paper) -> Iterator[Block]:
     """Say in which order refiners stand here and in the paper.
 
     Args:
         rows: of the track.
-        paper: what is published, of this track or of another.
-        of: where it is from, in words.
+        paper: what is published, of this track or of one like it.
     """
-    told = {(one.refiner, one.label): one for one in paper}
     for metric, name in _METRICS:
         both = [
-            (row, told[key].of(metric) or 0.0)
+            (row, told.metrics[metric])
             for row in rows
             if row.line and row.method
-            for key in [(row.method.refiner, row.method.label)]
-            if key in told and told[key].of(metric) is not None
+            for told in [paper.of(row.method)]
+            if told and metric in told.metrics
         ]
         if len(both) < _FEWEST:
             continue
-        yield Text(f"{name}, best first; beside ours {of}.")
+        yield Text(f"{name}, best first, beside {paper.track} in {paper.source}.")
         yield _table(both, metric)
         turned = list(_turned(both, metric))
         if turned:

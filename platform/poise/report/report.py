@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from poise.report.charts.learning import learning_curves
+from poise.report.charts.plane import plane
 from poise.report.choice import choice_blocks, training_blocks
-from poise.report.document import Block, Document, Section, Text
+from poise.report.document import Block, Document, Picture, Section, Text
 from poise.report.made import made_blocks
 from poise.report.order import order_blocks
-from poise.report.paper import published, some_published
+from poise.report.paper import Paper, like, published
 from poise.report.results import Row, result_blocks, rows_of
 from poise.report.source import runs_of
 from poise.report.trials import Method, Sweep
@@ -15,6 +17,16 @@ from poise.runtime.settings import Settings
 
 #: Told what is being worked on, for longer work.
 Say = Callable[[str], None]
+
+
+_PLANE = Text(
+    "Lower left is better. Filled: here; hollow: published. Filters are grey, as they learn "
+    "nothing of how people move."
+)
+_CURVES = Text(
+    "MPJPE on the people held out, a line for each seed and fold; the dot is where weights were "
+    "kept."
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +70,7 @@ def _about(sweep: Sweep) -> str:
 def _figures(sweep: Sweep) -> list[tuple[str, str]]:
     found = []
     for track in sweep.tracks:
-        for name, rows in rows_of(track, sweep.methods(track), []).items():
+        for name, rows in rows_of(track, sweep.methods(track), published(track, "")).items():
             lines = [row.line for row in rows if row.line]
             whole = [one for one in lines if one.folds == max(x.folds for x in lines)]
             if not whole:
@@ -79,18 +91,24 @@ def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
                                    "missing when the sweep was submitted.")])  # fmt: skip
         return
     for number, (name, rows) in enumerate(rows_of(track, methods, paper).items()):
-        yield Section(name, list(result_blocks(name, rows)))
+        yield Section(name, list(result_blocks(name, rows, paper)))
+        if any(row.line for row in rows):
+            yield Section("Precision and smoothness", [_PLANE, Picture(plane(rows), name, True)], 3)
         if number == 0:
-            yield from _beside(track, methods, rows)
+            yield from _beside(methods, rows, like(track, sweep.name))
 
 
-def _beside(track: str, methods: Sequence[Method], rows: Sequence[Row]) -> Iterator[Section]:
-    paper, of = some_published(track)
+def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Iterator[Section]:
     parts: list[tuple[str, list[Block]]] = [
-        ("Order of methods", list(order_blocks(rows, paper, of))),
+        ("Order of methods", list(order_blocks(rows, paper))),
         ("Which weights, chosen by what", choice_blocks(methods)),
-        ("Training", training_blocks(methods)),
+        ("Training", [*training_blocks(methods), *_curves(methods)]),
     ]
     for title, blocks in parts:
         if blocks:
             yield Section(title, blocks, level=3)
+
+
+def _curves(methods: Sequence[Method]) -> list[Block]:
+    pictures = list(learning_curves(methods))
+    return [_CURVES, *pictures] if pictures else []

@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from poise.catalog.published import PublishedRow
 from poise.evaluation.paired import Interval, Runs, difference, what_is_drawn
 from poise.evaluation.tables import METRICS, Line, lines, metric_names, notes_on
 from poise.report.document import Block, Cell, Items, Table, Text, cells
-from poise.report.paper import Figures
+from poise.report.paper import Paper, title_of
 from poise.report.trials import Method
 from poise_models import catalogue
 from poise_models.filters.linear import Linear
@@ -28,7 +29,7 @@ class Row:
     title: str
     method: Method | None
     line: Line | None
-    paper: Figures | None
+    paper: PublishedRow | None
 
     @property
     def runs(self) -> Runs:
@@ -54,41 +55,34 @@ class Row:
         return self.method.refiner == Linear.name or tuned
 
 
-def rows_of(
-    track: str, methods: Sequence[Method], paper: Sequence[Figures]
-) -> dict[str, list[Row]]:
+def rows_of(track: str, methods: Sequence[Method], paper: Paper) -> dict[str, list[Row]]:
     """Return the rows of each of a track's tables, which differ in their unit.
 
     What did not run, and what only the paper has, is in the first.
     """
     entries = [entry for method in methods for entry in method.entries]
     tables = lines(entries) or {track: []}
-    figures = {(one.refiner, one.label): one for one in paper}
-    ours = {(method.refiner, method.label) for method in methods}
     titles = {line.title for table in tables.values() for line in table}
     found: dict[str, list[Row]] = {}
-    for number, (name, table) in enumerate(tables.items()):
+    for name, table in tables.items():
         by_title = {line.title: line for line in table}
         found[name] = [
-            Row(method.title, method, by_title.get(method.title), figures.get(_key(method)))
+            Row(method.title, method, by_title.get(method.title), paper.of(method))
             for method in methods
-            if method.title in by_title or (number == 0 and method.title not in titles)
+            if method.title in by_title or (not found and method.title not in titles)
         ]
-        if number == 0:
+        if len(found) == 1 and paper.whole:
+            used = [row.paper for row in found[name]]
             found[name] += [
-                Row(one.title, None, None, one) for key, one in figures.items() if key not in ours
+                Row(title_of(row), None, None, row) for row in paper.rows if row not in used
             ]
     return found
 
 
-def _key(method: Method) -> tuple[str, str]:
-    return method.refiner, method.label
-
-
-def result_blocks(name: str, rows: Sequence[Row]) -> Iterator[Block]:
+def result_blocks(name: str, rows: Sequence[Row], paper: Paper) -> Iterator[Block]:
     """Say what came out on a track: the table, what can be told apart, and the spread."""
     there = [row.line for row in rows if row.line is not None]
-    yield main_table(name, rows)
+    yield main_table(name, rows, paper)
     lost = losers(rows)
     if lost:
         yield Items(lost)
@@ -103,7 +97,7 @@ def result_blocks(name: str, rows: Sequence[Row]) -> Iterator[Block]:
         yield Items(reasons)
 
 
-def main_table(name: str, rows: Sequence[Row]) -> Table:
+def main_table(name: str, rows: Sequence[Row], paper: Paper) -> Table:
     """Return the table as the paper has it; below our figures, the published and the difference."""
     unit = next((row.line.unit for row in rows if row.line), "")
     frames = [
@@ -123,7 +117,8 @@ def main_table(name: str, rows: Sequence[Row]) -> Table:
     notes = ["Bold: smaller than the next best by more than chance (95 % interval of the paired "
              "difference excludes zero). ±: standard deviation over folds and seeds."]  # fmt: skip
     if any(row.paper for row in rows):
-        notes.append("Below ours: what is published, and ours minus that.")
+        notes.append(f"Below ours: what is published ({paper.source}), and ours minus that.")
+        notes += paper.notes
     if behind:
         notes.append("†: a network that loses to a refiner without one, see below the table.")
     entries = [entry for row in rows if row.method for entry in row.method.entries]
@@ -146,7 +141,7 @@ def _state(row: Row) -> str:
 
 
 def _figure(row: Row, metric: str) -> Cell:
-    told = row.paper.of(metric) if row.paper else None
+    told = row.paper.metrics.get(metric) if row.paper else None
     ours = row.line.cells[metric] if row.line else None
     if ours is None or math.isnan(ours.mean):
         return Cell("–", "" if told is None else f"paper {told:.2f}")

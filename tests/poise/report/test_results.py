@@ -6,7 +6,7 @@ import pytest
 from tests.support.reported_sweep import TRACK, begun, fail, finish_all, specs_of
 
 from poise.report.document import Cell, Items, Table
-from poise.report.paper import Figures
+from poise.report.paper import published
 from poise.report.results import Row, losers, main_table, result_blocks, rows_of, signed, spread
 from poise.report.trials import Sweep
 
@@ -16,11 +16,7 @@ LINEAR = [50.0, 51.0, 49.0, 50.0, 50.0, 50.0]
 #: Worse than the linear map for each; and for some only.
 WORSE = [55.0, 56.0, 54.0, 55.0, 55.0, 55.0]
 MIXED = [40.0, 62.0, 44.0, 60.0, 42.0, 58.0]
-PAPER = [
-    Figures("input", "", 54.55, 42.2, 19.17),
-    Figures("smoothnet", "", 52.72, 40.92, 1.03),
-    Figures("synspp", "", 50.44, None, 1.0),
-]
+PAPER = published(TRACK, "table1")
 
 
 def rows(home: Path, network: list[float] = WORSE) -> list[Row]:
@@ -31,7 +27,7 @@ def rows(home: Path, network: list[float] = WORSE) -> list[Row]:
 
 
 def cell(found: list[Row], title: str, column: int) -> Cell:
-    table = main_table(TRACK, found)
+    table = main_table(TRACK, found, PAPER)
     return next(row[column] for row in table.rows if row[0].text.split(" †")[0] == title)
 
 
@@ -48,7 +44,7 @@ def test_a_row_of_the_paper_that_nobody_ran_says_so(tmp_path: Path) -> None:
     found = rows(tmp_path)
     assert cell(found, "SynSP++", 0) == Cell("SynSP++", "not in the plan")
     assert cell(found, "SynSP++", 1) == Cell("–", "paper 50.44")
-    assert cell(found, "SynSP++", 2) == Cell("–", "")
+    assert cell(found, "SynSP++", 2) == Cell("–", "paper 39.96")
 
 
 @pytest.mark.parametrize(("network", "sure"), [(WORSE, True), (MIXED, False)])
@@ -72,7 +68,7 @@ def test_networks_that_lose_to_a_tuned_filter_are_named(tmp_path: Path) -> None:
     folder = begun(tmp_path, [{"name": "savgol", "tuned": True}, "smoothnet"])
     finish_all(folder, {"savgol": (LINEAR, 3.0), "smoothnet": (WORSE, 1.0)})
     methods = Sweep.read(folder).methods(TRACK)
-    (said,) = losers(rows_of(TRACK, methods, [])[TRACK])
+    (said,) = losers(rows_of(TRACK, methods, PAPER)[TRACK])
     assert "SmoothNet loses to Savitzky-Golay (tuned: window 5) by 5.50" in said
 
 
@@ -93,10 +89,10 @@ def test_what_failed_or_is_to_come_is_said(tmp_path: Path) -> None:
     one, other = [spec for spec in specs_of(folder) if spec.refiner == "smoothnet"]
     fail(folder, one, "loss is not finite")
     methods = Sweep.read(folder).methods(TRACK)
-    found = rows_of(TRACK, methods, [])[TRACK]
+    found = rows_of(TRACK, methods, PAPER)[TRACK]
     assert cell(found, "SmoothNet", 0).small == "0 of 2 trials, 1 failed, 1 to come"
     assert cell(found, "DeciWatch", 0).small == "0 of 2 trials, 2 to come"
-    blocks = list(result_blocks(TRACK, found))
+    blocks = list(result_blocks(TRACK, found, PAPER))
     assert isinstance(blocks[-1], Items)
     assert blocks[-1].items == [
         "SmoothNet on h36m/fcn/3D, seed 0 failed: loss is not finite",
@@ -106,7 +102,7 @@ def test_what_failed_or_is_to_come_is_said(tmp_path: Path) -> None:
 
 def test_nothing_finished_is_a_table_of_what_is_to_come(tmp_path: Path) -> None:
     methods = Sweep.read(begun(tmp_path, ["input"])).methods(TRACK)
-    (table,) = result_blocks(TRACK, rows_of(TRACK, methods, [])[TRACK])
+    (table,) = result_blocks(TRACK, rows_of(TRACK, methods, PAPER)[TRACK], PAPER)
     assert isinstance(table, Table)
     assert [cell.text for cell in table.rows[0]] == ["Input", "–", "–", "–", ""]
     assert table.rows[0][0].small == "0 of 1 trials, 1 to come"
