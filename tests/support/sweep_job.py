@@ -10,7 +10,7 @@ from tests.support.mlflow_server import fresh_store
 from tests.support.tiny_lake import write_tiny_lake
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.experiments.mlflow_mirror import TRIAL_KEY
+from poise.experiments.tracking.facts import TRIAL_KEY
 
 ROOT = Path(__file__).parents[2]
 SWEEP = ROOT / "jobs" / "sweep.py"

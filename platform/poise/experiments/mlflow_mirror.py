@@ -7,32 +7,36 @@ parent run = sweep, one child run a trial, found again by the trial's key.
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag, ViewType
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME
+from mlflow.entities import Metric, Run, RunTag, ViewType
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.run_files import artifact_location, database, follow_home, keep_files
 from poise.checkpoints.sqlite_store import renew_store
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
+from poise.experiments.tracking import facts
+from poise.experiments.tracking.comparison import described, link, view_tags
+from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.runtime import storage
 from poise.runtime.settings import STORE
 
-TRIAL_KEY = "poise.trial_key"
 SWEEP = "poise.sweep"
 #: Whether a trial had neighbours from the PVD, see `poise.evaluation.evaluate.Row`.
 RETRIEVAL = "poise.retrieval"
 #: The settings that were chosen.
 TUNED = "poise.tuned"
-#: The fold of a cross-validation, and its test people.
-FOLD, TESTED = "poise.fold", "poise.tested"
+#: The test people of a fold.
+TESTED = "poise.tested"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
 _EPOCHS, DONE = "poise.epochs", "poise.done"
+#: What a run was told when it was made; runs of an earlier Poise are told anew.
+_TOLD, _NOW_TOLD = "poise.told", "2"
 _ENDINGS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "FINISHED"}
 _METRICS_PER_CALL = 900
 
@@ -53,6 +57,7 @@ class MlflowMirror:
         self._artifacts = artifacts
         self._client: MlflowClient | None = None
         self._runs: dict[str, Run] = {}
+        self._experiment_id = ""
         self._parent = ""
         self._closed: set[str] = set()
 
@@ -85,8 +90,15 @@ class MlflowMirror:
         for key, run in self._runs.items():
             if run.info.status == "RUNNING" and key not in self._closed:
                 self._close(key, run.info.run_id, "KILLED", now_ms())
-        self._publish_tables()
+        self._publish_tables(header)
         self.client.set_terminated(self._parent, _ending_of_all(results))
+
+    @property
+    def link(self) -> str:
+        """Address of the comparison on the tracking server; empty before it was met, or none is."""
+        if not self._experiment_id or database(self.tracking_uri) is not None:
+            return ""
+        return link(self.tracking_uri, self._experiment_id)
 
     def run_id(self, key: str) -> str:
         """Return the run of a trial that `publish` has written."""
@@ -98,7 +110,7 @@ class MlflowMirror:
         if store is not None and self._artifacts and store == Path(self._artifacts).parent / STORE:
             renew_store(store)
 
-    def _meet(self, header: dict[str, Any]) -> None:
+    def _meet(self, header: Mapping[str, Any]) -> None:
         name = header["plan"]["name"]
         experiment = self._experiment(name)
         parent = None
@@ -107,17 +119,34 @@ class MlflowMirror:
                 self._runs.setdefault(run.data.tags[TRIAL_KEY], run)
             elif run.data.tags.get(SWEEP) == name:
                 parent = parent or run
-        tags = {SWEEP: name, MLFLOW_RUN_NAME: name}
+        tags = {SWEEP: name, MLFLOW_RUN_NAME: name, **facts.source_tags(_origin(header))}
         if parent is None:
             parent = self.client.create_run(experiment, tags=tags)
-        self.client.update_run(parent.info.run_id, status="RUNNING")
-        for key, value in {"mlflow.source.git.commit": header["commit"], **tags}.items():
-            self.client.set_tag(parent.info.run_id, key, value)
+        parent_id = parent.info.run_id
+        self.client.update_run(parent_id, status="RUNNING")
+        self.client.log_batch(parent_id, tags=[RunTag(*tag) for tag in tags.items()])
         with tempfile.TemporaryDirectory() as scratch:
             plan = Path(scratch, "plan.json")
             plan.write_text(json.dumps(header["plan"], indent=1))
-            keep_files(self.client, parent.info.run_id, plan)
-        self._parent = parent.info.run_id
+            keep_files(self.client, parent_id, plan)
+        for file in storage.list_dir(self.sweep.sources):
+            self._upload(parent, storage.join(self.sweep.sources, file), "source")
+        specs = [spec for key in header["trials"] if (spec := self.sweep.trial(key).spec())]
+        lines = [(spec.track, spec.title) for spec in specs]
+        views = view_tags(lines, parent_id, parent.info.start_time)
+        for key, value in views.items():
+            self.client.set_experiment_tag(experiment, key, value)
+        self._experiment_id, self._parent = experiment, parent_id
+        self._describe(header)
+
+    def _describe(self, header: Mapping[str, Any]) -> None:
+        """Write plan and table where the pages show them above the runs."""
+        file = storage.join(self.sweep.tables, "table.md")
+        table = storage.read_bytes(file).decode() if storage.exists(file) else ""
+        text = described(header["plan"], _origin(header), table)
+        self.client.set_experiment_tag(self._experiment_id, MLFLOW_RUN_NOTE, text)
+        if table:
+            self.client.set_tag(self._parent, MLFLOW_RUN_NOTE, table)
 
     def _experiment(self, name: str) -> str:
         found = self.client.get_experiment_by_name(name)
@@ -156,8 +185,7 @@ class MlflowMirror:
         history, result = folder.history(), folder.result()
         if spec is None or not (history or result):
             return None
-        if key not in self._runs:
-            self._runs[key] = self._create(spec, header, _began(history, result))
+        self._tell(spec, folder, header, _began(history, result))
         run = self._runs[key]
         self._write_epochs(run, history)
         if result is not None:
@@ -169,28 +197,29 @@ class MlflowMirror:
             self._runs[key] = self._reopen(run)
         return result
 
-    def _create(self, spec: TrialSpec, header: dict[str, Any], start: int) -> Run:
-        experiment = self.client.get_run(self._parent).info.experiment_id
-        fold = f", {spec.fold}" if spec.fold else ""
-        tags = {
-            TRIAL_KEY: spec.key,
+    def _tell(
+        self, spec: TrialSpec, folder: TrialFolder, header: Mapping[str, Any], start: int
+    ) -> None:
+        """Make a trial's run if need be, and tell it what the trial is."""
+        run = self._runs.get(spec.key)
+        if run is not None and run.data.tags.get(_TOLD) == _NOW_TOLD:
+            return
+        # A trial of an earlier version does not know where it came from; the sweep may.
+        origin = folder.facts("origin") or {"commit": header["commit"]}
+        tags = facts.tags(spec, origin, folder.facts("machine")) | {
             SWEEP: header["plan"]["name"],
             MLFLOW_PARENT_RUN_ID: self._parent,
-            MLFLOW_RUN_NAME: f"{spec.title}, {spec.track}, seed {spec.seed}{fold}",
-            "mlflow.source.git.commit": header["commit"],
-            "poise.track": spec.track,
-            "poise.refiner": spec.refiner,
-            "poise.lake_manifest": spec.manifest,
-            **({FOLD: str(spec.fold)} if spec.fold else {}),
         }
-        run = self.client.create_run(experiment, start_time=start, tags=tags)
-        params = [Param(name, str(value)) for name, value in _params(spec)]
-        self.client.log_batch(run.info.run_id, params=params)
-        data = Dataset(spec.track, spec.manifest, "poise lake", json.dumps({"track": spec.track}))
-        self.client.log_inputs(
-            run.info.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])]
-        )
-        return run
+        if run is None:
+            run = self.client.create_run(self._experiment_id, start_time=start, tags=tags)
+        run_id = run.info.run_id
+        new = [one for one in facts.params(spec) if one.key not in run.data.params]
+        told = [RunTag(*tag) for tag in (tags | {_TOLD: _NOW_TOLD}).items()]
+        lake = origin.get("lake") or _origin(header).get("lake", "")
+        self.client.log_inputs(run_id, [facts.dataset(spec, lake)])
+        self.client.log_batch(run_id, params=new, tags=told)
+        run.data.tags[_TOLD] = _NOW_TOLD
+        self._runs[spec.key] = run
 
     def _reopen(self, run: Run) -> Run:
         self.client.update_run(run.info.run_id, status="RUNNING")
@@ -202,7 +231,11 @@ class MlflowMirror:
         metrics = [
             Metric(name, value, epoch.ended, epoch.epoch)
             for epoch in new
-            for name, value in {**epoch.metrics, "epoch_seconds": epoch.seconds}.items()
+            for name, value in {
+                **epoch.metrics,
+                "epoch_seconds": epoch.seconds,
+                **{f"system/{name}": value for name, value in epoch.system.items()},
+            }.items()
         ]
         for start in range(0, len(metrics), _METRICS_PER_CALL):
             self.client.log_batch(run.info.run_id, metrics[start : start + _METRICS_PER_CALL])
@@ -244,13 +277,11 @@ class MlflowMirror:
             local.write_bytes(storage.read_bytes(file))
             keep_files(self.client, run.info.run_id, local, into)
 
-    def _publish_tables(self) -> None:
+    def _publish_tables(self, header: Mapping[str, Any]) -> None:
         parent = self.client.get_run(self._parent)
         for name in storage.list_dir(self.sweep.tables):
             self._upload(parent, storage.join(self.sweep.tables, name), "")
-            if name == "table.md":
-                text = storage.read_bytes(storage.join(self.sweep.tables, name)).decode()
-                self._tag(parent, "mlflow.note.content", text)
+        self._describe(header)
 
     def _tag(self, run: Run, key: str, value: str) -> None:
         self.client.set_tag(run.info.run_id, key, value)
@@ -261,23 +292,9 @@ class MlflowMirror:
         self._closed.add(key)
 
 
-def _params(spec: TrialSpec) -> Iterator[tuple[str, Any]]:
-    yield from (
-        ("track", spec.track),
-        ("refiner", spec.refiner),
-        ("label", spec.label),
-        ("seed", spec.seed),
-        ("validation_subjects", ", ".join(spec.validation) or "auto"),
-    )
-    if spec.fold is not None:
-        yield "fold", spec.fold.number
-    tuned = {name for one in spec.candidates for name in one}
-    for name, value in spec.settings.items():
-        if name not in tuned:
-            yield f"settings.{name}", value
-    if spec.budget is not None:
-        for name, value in spec.to_json()["budget"].items():
-            yield f"budget.{name}", value
+def _origin(header: Mapping[str, Any]) -> dict[str, str]:
+    """Return where a submission came from; of earlier versions only the commit is known."""
+    return header.get("origin") or {"commit": header["commit"]}
 
 
 def _began(history: list[Epoch], result: TrialResult | None) -> int:

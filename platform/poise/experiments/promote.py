@@ -9,8 +9,9 @@ from mlflow.entities.model_registry import ModelVersion
 from poise.catalog.tracks import Track
 from poise.checkpoints.registry import CHAMPION, find_version, model_name, register, renew_package
 from poise.experiments.grid import TrialSpec
-from poise.experiments.mlflow_mirror import RETRIEVAL, TRIAL_KEY, MlflowMirror
+from poise.experiments.mlflow_mirror import RETRIEVAL, MlflowMirror
 from poise.experiments.records import TrialResult
+from poise.experiments.tracking.facts import TRIAL_KEY
 
 _MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"
 

@@ -3,7 +3,10 @@
 ::
 
     <sweep>/sweep.json                  the plan and the keys of its trials
+    <sweep>/sources/                    packages, and what nobody had committed, of submissions
     <sweep>/trials/<key>/spec.json      what the trial is
+                         origin.json    the submission that began it: commit, command, lake
+                         machine.json   where it ran
                          history.json   metrics of every finished epoch
                          state.safetensors  where training goes on
                          checkpoint/    the best weights on validation, or those of the refit
@@ -43,12 +46,16 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class Epoch:
-    """Metrics of one epoch; ``seconds`` is its own time, ``ended`` in milliseconds since 1970."""
+    """Metrics of one epoch, and of the machine at its end.
+
+    ``seconds`` is its own time, ``ended`` in milliseconds since 1970.
+    """
 
     epoch: int
     ended: int
     seconds: float
     metrics: dict[str, float]
+    system: dict[str, float] = field(default_factory=dict)
 
     @property
     def began(self) -> int:
@@ -133,6 +140,14 @@ class TrialFolder:
         found = self._read("spec.json")
         return None if found is None else TrialSpec.from_json(found)
 
+    def keep_facts(self, of: Literal["origin", "machine"], facts: Mapping[str, str]) -> None:
+        """Write who began the trial, or where it runs."""
+        self._write(f"{of}.json", dict(facts))
+
+    def facts(self, of: Literal["origin", "machine"]) -> dict[str, str]:
+        """Return what `keep_facts` wrote; nothing in folders of earlier versions."""
+        return self._read(f"{of}.json") or {}
+
     def history(self) -> list[Epoch]:
         """Return the finished epochs, in order."""
         return [Epoch(**entry) for entry in self._read("history.json") or []]
@@ -200,9 +215,16 @@ class SweepFolder:
         """Return the folder of a trial."""
         return TrialFolder(storage.join(self.uri, "trials", key))
 
-    def begin(self, plan: Plan, keys: Sequence[str], commit: str) -> None:
-        """Write what was submitted."""
-        content = {"plan": plan.model_dump(mode="json"), "trials": list(keys), "commit": commit}
+    def begin(
+        self, plan: Plan, keys: Sequence[str], commit: str, origin: Mapping[str, str] | None = None
+    ) -> None:
+        """Write what was submitted, and from where."""
+        content = {
+            "plan": plan.model_dump(mode="json"),
+            "trials": list(keys),
+            "commit": commit,
+            "origin": dict(origin or {}),
+        }
         storage.write_bytes(self._header, json.dumps(content, indent=1).encode())
 
     def header(self) -> dict[str, Any]:
@@ -224,6 +246,15 @@ class SweepFolder:
         """Return the table entries of the last submission's finished trials, in its order."""
         entries = [self.trial(key).entry() for key in self.header()["trials"]]
         return [entry for entry in entries if entry is not None]
+
+    def write_source(self, name: str, content: bytes) -> None:
+        """Write a file about the code of a submission under ``sources/``."""
+        storage.write_bytes(storage.join(self.sources, name), content)
+
+    @property
+    def sources(self) -> str:
+        """Folder of packages and diffs."""
+        return storage.join(self.uri, "sources")
 
     def write_table(self, name: str, content: bytes) -> None:
         """Write one form of the rows (JSON, CSV, Markdown, plot) under ``tables/``."""

@@ -3,10 +3,8 @@
 import contextlib
 import json
 import logging
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from poise.catalog.tracks import Track
 from poise.evaluation.plots import precision_plot
@@ -17,6 +15,7 @@ from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.plan import Plan
 from poise.experiments.promote import promote_best
 from poise.experiments.records import SweepFolder
+from poise.experiments.tracking.source import Source
 from poise.experiments.trial_data import fold_people, held_out
 from poise.experiments.tuning import run_trials, trial_resources
 from poise.lake.manifest import Manifest, manifest_hash, read_manifest
@@ -25,7 +24,6 @@ from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
 from poise.runtime.names import same_but_for_case
 from poise.runtime.ray_cluster.join import connect
-from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +91,16 @@ def run_sweep(
             # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
             resources = trial_resources(plan)
-        sweep.begin(plan, [spec.key for spec in specs], commit_of())
+        source = Source.current()
+        origin = source.facts() | {"lake": storage.absolute(lake)}
+        for name, content in source.files().values():
+            sweep.write_source(name, content)
+        sweep.begin(plan, [spec.key for spec in specs], source.commit, origin)
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
         with _published(mirror, specs, publish_every) as notes:
             if pending:
                 with cluster:
-                    _begin(sweep, pending)
+                    _begin(sweep, pending, origin)
                     run_trials(plan, pending, resources, sweep, lake)
             _write_tables(sweep)
         return _result(sweep, specs, notes)
@@ -155,11 +157,12 @@ def _is_open(sweep: SweepFolder, spec: TrialSpec) -> bool:
     return result is None or result.status == "failed"
 
 
-def _begin(sweep: SweepFolder, pending: Sequence[TrialSpec]) -> None:
+def _begin(sweep: SweepFolder, pending: Sequence[TrialSpec], origin: Mapping[str, str]) -> None:
     for spec in pending:
         folder = sweep.trial(spec.key)
         folder.reopen()
         folder.begin(spec)
+        folder.keep_facts("origin", origin)
 
 
 @contextlib.contextmanager
@@ -214,15 +217,3 @@ def _result(sweep: SweepFolder, specs: Sequence[TrialSpec], notes: list[str]) ->
         if result is not None and result.status != "finished":
             failures.append((spec.name, f"{result.status}: {result.reason}"))
     return SweepResult(sweep.entries(), failures, notes)
-
-
-def commit_of() -> str:
-    """Return the checkout's commit; in a Ray job there is no .git, so the submitter may name it."""
-    named = Settings.current().commit
-    if named:
-        return named
-    root = Path(__file__).parents[3]
-    asked = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
-    )
-    return asked.stdout.strip() or "unknown"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from poise.experiments.sweep import commit_of
+from poise.experiments.tracking.source import commit_of
 from poise.report.document import Block, Cell, Table, Terms
 from poise.report.trials import Run, Sweep, Trial
 from poise.runtime.machine import processor

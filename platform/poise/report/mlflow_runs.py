@@ -21,6 +21,7 @@ from poise.evaluation.metrics import pool
 from poise.experiments import mlflow_mirror as mirror
 from poise.experiments.grid import Fold, TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult
+from poise.experiments.tracking.facts import FOLD, TRIAL_KEY
 from poise.report.trials import Run
 from poise.runtime.errors import DataError, ModelError, PoiseError
 from poise_models.base.budget import Budget
@@ -40,7 +41,7 @@ def find_runs(sweep: str, tracking_uri: str) -> tuple[Mapping[str, Run], str]:
         return {}, f"MLflow at {tracking_uri} cannot be read: {in_words(error)}"
     if not runs:
         return {}, f"MLflow has no experiment {sweep} with trials"
-    return {run.data.tags[mirror.TRIAL_KEY]: _run(run, tracking_uri) for run in runs}, ""
+    return {run.data.tags[TRIAL_KEY]: _run(run, tracking_uri) for run in runs}, ""
 
 
 def rebuild(experiment: str, tracking_uri: str, scratch: Path) -> SweepFolder:
@@ -63,7 +64,7 @@ def rebuild(experiment: str, tracking_uri: str, scratch: Path) -> SweepFolder:
             raise ModelError(f"MLflow has no experiment {experiment!r}; it has {have}")
         folder = SweepFolder(str(scratch / experiment))
         everything = list(_all(client, found.experiment_id))
-        trials = [run for run in everything if mirror.TRIAL_KEY in run.data.tags]
+        trials = [run for run in everything if TRIAL_KEY in run.data.tags]
         if not trials:
             raise DataError(f"the experiment {experiment} holds no trials of a sweep")
         for run in trials:
@@ -78,7 +79,7 @@ def rebuild(experiment: str, tracking_uri: str, scratch: Path) -> SweepFolder:
 
 
 def _is_parent(run: MlflowRun) -> bool:
-    return mirror.SWEEP in run.data.tags and mirror.TRIAL_KEY not in run.data.tags
+    return mirror.SWEEP in run.data.tags and TRIAL_KEY not in run.data.tags
 
 
 def _write_header(
@@ -95,7 +96,7 @@ def _write_header(
         kept = _file(client, parent, _PLAN, Path(folder.uri))
         if kept is not None:
             plan = json.loads(kept.read_text("utf-8"))
-    keys = [run.data.tags[mirror.TRIAL_KEY] for run in trials]
+    keys = [run.data.tags[TRIAL_KEY] for run in trials]
     header = {"plan": plan, "trials": keys, "commit": tags.get("mlflow.source.git.commit", "")}
     Path(folder.uri, "sweep.json").write_text(json.dumps(header))
 
@@ -118,9 +119,9 @@ def _spec(run: MlflowRun) -> TrialSpec:
     tags, params = run.data.tags, run.data.params
     given = {group: _group(params, f"{group}.") for group in ("settings", "budget")}
     chosen = _chosen(tags.get(mirror.TUNED, ""))
-    fold = tags.get(mirror.FOLD, "").split()
+    fold = tags.get(FOLD, "").split()
     return TrialSpec(
-        key=tags[mirror.TRIAL_KEY],
+        key=tags[TRIAL_KEY],
         track=tags["poise.track"],
         manifest=tags.get("poise.lake_manifest", ""),
         refiner=tags["poise.refiner"],
@@ -231,7 +232,7 @@ def _run(run: MlflowRun, tracking_uri: str) -> Run:
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[MlflowRun]:
-    return (run for run in _all(client, experiment) if mirror.TRIAL_KEY in run.data.tags)
+    return (run for run in _all(client, experiment) if TRIAL_KEY in run.data.tags)
 
 
 def _all(client: MlflowClient, experiment: str) -> Iterator[MlflowRun]:

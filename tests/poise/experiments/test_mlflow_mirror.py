@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow.data
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -26,9 +27,11 @@ from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
 from poise.experiments.background_publisher import BackgroundPublisher
 from poise.experiments.grid import Fold
-from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
+from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.promote import Candidate, promote
 from poise.experiments.records import SweepFolder, TrialResult
+from poise.experiments.tracking.comparison import described
+from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.runtime.errors import ModelError
 
 
@@ -85,6 +88,92 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
     assert (tmp_path / "artifacts").is_dir()
 
 
+ORIGIN = {
+    "commit": "4567beef",
+    "branch": "main",
+    "dirty": "true",
+    "command": "poise sweep --plan mirrored",
+    "user": "researcher",
+    "lake": "s3://bucket/lake",
+}
+
+
+def test_a_run_says_what_it_was_made_of(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
+    sweep.begin(PLAN, [spec.key for spec in SPECS], "4567beef", ORIGIN)
+    sweep.write_source("4567beef-01.diff", b"+ a line")
+    folder = sweep.trial(NETWORK.key)
+    folder.keep_facts("origin", ORIGIN)
+    folder.keep_facts("machine", {"host": "node-3", "device": "cpu"})
+    finish(sweep, NETWORK)
+    finish(sweep, INPUT)  # of an earlier version: nobody wrote down where it came from
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    found = runs(store)
+    run, earlier = found[NETWORK.key], found[INPUT.key]
+    told = {
+        "git.commit": "4567beef",
+        "git.branch": "main",
+        "git.dirty": "true",
+        "name": "poise sweep --plan mirrored",
+        "type": "LOCAL",
+    }
+    assert {name: run.data.tags[f"mlflow.source.{name}"] for name in told} == told
+    assert run.data.tags["poise.machine.host"] == "node-3"
+    assert run.data.params["method"] == "SmoothNet"
+    (data,) = run.inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == (str(TRACK), "cafe")
+    assert [(tag.key, tag.value) for tag in data.tags] == [("mlflow.data.context", "train, test")]
+    uri = "s3://bucket/lake/synthetic/simulated-3D"
+    assert mlflow.data.get_source(data).uri == uri
+    assert earlier.data.tags["mlflow.source.git.commit"] == "4567beef"
+    assert earlier.inputs.dataset_inputs[0].dataset.source == data.dataset.source
+    client = mlflow_client(store)
+    files = client.list_artifacts(found[PLAN.name].info.run_id, "source")
+    assert [file.path for file in files] == ["source/4567beef-01.diff"]
+
+
+def test_the_pages_are_told_how_to_show_a_plan(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    finish(sweep, NETWORK)
+    sweep.begin(PLAN, [spec.key for spec in SPECS], "4567beef", ORIGIN)
+    sweep.write_table("table.md", b"| a table |")
+    MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    experiment = mlflow_client(store).get_experiment_by_name(PLAN.name)
+    assert experiment is not None
+    tags = experiment.tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    for said in ("mirrored", "4567beef", "poise sweep --plan mirrored", "| a table |"):
+        assert said in tags["mlflow.note.content"]
+    view = json.loads(tags["mlflow.sharedViewState.poise-methods"])
+    state = json.loads(view["state"])
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "method"}]
+    assert state["groupsExpanded"]["param.method.SmoothNet"] is False
+
+
+def test_a_table_too_long_for_a_description_is_cut_between_tables() -> None:
+    table = "\n\n".join(f"### track {number}\n\n{'| a line |' * 50}" for number in range(90))
+    text = described(PLAN.model_dump(mode="json"), ORIGIN, table)
+    assert 15_000 < len(text) < 20_000
+    assert "| a line |\n\n\nThe rest is in `table.md`" in text
+
+
+def test_runs_of_an_earlier_poise_are_told_anew(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    finish(sweep, NETWORK)
+
+    def publish() -> Run:
+        MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+        return runs(store)[NETWORK.key]
+
+    client, run_id = mlflow_client(store), publish().info.run_id
+    client.delete_tag(run_id, "poise.told")
+    client.update_run(run_id, name="an earlier name")
+    run = publish()
+    assert run.info.run_id == run_id
+    assert run.info.run_name == f"SmoothNet · {TRACK} · seed 0"
+
+
 def test_a_fold_is_told_by_its_run(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
     spec = replace(NETWORK, fold=Fold(2, 5))
     sweep.trial(spec.key).begin(spec)
@@ -92,7 +181,7 @@ def test_a_fold_is_told_by_its_run(sweep: SweepFolder, store: str, tmp_path: Pat
     sweep.trial(spec.key).finish(replace(result, tested=("S2", "S7")))
     MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
     run = runs(store)[spec.key]
-    assert run.info.run_name == f"SmoothNet, {TRACK}, seed 0, fold 2 of 5"
+    assert run.info.run_name == f"SmoothNet · {TRACK} · seed 0 · fold 2"
     assert run.data.params["fold"] == "2"
     told = {name: run.data.tags[name] for name in ("poise.fold", "poise.tested")}
     assert told == {"poise.fold": "fold 2 of 5", "poise.tested": "S2, S7"}

@@ -14,8 +14,9 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
 from poise.experiments.grid import Fold, TrialSpec
-from poise.experiments.mlflow_mirror import TRIAL_KEY, MlflowMirror
+from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.promote import Candidate, promote, promote_best
+from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.runtime.errors import ModelError
 from poise_models.base.clip import Clip
 

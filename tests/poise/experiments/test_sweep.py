@@ -16,10 +16,10 @@ from tests.support.tiny_plan import BUDGET, SYNSPP, plan_of
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.evaluation.tables import Entry
 from poise.experiments.grid import TrialSpec, grid
-from poise.experiments.mlflow_mirror import TRIAL_KEY
 from poise.experiments.records import SweepFolder, SweepGoneError
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.sweep import republish, run_sweep
+from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.experiments.trial import TrialSetup, run_trial
 from poise.experiments.tuning import trial_resources
 from poise.lake.manifest import manifest_hash, read_manifest

@@ -1,0 +1,1 @@
+"""What runs are told in MLflow, and how its pages show them."""
