@@ -21,8 +21,9 @@ from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "trc", "mot", "c3d", "bvh", "coco", "openpose", "mmpose", "mediapipe", "smoothnet", "amass",
-    "arrays", "parquet", "sleap", "deeplabcut", "kinect", "csv_table",
+    "capture.trc", "capture.mot", "capture.c3d", "capture.bvh", "json.coco", "json.openpose",
+    "json.mmpose", "json.mediapipe", "arrays.smoothnet", "bodies.amass", "arrays.numpy_files",
+    "tables.parquet", "tables.sleap", "tables.deeplabcut", "tables.kinect", "tables.csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.motion.format import Format, Sample, Written
-from poise.motion.formats.arrays import with_arrays
+from poise.motion.formats.arrays.numpy_files import with_arrays
 from poise.motion.motion import Motion
 from poise.motion.names import known_joints, told_apart
 from poise.readers.untrusted.object_npz import ObjectColumn

@@ -1,0 +1,1 @@
+"""Results that are bodies of the SMPL family."""

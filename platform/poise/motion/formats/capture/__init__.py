@@ -1,0 +1,1 @@
+"""Files of motion capture and of what works with it."""

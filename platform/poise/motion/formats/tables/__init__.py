@@ -1,0 +1,1 @@
+"""Tables: a row for each frame, or for each joint."""
