@@ -33,6 +33,7 @@ class Options:
         track: whether to find out who is who; None does it where the file does not say.
         people: ids of those to refine; none for everybody.
         rigid: whether bones are held at their median lengths, in 3D.
+        feet: whether feet that stand are held where they stand, in 3D.
         rate: frames a second of motion that has no rate.
     """
 
@@ -43,6 +44,7 @@ class Options:
     track: bool | None = None
     people: tuple[str, ...] = ()
     rigid: bool = False
+    feet: bool = False
     rate: float = 30.0
 
     def __post_init__(self) -> None:

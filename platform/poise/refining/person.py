@@ -12,6 +12,7 @@ import numpy as np
 from poise.motion.motion import Floats as MotionFloats
 from poise.refining.cutoff import Residuals
 from poise.refining.doubts import jumps, unsure
+from poise.refining.feet.hold import Feet
 from poise.refining.grid import Floats, Grid, Mask, filled, gap_lengths, seen
 from poise.refining.method import Method
 from poise.refining.options import Options
@@ -38,6 +39,7 @@ class Person:
         cutoffs: that were used, in Hz, piece by piece.
         residuals: how the cutoff of the longest piece was found, where it was.
         alone: frames too few to refine, which are left as they are.
+        feet: how feet that stand were held; None where nobody asked.
     """
 
     poses_FJD: Floats
@@ -50,6 +52,7 @@ class Person:
     cutoffs: tuple[float, ...]
     residuals: Residuals | None
     alone: int
+    feet: Feet | None = None
 
     @property
     def seen_FJ(self) -> Mask:

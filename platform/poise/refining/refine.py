@@ -8,6 +8,8 @@ import numpy as np
 
 from poise.motion.motion import Floats as MotionFloats
 from poise.motion.motion import Motion
+from poise.refining.feet.hold import held
+from poise.refining.feet.legs import legs_of
 from poise.refining.grid import Floats, filled
 from poise.refining.method import method_for
 from poise.refining.options import Options
@@ -60,7 +62,7 @@ def refine(
 
     Raises:
         DataError: it holds nobody, or nobody of that name.
-        SettingsError: the cutoff is too high for the rate, or there are no bones to hold.
+        SettingsError: the cutoff is too high for the rate, or there are no bones or feet to hold.
         ModelError: no such model.
         CheckpointError: a model is damaged, or of other joints.
     """
@@ -77,6 +79,7 @@ def refine(
             f"{motion.source or 'motion'}: no bones to hold: --rigid wants joints in 3D whose "
             "names are known (--skeleton)"
         )
+    legs = legs_of(before) if options.feet else []
     poses = before.poses_FPJD.copy()
     confidence = None if before.confidence_FPJ is None else before.confidence_FPJ.copy()
     people = {}
@@ -87,6 +90,9 @@ def refine(
         one = refined(poses[:, place], sure_FJ, before.joints, times_F, step, method, options)
         if options.rigid:
             one = replace(one, poses_FJD=rigid(one.poses_FJD, bones, root_of(before)))
+        if options.feet:
+            still_FJD, feet = held(one.poses_FJD, one.before_FJD, legs, str(before.up), times_F)
+            one = replace(one, poses_FJD=still_FJD, feet=feet)
         poses[:, place] = one.poses_FJD
         if confidence is not None:
             confidence[:, place] = _sure(confidence[:, place], one)

@@ -104,6 +104,9 @@ def refine(
     rigid: Annotated[
         bool, typer.Option("--rigid", help="hold bones at their median lengths (3D)")
     ] = False,
+    feet: Annotated[
+        bool, typer.Option("--feet", help="hold feet where they stand (3D, positions in a room)")
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -127,7 +130,7 @@ def refine(
     from poise.refining.files import Extras, refine_files, tasks_of
 
     named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
-    options = replace(named, rigid=rigid)
+    options = replace(named, rigid=rigid, feet=feet)
     reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
     tasks = tasks_of(inputs, output, in_place, overwrite)
     for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):

@@ -25,6 +25,7 @@ _LEAST_RANGE: Final = 90.0
 _LEAST_PEAK: Final = 80.0
 #: In a unit of length.
 _MILLIMETRES: Final = {"m": 1000.0, "cm": 10.0}
+_NOTHING: Final = 1e-6
 #: A joint moves whose range is so many times the jitter.
 _MOVES: Final = 10.0
 
@@ -81,6 +82,8 @@ class PersonReport:
         cutoffs: of a filter, in Hz, for each piece of the motion.
         joints: joint by joint.
         alone: frames too few in a row to refine, which are as they were.
+        feet: how often a foot stands, how long in all, and its mean speed along the floor
+            meanwhile, a second, before and after; None where feet were not held.
     """
 
     person: str
@@ -101,6 +104,7 @@ class PersonReport:
     cutoffs: list[float]
     joints: list[JointReport]
     alone: int
+    feet: tuple[int, float, float | None, float | None] | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -268,7 +272,18 @@ def _person(
         cutoffs=[round(one, 2) for one in person.cutoffs],
         joints=_joints(person, after, moved_FJ, (old, new)),
         alone=person.alone,
+        feet=_feet(person),
     )
+
+
+def _feet(person: Person) -> tuple[int, float, float | None, float | None] | None:
+    feet = person.feet
+    if feet is None:
+        return None
+    before, after = feet.slide
+    # What is left where nothing is are the last digits of numbers, and no slide.
+    after = 0.0 if after < _NOTHING * before else after
+    return feet.stands, round(feet.seconds, 3), _plain(before), _plain(after)
 
 
 def told_in_mm(report: Report) -> Report:
@@ -286,6 +301,7 @@ def told_in_mm(report: Report) -> Report:
             moved=of(one.moved),
             acceleration=(of(one.acceleration[0]), of(one.acceleration[1])),
             jitter=(of(one.jitter[0]), of(one.jitter[1])),
+            feet=one.feet and (*one.feet[:2], of(one.feet[2]), of(one.feet[3])),
             joints=[replace(j, moved=of(j.moved), error=of(j.error)) for j in one.joints],
         )
         for one in report.people

@@ -95,6 +95,7 @@ def _changes(person: PersonReport, unit: str) -> dict[str, str]:
         "jitter": _jitter(person, unit),
         "kept": _kept(person),
         "bones": _pair("lengths vary by", person.bone_spread, "%"),
+        "feet": _feet(person, unit),
         "expected error": _errors(person, unit),
         "cutoff": ", ".join(f"{one:g}" for one in person.cutoffs[:_MOST]) + " Hz"
         if person.cutoffs
@@ -157,6 +158,16 @@ def _moved(person: PersonReport, unit: str) -> str:
         f"{person.moved:.3g} {unit} on average"
         f"{f'; most: {joints}' if joints else ''}{f'; most in frames {frames}' if frames else ''}"
     )
+
+
+def _feet(person: PersonReport, unit: str) -> str:
+    if person.feet is None:
+        return ""
+    stands, seconds, before, after = person.feet
+    if not stands:
+        return "none stands"
+    slide = _pair("slide", (before, after), f" {unit}/s")
+    return f"held {_count(stands, 'time')}, {seconds:.3g} s in all: {slide}"
 
 
 def _jitter(person: PersonReport, unit: str) -> str:
