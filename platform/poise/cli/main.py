@@ -28,6 +28,7 @@ from poise.cli import (
     tracks,
     tune,
     ui,
+    watch,
 )
 from poise.cli.motion import compare, convert, formats, info, refine
 from poise.cli.shared.commands import Interrupted, add, group
@@ -43,6 +44,7 @@ in the order of work:
   poise tracks                             what Poise can read
   poise ingest --data data                 raw tracks to the lake
   poise sweep --data data                  train, compare, promote the best
+  poise watch demo                         how far a sweep is
   poise ui                                 the comparison in MLflow
   poise report demo                        the same as a page to send
   poise evaluate --model poise-uiprmd-kinect-3D --track uiprmd/kinect/3D
@@ -70,6 +72,7 @@ could not work.
 app = group("Refine human motion: bring data in, train, compare, serve.", EXAMPLES)
 add(app, ingest.ingest, ingest.EXAMPLES)
 add(app, sweep.sweep, sweep.EXAMPLES)
+add(app, watch.watch, watch.EXAMPLES)
 add(app, report.report, report.EXAMPLES)
 add(app, evaluate.evaluate, evaluate.EXAMPLES)
 add(app, tune.tune, tune.EXAMPLES)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from poise.cli.shared.commands import resumable
+from poise.cli.shared.live_table import table_on
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
 from poise.cli.shared.output import Screen, write_json
 from poise.runtime.errors import ModelError
@@ -21,8 +22,8 @@ examples:
   ray job submit --working-dir . -- python jobs/sweep.py --plan demo-full
 
 The same command again goes on where the last one ended. Ctrl-C is safe at any
-time. Tracks that are missing in the lake are ingested first. `poise ui` shows
-the results.
+time. Tracks that are missing in the lake are ingested first. `poise watch
+PLAN` shows from anywhere how far it is, `poise ui` the results.
 
 exit code: 0 well, 1 no trial finished, 2 could not work
 """
@@ -76,7 +77,9 @@ def sweep(
                     log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
                 for name in chosen.tracks:
                     ensure_ingested(Track.parse(name), settings)
-                result = run_sweep(chosen, settings.lake, records, uri, artifacts)
+                result = run_sweep(
+                    chosen, settings.lake, records, uri, artifacts, show=table_on(screen)
+                )
         print_result(result)
         if json:
             write_json(json, [entry.to_json() for entry in result.entries])

@@ -14,6 +14,7 @@ from poise.catalog.tracks import Track
 from poise.evaluation import smpl
 from poise.evaluation.metrics import PoseErrors, pool, pose_errors, unit
 from poise.evaluation.motion import MotionErrors, motion_errors, pool_motion
+from poise.runtime.activity import counted
 from poise.training_data.examples import Examples
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
@@ -110,6 +111,7 @@ def evaluate(
     errors: list[PoseErrors] = []
     motions: list[MotionErrors | None] = []
     for clips, truths, untrue in _in_parts(refiner, examples):
+        counted("sequence", len(errors), len(examples.clips))
         start = time.perf_counter()
         refined = refiner.refine(clips)
         seconds += time.perf_counter() - start

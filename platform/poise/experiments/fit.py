@@ -15,6 +15,7 @@ from torch import Tensor
 from poise.evaluation.evaluate import evaluate
 from poise.evaluation.metrics import PoseErrors, pool
 from poise.pvd.pose_bank import PoseBank
+from poise.runtime import activity
 from poise.training_data.examples import examples, training_windows
 from poise.training_data.split import TrackSplit
 from poise.training_data.streaming import StreamedSplit
@@ -129,6 +130,8 @@ def _descend(
         trainer.load_state(load_tensors(resume))
     seconds = 0.0
     while not trainer.done:
+        activity.turn("epoch", trainer.epochs_done + 1, request.budget.epochs)
+        activity.follow(lambda: ("step", trainer.steps_done, trainer.steps))
         start = time.perf_counter()
         loss = trainer.advance(pause_s)
         seconds += time.perf_counter() - start

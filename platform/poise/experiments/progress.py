@@ -11,6 +11,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from poise.catalog.tracks import Track
 from poise.evaluation.evaluate import unit_of
 from poise.experiments.grid import TrialSpec
+from poise.experiments.live.pulse import Pulse
 from poise.experiments.records import SweepFolder, TrialResult, now_ms
 from poise.runtime.places import cannot_write
 
@@ -23,13 +24,18 @@ class Progress(TrialProgressCallback):
     It takes the place of Tune's own trial printer, which is always added where there is none.
     """
 
-    def __init__(self, sweep: SweepFolder, pending: Sequence[TrialSpec]) -> None:
+    def __init__(self, sweep: SweepFolder, pending: Sequence[TrialSpec], pulse: Pulse) -> None:
         super().__init__()
         self._sweep = sweep
+        self._pulse = pulse
         self._specs = {spec.key: spec for spec in pending}
         self._began = now_ms()
         #: Keys of trials that have not ended.
         self.open = set(self._specs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return nothing: Tune writes its callbacks down, and nobody ever restores these."""
+        return {}
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
@@ -48,6 +54,10 @@ class Progress(TrialProgressCallback):
             f"MPJPE {result['mpjpe']:.2f}, Accel {result['accel']:.2f} "
             f"{unit_of(Track.parse(spec.track))}"
         )
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        """Hear its heartbeats from now on."""
+        self._pulse.began(self._specs[trial.config["key"]])
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         """Say that a trial starts again."""
@@ -90,6 +100,7 @@ class Progress(TrialProgressCallback):
 
     def _end(self, spec: TrialSpec, result: TrialResult) -> None:
         self.open.discard(spec.key)
+        self._pulse.ended(spec.key, result)
         total = len(self._specs)
         done = total - len(self.open)
         ended, far = f"[{done}/{total}] {spec.name}", {"done": done, "total": total}

@@ -12,7 +12,9 @@
                          checkpoint/    the best weights on validation, or those of the refit
                          refit/         history and state of the refit on all training subjects
                          sequences.csv  test metrics per sequence, and whose it is
+                         beat.json      what its process is doing, while it runs
                          result.json    how it ended
+    <sweep>/live.json                   what the process that runs the sweep is doing
     <sweep>/tables/                     tables and plot of the last submission
 
 All writes are atomic, and in an order in which a kill between any two loses at most one epoch.
@@ -117,6 +119,11 @@ class TrialFolder:
         return storage.join(self.uri, "sequences.csv")
 
     @property
+    def beat(self) -> str:
+        """File of what its process is doing."""
+        return storage.join(self.uri, "beat.json")
+
+    @property
     def refit(self) -> "TrialFolder":
         """Records of the refit on all training subjects, a fit of its own."""
         return TrialFolder(storage.join(self.uri, "refit"))
@@ -167,6 +174,7 @@ class TrialFolder:
     def finish(self, result: TrialResult) -> None:
         """Write how the trial ended; a finished one needs no training state any more."""
         self._write("result.json", asdict(result))
+        storage.remove(self.beat)
         if result.status == "finished":
             storage.remove(self._state)
             storage.remove(self.refit._state)
@@ -190,6 +198,7 @@ class TrialFolder:
 
     def reopen(self) -> None:
         """Forget how the trial ended, so that it runs again from its last good epoch."""
+        storage.remove(self.beat)
         storage.remove(storage.join(self.uri, "result.json"))
 
     @property
@@ -210,6 +219,11 @@ class SweepFolder:
     """One plan's records, on any storage."""
 
     uri: str
+
+    @property
+    def name(self) -> str:
+        """Name of the plan."""
+        return self.uri.rstrip("/").rpartition("/")[2]
 
     def trial(self, key: str) -> TrialFolder:
         """Return the folder of a trial."""
@@ -259,6 +273,11 @@ class SweepFolder:
     def write_table(self, name: str, content: bytes) -> None:
         """Write one form of the rows (JSON, CSV, Markdown, plot) under ``tables/``."""
         storage.write_bytes(storage.join(self.uri, "tables", name), content)
+
+    @property
+    def live(self) -> str:
+        """File of what the process that runs the sweep is doing."""
+        return storage.join(self.uri, "live.json")
 
     @property
     def tables(self) -> str:

@@ -11,10 +11,11 @@ from poise.evaluation.plots import precision_plot
 from poise.evaluation.tables import Entry, csv_text, markdown, people_csv
 from poise.experiments.background_publisher import BackgroundPublisher
 from poise.experiments.grid import Fold, TrialSpec, grid
+from poise.experiments.live.pulse import Pulse, Show
 from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.plan import Plan
 from poise.experiments.promote import promote_best
-from poise.experiments.records import SweepFolder
+from poise.experiments.records import SweepFolder, TrialResult
 from poise.experiments.tracking.source import Source
 from poise.experiments.trial_data import fold_people, held_out
 from poise.experiments.tuning import run_trials, trial_resources
@@ -52,6 +53,7 @@ def run_sweep(
     tracking_uri: str,
     artifacts: str | None = None,
     publish_every: float = 10.0,
+    show: Show | None = None,
 ) -> SweepResult:
     """Run the trials of a plan that have not finished yet, and publish all of them.
 
@@ -66,6 +68,7 @@ def run_sweep(
         tracking_uri: of MLflow.
         artifacts: where a new MLflow experiment keeps artifacts; None leaves it to the server.
         publish_every: seconds between two visits to MLflow.
+        show: shows where the sweep is while it runs; by default lines are logged.
 
     Raises:
         BusyError: another submission of the plan is running.
@@ -80,10 +83,10 @@ def run_sweep(
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri), contextlib.ExitStack() as cluster:
         _check_name(sweep, plan)
-        pending = [spec for spec in specs if _is_open(sweep, spec)]
-        reused = len(specs) - len(pending)
+        results = _ended(sweep, specs)
+        pending = [spec for spec in specs if spec.key not in results]
         log.info(
-            f"sweep {plan.name}: {len(specs)} trials, {reused} finished before and reused, "
+            f"sweep {plan.name}: {len(specs)} trials, {len(results)} finished before and reused, "
             f"{len(pending)} to run"
         )
         resources = {}
@@ -97,11 +100,15 @@ def run_sweep(
             sweep.write_source(name, content)
         sweep.begin(plan, [spec.key for spec in specs], source.commit, origin)
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
-        with _published(mirror, specs, publish_every) as notes:
+        with (
+            Pulse(sweep, specs, results, show) as pulse,
+            _published(mirror, specs, publish_every) as notes,
+        ):
             if pending:
                 with cluster:
                     _begin(sweep, pending, origin)
-                    run_trials(plan, pending, resources, sweep, lake)
+                    run_trials(plan, pending, resources, sweep, lake, pulse)
+            pulse.publishes()
             _write_tables(sweep)
         return _result(sweep, specs, notes)
 
@@ -152,9 +159,10 @@ def _check_people(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
             fold_people(Fold(1, folds), Track.parse(track), people)
 
 
-def _is_open(sweep: SweepFolder, spec: TrialSpec) -> bool:
-    result = sweep.trial(spec.key).result()
-    return result is None or result.status == "failed"
+def _ended(sweep: SweepFolder, specs: Sequence[TrialSpec]) -> dict[str, TrialResult]:
+    """Return the results, by key, of the trials that are not to run again."""
+    found = {spec.key: sweep.trial(spec.key).result() for spec in specs}
+    return {key: one for key, one in found.items() if one is not None and one.status != "failed"}
 
 
 def _begin(sweep: SweepFolder, pending: Sequence[TrialSpec], origin: Mapping[str, str]) -> None:

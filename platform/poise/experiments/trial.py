@@ -11,9 +11,11 @@ from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkp
 from poise.evaluation.scored import scored
 from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit
 from poise.experiments.grid import TrialSpec
+from poise.experiments.live.beat import REFITTING, SCORING, TRAINING, TUNING, beating
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
+from poise.runtime import activity
 from poise.runtime.errors import PlanError, PoiseError
 from poise.runtime.places import cannot_write, is_of_a_place
 from poise_models.base.refiner import Refiner
@@ -67,7 +69,8 @@ def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialRe
     history = folder.history()
     started = history[0].began if history else now_ms()
     try:
-        result = Trial.prepare(spec, folder, setup, report).run(started)
+        with beating(folder):
+            result = Trial.prepare(spec, folder, setup, report).run(started)
     except (PoiseError, RefinerError) as error:
         result = TrialResult("failed", started, now_ms(), str(error))
     except OSError as error:
@@ -105,6 +108,7 @@ class Trial:
         cls, spec: TrialSpec, folder: TrialFolder, setup: TrialSetup, report: Report
     ) -> "Trial":
         """Load the training split, or get ready to stream it."""
+        activity.stage("reading data")
         if setup.stream_gb is None:
             data = TrialData.load(spec, setup.source)
         else:
@@ -123,7 +127,9 @@ class Trial:
 
     def fit(self) -> None:
         """Fit on the training subjects; keep the weights that are best on the held-out ones."""
+        activity.stage("scoring the input")
         raw = self.data.input_errors()
+        activity.stage(TRAINING)
         epochs = {epoch.epoch: epoch for epoch in self.folder.history()}
         state = self.folder.state()
         for epoch in epochs.values():
@@ -142,10 +148,13 @@ class Trial:
 
     def tune(self) -> None:
         """Keep the candidate that is best on the held-out subjects; each is an epoch in records."""
+        activity.stage("scoring the input")
         raw = self.data.input_errors()
+        activity.stage(TUNING)
         epochs = {epoch.epoch: epoch for epoch in self.folder.history()}
         wanted = self.data.request(self.spec, self.device)
         for number in range(len(epochs) + 1, len(self.spec.candidates) + 1):
+            activity.turn("candidate", number, len(self.spec.candidates))
             refiner = fresh_refiner(self.spec.with_candidate(number))
             (step,) = _finite(fit(refiner, wanted))
             assert isinstance(step, EpochReport)  # noqa: S101  (what is tuned has one epoch)
@@ -153,6 +162,7 @@ class Trial:
 
     def refit(self) -> None:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
+        activity.stage(REFITTING)
         records = self.folder.refit
         epochs = {epoch.epoch: epoch for epoch in records.history()}
         number = self.best().epoch
@@ -171,6 +181,7 @@ class Trial:
 
     def score(self, started: int) -> TrialResult:
         """Evaluate the kept weights on the test split."""
+        activity.stage(SCORING)
         best, _ = load_checkpoint(self.folder.checkpoint)
         evaluation = self.data.test(best, self.spec.seed)
         self.folder.save_sequences(scored(evaluation))

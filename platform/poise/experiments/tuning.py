@@ -14,6 +14,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from poise.experiments.grid import TrialSpec
+from poise.experiments.live.pulse import Pulse
 from poise.experiments.plan import Plan
 from poise.experiments.progress import Progress
 from poise.experiments.records import SweepFolder
@@ -60,6 +61,7 @@ def run_trials(
     resources: dict[str, float],
     sweep: SweepFolder,
     lake: str,
+    pulse: Pulse,
 ) -> None:
     """Run trials on the connected cluster, each from wherever its folder says.
 
@@ -69,11 +71,12 @@ def run_trials(
         resources: of each, see `trial_resources`.
         sweep: where their folders are.
         lake: the data lake.
+        pulse: told which trials begin and end.
 
     Raises:
         KeyboardInterrupt: the user stopped it; Tune stopped all trials first.
     """
-    progress = Progress(sweep, pending)
+    progress = Progress(sweep, pending, pulse)
     with (
         tempfile.TemporaryDirectory(prefix="poise-tune-") as scratch,
         shared_splits(storage.absolute(lake)) as source,

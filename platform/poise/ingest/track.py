@@ -23,7 +23,7 @@ from poise.lake.manifest import (
 from poise.lake.parts import row_group_sizes
 from poise.pvd.collection import is_published, pvd_store
 from poise.pvd.options import DEFAULT_FILL, FillOptions
-from poise.pvd.progress import Report
+from poise.pvd.progress import Report, heard_of
 from poise.pvd.publish import add_pvd, add_windows, why_no_pvd
 from poise.readers.layouts import locate
 from poise.runtime import storage
@@ -103,9 +103,9 @@ def ingest(
             elif settings.milvus_uri and options.pvd and _may_have_pvd(raw):
                 with pvd_store(settings):
                     pass  # a wrong address is told before hours of reading
-            with connect():
-                start = found or replace(draft(raw, lake, report), pvd=_pvd_of(lake, track))
-                manifest = _complete(start, settings, options, report)
+            with connect(), heard_of(report) as said:
+                start = found or replace(draft(raw, lake, said), pvd=_pvd_of(lake, track))
+                manifest = _complete(start, settings, options, said)
                 _check_rows(lake, manifest)
                 write_manifest(lake, manifest)
             _drop_other_parts(lake, manifest)

@@ -1,13 +1,18 @@
 """Progress of long work, as lines of text."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from poise.runtime.ticking import every_few_seconds
 
 #: Callback with a line of text.
 Report = Callable[[str], None]
 
 #: Seconds between two lines of one stage.
 _EVERY_S = 5.0
+#: Seconds after which work that counts nothing is heard of.
+_SILENCE_S = 20.0
 
 
 def counting(what: str, total: int, report: Report) -> Callable[[int], None]:
@@ -22,6 +27,35 @@ def counting(what: str, total: int, report: Report) -> Callable[[int], None]:
             report(f"  {what}: {done:,} of {total:,}, {done / (now - began):,.0f} a second")
 
     return tell
+
+
+@contextmanager
+def heard_of(report: Report, silence_s: float = _SILENCE_S) -> Iterator[Report]:
+    """Let nobody wait in silence for work that has nothing to count: say that it goes on.
+
+    Args:
+        report: callback with a line for every stage.
+        silence_s: seconds without a line after which there is one.
+
+    Yields:
+        The callback to use in its place.
+    """
+    began = said = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal began, said
+        began = said = time.monotonic()
+        report(line)
+
+    def go_on(_: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= silence_s:
+            said = now
+            report(f"  going on, for {now - began:.0f} s now")
+
+    with every_few_seconds(go_on, silence_s / 4, "poise-progress"):
+        yield tell
 
 
 def pace(rows: int, clock: float) -> str:

@@ -25,6 +25,7 @@ TAKES = {
     "ingest": "home data lake milvus_uri",
     "sweep": "home data lake milvus_uri tracking_uri smpl",
     "report": "home lake tracking_uri",
+    "watch": "home",
     "evaluate": "home data lake milvus_uri tracking_uri smpl",
     "tune": "home data lake milvus_uri tracking_uri",
     "analyse quality": "home lake tracking_uri",
@@ -56,6 +57,7 @@ TAKES = {
 #: What else a command cannot do without.
 NEEDS = {
     "report": ["demo"],
+    "watch": ["demo"],
     "evaluate": ["--refiner", "input", "--track", "uiprmd/kinect/3D"],
     "tune": ["--from", "m", "--track", "uiprmd/kinect/3D", "-o", "out"],
     "analyse quality": ["--model", "m"],

@@ -12,6 +12,9 @@ from typing import Any, Self
 from poise.runtime.printable import printable
 from poise.runtime.text.table import text_table
 
+#: Lines of a terminal that a table above a bar leaves free.
+_OTHER_LINES = 8
+
 
 def in_terminal() -> bool:
     """Say whether somebody looks at what is printed."""
@@ -55,8 +58,18 @@ def print_table(
     if not in_terminal():
         print(text_table(header, rows, left))
         return
-    from rich import box
     from rich.console import Console
+
+    Console().print(_rich_table(header, rows, left, bold))
+
+
+def _rich_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    left: Collection[int],
+    bold: Collection[tuple[int, int]] = (),
+) -> Any:
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
@@ -69,7 +82,7 @@ def print_table(
         table.add_row(
             *(Text(printable(cell), style) for cell, style in zip(row, styles, strict=True))
         )
-    Console().print(table)
+    return table
 
 
 def print_json(rows: Any) -> None:
@@ -107,13 +120,22 @@ class Screen:
         if in_terminal():
             from rich import progress
 
-            self._bar = progress.Progress(
+            class Bar(progress.Progress):
+                above: Any = None
+
+                def get_renderables(self) -> Any:
+                    if self.above is not None:
+                        yield self.above
+                    yield from super().get_renderables()
+
+            self._bar = Bar(
                 progress.SpinnerColumn(),
                 progress.TextColumn("{task.description}", markup=False),
                 progress.BarColumn(),
                 progress.TextColumn("{task.percentage:>3.0f}%"),
                 progress.TimeElapsedColumn(),
                 transient=True,
+                refresh_per_second=4,
             )
             self._bar.add_task(self._what, total=None)
             self._bar.start()
@@ -141,6 +163,18 @@ class Screen:
         if self._bar is not None:
             about = what or self._what
             self._bar.update(0, completed=done, total=total, description=about, refresh=True)
+
+    def put(
+        self, header: Sequence[str], rows: Sequence[Sequence[str]], left: Collection[int]
+    ) -> None:
+        """Show a table above the bar, in place of the one before; as much of it as there is room.
+
+        Arguments as of `print_table`.
+        """
+        if self._bar is None:
+            return
+        room = max(self._bar.console.height - _OTHER_LINES, 1)
+        self._bar.above = _rich_table(header, rows[-room:], left)
 
     def step(self, done: int, total: int, what: str) -> None:
         """Say that another step is done, and what came of it: by the bar, else by a line."""
