@@ -1,6 +1,7 @@
 """Small valid keypoint files of every format, to damage."""
 
 import io
+import json
 import pickle
 import tempfile
 from collections.abc import Callable, Mapping
@@ -179,9 +180,85 @@ def _kinect() -> list[Seed]:
     return [_file("clip.csv", ("\n".join(rows) + "\n").encode())]
 
 
-#: Of formats that are read only, or written back only.
+def _yolo() -> list[Seed]:
+    """Return predictions of a tracker, and labels whose joints are seen or not."""
+    rng = np.random.default_rng(0)
+
+    def line(shown: float, *after: float) -> str:
+        joints = np.hstack([rng.random((17, 2)).round(6), np.full((17, 1), shown)])
+        joints[3] = 0.0
+        numbers = (0.5, 0.5, 0.2, 0.4, *joints.ravel(), *after)
+        return " ".join(["0", *(f"{one:g}" for one in numbers)])
+
+    def folder(name: str, lines: Callable[[int], list[str]]) -> Seed:
+        texts = {f"clip_{n}.txt": "\n".join(lines(n)) + "\n" for n in (2, 10, 11)}
+        return Seed(name, {one: text.encode() for one, text in texts.items()})
+
+    return [
+        folder("tracks", lambda n: [line(0.75, 0.9, 1), line(0.5, 0.8, 7)]),
+        folder("labels", lambda n: [line(2.0)]),
+    ]
+
+
+def _ultralytics() -> list[Seed]:
+    """Return results of frames in a list, in objects with numbers, and in a folder."""
+    rng = np.random.default_rng(0)
+
+    def people(count: int) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": "person",
+                "class": 0,
+                "confidence": 0.91,
+                "box": {"x1": 1.5, "y1": 2.5, "x2": 30.0, "y2": 90.0},
+                "track_id": who + 1,
+                "keypoints": {
+                    "x": [0.0, *rng.uniform(1, 600, 16).round(5).tolist()],
+                    "y": [0.0, *rng.uniform(1, 400, 16).round(5).tolist()],
+                    "visible": rng.random(17).round(5).tolist(),
+                },
+            }
+            for who in range(count)
+        ]
+
+    frames = [people(2), [], people(1), people(2)]
+    numbered = [{"frame": 3 * n, "results": one} for n, one in enumerate(frames)]
+    return [
+        _file("clip.json", json.dumps(frames).encode()),
+        _file("clip.json", json.dumps(numbered, indent=1).encode()),
+        _folder_of("frames", frames),
+    ]
+
+
+def _mmpose() -> list[Seed]:
+    """Return what is written of a video, and a folder with a file for each image."""
+    frames = [
+        [
+            {
+                "keypoints": [[10.25 * n + at, 20.5 + at] for at in range(17)],
+                "keypoint_scores": [0.5 + at / 100 for at in range(17)],
+                "bbox": [[1.0, 2.0, 3.0, 4.0]],
+                "bbox_score": 0.75,
+            }
+            for _ in range(n % 3)
+        ]
+        for n in range(4)
+    ]
+    form = next(one for one in formats() if one.name == "mmpose")
+    return [_written(form, 1), _written(form, 2), _folder_of("images", frames)]
+
+
+def _folder_of(name: str, documents: list[Any]) -> Seed:
+    files = {f"{n + 8:06d}.json": json.dumps(one).encode() for n, one in enumerate(documents)}
+    return Seed(name, files)
+
+
+#: Of formats that are read only, written back only, or have dialects that nobody writes.
 _BY_HAND: Final[dict[str, Callable[[], list[Seed]]]] = {
     "mot": _mot,
+    "yolo": _yolo,
+    "ultralytics": _ultralytics,
+    "mmpose": _mmpose,
     "bvh": _bvh,
     "smoothnet": _smoothnet,
     "amass": _amass,

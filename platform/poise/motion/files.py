@@ -22,8 +22,9 @@ from poise.runtime.errors import DataError
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
     "capture.trc", "capture.mot", "capture.c3d", "capture.bvh", "json.coco", "json.openpose",
-    "json.mmpose", "json.mediapipe", "arrays.smoothnet", "bodies.amass", "arrays.numpy_files",
-    "tables.parquet", "tables.sleap", "tables.deeplabcut", "tables.kinect", "tables.csv_table",
+    "json.mmpose", "json.ultralytics", "json.mediapipe", "tables.yolo_labels", "arrays.smoothnet",
+    "bodies.amass", "arrays.numpy_files", "tables.parquet", "tables.sleap", "tables.deeplabcut",
+    "tables.kinect", "tables.csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")

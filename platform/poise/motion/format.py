@@ -166,6 +166,21 @@ class Sample:
         return tuple(file for file in found if file.is_file())
 
 
+def json_files(sample: Sample) -> list[Path]:
+    """Return the JSON files of a folder; of a file, itself."""
+    if not sample.is_folder:
+        return [sample.path]
+    return [file for file in sample.files if file.suffix.lower() == ".json"]
+
+
+def document_of(file: Path, content: bytes) -> Any:
+    """Return what is in a JSON file of a folder; raise `DataError` where it is damaged."""
+    try:
+        return parse_json(file, decode(content))
+    except UnicodeDecodeError:
+        raise DataError(f"{file}: is no UTF-8 text; copy it again") from None
+
+
 def in_order(name: str) -> tuple[Any, ...]:
     """Return what names are sorted by, so that 2 comes before 10."""
     words, numbers = _NUMBER.split(name), _NUMBER.findall(name)

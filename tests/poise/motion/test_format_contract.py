@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.fuzz import put
+from benchmarks.fuzz_seeds import seeds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -151,3 +153,36 @@ def test_a_real_file_becomes_a_table_and_an_array(path: Path, tmp_path: Path) ->
         np.testing.assert_allclose(
             again.times_F - again.times_F[0], motion.times_F - motion.times_F[0], atol=1e-6
         )
+
+
+SEEDS = [
+    pytest.param(one.name, place, id=f"{one.name}-{place}")
+    for one in formats()
+    if one.write
+    for place in range(len(seeds()[one.name]))
+]
+
+
+@pytest.mark.parametrize(("name", "place"), SEEDS)
+def test_a_small_file_is_written_back_as_it_was_but_for_what_changed(
+    name: str, place: int, tmp_path: Path
+) -> None:
+    seed = seeds()[name][place]
+    path = put(seed, tmp_path)
+    motion = read(path)
+    assert motion.format == name
+    assert motion.seen_FPJ.any()
+    same = motion.write(tmp_path / "same" / seed.name, name)
+    if name not in LAID_OUT_ANEW:
+        assert contents(same) == dict(seed.files)
+    poses = motion.poses_FPJD.copy()
+    poses[-1] += 0.25
+    again = read(motion.with_poses(poses).write(tmp_path / "new" / seed.name, name))
+    np.testing.assert_allclose(again.poses_FPJD, poses, rtol=1e-5, atol=2e-3)
+    assert again.people == motion.people
+    assert again.joints == motion.joints
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    return {one.name: one.read_bytes() for one in files}

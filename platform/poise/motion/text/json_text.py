@@ -22,24 +22,26 @@ def member_of(text: str, key: str, begin: int = 0, end: int | None = None) -> tu
 
     Args:
         text: valid JSON.
-        key: of the object that begins at ``begin``; nested ones of that name do not count.
+        key: of the object that begins at ``begin``; nested ones of that name do not count, and of
+            several the last one does, as in what JSON is read into.
         begin: the place of the object's brace, or of blanks before it.
         end: behind the object.
     """
     at = _BLANK.match(text, begin).end() + 1  # type: ignore[union-attr]
     limit = len(text) if end is None else end
+    found = -1, -1
     while at < limit:
         at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
         if text[at : at + 1] != '"':
-            return -1, -1
+            break
         name, at = _DECODER.raw_decode(text, at)
         at = text.index(":", at) + 1
         at = _BLANK.match(text, at).end()  # type: ignore[union-attr]
         _, stop = _DECODER.raw_decode(text, at)
         if name == key:
-            return at, stop
+            found = at, stop
         at = stop
-    return -1, -1
+    return found
 
 
 def list_of(text: str, key: str, begin: int = 0, end: int | None = None) -> int:

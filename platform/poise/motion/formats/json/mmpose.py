@@ -1,8 +1,6 @@
-"""What MMPose 1.x's inferencer and demos save: lists of instances, frame by frame."""
+"""What MMPose 1.x's inferencer saves: lists of instances, of a video or in a file an image."""
 
 import json
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -13,13 +11,21 @@ from poise.motion.format import Format, Sample, Written
 from poise.motion.motion import Motion
 from poise.motion.names import checked_names
 from poise.motion.people import Entries
-from poise.motion.style import TextStyle
-from poise.motion.text.json_text import decimals_of, json_number, list_of, renumbered, rewritten
-from poise.motion.text.triples import id_json, identity, numbers_of, with_id
+from poise.motion.text.instances import (
+    Frames,
+    InstancesRest,
+    first_list,
+    folder_of_lists,
+    in_number_order,
+    patched,
+)
+from poise.motion.text.json_text import decimals_of, json_number, list_of, renumbered
+from poise.motion.text.triples import id_json, identity, numbers_of
 from poise.runtime.errors import DataError
 
 _FIELDS: Final = {
-    "instance_info": "the frames; some files are that list alone",
+    "instance_info": "the frames; some files are that list alone, and of a folder of images each "
+    "has a file with its instances, whose name ends in the frame's number",
     "frame_id": "number of the frame",
     "instances": "everybody in the frame",
     "keypoints": "[x, y] or [x, y, z] of each joint, in pixels; metres, z up, in 3D",
@@ -28,24 +34,6 @@ _FIELDS: Final = {
     "meta_info": "names of the joints (keypoint_id2name); kept as it is, as is bbox",
 }
 _SETS: Final = {17: "coco17", 26: "halpe26", 133: "wholebody133", 21: "hand21"}
-
-
-@dataclass(frozen=True)
-class _Rest:
-    """The text, and where the entries are in it.
-
-    Attributes:
-        framed: whether frames hold the instances; else the file is one frame's list of them.
-        places_E2: of each entry, the place of its frame and its own among the instances there.
-        places: of the frames in the file, by their number.
-    """
-
-    style: TextStyle
-    text: str
-    key: str
-    framed: bool
-    places_E2: NDArray[np.int64]
-    places: dict[int, int]
 
 
 def _frames(document: Any) -> tuple[list[Any], str] | None:
@@ -65,40 +53,49 @@ def _frames(document: Any) -> tuple[list[Any], str] | None:
 
 
 def _fits(sample: Sample) -> bool:
-    return _frames(sample.document) is not None
+    return _frames(first_list(sample) if sample.is_folder else sample.document) is not None
 
 
 def _read(sample: Sample) -> Motion:
-    path, found = sample.path, _frames(sample.document)
-    if found is None:
-        raise DataError(f"{path}: no instances in it, as MMPose's inferencer saves them")
-    rows, key = found
-    framed = "instances" in rows[0]
-    frames = rows if framed else [{"frame_id": 0, "instances": rows}]
-    order, numbers_F = _order(path, frames)
+    path = sample.path
+    contents: list[tuple[str, bytes]] = []
+    key, inner = "", None
+    if sample.is_folder:
+        frames, contents = folder_of_lists(sample)
+    else:
+        found = _frames(sample.document)
+        if found is None:
+            raise DataError(f"{path}: no instances in it, as MMPose's inferencer saves them")
+        rows, key = found
+        if "instances" in rows[0]:
+            inner = "instances"
+            if not all(isinstance(frame, dict) for frame in rows):
+                raise DataError(f"{path}: a frame that is no object; copy the file again")
+            order, numbers_F = in_number_order(path, [frame.get("frame_id") for frame in rows])
+            frames = Frames([frame.get(inner) for frame in rows], order, numbers_F)
+        else:
+            frames = Frames([rows], [0], np.zeros(1, np.int64))
     places, owners, keypoints, scores, ids = [], [], [], [], []
     shape: tuple[int, int] | None = None
-    for at, place in enumerate(order):
-        people = frames[place].get("instances")
-        for person, instance in enumerate(people if isinstance(people, list) else []):
-            where = f"{path}, frame {numbers_F[at]}, instance {person}"
-            joints = _joints(instance, where)
-            one = (len(joints), len(joints[0]))
-            if shape not in (None, one):
-                raise DataError(
-                    f"{where}: {one[0]} joints of {one[1]} dimensions, those before are "
-                    f"{shape[0]} of {shape[1]}; put each kind into a file of its own"
-                    if shape
-                    else where
-                )
-            shape = one
-            scores.append(_told_scores(instance, len(joints)))
-            keypoints.append(joints)
-            owners.append(at)
-            places.append((place, person))
-            ids.append(identity(instance.get("track_id")))
+    for at, place, person, instance in frames.people():
+        where = f"{path}, frame {frames.numbers_F[at]}, instance {person}"
+        joints = _joints(instance, where)
+        one = (len(joints), len(joints[0]))
+        if shape not in (None, one):
+            raise DataError(
+                f"{where}: {one[0]} joints of {one[1]} dimensions, those before are "
+                f"{shape[0]} of {shape[1]}; put each kind into a file of its own"
+                if shape
+                else where
+            )
+        shape = one
+        scores.append(_told_scores(instance, len(joints)))
+        keypoints.append(joints)
+        owners.append(at)
+        places.append((place, person))
+        ids.append(identity(instance.get("track_id")))
     if shape is None:
-        raise DataError(f"{path}: nobody in {len(frames)} frames")
+        raise DataError(f"{path}: nobody in {len(frames.lists)} frames")
     poses = numbers_of(path, keypoints).reshape(-1, *shape)
     confidence = None
     if None not in scores:
@@ -107,19 +104,27 @@ def _read(sample: Sample) -> Motion:
     entries = Entries(
         path=path,
         frames_E=np.array(owners, np.int64),
-        numbers_F=numbers_F,
+        numbers_F=frames.numbers_F,
         poses_EJD=poses,
         confidence_EJ=confidence,
         ids_E=None if None in ids else [str(one) for one in ids],
     )
-    names, skeleton = _names(path, sample.document, shape[0])
-    positions = {int(number): place for number, place in zip(numbers_F, order, strict=True)}
+    names, skeleton = _names(path, None if contents else sample.document, shape[0])
     return entries.motion(
         names,
         skeleton=skeleton,
         unit="px" if shape[1] == 2 else "m",
         up="-y" if shape[1] == 2 else "+z",
-        rest=_Rest(sample.style, sample.text, key, framed, np.array(places, np.int64), positions),
+        rest=InstancesRest(
+            None if contents else sample.style,
+            "" if contents else sample.text,
+            key,
+            inner,
+            np.array(places, np.int64),
+            dict(zip(frames.numbers_F.tolist(), frames.order, strict=True)),
+            "track_id",
+            contents,
+        ),
     )
 
 
@@ -143,21 +148,6 @@ def _nested(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], list)
 
 
-def _order(path: Any, frames: list[Any]) -> tuple[list[int], NDArray[np.int64]]:
-    """Return the places of the frames sorted by their numbers, and the numbers."""
-    if not all(isinstance(frame, dict) for frame in frames):
-        raise DataError(f"{path}: a frame that is no object; copy the file again")
-    numbers = [frame.get("frame_id") for frame in frames]
-    if not all(isinstance(one, int) and abs(one) < 2**40 for one in numbers):
-        return [*range(len(frames))], np.arange(len(frames))
-    order = sorted(range(len(frames)), key=lambda place: numbers[place])
-    found = [numbers[place] for place in order]
-    twice = next((a for a, b in pairwise(found) if a == b), None)
-    if twice is not None:
-        raise DataError(f"{path}: frame {twice} is there twice; take one of them out")
-    return order, np.array(found, np.int64)
-
-
 def _names(path: Any, document: Any, joints: int) -> tuple[tuple[str, ...], str | None]:
     """Return the joints' names as the file says, else as the joint set of so many has."""
     meta = document.get("meta_info") if isinstance(document, dict) else None
@@ -178,9 +168,15 @@ def _scores(motion: Motion) -> NDArray[np.float64]:
 
 
 def _write(motion: Motion) -> Written:
-    if isinstance(motion.rest, _Rest) and motion.entries_FP is not None:
-        return motion.rest.style.encode(_patched(motion, motion.rest))
-    scores, frames = _scores(motion), []
+    rest, scores = motion.rest, _scores(motion)
+    if isinstance(rest, InstancesRest) and motion.entries_FP is not None:
+        return patched(
+            motion,
+            rest,
+            lambda spot, text, instance: _changed(motion, scores, spot, text, instance),
+            lambda spot: _instance(motion, scores, *spot),
+        )
+    frames = []
     for frame, number in enumerate(motion.frames_F.tolist()):
         people = [
             _instance(motion, scores, frame, person)
@@ -198,45 +194,6 @@ def _instance(motion: Motion, scores: NDArray[np.float64], frame: int, person: i
     told = ", ".join(json_number(value, 6) for value in scores[frame, person].tolist())
     who = f', "track_id": {id_json(motion.people[person])}' if motion.identified else ""
     return f'{{"keypoints": [{joints}], "keypoint_scores": [{told}]{who}}}'
-
-
-def _patched(motion: Motion, rest: _Rest) -> str:
-    entries_FP: Any = motion.entries_FP
-    scores, seen = _scores(motion), motion.seen_FPJ
-    frame_at = {
-        rest.places[n]: f for f, n in enumerate(motion.frames_F.tolist()) if n in rest.places
-    }
-    where = {
-        tuple(rest.places_E2[entries_FP[frame, person]].tolist()): (frame, person)
-        for frame, person in np.argwhere(entries_FP >= 0).tolist()
-    }
-
-    def instances(text: str, start: int, place: int) -> str:
-        def change(number: int, instance: Any, begin: int, end: int) -> str | None:
-            spot = where.get((place, number))
-            if spot is None:
-                return None
-            new = _changed(motion, scores, spot, text[begin:end], instance)
-            return with_id(new, ("track_id",), motion, spot[1])
-
-        frame = frame_at.get(place)
-        if frame is None:
-            return rewritten(text, start, change, [])
-        new = np.flatnonzero((entries_FP[frame] < 0) & seen[frame].any(-1)).tolist()
-        more = [_instance(motion, scores, frame, person) for person in new]
-        return rewritten(text, start, change, more)
-
-    def frame_change(place: int, _: Any, begin: int, end: int) -> str | None:
-        if place not in frame_at:
-            return None
-        inner = rest.text[begin:end]
-        start = list_of(inner, "instances")
-        return inner if start < 0 else instances(inner, start, place)
-
-    start = list_of(rest.text, rest.key) if rest.key else rest.text.index("[")
-    if not rest.framed:
-        return instances(rest.text, start, 0)
-    return rewritten(rest.text, start, frame_change, [])
 
 
 def _changed(
@@ -275,8 +232,8 @@ def _with_numbers(text: str, key: str, changed: NDArray[np.bool_], values: list[
 FORMATS: Final = (
     Format(
         name="mmpose",
-        about="MMPose 1.x: results of its inferencer, 2D and 3D",
-        endings=(".json",),
+        about="MMPose 1.x: results of its inferencer, 2D and 3D, of a video or of images",
+        endings=(".json", "/"),
         fields=_FIELDS,
         fits=_fits,
         read=_read,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import joint_sets
-from poise.motion.format import Format, Sample, Written, parse_json
+from poise.motion.format import Format, Sample, Written, document_of, json_files
 from poise.motion.motion import Motion
 from poise.motion.people import Entries
 from poise.motion.style import TextStyle
@@ -60,21 +60,15 @@ class _Rest:
     is_file: bool
 
 
-def _files(sample: Sample) -> list[Path]:
-    if not sample.is_folder:
-        return [sample.path]
-    return [file for file in sample.files if file.suffix.lower() == ".json"]
-
-
 def _fits(sample: Sample) -> bool:
     if sample.is_folder:
-        files = _files(sample)
+        files = json_files(sample)
         return bool(files) and b'"people"' in read_file(files[0])
     return isinstance(sample.document, dict) and isinstance(sample.document.get("people"), list)
 
 
 def _read(sample: Sample) -> Motion:
-    files = _files(sample)
+    files = json_files(sample)
     contents = [read_file(file) for file in files]
     everybody = [_people(file, content) for file, content in zip(files, contents, strict=True)]
     numbers_F = frame_numbers([file.name.replace("_keypoints", "") for file in files])
@@ -137,10 +131,7 @@ def _says(people: list[dict[str, Any]], key: str) -> bool:
 
 
 def _people(file: Path, content: bytes) -> list[dict[str, Any]]:
-    try:
-        document = parse_json(file, decode(content))
-    except UnicodeDecodeError:
-        raise DataError(f"{file}: is no UTF-8 text; copy it again") from None
+    document = document_of(file, content)
     people = document.get("people") if isinstance(document, dict) else None
     if not isinstance(people, list) or not all(isinstance(one, dict) for one in people):
         raise DataError(f"{file}: no list of people in it, so no output of OpenPose; take it out")
