@@ -34,6 +34,19 @@ def begun_sweep(home: Path) -> SweepFolder:
     return folder
 
 
+def written_sweep(home: Path, seeds: int) -> tuple[SweepFolder, list[TrialSpec]]:
+    """Begin the sweep with more seeds of its network, from a known command."""
+    plan = PLAN.model_copy(update={"seeds": tuple(range(seeds))})
+    specs = grid(plan, {str(TRACK): "cafe"})
+    origin = {"commit": "0123abcd", "command": "poise sweep --plan mirrored"}
+    folder = SweepFolder(str(home / "sweeps" / plan.name))
+    folder.begin(plan, [spec.key for spec in specs], origin["commit"], origin)
+    for spec in specs:
+        folder.trial(spec.key).begin(spec)
+        folder.trial(spec.key).keep_facts("origin", origin)
+    return folder, specs
+
+
 def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
     """Write down so many epochs of a trial, with metrics that fall."""
     history = [

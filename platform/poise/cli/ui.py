@@ -1,7 +1,8 @@
 """``poise ui``: MLflow's pages on the results."""
 
 import os
-import sys
+import socket
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -16,8 +17,12 @@ examples:
   poise ui
   poise ui --home /shared/poise --port 5001
 
-Compare trials: choose the experiment, tick runs, press Compare.
+It opens on the plan that changed last: its methods, means over seeds and
+folds, and charts. Under Views is every run by itself.
 """
+
+#: So many plans are listed with their links.
+_LISTED = 8
 
 
 @with_settings("home", "tracking_uri")
@@ -32,20 +37,37 @@ def ui(
         raise PoiseError(
             f"{settings.home} holds no results yet; run make demo or poise sweep first"
         )
-    from poise.checkpoints.run_files import database, follow_home
-    from poise.checkpoints.sqlite_store import check_store, make_store
+    import uvicorn
 
-    store_file = database(settings.tracking_uri)
-    if store_file is not None:
-        make_store(store_file)
-        check_store(store_file)
+    from poise.checkpoints.mlflow_client import mlflow_client
+    from poise.checkpoints.run_files import database, follow_home
+    from poise.experiments.tracking.pages import comparisons, mlflow_app
+
     follow_home(settings.tracking_uri)
-    say(f"MLflow on {settings.tracking_uri}: http://{host}:{port}")
-    uri = settings.tracking_uri
+    client = mlflow_client(settings.tracking_uri)
+    of_a_server = database(settings.tracking_uri) is None
+    address = settings.tracking_uri if of_a_server else f"http://{host}:{port}"
+    say(f"MLflow on {settings.tracking_uri}: {address}")
+    for name, link in islice(comparisons(client, address), _LISTED):
+        say(f"  {name}: {link}")
+    if of_a_server:
+        return  # it has pages of its own
+    _see_that_it_is_free(host, port)
     if of_the_home:
         # MLflow makes the folder of a path, which it reads twice: %25 would become another folder.
         os.chdir(settings.home)
-        uri = f"sqlite:///{STORE}"
-    store = ["--backend-store-uri", uri]
-    place = ["--host", host, "--port", str(port)]
-    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *store, *place])  # noqa: S606
+    store = f"sqlite:///{STORE}" if of_the_home else settings.tracking_uri
+    uvicorn.run(mlflow_app(store), host=host, port=port, log_level="warning")
+
+
+def _see_that_it_is_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as trying:
+        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trying.bind((host, port))
+        except OSError as error:
+            raise PoiseError(
+                f"cannot listen on {host}:{port} ({error.strerror}): name another place with "
+                "--host and --port"
+            ) from None

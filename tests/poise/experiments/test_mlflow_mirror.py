@@ -333,6 +333,7 @@ def test_a_server_killed_in_the_middle_gets_everything_later(
         remote.start()
         again = MlflowMirror(sweep, remote.uri, None)
         again.publish(running=False)
+        assert again.link.startswith(f"{remote.uri}/#/experiments/")
         found = runs(remote.uri)
         assert len(found) == len(SPECS) + 1
         assert {run.info.status for run in found.values()} == {"FINISHED"}

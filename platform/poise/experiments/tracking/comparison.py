@@ -17,28 +17,33 @@ BY_METHOD = "poise-methods"
 #: One line a run, below the sweep it belongs to.
 EVERY_RUN = "poise-runs"
 
-#: Errors on the test split, as they are logged, with the words of tables.
-_TEST = {"test_mpjpe": "MPJPE", "test_pa_mpjpe": "PA-MPJPE", "test_accel": "Accel"}
-_CURVES = {"loss": "Training loss", "mpjpe": "Validation MPJPE", "accel": "Validation Accel"}
+#: Errors on the test split, and what is logged of every epoch: training, then validation.
+_TEST = ("test_mpjpe", "test_pa_mpjpe", "test_accel")
+_CURVES = ("loss", "mpjpe", "accel")
+#: Runs in one chart; MLflow's own choice is 10.
+_MOST = 500
 _COLUMNS = (
-    *(f"metrics.`{name}`" for name in (*_TEST, "validation_score", "test_params")),
-    *(f"params.`{name}`" for name in ("method", "track", "seed", "fold")),
+    *(f"metrics.`{name}`" for name in (*_TEST, "validation_score")),
+    *(f"params.`{name}`" for name in ("seed", "fold")),
     *(f"attributes.`{name}`" for name in ("Dataset", "Source", "Version", "Models")),
+    *(f"params.`{name}`" for name in ("method", "track")),
+    "metrics.`test_params`",
 )
 #: In pixels, where MLflow's own are too narrow or too wide.
 _WIDTHS = {
     "attributes.`Run Name`": 330,
-    "attributes.`Dataset`": 240,
-    "attributes.`Source`": 180,
-    "params.`method`": 150,
-    "params.`track`": 140,
+    "runDateAndNestInfo": 130,
+    "metrics.`test_pa_mpjpe`": 125,
+    "metrics.`validation_score`": 135,
     "params.`seed`": 60,
     "params.`fold`": 60,
+    "attributes.`Dataset`": 230,
+    "attributes.`Source`": 200,
+    "params.`method`": 150,
+    "params.`track`": 140,
 }
 #: Of a tag of an experiment; MLflow takes 20,000 characters.
 _LONGEST_TEXT = 18_000
-#: Sections of charts.
-_RESULTS, _RUNS, _TRAINING = "poise-results", "poise-each", "poise-training"
 
 
 def view_tags(lines: Sequence[tuple[str, str]], parent: str, now: int) -> dict[str, str]:
@@ -49,10 +54,11 @@ def view_tags(lines: Sequence[tuple[str, str]], parent: str, now: int) -> dict[s
         parent: the run of the sweep, which is shown with its trials open.
         now: when the views were made, in milliseconds since 1970.
     """
-    every = _state(parent)
-    means = {**every, **_means(lines)}
-    views = {BY_METHOD: ("Methods: means over seeds and folds", means)}
-    views |= {EVERY_RUN: ("Every run", every)}
+    state = _state(parent)
+    views = {
+        BY_METHOD: ("Methods: means over seeds and folds", state | _shown(_MEANS) | _means(lines)),
+        EVERY_RUN: ("Every run", state | _shown(_EACH) | {"groupBy": None, "groupsExpanded": {}}),
+    }
     return dict([KIND]) | {
         _VIEW + key: json.dumps(
             {"name": name, "createdAt": now, "updatedAt": now, "state": json.dumps(state)}
@@ -92,11 +98,7 @@ def link(server: str, experiment: str, view: str = BY_METHOD) -> str:
     """
     mode = "CHART" if view == BY_METHOD else "TABLE"
     asked = urlencode(
-        {
-            "viewStateShareKey": view,
-            "compareRunsMode": mode,
-            "workflowType": "machine_learning",
-        }
+        {"viewStateShareKey": view, "compareRunsMode": mode, "workflowType": "machine_learning"}
     )
     return f"{server.rstrip('/')}/#/experiments/{experiment}/runs?{asked}"
 
@@ -143,73 +145,72 @@ def _state(parent: str) -> dict[str, Any]:
         "selectedColumns": list(_COLUMNS),
         "columnOrder": ["attributes.`Run Name`", "runDateAndNestInfo", *_COLUMNS],
         "columnWidths": _WIDTHS,
-        "groupBy": None,
-        "groupsExpanded": {},
         "runsExpanded": {parent: True},
         "runsHiddenMode": "SHOW_ALL",
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
-        "compareRunSections": [
-            _section(_RESULTS, "Test split"),
-            _section(_TRAINING, "Learning curves"),
-            _section(_RUNS, "Settings and results"),
-        ],
-        "compareRunCharts": list(_charts()),
         "isAccordionReordered": True,
     }
 
 
-def _section(uuid: str, name: str) -> dict[str, Any]:
-    return {"uuid": uuid, "name": name, "display": True, "isReordered": True, "isGenerated": False}
+def _shown(sections: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Any]:
+    """Return charts in their sections; what else is logged, MLflow adds below."""
+    return {
+        "compareRunSections": [
+            {"uuid": name, "name": name, "display": True, "isReordered": True, "isGenerated": False}
+            for name in sections
+        ],
+        "compareRunCharts": [
+            {**chart, "uuid": f"{name}-{number}", "metricSectionId": name}
+            for name, charts in sections.items()
+            for number, chart in enumerate(charts)
+        ],
+    }
 
 
-def _charts() -> Sequence[dict[str, Any]]:
-    across, up = ({"key": key, "type": "METRIC"} for key in ("test_mpjpe", "test_accel"))
-    title = "Precision (MPJPE) and smoothness (Accel)"
-    plane = _chart("SCATTER", _RESULTS, title, xaxis=across, yaxis=up, runsCountToCompare=500)
-    bars = [
-        _chart("BAR", _RESULTS, title, metricKey=key, runsCountToCompare=500)
-        for key, title in _TEST.items()
-    ]
-    curves = [
-        _chart("LINE", _TRAINING, title, metricKey=key, selectedMetricKeys=[key], **_LINE)
-        for key, title in _CURVES.items()
-    ]
-    parallel = _chart(
-        "PARALLEL",
-        _RUNS,
-        "Methods, seeds and errors",
-        selectedParams=["method", "seed"],
-        selectedMetrics=["validation_score", *_TEST],
-        showAllRuns=True,
-    )
-    return [plane, *bars, *curves, parallel]
-
-
-_LINE: dict[str, Any] = {
-    "lineSmoothness": 0,
-    "scaleType": "linear",
-    "xAxisScaleType": "linear",
-    "xAxisKey": "step",
-    "selectedXAxisMetricKey": "",
-    "yAxisKey": "metric",
-    "yAxisExpressions": [],
-    "range": {},
-    "ignoreOutliers": False,
-    "useGlobalXaxisKey": True,
-    "useGlobalLineSmoothing": True,
-    "runsCountToCompare": 500,
-}
-
-
-def _chart(kind: str, section: str, title: str, **what: Any) -> dict[str, Any]:
-    key = what.get("metricKey", "")
+def _chart(kind: str, **what: Any) -> dict[str, Any]:
     return {
         "type": kind,
-        "uuid": f"{section}-{kind.lower()}-{key}",
-        "metricSectionId": section,
-        "displayName": title,
         "isGenerated": False,
         "deleted": False,
+        "runsCountToCompare": _MOST,
         **what,
     }
+
+
+_ERRORS = [
+    _chart(
+        "SCATTER",
+        xaxis={"key": "test_mpjpe", "type": "METRIC"},
+        yaxis={"key": "test_accel", "type": "METRIC"},
+    ),
+    *(_chart("BAR", metricKey=key) for key in _TEST),
+]
+_LEARNING = [
+    _chart(
+        "LINE",
+        metricKey=key,
+        selectedMetricKeys=[key],
+        lineSmoothness=0,
+        scaleType="linear",
+        xAxisScaleType="linear",
+        xAxisKey="step",
+        selectedXAxisMetricKey="",
+        yAxisKey="metric",
+        yAxisExpressions=[],
+        range={},
+        ignoreOutliers=False,
+        useGlobalXaxisKey=True,
+        useGlobalLineSmoothing=True,
+    )
+    for key in _CURVES
+]
+_PARALLEL = _chart(
+    "PARALLEL",
+    selectedParams=["method", "seed"],
+    selectedMetrics=["validation_score", *_TEST],
+    showAllRuns=True,
+)
+_MEANS = {"Test split": _ERRORS, "Learning curves": _LEARNING}
+#: The pages draw no parallel coordinates of methods where runs are grouped.
+_EACH = {"Methods, seeds and errors": [_PARALLEL], **_MEANS}
