@@ -107,27 +107,36 @@ def push_together(
 ) -> list[RefinedFrame | None]:
     """Push a frame (C,) into each of several streams, whose windows share one call of the network.
 
-    Each answers as `Stream.push` alone would.
+    Each answers as `Stream.push` alone would. A stream that is named twice takes its frames in
+    order.
 
     Raises:
-        ConfigError: the streams are of different refiners, or one of them is named twice.
+        ConfigError: the streams are of different refiners.
         ShapeError: a frame does not fit; no stream has taken one then.
     """
-    if len({id(stream.refiner) for stream in streams}) > 1 or len(set(streams)) < len(streams):
-        raise ConfigError("streams that are pushed together are different ones of one refiner")
+    if len({id(stream.refiner) for stream in streams}) > 1:
+        raise ConfigError("streams that are pushed together are of one refiner")
     steps = [1.0] * len(streams) if steps is None else steps
     for stream, frame_C, step in zip(streams, frames, steps, strict=True):
         stream.check(frame_C, step)
     by_windows = [stream for stream in streams if isinstance(stream, WindowStream)]
     if not by_windows:
-        pairs = zip(streams, frames, steps, strict=True)
-        return [s.answer(frame, step) for s, frame, step in pairs if isinstance(s, FilterStream)]
-    for stream, frame_C in zip(by_windows, frames, strict=True):
-        stream.take(frame_C)
-    asking = [stream for stream in by_windows if stream.asks]
-    for stream, known in zip(asking, _asked(asking), strict=True):
-        stream.add(known)
-    return [stream.due() for stream in by_windows]
+        triples = zip(streams, frames, steps, strict=True)
+        return [s.answer(frame, step) for s, frame, step in triples if isinstance(s, FilterStream)]
+    asked = [stream.take(frame) for stream, frame in zip(by_windows, frames, strict=True)]
+    known = iter(_asked([one for one in asked if one is not None], by_windows[0]))
+    return [
+        None if one is None else stream.due(next(known))
+        for stream, one in zip(by_windows, asked, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A window (T, C) that the network is asked about; `whole`: all of its frames came."""
+
+    window_TC: Tensor
+    whole: bool
 
 
 class WindowStream(Stream):
@@ -142,13 +151,8 @@ class WindowStream(Stream):
         self._weights_T = self._cover_T = weights_of(refiner)
         self._begin()
 
-    @property
-    def asks(self) -> bool:
-        """Whether a frame is due, and the window that ends now counts."""
-        return self.taken > self.lag
-
-    def take(self, frame_C: Tensor) -> None:
-        """Put a frame at the end of the window."""
+    def take(self, frame_C: Tensor) -> "Question | None":
+        """Put a frame at the end of the window; ask about it where a frame is due."""
         frame_C = frame_C.float()
         if self.taken == 0:
             self.window_TC = frame_C.expand(self.windowed.window, -1)
@@ -156,22 +160,24 @@ class WindowStream(Stream):
             frame_C = torch.where(frame_C.isnan(), self.window_TC[-1], frame_C)
         self.window_TC = torch.cat([self.window_TC[1:], frame_C[None]])
         self.taken += 1
+        if self.taken <= self.lag:
+            return None
+        return Question(self.window_TC, self.taken >= self.windowed.window)
 
-    def add(self, known: Mapping[str, Tensor]) -> None:
-        """Add what the window that ends now gives, (T, ...) by name, to the sums."""
+    def due(self, known: Mapping[str, Tensor]) -> RefinedFrame:
+        """The frame that has waited for `lag` frames, with what the last window gives.
+
+        Args:
+            known: by name, (T, ...).
+        """
         fresh = not self._sums
         for name, values_T in known.items():
             weighted = self._weights_T.view(-1, *[1] * (values_T.dim() - 1)) * values_T
             self._sums[name] = weighted if fresh else _moved(self._sums[name]).add_(weighted)
         self._cover_T = self._weights_T if fresh else _moved(self._cover_T).add_(self._weights_T)
-
-    def due(self) -> RefinedFrame | None:
-        """The frame that has waited for `lag` frames."""
-        if not self.asks:
-            return None
         place = self.windowed.window - 1 - self.lag
-        known = {name: sums[place] / self._cover_T[place] for name, sums in self._sums.items()}
-        pose_C, quality, error_J = values_of(known)
+        mean = {name: sums[place] / self._cover_T[place] for name, sums in self._sums.items()}
+        pose_C, quality, error_J = values_of(mean)
         return RefinedFrame(pose_C, None if quality is None else float(quality), error_J)
 
     @torch.inference_mode()
@@ -180,7 +186,7 @@ class WindowStream(Stream):
         length, left = self.windowed.window, min(self.lag, self.taken)
         if self.taken and self.taken <= self.lag:
             self.window_TC = ended(self.window_TC[length - self.taken :], length)
-            (known,) = _asked([self], found=True)
+            (known,) = _asked([Question(self.window_TC, whole=True)], self)
             values = {name: window_T[:left] for name, window_T in known.items()}
         elif self._sums:
             rest = slice(length - left, None)
@@ -204,21 +210,20 @@ def _moved(sums_T: Tensor) -> Tensor:
     return torch.cat([sums_T[1:], torch.zeros_like(sums_T[:1])])
 
 
-def _asked(streams: Sequence[WindowStream], found: bool = False) -> list[dict[str, Tensor]]:
-    """What the network makes of each stream's window; `found`: neighbours of padded ones, too."""
-    if not streams:
+def _asked(questions: Sequence[Question], stream: "WindowStream") -> list[dict[str, Tensor]]:
+    """What the network of a stream makes of windows; whole ones have neighbours."""
+    if not questions:
         return []
-    refiner = streams[0].windowed
-    windows_STC = torch.stack([stream.window_TC for stream in streams])
+    refiner, find = stream.windowed, stream.find
+    windows_STC = torch.stack([question.window_TC for question in questions])
     near_SKTC = windows_STC[:, None].expand(-1, refiner.neighbours, -1, -1)
     far_SK = windows_STC.new_ones(near_SKTC.shape[:2])
-    find = streams[0].find
-    rows = [row for row, stream in enumerate(streams) if found or stream.taken >= refiner.window]
+    rows = [row for row, question in enumerate(questions) if question.whole]
     if find is not None and rows:
         near_SKTC = near_SKTC.clone()
         near_SKTC[rows], far_SK[rows] = find(windows_STC[rows])
     known = predicted(refiner, windows_STC, near_SKTC, far_SK)
-    return [{name: values[row] for name, values in known.items()} for row in range(len(streams))]
+    return [{name: values[row] for name, values in known.items()} for row in range(len(questions))]
 
 
 class FilterStream(Stream):

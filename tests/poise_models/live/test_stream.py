@@ -190,8 +190,22 @@ def test_frames_that_do_not_fit_leave_the_stream_as_it_was() -> None:
     assert first is not None
     assert again is not None
     assert torch.equal(first.pose_C, again.pose_C)
-    with pytest.raises(ConfigError, match="different ones of one refiner"):
-        push_together([stream, stream], [torch.ones(15)] * 2)
+    with pytest.raises(ConfigError, match="of one refiner"):
+        push_together([stream, open_stream(REFINERS["synspp"], 0)], [torch.ones(15)] * 2)
+
+
+@pytest.mark.parametrize("name", ["poise", "synspp", "oneeuro"])
+def test_frames_of_a_stream_that_come_together_are_taken_in_order(name: str) -> None:
+    frames_FC = torch.randn(40, 15)
+    one, two = open_stream(REFINERS[name], 3), open_stream(REFINERS[name], 3)
+    alone = [one.push(frame_C) for frame_C in frames_FC]
+    together = []
+    for part in frames_FC.split(7):
+        together += push_together([two] * len(part), list(part))
+    for this, that in zip(together, alone, strict=True):
+        assert (this is None) == (that is None)
+        if this is not None and that is not None:
+            torch.testing.assert_close(this.pose_C, that.pose_C, atol=1e-5, rtol=1e-5)
 
 
 class TestButterworth:
