@@ -20,8 +20,9 @@ examples:
 
 Starts a small local Ray (or joins the one of $RAY_ADDRESS) and an embedded
 Milvus (or uses the one of --milvus-uri), waits until the service answers, and
-stops what it started when it ends. For a service that outlives this command,
-on a cluster:
+stops what it started when it ends. Where $POISE_TOKEN is set clients must show
+it (Authorization: Bearer); an address that others reach wants one. For a
+service that outlives this command, on a cluster:
   serve deploy deploy/serve.yaml
 """
 
@@ -34,7 +35,7 @@ def serve(
         typer.Option(metavar="MODEL", help=f"{MODEL} (the only champion in the registry)"),
     ] = None,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="0.0.0.0 opens it to the network")
+        str, typer.Option(metavar="ADDRESS", help="0.0.0.0 lets the network in, with a token")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="PORT", help="0 takes a free one")] = 8000,
     stride: Stride = None,
@@ -64,6 +65,7 @@ def serve(
                 lake=settings.lake,
                 milvus_uri=milvus_uri,
                 tracking_uri=settings.tracking_uri,
+                token=settings.token,
                 stride=stride,
                 compiled=compile_,
                 replicas=replicas,
@@ -71,15 +73,17 @@ def serve(
             )
             with running_service(service, host, port) as url:
                 interrupt_on_sigterm()  # Ray has put its own in place
-                _introduce(url)
+                _introduce(url, settings.token)
                 while True:  # not one long wait: a signal that a thread of Ray's takes ends none
                     time.sleep(1)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
 
 
-def _introduce(url: str) -> None:
-    with urllib.request.urlopen(f"{url}/v1/models", timeout=30) as response:  # noqa: S310
+def _introduce(url: str, token: str | None) -> None:
+    shown = {} if token is None else {"Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(f"{url}/v1/models", headers=shown)  # noqa: S310
+    with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
         model: dict[str, Any] = json.load(response)["models"][0]
     version = f" version {model['version']}" if model["version"] else ""
     print(
@@ -87,6 +91,7 @@ def _introduce(url: str) -> None:
         f"  takes      {model['track']}: {model['joints']} joints x {model['dims']}, "
         f"{model['unit']}\n"
         f"  retrieval  {model['retrieval']}\n"
+        f"  streams    {url.replace('http', 'ws', 1)}/v1/stream\n"
         f"  docs       {url}/docs\n"
         f"  try it     curl -s {url}/v1/example | curl -s -d @- "
         f"-H 'Content-Type: application/json' {url}/v1/refine\n"

@@ -2,8 +2,17 @@
 
 import os
 from collections.abc import MutableMapping
+from ipaddress import ip_address
 
 _HOSTS = ("127.0.0.1", "localhost", "::1")
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches what listens at an address."""
+    try:
+        return host in _HOSTS or ip_address(host).is_loopback
+    except ValueError:  # a name, of whatever
+        return False
 
 
 def bypass_proxies(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -22,6 +22,8 @@ from poise.runtime.text.files import read_text
 ARTIFACTS = "mlartifacts"
 #: The home's own tracking store.
 STORE = "mlflow.db"
+#: Nobody guesses so many.
+_SHORTEST_TOKEN = 16
 
 
 def _home() -> Path:
@@ -51,6 +53,15 @@ def _location(text: str) -> str:
 def _uri(text: str) -> str:
     if "://" not in text:
         raise ValueError(f"{text!r} is no URI; write http://{text or 'host:19530'}")
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < _SHORTEST_TOKEN or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(
+            f"a token is {_SHORTEST_TOKEN} characters or more, letters and digits; make one with "
+            "python -c 'import secrets; print(secrets.token_urlsafe())'"
+        )
     return text
 
 
@@ -120,6 +131,11 @@ class Settings(BaseSettings):
     datasets_toml: Annotated[tuple[str, ...] | None, NoDecode, BeforeValidator(_json_list)] = Field(
         None,
         description="the texts of those files as a JSON list: how they reach Ray workers",
+    )
+    token: Annotated[str, AfterValidator(_secret)] | None = Field(
+        None,
+        repr=False,
+        description="what clients of the service must show; needed where it is open to a network",
     )
     commit: str | None = Field(
         None,

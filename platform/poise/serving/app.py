@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Any
 
+import ray
 import torch
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,12 +20,16 @@ from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
 from poise.serving import responses, schema
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
+from poise.serving.intake.passing import DEPLOYMENT
 from poise.serving.intake.reading import NO_OBJECT, is_json, read_request
+from poise.serving.intake.token import TokenCheck
 from poise.serving.intake.validation import problems
 from poise.serving.metrics import ServiceMetrics
 from poise.serving.model import ReplicaConfig, ServedModel
 from poise.serving.model_lookup import find_model
 from poise.serving.replica_port import listen_at_node
+from poise.serving.streams.door import StreamDoor
+from poise.serving.streams.pushes import SharedNetwork
 from poise.serving.turns import Steps, Turns, step_all
 from poise.serving.work import Work
 
@@ -48,6 +53,7 @@ app = FastAPI(
 #: Described by hand: FastAPI describes only what it reads itself, and in one go.
 _REQUEST = {"application/json": {"schema": schema.RefineRequest.model_json_schema()}}
 app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
+app.add_middleware(TokenCheck, token_of=lambda: serve.get_replica_context().servable_object.token)
 
 
 @app.exception_handler(RequestValidationError)
@@ -97,6 +103,16 @@ class ServiceArgs(BaseModel):
         ge=1,
         description="Requests of a replica beyond which 429 is sent; one client may have half.",
     )
+    streams: int = Field(256, ge=0, description="Streams that a replica has open at a time.")
+    idle_s: float = Field(
+        60.0, gt=0, description="How long a stream's client may say nothing, in seconds."
+    )
+    token: str | None = Field(
+        None,
+        repr=False,
+        description="What clients must show, `Authorization: Bearer TOKEN`; $POISE_TOKEN by "
+        "default. Without one everybody may come.",
+    )
 
 
 # `serve.ingress` pickles the class by value while this module is still being imported: its methods
@@ -119,16 +135,26 @@ class RefineService:
         torch.set_num_threads(max(1, int(cpus)))
         self._model = ServedModel(config)
         self._text = Turns("text", step_all)
-        self._network = Turns("network", self._model.advance)
+        self._network = Turns("network", SharedNetwork(self._model.advance).step)
         # One client leaves half of the places to others.
         self._places = Places(max_queued, (max_queued + 1) // 2)
         self._metrics = ServiceMetrics(self._model.name)
+        self.token = config.token
+        self._streams = StreamDoor(
+            self._model,
+            self._network,
+            ray.util.get_node_ip_address(),
+            config.token,
+            config.streams,
+            config.idle_s,
+        )
 
     @app.post(
         "/v1/refine",
         response_model=schema.RefineResponse,
         openapi_extra={"requestBody": {"required": True, "content": _REQUEST}},
         responses={
+            401: {"description": "The service's token is not shown."},
             404: {"description": "This service does not serve that model."},
             408: {"description": "The body came too slowly."},
             413: {"description": f"The body is larger than {schema.MAX_BODY_BYTES} bytes."},
@@ -177,6 +203,15 @@ class RefineService:
         content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
         content["application/json"]["example"] = responses.example_request(self._model)
         return description
+
+    async def door(self) -> tuple[str, str, int, int]:
+        """Say where streams come in, and how many are open; Serve's proxies ask."""
+        return self._streams.address
+
+    def __del__(self) -> None:
+        """Close streams, so that their clients go elsewhere."""
+        if hasattr(self, "_streams"):
+            self._streams.close()
 
     def check_health(self) -> None:
         """Raise where a step is stuck, so that Serve replaces this replica."""
@@ -234,6 +269,7 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
         lake=args.lake,
         milvus_uri=args.milvus_uri,
         tracking_uri=args.tracking_uri,
+        token=args.token,
     )
     model = find_model(args.model, settings.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
@@ -244,12 +280,15 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
         milvus_uri=settings.milvus_uri,
         stride=args.stride,
         compiled=args.compiled,
+        token=settings.token,
+        streams=args.streams,
+        idle_s=args.idle_s,
     )
 
 
 def _deployment(args: ServiceArgs) -> Deployment:
     return serve.deployment(
-        name="refine",
+        name=DEPLOYMENT,
         autoscaling_config=AutoscalingConfig(
             min_replicas=args.replicas,
             max_replicas=max(args.replicas, args.replicas_max),

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,9 @@ class ReplicaConfig:
         milvus_uri: the Milvus that holds the PVD; None serves without retrieval.
         stride: frames between a network's windows; None for its own.
         compiled: whether to compile the network.
+        token: that clients must show; None lets everybody in.
+        streams: that a replica has open at a time.
+        idle_s: how long a stream's client may say nothing.
     """
 
     model: ModelLocation
@@ -48,6 +51,9 @@ class ReplicaConfig:
     milvus_uri: str | None = None
     stride: int | None = None
     compiled: bool = False
+    token: str | None = field(default=None, repr=False)
+    streams: int = 256
+    idle_s: float = 60.0
 
 
 class ServedModel:
@@ -120,12 +126,30 @@ class ServedModel:
             self.advance(going_on)
         return [work.outcome for work in works if work.outcome is not None]
 
-    def advance(self, works: Sequence[Work]) -> None:
-        """Take a step of sequences that are not finished: a fraction of a second."""
+    def advance(self, works: Sequence[Work], streams_wait: bool = False) -> None:
+        """Take a step of sequences that are not finished: a fraction of a second.
+
+        Args:
+            works: the sequences.
+            streams_wait: whether frames of streams come in between, so that a step is short.
+        """
+        self._steps.hurry(streams_wait)
         self._steps.take(works, self._retriever)
         for work in works:
             if work.refined is not None:
                 work.outcome = self._told(work, work.refined)
+
+    def neighbours_of(self, windows_STC: Tensor) -> tuple[Tensor, Tensor]:
+        """Neighbours (S, K, T, C) of windows of streams, squared distances (S, K).
+
+        While there are none to be had a window stands in for its own, at distance 1.
+        """
+        found = None if self._retriever is None else self._retriever.find_windows(windows_STC)
+        many = self.refiner.neighbours if isinstance(self.refiner, WindowRefiner) else 1
+        if found is None:
+            itself_SKTC = windows_STC[:, None].expand(-1, many, -1, -1)
+            return itself_SKTC, windows_STC.new_ones(len(windows_STC), many)
+        return found[0][:, :many], found[1][:, :many]
 
     def close(self) -> None:
         """Stop what runs in the background."""

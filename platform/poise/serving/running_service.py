@@ -15,14 +15,16 @@ from ray.exceptions import GetTimeoutError, RayActorError
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
 from poise.runtime.errors import in_short
+from poise.runtime.loopback import is_loopback
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs, build
 from poise.serving.errors import ServiceError
 from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS
+from poise.serving.intake.passing import APPLICATION
 
 logger = logging.getLogger(__name__)
 
-APPLICATION = "poise"
 #: A request that takes longer is given up by Serve with a 408.
 REQUEST_TIMEOUT_S = 300.0
 START_TIMEOUT_S = 120.0
@@ -43,10 +45,11 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
         The service's URL, once it answers.
 
     Raises:
-        ServiceError: the port is taken, Serve already runs with other options, or the
-            application does not come up.
+        ServiceError: the address lets a network in without a token, the port is taken, Serve
+            already runs with other options, or the application does not come up.
         PoiseError: the model cannot be found or loaded.
     """
+    _check_open(host, args)
     port = _free_port(host, port)
     logging.getLogger("ray.serve").setLevel(logging.WARNING)
     with connect():
@@ -75,6 +78,16 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
         finally:
             if ray.is_initialized():
                 _shut_down()
+
+
+def _check_open(host: str, args: ServiceArgs) -> None:
+    """Refuse to let a network in that shows no token."""
+    if args.token is not None or Settings.load().token is not None or is_loopback(host):
+        return
+    raise ServiceError(
+        f"{host} lets the network in: set POISE_TOKEN to what clients must show "
+        "(python -c 'import secrets; print(secrets.token_urlsafe())'), or stay on 127.0.0.1"
+    )
 
 
 def _deploy(application: serve.Application) -> None:

@@ -16,6 +16,7 @@ from poise.lake.manifest import read_manifest
 from poise.lake.split_index import SplitIndex
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
+from poise.runtime.settings import Settings
 from poise.training_data.examples import examples
 from poise.training_data.split import TrackSplit, load_split
 from poise_models.base.clip import Refined
@@ -108,8 +109,13 @@ def _post(url: str, track: Track, detected_FC: Tensor) -> dict[str, Any]:
     request = urllib.request.Request(  # noqa: S310  (our own service)
         f"{url}/v1/refine",
         data=json.dumps({"track": str(track), "poses": poses}).encode(),
-        headers={"Content-Type": "application/json"},
+        headers={"Content-Type": "application/json", **_shown()},
     )
     with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT_S) as response:  # noqa: S310
         answer: dict[str, Any] = json.load(response)
     return answer
+
+
+def _shown() -> dict[str, str]:
+    token = Settings.current().token
+    return {} if token is None else {"Authorization": f"Bearer {token}"}

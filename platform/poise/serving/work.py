@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: A step that takes longer, or shorter, is followed by one of half, or of twice as many windows.
 STEP_LONGEST_S, STEP_SHORTEST_S = 1.0, 0.1
 _FEWEST_WINDOWS = 32
+#: The same where streams wait, whose frames are due within a frame's time.
+_SHORT_LONGEST_S, _SHORT_SHORTEST_S = 0.02, 0.005
+_SHORT_FEWEST = 8
 
 
 @dataclass(frozen=True)
@@ -121,7 +124,14 @@ class SharedSteps:
 
     def __init__(self, refiner: Refiner) -> None:
         self._refiner = refiner
-        self._most = self._rows = _rows_of_step(refiner)
+        self._most = _rows_of_step(refiner)
+        #: Windows of a step: where nobody else waits, and where streams do.
+        self._rows_of = {False: self._most, True: min(_FEWEST_WINDOWS, self._most)}
+        self._hurries = False
+
+    def hurry(self, hurries: bool) -> None:
+        """Say whether the next steps are to be short, because streams wait."""
+        self._hurries = hurries
 
     @torch.inference_mode()
     def take(self, works: Sequence[Work], finder: WindowFinder | None) -> None:
@@ -146,7 +156,7 @@ class SharedSteps:
         if not isinstance(network, WindowRefiner):
             [works[0].refined] = network.refine([works[0].clip])
             return
-        shares = _shares([work.left(network) for work in works], self._rows)
+        shares = _shares([work.left(network) for work in works], self._rows_of[self._hurries])
         inputs = [work.next(rows, finder) for work, rows in zip(works, shares, strict=True)]
         began = time.monotonic()
         joined = tuple(torch.cat(column) for column in zip(*inputs, strict=True))
@@ -158,10 +168,14 @@ class SharedSteps:
 
     def _adapt(self, rows: int, seconds: float) -> None:
         """Bound how long a step takes, whatever the network and the machine."""
-        if seconds > STEP_LONGEST_S and rows >= self._rows:
-            self._rows = max(self._rows // 2, min(_FEWEST_WINDOWS, self._most))
-        elif seconds < STEP_SHORTEST_S:
-            self._rows = min(2 * self._rows, self._most)
+        longest, shortest, fewest = STEP_LONGEST_S, STEP_SHORTEST_S, _FEWEST_WINDOWS
+        if self._hurries:
+            longest, shortest, fewest = _SHORT_LONGEST_S, _SHORT_SHORTEST_S, _SHORT_FEWEST
+        now = self._rows_of[self._hurries]
+        if seconds > longest and rows >= now:
+            self._rows_of[self._hurries] = max(now // 2, min(fewest, self._most))
+        elif seconds < shortest:
+            self._rows_of[self._hurries] = min(2 * now, self._most)
 
 
 def _rows_of_step(refiner: Refiner) -> int:

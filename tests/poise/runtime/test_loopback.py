@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from poise.runtime.loopback import bypass_proxies
+from poise.runtime.loopback import bypass_proxies, is_loopback
 
 DEAD = "http://127.0.0.1:9"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -74,3 +74,21 @@ def test_twice_is_as_good_as_once() -> None:
     bypass_proxies(environment)
     assert environment == once
     assert once["no_proxy"] == once["NO_PROXY"] == "lab.org,127.0.0.1,localhost,::1"
+
+
+@pytest.mark.parametrize(
+    ("host", "alone"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),  # noqa: S104
+        ("::", False),
+        ("", False),
+        ("10.0.0.1", False),
+        ("machine.example", False),
+    ],
+)
+def test_who_reaches_an_address(host: str, alone: bool) -> None:
+    assert is_loopback(host) == alone

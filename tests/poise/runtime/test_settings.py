@@ -21,6 +21,7 @@ VALUES = {
     "smpl": ("/env/smpl", "/given/smpl"),
     "datasets": ("/env/a.toml", "/given/a.toml"),
     "datasets_toml": ('["name = 1"]', '["name = 2"]'),
+    "token": ("a-token-of-the-environment", "a-token-that-is-given"),
     "commit": ("abc", "def"),
     "ray_address": ("env:6379", "given:6379"),
 }

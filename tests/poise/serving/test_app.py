@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from tests.support.door import Door
 from tests.support.serving import clip, publish, save_untrained
+from tests.support.streams import Talk
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import load_checkpoint
@@ -262,6 +263,20 @@ def test_the_service_says_what_it_serves(served: Served) -> None:
 def test_another_frame_rate_is_warned_about(served: Served) -> None:
     answer = refine(served.url, {"poses": FLAT, "fps": 60}).json()
     assert answer["warnings"] == ["60 fps: the model was trained at 30 fps"]
+
+
+def test_a_stream_is_the_offline_result_beside_a_long_request(served: Served) -> None:
+    detected_FC = clip(60, seed=9)
+    expected_FC, _ = offline(served, detected_FC)
+    body = {"poses": np.tile(clip(100), (10, 1)).tolist()}
+    with ThreadPoolExecutor(1) as pool:
+        long = pool.submit(refine, served.url, body)
+        with Talk(served.url.replace("http", "ws", 1) + "/v1/stream", lag=7) as talk:
+            assert talk.opened["retrieval"] == "ready"
+            talk.send(detected_FC)
+            stream_FC = np.array(talk.rest()[0])
+        assert poses(long.result()).shape == (1000, 51)
+    np.testing.assert_allclose(stream_FC, expected_FC, atol=1e-5)
 
 
 def test_health_answers_while_a_long_sequence_is_refined(served: Served) -> None:

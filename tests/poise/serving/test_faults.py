@@ -10,7 +10,9 @@ import pytest
 from ray import serve
 from tests.support.mlflow_server import fresh_store
 from tests.support.serving import clip, save_untrained
+from tests.support.streams import Talk
 from tests.support.tiny_lake import write_tiny_lake
+from websockets.exceptions import InvalidStatus
 
 from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving.app import ServiceArgs
@@ -50,6 +52,12 @@ def test_a_taken_port_is_said_before_anything_starts(home: Path) -> None:
             pass
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.1.2.3"])  # noqa: S104
+def test_a_network_is_not_let_in_without_a_token(home: Path, host: str) -> None:
+    with pytest.raises(ServiceError, match="POISE_TOKEN"), running_service(args(home), host=host):
+        pass
+
+
 def test_a_model_that_leads_nowhere_is_said(home: Path) -> None:
     missing = ServiceArgs(model="poise-x@champion", home=str(home))
     with pytest.raises(ModelError, match="poise-x"), running_service(missing, port=0):
@@ -67,6 +75,22 @@ def test_a_broken_checkpoint_is_said_and_leaves_nothing_running(home: Path) -> N
         pass
     left = serve.status()
     assert (left.applications, left.proxies) == ({}, {})
+
+
+def test_a_token_is_asked_for_by_requests_and_streams(home: Path) -> None:
+    token = "-".join(["the", "token", "of", "the", "service"])
+    shown = {"Authorization": f"Bearer {token}"}
+    with running_service(args(home, token=token), port=0) as url:
+        stream = url.replace("http", "ws", 1) + "/v1/stream"
+        for headers, status in (({}, 401), ({"Authorization": "Bearer no"}, 401), (shown, 200)):
+            for path in ("/v1/models", "/openapi.json"):
+                assert httpx.get(url + path, headers=headers).status_code == status
+        assert httpx.get(f"{url}/healthz").status_code == 200
+        with pytest.raises(InvalidStatus, match="401"):
+            Talk(stream)
+        with Talk(stream, token, lag=3) as talk:
+            talk.send(clip(20))
+            assert len(talk.rest()[0]) == 20
 
 
 def test_overload_is_429_with_a_time_to_come_back(home: Path) -> None:

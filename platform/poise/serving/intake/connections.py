@@ -12,6 +12,7 @@ import uvicorn.config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from poise.serving.intake.limits import client_of
+from poise.serving.intake.passing import PATH, Passing
 
 #: The variable, and what it is to say.
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
@@ -38,6 +39,7 @@ class LimitedConnection(HttpToolsProtocol):
     _name: str | None = None
     _head_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
+    _passing: Passing | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or close it."""
@@ -54,13 +56,18 @@ class LimitedConnection(HttpToolsProtocol):
         """Forget a connection."""
         super().connection_lost(exc)
         self._stop_waiting()
+        if self._passing is not None:
+            self._passing.end()
         if self._name is not None:
             self._open[self._name] -= 1
             if not self._open[self._name]:
                 del self._open[self._name]
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; close where the head of a request does not end."""
+        """Parse what came, or pass it on; close where the head of a request does not end."""
+        if self._passing is not None:
+            self._passing.feed(data)
+            return
         super().data_received(data)
         if self._deadline is None:
             return
@@ -79,9 +86,15 @@ class LimitedConnection(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        """Pass a stream on to a replica; it stays a connection of this kind, and counts as one."""
+        head = [b"GET ", self.url, b" HTTP/1.1\r\n"]
+        for name, value in self.headers:
+            head += [name, b": ", value, b"\r\n"]
+        self._passing = Passing(self.transport, self.flow, self.url, b"".join([*head, b"\r\n"]))
+
     def _should_upgrade_to_ws(self) -> bool:
-        # There are no websockets here, and another protocol would not count its end.
-        return False
+        return self.url.partition(b"?")[0] == PATH
 
     def _await_head(self) -> None:
         self._head_bytes = 0

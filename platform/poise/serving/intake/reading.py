@@ -36,7 +36,7 @@ _LONGEST_FRAME = 64 * 1024
 _LONGEST_VALUE = 4096
 
 #: What frames are, by whether they are nested.
-_LAYOUTS: dict[bool, TypeAdapter[list[Any]]] = {
+LAYOUTS: dict[bool, TypeAdapter[list[Any]]] = {
     True: TypeAdapter(list[schema.NestedFrame]),
     False: TypeAdapter(list[schema.FlatFrame]),
 }
@@ -172,7 +172,7 @@ def _checked(piece: list[Any], before: int, regular: schema.Regularity) -> list[
     """A piece of the poses, its entries checked; ``before`` are the frames before it."""
     nested = schema.is_nested(piece) if regular.nested is None else regular.nested
     try:
-        frames: list[Any] = _LAYOUTS[nested].validate_python(piece)
+        frames: list[Any] = LAYOUTS[nested].validate_python(piece)
         regular.check(frames, before)
     except ValidationError as error:
         problem = _errors(error)[0]

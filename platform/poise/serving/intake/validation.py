@@ -64,7 +64,7 @@ def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
     Raises:
         RequestValidationError: they are not poses of these joints in ``unit``.
     """
-    points_FJD, confidence_FJ = _points(poses, info.joints, info.dims)
+    points_FJD, confidence_FJ = points(poses, info.joints, info.dims)
     unseen_FJ = unseen(points_FJD.astype(np.float64), info, confidence_FJ)
     nothing = too_little(unseen_FJ, info)
     if nothing:
@@ -78,7 +78,7 @@ def as_frames(poses: list[Any], info: TrackInfo, unit: str) -> Frames:
     return Frames(frames_FC, filled_FJ)
 
 
-def _points(
+def points(
     poses: list[Any], joints: int, dims: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float64] | None]:
     """Numbers as (F, J, D), NaN where there is null, and the confidence of joints that have one."""

@@ -1,0 +1,1 @@
+"""Ask a Poise service: whole motions, or streams of frames."""

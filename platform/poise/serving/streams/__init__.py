@@ -1,0 +1,1 @@
+"""Streams: frames of a person in through a WebSocket, refined frames out."""

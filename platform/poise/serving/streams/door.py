@@ -1,0 +1,115 @@
+"""Where streams come in: a WebSocket server of a replica, in a thread with a loop of its own.
+
+Serve's own WebSockets are not used: its proxy and replica both keep what comes and what goes in
+queues without an end, so that neither a flood nor a slow reader is ever felt, and a stream would
+end with the time of a request. The proxy passes bytes on instead (`poise.serving.intake.passing`).
+"""
+
+import asyncio
+import logging
+import secrets
+import socket
+import threading
+from concurrent.futures import Future
+from http import HTTPStatus
+from typing import Any, Final
+
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from poise.serving.intake.passing import PATH, SEND_BYTES
+from poise.serving.intake.token import shows
+from poise.serving.model import ServedModel
+from poise.serving.streams.conversation import Conversation
+from poise.serving.streams.opening import MOST_BYTES
+from poise.serving.streams.sessions import Sessions
+from poise.serving.turns import Turns
+
+#: Messages of a connection that wait to be read.
+_WAITING: Final = 4
+#: A larger message is not read; one a little too large is, and told so.
+_HARD_BYTES: Final = 4 * MOST_BYTES
+_QUIET: Final = logging.getLogger("poise.serving.streams.websockets")
+_QUIET.setLevel(logging.CRITICAL)
+
+
+class StreamDoor:
+    """A running server; streams of all of its connections share the network thread.
+
+    Args:
+        model: what refines them.
+        network: the thread in which it does.
+        host: address to listen at; a free port of it is taken.
+        token: that clients must show; None lets everybody in.
+        most: streams at a time.
+        idle_s: how long a client may say nothing.
+    """
+
+    def __init__(
+        self,
+        model: ServedModel,
+        network: Turns[Any],
+        host: str = "127.0.0.1",
+        token: str | None = None,
+        most: int = 256,
+        idle_s: float = 60.0,
+    ) -> None:
+        self._model, self._network, self._host = model, network, host
+        self._token, self._most, self._idle_s = token, most, idle_s
+        self.key = secrets.token_hex(8)
+        self.sessions: Sessions
+        self._loop = asyncio.new_event_loop()
+        self._ready: Future[int] = Future()
+        self._server: Server
+        self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
+        self._thread.start()
+        self.port = self._ready.result()
+
+    @property
+    def address(self) -> tuple[str, str, int, int]:
+        """Its key in tokens, host and port, and how many streams there are."""
+        return self.key, self._host, self.port, len(self.sessions)
+
+    def close(self) -> None:
+        """Close all connections, and stop."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._server.close)
+            self._thread.join(10)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._serve())
+        except OSError as error:
+            self._ready.set_exception(error)
+
+    async def _serve(self) -> None:
+        self.sessions = Sessions(self._model, self._network, self._most, self.key)
+        async with serve(
+            self._hold,
+            self._host,
+            0,
+            process_request=self._let_in,
+            compression=None,
+            max_size=_HARD_BYTES,
+            max_queue=_WAITING,
+            open_timeout=10,
+            server_header=None,
+            logger=_QUIET,
+        ) as self._server:
+            for one in self._server.sockets:  # connections inherit it
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
+            self._ready.set_result(self._server.sockets[0].getsockname()[1])
+            await self._server.wait_closed()
+        await self.sessions.close()
+
+    def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
+        if request.path.partition("?")[0] != PATH.decode():
+            return connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {PATH.decode()}\n")
+        if shows(request.headers.get_all("Authorization"), self._token):
+            return None
+        answer = connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed\n")
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
+
+    async def _hold(self, connection: ServerConnection) -> None:
+        await Conversation(connection, self.sessions, self._model, self._idle_s).hold()

@@ -1,0 +1,188 @@
+"""One person's stream on its replica: frames wait, are refined, and are kept until they are sent.
+
+It outlives its connection for a while, so that a client that lost it can go on.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from itertools import islice
+from typing import Any, Final
+
+from poise.client.messages import Frames
+from poise.serving.streams.bodies import Body
+from poise.serving.streams.opening import FAULT, POLICY, Opening, StreamError
+from poise.serving.streams.pushes import StreamJob
+from poise.serving.streams.timeline import Asked, Timeline, Told
+from poise.serving.turns import Turns
+from poise_models.live.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+#: Frames that wait to be refined; more are not read from the connection.
+WAITING: Final = 64
+#: Refined frames that wait to be sent; beyond it a client is slow. More than come at a time.
+UNSENT: Final = 160
+#: Refined frames that are kept, so that a client may ask for them again.
+KEPT: Final = 256
+
+
+class Session:
+    """A stream and its frames on both sides of the network.
+
+    Attributes:
+        token: by which a client finds it again.
+        asked: how it was opened.
+        dropped: refined frames that a slow client never gets.
+        wrong: why it ends, where something is wrong.
+        ended: whether all frames are refined and no more will come.
+    """
+
+    def __init__(
+        self,
+        token: str,
+        asked: Opening,
+        body: Body,
+        stream: Stream,
+        fps: float,
+        network: Turns[Any],
+    ) -> None:
+        self.token = token
+        self.asked = asked
+        self.body = body
+        self.stream = stream
+        self.fps = fps
+        self.timeline = Timeline(body, fps)
+        self.dropped = 0
+        self.wrong: StreamError | None = None
+        self.ended = False
+        #: Seconds from the last frame's arrival to its answer's being there, of each turn.
+        self.seconds: deque[float] = deque(maxlen=64)
+        #: What speaks with its client.
+        self.held_by: asyncio.Task[Any] | None = None
+        self._network = network
+        self._inbox: deque[tuple[Frames | StreamError | None, float]] = deque()
+        self._kept: deque[Told] = deque(maxlen=KEPT)
+        self._next = 0
+        self._changed = asyncio.Condition()
+        self._worker = asyncio.create_task(self._work())
+
+    @property
+    def came(self) -> int:
+        """Frames that came, those that wait too: the number of the next one."""
+        waiting = (len(said) for said, _ in self._inbox if isinstance(said, Frames))
+        return self.timeline.came + sum(waiting)
+
+    async def put(self, said: Frames | StreamError | None) -> None:
+        """Take more frames, as soon as there is room; None is the end, an error a bad one.
+
+        Raises:
+            StreamError: the stream has ended, or something is wrong with it.
+        """
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: self.wrong or self.came - self.timeline.came < WAITING
+            )
+            if self.wrong is not None:
+                raise self.wrong
+            if self.ended or (self._inbox and self._inbox[-1][0] is None):
+                if said is None:  # again, after a lost connection
+                    return
+                raise StreamError(POLICY, "type", "the stream has ended: nothing comes after end")
+            self._inbox.append((said, time.monotonic()))
+            self._changed.notify_all()
+
+    async def take(self, most: int) -> list[Told]:
+        """Wait for refined frames, and take them; none at the end.
+
+        Raises:
+            StreamError: something is wrong with the stream, all frames before it taken.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._unsent or self.ended or self.wrong)
+            first = len(self._kept) - self._unsent
+            found = list(islice(self._kept, first, min(first + most, len(self._kept))))
+            self._next += len(found)
+            if not found and self.wrong is not None:
+                raise self.wrong
+            return found
+
+    def rewind(self, received: int) -> int:
+        """Go on from a frame again; answer how many from there on are lost."""
+        oldest = self._kept[0].number if self._kept else self.timeline.told
+        self._next = min(max(received, oldest), self.timeline.told)
+        return max(oldest - received, 0)
+
+    async def fails(self) -> None:
+        """Wait until something is wrong with the stream, and raise it.
+
+        Raises:
+            StreamError: something is.
+        """
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.wrong)
+        assert self.wrong is not None  # noqa: S101  (it was waited for)
+        raise self.wrong
+
+    async def taken_over(self) -> None:
+        """Let go of the connection that has the stream, where one has."""
+        if self.held_by is not None and not self.held_by.done():
+            self.held_by.cancel()
+            await asyncio.wait({self.held_by})
+
+    def close(self) -> asyncio.Task[None]:
+        """Stop all work for it; the work is done when it has stopped."""
+        self._worker.cancel()
+        return self._worker
+
+    @property
+    def _unsent(self) -> int:
+        return self.timeline.told - self._next
+
+    async def _work(self) -> None:
+        while not self.ended and self.wrong is None:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._inbox)
+            # All that came while the network was busy goes on together.
+            parts = list(self._inbox)
+            self.wrong = await self._refine([said for said, _ in parts])
+            self.ended = self.wrong is None and parts[-1][0] is None
+            self.seconds.append(time.monotonic() - parts[-1][1])
+            async with self._changed:
+                self._changed.notify_all()
+
+    async def _refine(self, parts: list[Frames | StreamError | None]) -> StreamError | None:
+        """Refine frames, and keep them; say what is wrong with the first that are none."""
+        asked: Asked = []
+        wrong = None
+        for said in parts:
+            self._inbox.popleft()
+            try:
+                if isinstance(said, StreamError):
+                    raise said
+                asked += self.timeline.end() if said is None else self.timeline.ask(said)
+            except StreamError as error:
+                wrong = error
+                break
+        pushes = [one for one in asked if not isinstance(one, int)]
+        try:
+            answers = await self._network.finished(StreamJob(self.stream, pushes)) if pushes else []
+            self._keep(self.timeline.tell(asked, answers))
+        except StreamError as error:
+            return error
+        except Exception as error:
+            logger.exception("A stream failed.")
+            return StreamError(FAULT, "poses", f"the model failed on this stream: {error}")
+        return wrong
+
+    def _keep(self, told: list[Told]) -> None:
+        self._kept.extend(told)
+        beyond = self._unsent - UNSENT
+        if beyond <= 0:
+            return
+        if self.asked.slow == "close":
+            text = f"{UNSENT} refined frames wait to be read: read faster, or open with slow: drop"
+            raise StreamError(POLICY, "slow", text)
+        self._next += beyond
+        self.dropped += beyond

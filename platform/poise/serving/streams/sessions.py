@@ -1,0 +1,114 @@
+"""All streams of a replica: how many there may be, and how long one waits for its client."""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from typing import Any, Final
+
+from poise.serving.model import ServedModel
+from poise.serving.streams.bodies import Bodies
+from poise.serving.streams.opening import BUSY, LAG, POLICY, Opening, StreamError
+from poise.serving.streams.session import Session
+from poise.serving.turns import Turns
+from poise_models.base.refiner import Refiner
+from poise_models.errors import ConfigError
+from poise_models.live.stream import Find, open_stream
+
+#: How long a stream is kept for a client that lost its connection.
+RESUME_S: Final = 30.0
+#: Frames a second where neither client nor track says.
+FPS: Final = 30.0
+
+
+def longest_lag(refiner: Refiner) -> int | None:
+    """The longest lag that is of any use; None where any is."""
+    window = getattr(refiner, "window", None)
+    return None if window is None else int(window) - 1
+
+
+class Sessions:
+    """The streams that are open, and those whose clients may come back.
+
+    Args:
+        model: what refines them.
+        network: the thread in which it does.
+        most: how many there may be.
+        door: the part of a token that says which replica a stream is on.
+    """
+
+    def __init__(self, model: ServedModel, network: Turns[Any], most: int, door: str) -> None:
+        self._model, self._network, self._most, self._door = model, network, most, door
+        self._bodies = Bodies(model)
+        self._open: dict[str, Session] = {}
+        self._left: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
+        self._coming = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._open) + self._coming
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for clients to come back."""
+        return len(self._left)
+
+    async def begin(self, asked: Opening) -> Session:
+        """Open a stream.
+
+        Raises:
+            StreamError: there are too many, or the model does not refine such a stream.
+        """
+        if len(self) >= self._most and self._left:
+            self.forget(next(iter(self._left)))
+        if len(self) >= self._most:
+            raise StreamError(BUSY, "type", f"{self._most} streams are open here: come back later")
+        self._coming += 1
+        try:
+            # Another skeleton's network takes a moment.
+            body = await asyncio.to_thread(self._bodies.body, asked)
+        finally:
+            self._coming -= 1
+        most = longest_lag(body.refiner)
+        usual = LAG if most is None else min(LAG, most)
+        find: Find | None = self._model.neighbours_of if self._model.retrieval != "none" else None
+        try:
+            stream = open_stream(body.refiner, usual if asked.lag is None else asked.lag, find)
+        except ConfigError as error:
+            raise StreamError(POLICY, "lag", str(error)) from None
+        token = f"{self._door}.{secrets.token_urlsafe(18)}"
+        fps = asked.fps or self._model.info.fps or FPS
+        session = Session(token, asked, body, stream, fps, self._network)
+        self._open[token] = session
+        return session
+
+    def back(self, token: str) -> Session | None:
+        """Give a stream to a client that came back; None where it is not here any more."""
+        session = self._open.get(token)
+        timer = self._left.pop(token, None)
+        if timer is not None:
+            timer.cancel()
+        return session
+
+    def leave(self, session: Session) -> None:
+        """Keep a stream for a while whose client went away without an end."""
+        if session.token not in self._open:
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(RESUME_S, self.forget, session.token)
+        self._left[session.token] = timer
+
+    def forget(self, token: str) -> None:
+        """End a stream."""
+        timer = self._left.pop(token, None)
+        if timer is not None:
+            timer.cancel()
+        session = self._open.pop(token, None)
+        if session is not None:
+            session.close()
+
+    async def close(self) -> None:
+        """End all streams."""
+        workers = [session.close() for session in self._open.values()]
+        for token in list(self._open):
+            self.forget(token)
+        await asyncio.gather(*workers, return_exceptions=True)
