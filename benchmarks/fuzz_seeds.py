@@ -4,6 +4,7 @@ import io
 import json
 import pickle
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,50 @@ def _amass() -> list[Seed]:
     ]
 
 
+def _smpl() -> list[Seed]:
+    """Return what VIBE, WHAM, PHALP and GVHMR save, as pickles."""
+    rng = np.random.default_rng(0)
+    frames = np.array([2, 3, 5])
+    vibe = {
+        who: {
+            "pose": rng.normal(size=(3, 72)).astype(np.float32),
+            "betas": np.zeros((3, 10), np.float32),
+            "joints3d": rng.normal(size=(3, 49, 3)).astype(np.float32),
+            "joints2d": None,
+            "frame_ids": frames + who,
+        }
+        for who in (1, 4)
+    }
+    wham: dict[int, dict[str, Any]] = defaultdict(dict)
+    wham[0] = {
+        "pose": np.zeros((3, 72)),
+        "trans": np.zeros((3, 3)),
+        "pose_world": rng.normal(scale=0.2, size=(3, 72)),
+        "trans_world": rng.normal(size=(3, 3)),
+        "betas": np.zeros((3, 10)),
+        "frame_ids": frames,
+    }
+    one = {"global_orient": np.eye(3)[None], "body_pose": np.stack([np.eye(3)] * 23)}
+    phalp = {
+        f"outputs/_DEMO/clip/img/{n:06d}.jpg": {
+            "time": n,
+            "tid": [1, 2][: n % 3],
+            "tracked_time": [0, 0][: n % 3],
+            "smpl": [one | {"betas": np.zeros(10)}] * (n % 3),
+            "3d_joints": [rng.normal(size=(45, 3))] * (n % 3),
+        }
+        for n in range(1, 6)
+    }
+    body = {
+        "body_pose": rng.normal(scale=0.2, size=(4, 63)),
+        "global_orient": np.zeros((4, 3)),
+        "transl": rng.normal(size=(4, 3)),
+        "betas": np.zeros((4, 10)),
+    }
+    gvhmr = {"smpl_params_global": body, "smpl_params_incam": body, "K_fullimg": np.eye(3)}
+    return [_file("clip.pkl", pickle.dumps(each)) for each in (vibe, wham, phalp, gvhmr)]
+
+
 def smpl_body() -> Seed:
     """Return a body model in SMPL's file structure: 24 joints in a line, a vertex at each."""
     return _npz(
@@ -256,6 +301,7 @@ def _folder_of(name: str, documents: list[Any]) -> Seed:
 #: Of formats that are read only, written back only, or have dialects that nobody writes.
 _BY_HAND: Final[dict[str, Callable[[], list[Seed]]]] = {
     "mot": _mot,
+    "smpl": _smpl,
     "yolo": _yolo,
     "ultralytics": _ultralytics,
     "mmpose": _mmpose,

@@ -2,7 +2,6 @@
 
 import shutil
 import uuid
-import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -23,13 +22,11 @@ from poise.runtime.errors import DataError
 _MODULES: Final = (
     "capture.trc", "capture.mot", "capture.c3d", "capture.bvh", "json.coco", "json.openpose",
     "json.mmpose", "json.ultralytics", "json.mediapipe", "tables.yolo_labels", "arrays.smoothnet",
-    "bodies.amass", "arrays.numpy_files", "tables.parquet", "tables.sleap", "tables.deeplabcut",
-    "tables.kinect", "tables.csv_table",
+    "bodies.amass", "bodies.results", "arrays.numpy_files", "tables.parquet", "tables.sleap",
+    "tables.deeplabcut", "tables.kinect", "tables.csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")
-#: How pickles of today's Python begin.
-_PICKLES: Final = tuple(bytes((0x80, protocol)) for protocol in range(2, 6))
 
 
 @cache
@@ -55,24 +52,10 @@ def format_of(sample: Sample) -> Format:
         if one.fits(sample):
             return one
     what = "folder" if sample.is_folder else "file"
-    if sample.head.startswith(_PICKLES) or any(key.endswith("data.pkl") for key in _names(sample)):
-        raise DataError(
-            f"{sample.path}: a pickle (also joblib, torch), which can run code and is not read; in "
-            "the Python that wrote it save the arrays: np.savez('clip.npz', poses=..., fps=...)"
-        )
     raise DataError(
         f"{sample.path}: no keypoint {what} Poise knows, by its content; poise formats lists what "
         "is read"
     )
-
-
-def _names(sample: Sample) -> list[str]:
-    """Return what is in a zip archive."""
-    try:
-        with zipfile.ZipFile(sample.path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, OSError):
-        return []
 
 
 def read(

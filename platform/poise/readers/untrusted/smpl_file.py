@@ -15,6 +15,7 @@ from scipy import sparse
 
 from poise.readers.untrusted import safe_pickle as safepickle
 from poise.readers.untrusted.budget import Budget, BudgetError
+from poise.readers.untrusted.dicts import DictUnpickler
 from poise.readers.untrusted.object_npz import listed, npz_keys, plain_array
 from poise.readers.untrusted.safe_pickle import Function, RefusedError, StandIn, StoredArray
 from poise.readers.untrusted.unpickler import Unpickler
@@ -138,28 +139,13 @@ _NAMES: Final[dict[tuple[str, str], Any]] = {
 }
 
 
-class _Unpickler(Unpickler):
+class _Unpickler(DictUnpickler):
     classes = (*Unpickler.classes, _Sparse, _Chumpy)
+    keys = (str,)
 
     def find_class(self, module: str, name: str) -> Any:
         known = _NAMES.get((module, name))
         return safepickle.find(module, name) if known is None else known
-
-    def load_empty_dict(self) -> None:
-        self.append({})
-
-    def load_dict(self) -> None:
-        items = self.pop_mark()
-        self.append({})
-        self.set_items(self.stack[-1], items)
-
-    def set_items(self, box: Any, items: list[Any]) -> None:
-        if not isinstance(box, dict):
-            super().set_items(box, items)
-        elif not all(type(key) is str for key in items[::2]):
-            raise RefusedError("a dict whose keys are no strings")
-        else:
-            box.update(zip(items[::2], items[1::2], strict=True))
 
 
 def _read_pickle(path: Path, budget: Budget) -> dict[Any, Any]:
