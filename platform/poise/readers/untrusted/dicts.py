@@ -73,7 +73,7 @@ def read_dicts(path: Path) -> Any:
     except _JoblibError:
         raise DataError(
             f"{path}: was written by joblib, whose files can run code and are not read; in the "
-            "Python that wrote it: pickle.dump(joblib.load('old.pkl'), open('new.pkl', 'wb'))"
+            "Python that wrote it open it by joblib, and pickle.dump(it, open('new.pkl', 'wb'))"
         ) from None
     except RefusedError as error:
         raise DataError(
