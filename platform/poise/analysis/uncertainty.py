@@ -129,24 +129,37 @@ def analyse(
 
 def joint_errors(sequences: Sequences, refined: Sequence[Refined]) -> Errors:
     """Expected and observed errors of the joints whose truth is known."""
-    info, columns = sequences.track.info, []
+    columns = []
     for one, found in zip(sequences.items, refined, strict=True):
         untrue = None if one.untrue_FJ is None else torch.from_numpy(one.untrue_FJ)
         assert one.truth_FC is not None  # noqa: S101  (as it was read)
-        assert found.error_FJ is not None  # noqa: S101  (asked before)
-        places = compared(found.poses_FC, torch.from_numpy(one.truth_FC), info, untrue_FJ=untrue)
-        assert places is not None  # noqa: S101  (no rotations)
-        known_FJ = places.scored_FJ
-        error_FJD = places.refined_FJD - places.truth_FJD
-        count_J1 = known_FJ.sum(0).clamp(min=1)[:, None]
-        constant_JD = (error_FJD * known_FJ[..., None]).sum(0) / count_J1
-        values = (
-            found.error_FJ.double() * info.to_metric,
-            error_FJD.norm(dim=-1),
-            (error_FJD - constant_JD).norm(dim=-1),
-        )
-        columns.append([value_FJ[known_FJ] for value_FJ in values])
-    return Errors(*(torch.cat(column).numpy() for column in zip(*columns, strict=True)))
+        truth_FC = torch.from_numpy(one.truth_FC)
+        columns.append(sequence_errors(found, truth_FC, sequences.track.info, untrue))
+    return pooled(columns)
+
+
+def sequence_errors(
+    found: Refined, truth_FC: Tensor, info: TrackInfo, untrue_FJ: Tensor | None
+) -> list[Tensor]:
+    """Expected and both observed errors of the known joints of a sequence, N of each."""
+    places = compared(found.poses_FC, truth_FC, info, untrue_FJ=untrue_FJ)
+    assert found.error_FJ is not None  # noqa: S101  (asked before)
+    assert places is not None  # noqa: S101  (no rotations)
+    known_FJ = places.scored_FJ
+    error_FJD = places.refined_FJD - places.truth_FJD
+    count_J1 = known_FJ.sum(0).clamp(min=1)[:, None]
+    constant_JD = (error_FJD * known_FJ[..., None]).sum(0) / count_J1
+    values = (
+        found.error_FJ.double() * info.to_metric,
+        error_FJD.norm(dim=-1),
+        (error_FJD - constant_JD).norm(dim=-1),
+    )
+    return [value_FJ[known_FJ] for value_FJ in values]
+
+
+def pooled(columns: Sequence[Sequence[Tensor]]) -> Errors:
+    """The errors of all sequences."""
+    return Errors(*(torch.cat(list(column)).numpy() for column in zip(*columns, strict=True)))
 
 
 def calibrations(label: str, errors: Errors, known: Errors | None = None) -> list[Calibration]:

@@ -34,6 +34,8 @@ _OTHER_NAMES: Final = {
     "left_toe": "left_foot",
     "right_toe": "right_foot",
 }
+#: Whose bones count where nobody knows the set: by the names of their ends.
+_USUAL: Final = ("halpe26", "h36m17", "smpl24")
 #: Freemocap and others put the group of a joint before its name.
 _GROUPS: Final = ("body", "pose")
 _WORDS: Final = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+\d*|[A-Z]+\d*|\d+")
@@ -71,6 +73,27 @@ def joint_sets() -> Mapping[str, JointSet]:
             continue
         found[name] = JointSet(name, "a skeleton of the pose template", body.joints, body.edges)
     return MappingProxyType(found)
+
+
+def bones_between(names: Sequence[str], known: str = "") -> list[tuple[int, int]]:
+    """Return pairs of places among joints; none where no joint's name is known.
+
+    Args:
+        names: of the joints, in any program's spelling.
+        known: the joint set that they are, where that is known.
+    """
+    plain = [plain_joint(name) for name in names]
+    place = {name: number for number, name in reversed(list(enumerate(plain)))}
+    own = joint_sets().get(known)
+    found: dict[tuple[int, int], None] = {}
+    for one in [own] if own else [joint_sets()[name] for name in _USUAL]:
+        for ends in one.bones:
+            start, end = (place.get(plain_joint(one.joints[joint])) for joint in ends)
+            if start is not None and end is not None and (end, start) not in found:
+                found[start, end] = None
+        if found:
+            break
+    return list(found)
 
 
 def _numbered(word: str) -> list[str]:

@@ -110,7 +110,7 @@ def evaluate(
     seconds = 0.0
     errors: list[PoseErrors] = []
     motions: list[MotionErrors | None] = []
-    for clips, truths, untrue in _in_parts(refiner, examples):
+    for clips, truths, untrue in in_parts(refiner, examples):
         counted("sequence", len(errors), len(examples.clips))
         start = time.perf_counter()
         refined = refiner.refine(clips)
@@ -150,9 +150,10 @@ def unit_of(track: Track) -> str:
     return unit(track.info, smpl.find_body_model() if track.representation == "smpl" else None)
 
 
-def _in_parts(
+def in_parts(
     refiner: Refiner, examples: Examples
 ) -> Iterator[tuple[Sequence[Clip], Sequence[Tensor], Sequence[Tensor | None]]]:
+    """Yield clips with their truths, and what of these is not scored, some at a time."""
     # The views of a take stay together.
     views = refiner.views if isinstance(refiner, WindowRefiner) else 1
     at_once = max(CLIPS_AT_ONCE // views, 1) * views

@@ -144,6 +144,26 @@ class TrialData:
         return evaluate(refiner, examples(refiner, split, self.bank), self.track, seed)
 
 
+def test_split(spec: TrialSpec, source: SplitSource) -> tuple[TrackSplit, PoseBank | None]:
+    """Return what a trial is scored on, and the poses of the PVD where its refiner reads them.
+
+    Raises:
+        LakeError: the track is not in the lake, or lacks what the refiner reads.
+    """
+    track, reads = Track.parse(spec.track), retrieves(fresh_refiner(spec))
+    if spec.fold is None:
+        bank = source.split(track, "train").bank() if reads else None
+        return source.split(track, "test"), bank
+    everybody = source.split(track, "everybody")
+    people = fold_people(spec.fold, track, everybody.index.subjects)
+    fold, whole = everybody.only(people), everybody.without(people)
+    if not reads:
+        return fold, None
+    if read_manifest(source.lake, track).pvd is not None:
+        fold = with_neighbours(fold, whole)
+    return fold, whole.bank()
+
+
 def _folded(spec: TrialSpec, fold: Fold, source: SplitSource) -> tuple[TrackSplit, TrackSplit]:
     """Return everybody but the people of a fold, and those.
 

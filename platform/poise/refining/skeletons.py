@@ -2,12 +2,8 @@
 
 from typing import Final
 
-from poise.catalog.joint_sets import joint_sets, plain_joint
+from poise.catalog.joint_sets import bones_between, plain_joint
 from poise.motion.motion import Motion
-
-#: Whose bones count where nobody knows the set: by the names of their ends.
-_USUAL: Final = ("halpe26", "h36m17", "smpl24")
-
 
 #: Where a body begins, the best first.
 _ROOTS: Final = ("pelvis", "spine", "thorax", "neck", "right_hip")
@@ -21,17 +17,4 @@ def root_of(motion: Motion) -> int:
 
 def bones_of(motion: Motion) -> list[tuple[int, int]]:
     """Return pairs of places among a motion's joints; none where no joint's name is known."""
-    plain = [plain_joint(name) for name in motion.joints]
-    place = {name: number for number, name in reversed(list(enumerate(plain)))}
-    known = joint_sets()
-    own = known.get(motion.skeleton or "")
-    sets = [own] if own else [known[name] for name in _USUAL]
-    found: dict[tuple[int, int], None] = {}
-    for one in sets:
-        for ends in one.bones:
-            start, end = (place.get(plain_joint(one.joints[joint])) for joint in ends)
-            if start is not None and end is not None and (end, start) not in found:
-                found[start, end] = None
-        if found:
-            break
-    return list(found)
+    return bones_between(motion.joints, motion.skeleton or "")

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from poise.catalog.tracks import Track
+from poise.report.breakdown import action_blocks
 from poise.report.charts.learning import learning_curves
 from poise.report.charts.plane import plane
 from poise.report.choice import choice_blocks, training_blocks
@@ -10,6 +12,7 @@ from poise.report.document import Block, Document, Picture, Section, Text
 from poise.report.made import made_blocks
 from poise.report.order import order_blocks
 from poise.report.paper import Paper, like, published
+from poise.report.refined.sections import refined_sections
 from poise.report.results import Row, result_blocks, rows_of
 from poise.report.source import runs_of
 from poise.report.trials import Method, Sweep
@@ -96,6 +99,8 @@ def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
             yield Section("Precision and smoothness", [_PLANE, Picture(plane(rows), name, True)], 3)
         if number == 0:
             yield from _beside(methods, rows, like(track, sweep.name))
+        if any(row.line for row in rows):
+            yield from _closer(track, rows, wanted)
 
 
 def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Iterator[Section]:
@@ -112,3 +117,14 @@ def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Ite
 def _curves(methods: Sequence[Method]) -> list[Block]:
     pictures = list(learning_curves(methods))
     return [_CURVES, *pictures] if pictures else []
+
+
+def _closer(track: str, rows: Sequence[Row], wanted: Wanted) -> Iterator[Section]:
+    actions = action_blocks(rows)
+    if actions:
+        yield Section("Errors by action", actions, level=3)
+    if wanted.refine:
+        yield from refined_sections(Track.parse(track), rows, wanted.settings, wanted.say)
+    else:
+        said = "This report is of records only: joints, spectra and skeletons are left out."
+        yield Section("Sequences", [Text(said)], level=3)

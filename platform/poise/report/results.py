@@ -13,6 +13,7 @@ from poise.report.paper import Paper, title_of
 from poise.report.trials import Method
 from poise_models import catalogue
 from poise_models.filters.linear import Linear
+from poise_models.general.shipped import ShippedGeneral
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,12 @@ class Row:
         """Return one of its means; infinite where there is none, which is worse than any."""
         value = math.nan if self.line is None else self.line.cells[metric].mean
         return math.inf if math.isnan(value) else value
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it has learnt how people move: the closed form, and networks."""
+        learnt = (Linear.name, ShippedGeneral.name)
+        return self.is_network or (self.method is not None and self.method.refiner in learnt)
 
     @property
     def is_network(self) -> bool:

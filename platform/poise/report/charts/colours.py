@@ -1,7 +1,5 @@
 """The colour of a refiner, the same in every chart."""
 
-from poise_models import catalogue
-
 _OWN = {
     "poise": 1, "smoothnet": 2, "linear": 3, "synspp": 4, "deciwatch": 5, "gfpose": 6, "synsp": 7,
     "hanet": 8, "poise:general": 9,
@@ -11,8 +9,3 @@ _OWN = {
 def colour_of(refiner: str) -> str:
     """Return a colour of the page's style; filters and the input share a grey."""
     return f"var(--c{_OWN.get(refiner, 0)})"
-
-
-def stands_out(refiner: str) -> bool:
-    """Whether it has a colour of its own, as what learns from the truth has."""
-    return refiner in _OWN and refiner in catalogue.names()

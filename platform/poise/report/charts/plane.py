@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from poise.evaluation.tables import metric_names
-from poise.report.charts.colours import colour_of, stands_out
+from poise.report.charts.colours import colour_of
 from poise.report.charts.panel import LETTER, LINE, Axis, Panel, Point
 from poise.report.results import Row
 
@@ -41,14 +41,10 @@ def plane(rows: Sequence[Row]) -> str:
         panel.dot(point, colour, f"{row.title}: {point[0]:.2f}, {point[1]:.2f}")
         x, y = panel.at(point)
         taken.append((x - 5, y - 5, x + 5, y + 5))
-    order = sorted(range(len(shown)), key=lambda at: not _is_named_first(shown[at]))
+    order = sorted(range(len(shown)), key=lambda at: not shown[at].stands_out)
     for at in order:
         _name(panel, shown[at], panel.at(ours[at]), taken)
     return panel.svg()
-
-
-def _is_named_first(row: Row) -> bool:
-    return row.method is not None and stands_out(row.method.refiner)
 
 
 def _published(row: Row) -> Point | None:
@@ -64,7 +60,7 @@ def _name(panel: Panel, row: Row, dot: Point, taken: list[_Box]) -> None:
     if max(map(abs, best)) > 20:
         middle = min(max(dot[0], box[0]), box[2]), min(max(dot[1], box[1]), box[3])
         panel.stroke(dot, middle)
-    panel.word((box[0], box[3] - 4), row.title, kind="strong" if _is_named_first(row) else "")
+    panel.word((box[0], box[3] - 4), row.title, kind="strong" if row.stands_out else "")
     taken.append(box)
 
 

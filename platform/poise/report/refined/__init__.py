@@ -1,0 +1,1 @@
+"""Test sequences refined again, by the weights that trials kept."""
