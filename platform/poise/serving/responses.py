@@ -67,6 +67,7 @@ def model_info(model: ServedModel) -> schema.ServedModelInfo:
         track=str(model.track),
         refiner=model.refiner.name,
         joints=spec.joints,
+        joint_names=list(model.info.joint_names),
         dims=spec.dims,
         unit=model.unit,
         fps=model.info.fps,

@@ -170,6 +170,7 @@ class ServedModelInfo(BaseModel):
     track: str
     refiner: str
     joints: int
+    joint_names: list[str] = Field(description="In the order of `poses`.")
     dims: int
     unit: str = Field(description="Unit of `poses`.")
     fps: float | None = Field(description="Frame rate of the track it was trained on.")
