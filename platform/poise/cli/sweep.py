@@ -1,7 +1,7 @@
 """``poise sweep``: run an experiment plan."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,16 +14,29 @@ from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Only = Literal["failed", "missing"]
+
 EXAMPLES = """
 examples:
   poise sweep --plan demo --data my_data
+  poise sweep --plan table1 --dry-run
+  poise sweep --plan table2 --tracks 'h36m/*' --refiners synspp,smoothnet
+  poise sweep --plan table2 --seeds 1           a first look: one seed of each
+  poise sweep --plan table2 --only failed
+  poise sweep --plan uiprmd --refiners 'synsp*,linear'
   poise sweep --plan demo --track synthetic/simulated/3D --epochs 2
   poise sweep --plan refiners --hold-out S3 S5
   ray job submit --working-dir . -- python jobs/sweep.py --plan demo-full
 
 The same command again goes on where the last one ended. Ctrl-C is safe at any
-time. Tracks that are missing in the lake are ingested first. `poise watch
-PLAN` shows from anywhere how far it is, `poise ui` the results.
+time. Tracks that are missing in the lake are ingested first; those without
+data are rows that say so. All that is wrong with a plan is said at once, and
+before anything starts. --tracks, --refiners, --seeds and --only run a part of
+the plan's trials, into the same records and the same table; --track and
+--epochs make other trials. --dry-run shows the grid, what of it is done, how
+long the rest takes by what such trials took before, and what is missing.
+`poise watch PLAN` shows from anywhere how far it is, `poise ui` the results.
+docs/sweeps.md says more.
 
 exit code: 0 well, 1 no trial finished, 2 could not work
 """
@@ -43,6 +56,31 @@ def sweep(
         list[str] | None,
         typer.Option(metavar="SUBJECT ...", help="subjects to validate on"),
     ] = None,
+    tracks: Annotated[
+        list[str] | None,
+        typer.Option("--tracks", metavar="PATTERN ...", help="only these of the plan: 'h36m/*'"),
+    ] = None,
+    refiners: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--refiners",
+            metavar="PATTERN ...",
+            help="only these of the plan, by name (synspp,smoothnet) or name and label "
+            "('synspp (7*')",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="only seeds 0 to N - 1 of networks")
+    ] = None,
+    only: Annotated[
+        Only | None,
+        typer.Option(
+            metavar="failed|missing", help="only trials that failed, or that have not ended"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would be done, and do nothing")
+    ] = False,
     storage: Annotated[
         str | None,
         typer.Option(metavar="FOLDER|URI", help="where sweep records are (HOME/sweeps)"),
@@ -56,16 +94,29 @@ def sweep(
 ) -> int:
     """Run an experiment plan: train, compare, track, promote the best."""
     with resumable("the same command goes on from here"):
-        from poise.catalog.tracks import Track
         from poise.checkpoints.mlflow_client import see_that_it_answers
+        from poise.cli.shared.outlook import as_json, print_outlook
         from poise.cli.shared.results import print_result
         from poise.experiments.plan import load_plan
+        from poise.experiments.submission.checks import checked_grid
+        from poise.experiments.submission.data import in_lake, ingested, without_data
+        from poise.experiments.submission.outlook import outlook
+        from poise.experiments.submission.selection import Selection
         from poise.experiments.sweep import republish, run_sweep
-        from poise.ingest.track import ensure_ingested
 
-        chosen = load_plan(plan).changed(track or (), epochs, hold_out or (), cpu_ok)
+        chosen = load_plan(plan).changed(track or (), epochs, hold_out or (), cpu_ok, seeds or 0)
+        selection = Selection(_words(tracks), _words(refiners), seeds, only)
         records = storage or settings.sweeps
         uri, artifacts = settings.tracking_uri, settings.artifacts
+        manifests = in_lake(chosen.tracks, settings.lake)
+        specs = checked_grid(chosen, manifests, selection)
+        absent = without_data(chosen.tracks, settings)
+        if dry_run:
+            found = outlook(chosen, manifests, absent, records, selection)
+            print_outlook(found)
+            if json:
+                write_json(json, as_json(found))
+            return 0
         with Screen("trials") as screen:
             screen.take_logs()
             if publish_only:
@@ -75,12 +126,18 @@ def sweep(
                     see_that_it_answers(uri)
                 except ModelError as error:  # said now, since the sweep may take days
                     log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
-                for name in chosen.tracks:
-                    ensure_ingested(Track.parse(name), settings)
+                wanted = [spec.track for spec in specs if selection.takes(spec)]
+                absent = ingested(chosen.tracks, wanted, absent, settings)
+                show = table_on(screen)
                 result = run_sweep(
-                    chosen, settings.lake, records, uri, artifacts, show=table_on(screen)
-                )
+                    chosen, settings.lake, records, uri, artifacts,
+                    show=show, selection=selection, absent=absent,
+                )  # fmt: skip
         print_result(result)
         if json:
             write_json(json, [entry.to_json() for entry in result.entries])
         return 0 if result.entries else 1
+
+
+def _words(given: list[str] | None) -> tuple[str, ...]:
+    return tuple(word.strip() for words in given or () for word in words.split(",") if word.strip())

@@ -9,6 +9,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from poise.catalog.tracks import Track
@@ -19,6 +20,7 @@ from poise.evaluation.scored import Scored, by_person
 from poise_models import catalogue
 from poise_models.filters.linear import Linear
 
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 METRICS = ("mpjpe", "pa_mpjpe", "accel")
 _NAMES = ("MPJPE", "PA-MPJPE", "Accel")
 #: Of rotations: mean per joint angle error.
@@ -164,11 +166,18 @@ def result_tables(entries: Sequence[Entry]) -> list[ResultTable]:
     return tables
 
 
-def markdown(entries: Sequence[Entry]) -> str:
-    """Return the tables as Markdown, the best of each column in bold."""
+def absent_tables(absent: Mapping[str, str]) -> list[ResultTable]:
+    """Return a table of the tracks that have no rows, and why; none where all have."""
+    rows = [[track, reason] for track, reason in absent.items()]
+    return [ResultTable("Tracks without rows", ["Track", "Why"], rows, set(), [])] if rows else []
+
+
+def markdown(entries: Sequence[Entry], absent: Mapping[str, str] = _NOTHING) -> str:
+    """Return the tables as Markdown, the best of each column in bold, and the absent tracks."""
     blocks = []
-    for table in result_tables(entries):
-        ruler = ["---", *["---:"] * len(METRICS), "---"][: len(table.header)]
+    for table in [*result_tables(entries), *absent_tables(absent)]:
+        numbers = len(METRICS) if len(table.header) > len(METRICS) else 0
+        ruler = ["---", *["---:"] * numbers, "---"][: len(table.header)]
         body = [
             [f"**{cell}**" if (row, column) in table.best else cell for column, cell in some]
             for row, some in enumerate(map(enumerate, table.rows))

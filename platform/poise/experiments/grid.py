@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,15 @@ from poise_models.errors import RefinerError
 SCHEMA = 1
 #: What came after the first trials, and the value with which it changes nothing.
 _LATER = (("budget", "heading", 0.0), ("settings", "apart", False))
+
+
+class GridError(PlanError):
+    """A plan of which no trials can be made; ``problems`` are all that is wrong with it."""
+
+    def __init__(self, plan: str, problems: Iterable[str]) -> None:
+        # A refiner's is there once for each track.
+        self.problems = list(dict.fromkeys(problems))
+        super().__init__("\n  ".join([f"plan {plan} cannot run:", *self.problems]))
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
         manifests: the hash of each track's manifest.
 
     Raises:
-        PlanError: settings make no sense, a track does not have what a budget wants, or two trials
+        GridError: settings make no sense, a track does not have what a budget wants, or two trials
             have the same content; the message has everything of the kind.
     """
     seen: dict[str, str] = {}
@@ -118,8 +127,7 @@ def grid(plan: Plan, manifests: Mapping[str, str]) -> list[TrialSpec]:
                 seen[spec.key] = spec.name
                 specs.append(spec)
     if problems:
-        # A refiner's is there once for each track.
-        raise PlanError("\n  ".join([f"plan {plan.name} cannot run:", *dict.fromkeys(problems)]))
+        raise GridError(plan.name, problems)
     return specs
 
 

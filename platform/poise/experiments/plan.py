@@ -209,14 +209,16 @@ class Plan(_Part):
         epochs: int | None = None,
         hold_out: Sequence[str] = (),
         cpu_ok: bool = False,
+        seeds: int = 0,
     ) -> "Plan":
-        """Return the plan with other tracks, epochs of all networks, or subjects held out.
+        """Return the plan with other tracks, epochs of all networks, subjects held out, or seeds.
 
         Args:
             tracks: instead of the plan's.
             epochs: of every network, instead of the plan's.
             hold_out: subjects to validate on, instead of the plan's.
             cpu_ok: train on the CPU where there is no GPU, whatever the plan says.
+            seeds: have all seeds below this number, beside the plan's.
 
         Raises:
             PlanError: one of them is not valid.
@@ -231,6 +233,7 @@ class Plan(_Part):
             given["validation"]["subjects"] = tuple(hold_out)
         if cpu_ok:
             given["resources"]["cpu_ok"] = True
+        given["seeds"] = tuple(dict.fromkeys((*self.seeds, *range(seeds))))
         return _validated(given, "the command line")
 
 

@@ -24,6 +24,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from poise.evaluation.evaluate import Row
@@ -34,6 +35,7 @@ from poise.experiments.plan import Plan
 from poise.runtime import storage
 from poise.runtime.errors import PoiseError
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 Status = Literal["finished", "failed", "stopped"]
 
 
@@ -77,6 +79,7 @@ class TrialResult:
         tested: the test people of a fold; none where the track's own test split was scored.
         row: test metrics; None unless finished.
         chosen: settings that were tuned; none where nothing was.
+        device: it was trained on; empty in records of earlier versions.
     """
 
     status: Status
@@ -88,6 +91,7 @@ class TrialResult:
     row: Row | None = None
     chosen: Mapping[str, Any] = field(default_factory=dict)
     tested: tuple[str, ...] = ()
+    device: str = ""
 
     @property
     def choice(self) -> str:
@@ -230,14 +234,20 @@ class SweepFolder:
         return TrialFolder(storage.join(self.uri, "trials", key))
 
     def begin(
-        self, plan: Plan, keys: Sequence[str], commit: str, origin: Mapping[str, str] | None = None
+        self,
+        plan: Plan,
+        keys: Sequence[str],
+        commit: str,
+        origin: Mapping[str, str] = NOTHING,
+        absent: Mapping[str, str] = NOTHING,
     ) -> None:
-        """Write what was submitted, and from where."""
+        """Write what was submitted, from where, and why tracks of the plan have no trials."""
         content = {
             "plan": plan.model_dump(mode="json"),
             "trials": list(keys),
             "commit": commit,
-            "origin": dict(origin or {}),
+            "origin": dict(origin),
+            "absent": dict(absent),
         }
         storage.write_bytes(self._header, json.dumps(content, indent=1).encode())
 
@@ -251,6 +261,10 @@ class SweepFolder:
                 "same command makes it anew"
             ) from None
         return found
+
+    def absent(self) -> dict[str, str]:
+        """Return the tracks of the last submission's plan that have no trials, and why."""
+        return dict(self.header().get("absent", {}))
 
     def exists(self) -> bool:
         """Say whether anything was ever submitted here."""

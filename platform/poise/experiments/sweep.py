@@ -10,16 +10,17 @@ from poise.catalog.tracks import Track
 from poise.evaluation.plots import precision_plot
 from poise.evaluation.tables import Entry, csv_text, markdown, people_csv
 from poise.experiments.background_publisher import BackgroundPublisher
-from poise.experiments.grid import Fold, TrialSpec, grid
+from poise.experiments.grid import TrialSpec
 from poise.experiments.live.pulse import Pulse, Show
 from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.plan import Plan
 from poise.experiments.promote import promote_best
-from poise.experiments.records import SweepFolder, TrialResult
+from poise.experiments.records import NOTHING, SweepFolder, TrialResult
+from poise.experiments.submission.checks import checked_grid
+from poise.experiments.submission.selection import EVERYTHING, Selection
 from poise.experiments.tracking.source import Source
-from poise.experiments.trial_data import fold_people, held_out
 from poise.experiments.tuning import run_trials, trial_resources
-from poise.lake.manifest import Manifest, manifest_hash, read_manifest
+from poise.lake.manifest import read_manifest
 from poise.runtime import storage
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
@@ -39,11 +40,13 @@ class SweepResult:
         entries: one a finished trial, in the plan's order.
         failures: trial and reason.
         notes: what happened in the registry, and what could not be published.
+        absent: tracks that have no trials, and why.
     """
 
     entries: list[Entry]
     failures: list[tuple[str, str]]
     notes: list[str]
+    absent: Mapping[str, str]
 
 
 def run_sweep(
@@ -54,6 +57,8 @@ def run_sweep(
     artifacts: str | None = None,
     publish_every: float = 10.0,
     show: Show | None = None,
+    selection: Selection = EVERYTHING,
+    absent: Mapping[str, str] = NOTHING,
 ) -> SweepResult:
     """Run the trials of a plan that have not finished yet, and publish all of them.
 
@@ -69,22 +74,25 @@ def run_sweep(
         artifacts: where a new MLflow experiment keeps artifacts; None leaves it to the server.
         publish_every: seconds between two visits to MLflow.
         show: shows where the sweep is while it runs; by default lines are logged.
+        selection: what to run of it; tables and MLflow have what other submissions ran, too.
+        absent: tracks of the plan that are not in the lake, and why: the tables say so.
 
     Raises:
         BusyError: another submission of the plan is running.
-        LakeError: a track is not in the lake.
-        PlanError: subjects that the plan holds out are not there, or people for its folds, or a GPU
-            it asks for; or its folder is that of another plan.
+        LakeError: a track that is not absent is not in the lake.
+        PlanError: see `checked_grid`; or there is no GPU, which the plan asks for; or its folder is
+            that of another plan.
         KeyboardInterrupt: the user stopped it; everything was brought to rest first.
     """
-    manifests = {t: read_manifest(lake, Track.parse(t)) for t in plan.tracks}
-    _check_people(plan, manifests)
-    specs = grid(plan, {track: manifest_hash(found) for track, found in manifests.items()})
+    there = [track for track in plan.tracks if track not in absent]
+    manifests = {track: read_manifest(lake, Track.parse(track)) for track in there}
+    specs = [s for s in checked_grid(plan, manifests, selection) if s.track in manifests]
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri), contextlib.ExitStack() as cluster:
         _check_name(sweep, plan)
         results = _ended(sweep, specs)
-        pending = [spec for spec in specs if spec.key not in results]
+        pending = [spec for spec in specs if selection.runs(sweep, spec)]
+        shown = [spec for spec in specs if spec.key in results or spec in pending]
         log.info(
             f"sweep {plan.name}: {len(specs)} trials, {len(results)} finished before and reused, "
             f"{len(pending)} to run"
@@ -98,10 +106,10 @@ def run_sweep(
         origin = source.facts() | {"lake": storage.absolute(lake)}
         for name, content in source.files().values():
             sweep.write_source(name, content)
-        sweep.begin(plan, [spec.key for spec in specs], source.commit, origin)
+        sweep.begin(plan, [spec.key for spec in specs], source.commit, origin, absent)
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
         with (
-            Pulse(sweep, specs, results, show) as pulse,
+            Pulse(sweep, shown, results, show) as pulse,
             _published(mirror, specs, publish_every) as notes,
         ):
             if pending:
@@ -146,17 +154,6 @@ def _check_name(sweep: SweepFolder, plan: Plan) -> None:
             f"{sweep.uri} is the sweep of the plan {there}, which differs from {plan.name} only in "
             "case, and is one name on this disk: choose another name"
         )
-
-
-def _check_people(plan: Plan, manifests: Mapping[str, Manifest]) -> None:
-    """Refuse subjects that are not there, or too few, now, and not in every trial by itself."""
-    named, folds = plan.validation.subjects, plan.validation.folds
-    for track, manifest in manifests.items():
-        if named != "auto" and "train" in manifest.splits:
-            held_out(named, Track.parse(track), manifest.splits["train"].subjects)
-        if folds:
-            people = {name for split in manifest.splits.values() for name in split.subjects}
-            fold_people(Fold(1, folds), Track.parse(track), people)
 
 
 def _ended(sweep: SweepFolder, specs: Sequence[TrialSpec]) -> dict[str, TrialResult]:
@@ -209,14 +206,14 @@ def _published(
 
 
 def _write_tables(sweep: SweepFolder) -> None:
-    entries = sweep.entries()
+    entries, absent = sweep.entries(), sweep.absent()
     if not entries:
         return
     rows = json.dumps([entry.to_json() for entry in entries], indent=1)
     sweep.write_table("rows.json", rows.encode())
     sweep.write_table("table.csv", csv_text(entries).encode())
     sweep.write_table("people.csv", people_csv(entries).encode())
-    sweep.write_table("table.md", markdown(entries).encode())
+    sweep.write_table("table.md", markdown(entries, absent).encode())
     sweep.write_table("plot.png", precision_plot(entries))
 
 
@@ -226,4 +223,4 @@ def _result(sweep: SweepFolder, specs: Sequence[TrialSpec], notes: list[str]) ->
         result = sweep.trial(spec.key).result()
         if result is not None and result.status != "finished":
             failures.append((spec.name, f"{result.status}: {result.reason}"))
-    return SweepResult(sweep.entries(), failures, notes)
+    return SweepResult(sweep.entries(), failures, notes, sweep.absent())

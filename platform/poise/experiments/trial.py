@@ -192,6 +192,7 @@ class Trial:
             validation={k: v for k, v in self.best().metrics.items() if k != "loss"},
             held_out=self.data.subjects,
             tested=self.data.tested,
+            device=self.device,
             row=evaluation.row,
             chosen=self.spec.candidates[self.best().epoch - 1] if self.spec.candidates else {},
         )

@@ -26,6 +26,7 @@ from poise.pvd.options import DEFAULT_FILL, FillOptions
 from poise.pvd.progress import Report, heard_of
 from poise.pvd.publish import add_pvd, add_windows, why_no_pvd
 from poise.readers.layouts import locate
+from poise.readers.raw_split import split_exists
 from poise.runtime import storage
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
@@ -116,7 +117,7 @@ def ingest(
 
 
 def ensure_ingested(track: Track, settings: Settings, report: Report = log.info) -> Manifest:
-    """Ingest a track that is missing or stale; without raw data, take what the lake has.
+    """Ingest a track that is missing or stale; without raw data of it, take what the lake has.
 
     With simulated images comes what they show, which networks are trained on.
 
@@ -126,9 +127,10 @@ def ensure_ingested(track: Track, settings: Settings, report: Report = log.info)
     lake = settings.lake
     if track.stored != track:
         ensure_ingested(track.stored, settings, report)
-    if settings.data is not None or is_generated(track) or not has_track(lake, track):
+    raw = any(split_exists(settings.data, track, split) for split in SPLITS)
+    if raw or not has_track(lake, track):
         return ingest(track, settings, report=report)
-    report(f"{track}: no raw data given; taken from the lake {lake} as it is")
+    report(f"{track}: no raw data of it; taken from the lake {lake} as it is")
     manifest = read_manifest(lake, track)
     if manifest.pvd is None and not why_no_pvd(manifest):
         report(f"{track}: it was ingested with --no-pvd, so networks get no neighbours")

@@ -85,14 +85,17 @@ def locate(data: Path, track: Track, split: str) -> SplitFiles:
     found = _find(data, track, split)
     if found is not None:
         return found
-    layouts = _layouts(datasets.dataset(track.dataset))
-    tried = "\n  ".join(
-        str(data / _filled(layout.needed(track.part), track, split)) for layout in layouts
-    )
+    tried = "\n  ".join(map(str, needed_files(data, track, split)))
     raise DataError(
         f"no {split} data of {track} under {data}; looked for\n  {tried}\n"
         f"{data} holds {_listing(data)}"
     )
+
+
+def needed_files(data: Path, track: Track, split: str) -> list[Path]:
+    """Return where `locate` looks for the file that it needs, in its order."""
+    layouts = _layouts(datasets.dataset(track.dataset))
+    return [data / _filled(layout.needed(track.part), track, split) for layout in layouts]
 
 
 def split_exists(data: Path, track: Track, split: str) -> bool:

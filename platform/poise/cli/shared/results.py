@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from poise.cli.shared.output import print_table, say
 from poise.evaluation.motion import MotionErrors
 from poise.evaluation.motion_table import motion_columns
-from poise.evaluation.tables import Entry, result_tables
+from poise.evaluation.tables import Entry, absent_tables, result_tables
 from poise.experiments.sweep import SweepResult
 
 
@@ -13,6 +13,9 @@ def print_result(result: SweepResult) -> None:
     """Print a sweep's tables, the trials without a row, and what else happened."""
     print()
     print_entries(result.entries)
+    for table in absent_tables(result.absent):
+        print(f"\n{table.caption}")
+        print_table(table.header, table.rows, (0, 1))
     print()
     for trial, reason in result.failures:
         say(f"no row for {trial}: {reason}")
