@@ -56,12 +56,24 @@ def train(sweep: SweepFolder, spec: TrialSpec, epochs: int) -> None:
     sweep.trial(spec.key).save_epoch(history, b"state")
 
 
-def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> TrialResult:
-    """Write down that a trial finished, with a checkpoint of random weights."""
+def finish(
+    sweep: SweepFolder, spec: TrialSpec, score: float = 0.5, spread: float = 0.0
+) -> TrialResult:
+    """Write down that a trial finished, with a checkpoint of random weights.
+
+    On validation half of its sequences are better than the score by the spread, half worse.
+    """
     folder = sweep.trial(spec.key)
     refiner = catalogue.build(spec.refiner, pose_spec(TRACK), spec.settings)
     save_checkpoint(refiner, ModelCard(spec.track, spec.refiner, spec.settings), folder.checkpoint)
     folder.save_sequences([Scored("a", "s2", PoseErrors(50.0, 40.0, 0.9, 0.9, 120))])
+    folder.save_validation(
+        [
+            Scored(f"v{number}", "s1", PoseErrors(100 * one, 80 * one, one, one, 100))
+            for number in range(12)
+            for one in [score + (spread if number % 2 else -spread)]
+        ]
+    )
     row = Row(
         spec.track,
         spec.refiner,
@@ -75,6 +87,7 @@ def finish(sweep: SweepFolder, spec: TrialSpec, score: float = 0.5) -> TrialResu
         1.5,
         retrieval="none",
     )
-    result = TrialResult("finished", 1000, 2000, "", {"score": score}, ("s1",), row)
+    validation = {"score": score, "input_mpjpe": 100.0, "input_accel": 1.0}
+    result = TrialResult("finished", 1000, 2000, "", validation, ("s1",), row)
     folder.finish(result)
     return result

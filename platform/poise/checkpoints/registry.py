@@ -53,7 +53,7 @@ def resolve(model: str, tracking_uri: str, cache: Path | None = None) -> str:
         if found is None:
             raise ModelError(
                 f"no model {model} in the registry {tracking_uri}; "
-                f"{_inventory(client) or 'it is empty: run poise sweep first'}"
+                f"{inventory(client) or 'it is empty: run poise sweep first'}"
             )
         return _local_folder(client, found, tracking_uri, cache)
     except MlflowException as error:
@@ -79,6 +79,18 @@ def find_version(
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None
         raise
+
+
+def versions(client: MlflowClient, name: str) -> list[ModelVersion]:
+    """Return all versions of a registered model; none where there is no such model."""
+    found: list[ModelVersion] = []
+    token: str | None = None
+    while True:
+        page = client.search_model_versions(f"name='{name}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def register(
@@ -154,7 +166,8 @@ def _local_folder(
     return str(kept)
 
 
-def _inventory(client: MlflowClient) -> str:
+def inventory(client: MlflowClient) -> str:
+    """Say which models there are; empty where there are none."""
     have = []
     for model in client.search_registered_models():
         versions = [f"@{alias} (version {number})" for alias, number in model.aliases.items()]

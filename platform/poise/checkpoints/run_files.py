@@ -65,6 +65,16 @@ def keep_files(client: MlflowClient, run_id: str, local: Path, into: str = "") -
         client.log_artifact(run_id, str(local), into or None)
 
 
+def fetch_file(client: MlflowClient, run_id: str, name: str, into: Path) -> Path | None:
+    """Return a file of a run, copied into a folder where a server keeps it; None without one."""
+    folder = run_folder(client.tracking_uri, client.get_run(run_id))
+    if folder is not None:
+        return folder / name if (folder / name).is_file() else None
+    if not any(one.path == name for one in client.list_artifacts(run_id)):
+        return None
+    return Path(client.download_artifacts(run_id, name, str(into)))
+
+
 def follow_home(tracking_uri: str) -> None:
     """Have MLflow look for files in the home in which its database lies now, if that has moved.
 

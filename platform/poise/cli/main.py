@@ -21,6 +21,7 @@ from poise.cli import (
     fetch,
     ingest,
     mocap,
+    promote,
     pvd,
     report,
     serve,
@@ -46,6 +47,7 @@ in the order of work:
   poise sweep --data data                  train, compare, promote the best
   poise watch demo                         how far a sweep is
   poise ui                                 the comparison in MLflow
+  poise promote uiprmd/kinect/3D --list    who was champion, and why
   poise report demo                        the same as a page to send
   poise evaluate --model poise-uiprmd-kinect-3D --track uiprmd/kinect/3D
   poise serve                              the best one behind an endpoint
@@ -77,6 +79,7 @@ add(app, report.report, report.EXAMPLES)
 add(app, evaluate.evaluate, evaluate.EXAMPLES)
 add(app, tune.tune, tune.EXAMPLES)
 app.add_typer(analyse.app, name="analyse")
+add(app, promote.promote, promote.EXAMPLES)
 add(app, serve.serve, serve.EXAMPLES)
 add(app, demo.demo, demo.EXAMPLES)
 add(app, ui.ui, ui.EXAMPLES)

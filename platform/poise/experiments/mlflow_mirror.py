@@ -33,6 +33,8 @@ RETRIEVAL = "poise.retrieval"
 TUNED = "poise.tuned"
 #: The test people of a fold.
 TESTED = "poise.tested"
+#: The training subjects that it was chosen on.
+HELD_OUT = "poise.held_out"
 #: Last epoch whose metrics the server has, and the result it has the artifacts of.
 _EPOCHS, DONE = "poise.epochs", "poise.done"
 #: What a run was told when it was made; runs of an earlier Poise are told anew.
@@ -260,13 +262,16 @@ class MlflowMirror:
             ("poise.reason", result.reason),
             (TUNED, result.choice),
             (TESTED, ", ".join(result.tested)),
+            (HELD_OUT, ", ".join(result.held_out)),
         )
         tags = [RunTag(name, text) for name, text in said if text]
         if result.row is not None and result.row.retrieval:
             tags.append(RunTag(RETRIEVAL, result.row.retrieval))
         self.client.log_batch(run.info.run_id, metrics, tags=tags)
         if result.status == "finished":
-            self._upload(run, folder.sequences, "")
+            for file in (folder.sequences, folder.validation):
+                if storage.exists(file):
+                    self._upload(run, file, "")
             for name in storage.list_dir(folder.checkpoint):
                 self._upload(run, storage.join(folder.checkpoint, name), "checkpoint")
         self._tag(run, DONE, version)

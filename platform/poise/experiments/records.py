@@ -12,6 +12,7 @@
                          checkpoint/    the best weights on validation, or those of the refit
                          refit/         history and state of the refit on all training subjects
                          sequences.csv  test metrics per sequence, and whose it is
+                         validation.csv the same of the held-out training subjects
                          beat.json      what its process is doing, while it runs
                          result.json    how it ended
     <sweep>/live.json                   what the process that runs the sweep is doing
@@ -128,6 +129,11 @@ class TrialFolder:
         return storage.join(self.uri, "beat.json")
 
     @property
+    def validation(self) -> str:
+        """File of the validation metrics per sequence."""
+        return storage.join(self.uri, "validation.csv")
+
+    @property
     def refit(self) -> "TrialFolder":
         """Records of the refit on all training subjects, a fit of its own."""
         return TrialFolder(storage.join(self.uri, "refit"))
@@ -136,11 +142,17 @@ class TrialFolder:
         """Write the test metrics per sequence."""
         storage.write_bytes(self.sequences, to_csv(sequences).encode())
 
+    def save_validation(self, sequences: Sequence[Scored]) -> None:
+        """Write the validation metrics per sequence."""
+        storage.write_bytes(self.validation, to_csv(sequences).encode())
+
     def scored(self) -> list[Scored]:
         """Return the test metrics per sequence; none before it was scored."""
-        if not storage.exists(self.sequences):
-            return []
-        return from_csv(storage.read_bytes(self.sequences).decode())
+        return _scored(self.sequences)
+
+    def validated(self) -> list[Scored]:
+        """Return the validation metrics per sequence; none in folders of earlier versions."""
+        return _scored(self.validation)
 
     def begin(self, spec: TrialSpec) -> None:
         """Write what the trial is."""
@@ -216,6 +228,10 @@ class TrialFolder:
     def _write(self, name: str, content: Any) -> None:
         text = json.dumps(content, indent=1)
         storage.write_bytes(storage.join(self.uri, name), text.encode())
+
+
+def _scored(file: str) -> list[Scored]:
+    return from_csv(storage.read_bytes(file).decode()) if storage.exists(file) else []
 
 
 @dataclass(frozen=True)

@@ -200,9 +200,9 @@ def _published(
                 f"MLflow is not up to date ({problem}). Every number is in {mirror.sweep.uri}; "
                 "the next submission of this plan sends it, or now: poise sweep --publish-only"
             )
-        elif whole:
-            notes.append(f"compare in MLflow: {mirror.link or 'poise ui'}")
         notes.extend(promoted)
+        if whole and not problem:
+            notes.append(f"compare in MLflow: {mirror.link or 'poise ui'}")
 
 
 def _write_tables(sweep: SweepFolder) -> None:

@@ -121,6 +121,8 @@ class Trial:
             self.tune()
         else:
             self.fit()
+        if not self.folder.validated():
+            self.validate()
         if self.spec.refit:
             self.refit()
         return self.score(started)
@@ -160,6 +162,12 @@ class Trial:
             assert isinstance(step, EpochReport)  # noqa: S101  (what is tuned has one epoch)
             self.keep_best(refiner, epochs, replace(step, epoch=number), raw)
 
+    def validate(self) -> None:
+        """Score each sequence of the held-out subjects with the kept weights, before a refit."""
+        best, _ = load_checkpoint(self.folder.checkpoint)
+        evaluation = self.data.evaluate(best, self.data.validation, self.spec.seed)
+        self.folder.save_validation(scored(evaluation))
+
     def refit(self) -> None:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
         activity.stage(REFITTING)
@@ -185,11 +193,13 @@ class Trial:
         best, _ = load_checkpoint(self.folder.checkpoint)
         evaluation = self.data.test(best, self.spec.seed)
         self.folder.save_sequences(scored(evaluation))
+        raw = self.data.input_errors()
         return TrialResult(
             "finished",
             started,
             now_ms(),
-            validation={k: v for k, v in self.best().metrics.items() if k != "loss"},
+            validation={k: v for k, v in self.best().metrics.items() if k != "loss"}
+            | {"input_mpjpe": raw[0], "input_accel": raw[1]},
             held_out=self.data.subjects,
             tested=self.data.tested,
             device=self.device,

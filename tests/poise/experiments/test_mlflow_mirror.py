@@ -78,11 +78,12 @@ def test_a_finished_sweep_is_mirrored_whole(sweep: SweepFolder, store: str, tmp_
     assert network.data.metrics["test_mpjpe"] == 50.0
     assert network.data.metrics["validation_score"] == 0.5
     assert network.data.tags["poise.retrieval"] == "none"
+    assert network.data.tags["poise.held_out"] == "s1"
     assert (network.info.start_time, network.info.end_time) == (1000, 2000)
     assert network.inputs.dataset_inputs[0].dataset.digest == "cafe"
     client = mlflow_client(store)
     assert [m.step for m in client.get_metric_history(network.info.run_id, "loss")] == [1, 2, 3]
-    assert paths(client, network) == {"checkpoint", "sequences.csv"}
+    assert paths(client, network) == {"checkpoint", "sequences.csv", "validation.csv"}
     assert paths(client, parent) == {"plan.json", "table.md"}
     assert parent.data.tags["mlflow.note.content"] == "| a table |"
     assert (tmp_path / "artifacts").is_dir()

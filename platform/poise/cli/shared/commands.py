@@ -12,7 +12,8 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 
 #: The verbs in the order of work.
 ORDER = (
-    *("ingest", "sweep", "watch", "report", "evaluate", "tune", "analyse", "serve", "demo", "ui"),
+    *("ingest", "sweep", "watch", "report", "evaluate", "tune", "analyse", "promote", "serve"),
+    *("demo", "ui"),
     *("refine", "compare", "info", "convert", "formats"),
     *("tracks", "mocap", "fetch", "check", "pvd", "export"),
 )

@@ -52,7 +52,7 @@ class Source:
             branch="" if named else _text("rev-parse", "--abbrev-ref", "HEAD"),
             dirty=None if changed is None else bool(changed),
             command=_command(),
-            user=_user(),
+            user=user_name(),
             diff=_bounded(_git("diff", "--no-color", "HEAD") or b"") if changed else b"",
             packages=_packages(),
         )
@@ -119,10 +119,11 @@ def _command() -> str:
     return printable(_PASSWORD.sub("", said))
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Return who runs this process; empty in a container whose user has no name."""
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without a name
+    except (OSError, KeyError):
         return ""
 
 
