@@ -1,10 +1,12 @@
 """``poise sweep``: what it refuses before it starts anything."""
 
+import re
 from pathlib import Path
 
 import pytest
 from tests.support.ports import free_port
 from tests.support.sweep_job import PLAN
+from tests.support.tiny_lake import write_tiny_lake
 
 from poise.cli.main import main
 
@@ -16,6 +18,9 @@ from poise.cli.main import main
         (["--epochs", "0"], "budget.epochs"),
         (["--plan", "dmeo"], "did you mean demo?"),
         (["--publish-only"], "holds nothing to publish"),
+        (["--refiners", "input,synsp"], "--refiners: the plan has no 'synsp'; it has input"),
+        (["--tracks", "h36m/*"], "--tracks: the plan has no 'h36m/*'; it has uiprmd/kinect/3D"),
+        (["--only", "finished"], "'finished' is not one of 'failed', 'missing'"),
     ],
 )
 def test_mistakes_are_named(
@@ -26,6 +31,27 @@ def test_mistakes_are_named(
     said = capsys.readouterr().err
     assert said.startswith("poise: ")
     assert message in said
+
+
+def test_a_dry_run_shows_the_grid_and_starts_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_lake(tmp_path / "lake")
+    (tmp_path / "tiny.yaml").write_text(
+        PLAN.replace("[uiprmd/kinect/3D]", "[uiprmd/kinect/3D, h36m/fcn/3D]")
+    )
+    before = sorted(tmp_path.rglob("*"))
+    given = ["--plan", str(tmp_path / "tiny.yaml"), "--home", str(tmp_path), "--dry-run"]
+    assert main(["sweep", *given, "--data", str(tmp_path), "--refiners", "input,syn*"]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+    said = capsys.readouterr().out
+    assert re.search(r"plan tiny: 6 trials, each on 1 CPU", said)
+    assert re.search(r"uiprmd/kinect/3D +SynSP\+\+ +1 +0 +0 +1 +40 x 2 batches of 16", said)
+    assert re.search(r"uiprmd/kinect/3D +Offset +1 +0 +0 +0", said)
+    assert re.search(r"h36m/fcn/3D +\? +\? +no data", said)
+    assert "2 trials to run; for 2 there is no rate yet" in said
+    assert "80 batches" in said
+    assert f"missing: h36m/fcn/3D: no data: neither in the lake {tmp_path / 'lake'}" in said
 
 
 def test_a_tracking_server_that_does_not_answer_is_said_at_once(

@@ -18,6 +18,7 @@ from poise.evaluation.tables import Entry
 from poise.experiments.grid import TrialSpec, grid
 from poise.experiments.records import SweepFolder, SweepGoneError
 from poise.experiments.shared_splits import SplitSource
+from poise.experiments.submission.selection import Selection
 from poise.experiments.sweep import republish, run_sweep
 from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.experiments.trial import TrialSetup, run_trial
@@ -67,6 +68,30 @@ def test_a_folder_of_a_plan_that_differs_in_case_is_left_alone(lake: str, tmp_pa
 def test_a_folder_that_was_removed_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SweepGoneError, match=r"sweep\.json: is not there any more"):
         SweepFolder(str(tmp_path / "gone")).entries()
+
+
+@pytest.mark.slow
+def test_parts_of_a_plan_fill_one_table_and_tracks_without_data_say_so(
+    cluster: None, lake: str, tmp_path: Path
+) -> None:
+    plan = plan_of("input", "offset", SYNSPP, tracks=[str(TRACK), "h36m/fcn/3D"], seeds=[0, 1])
+    absent = {"h36m/fcn/3D": "no data: nowhere"}
+    uri, sweeps = fresh_store(tmp_path), str(tmp_path / "sweeps")
+    parts = (
+        (Selection(refiners=("input",)), ["input"]),
+        (Selection(only="failed"), ["input"]),
+        (Selection(refiners=("synspp",), seeds=1), ["input", "synspp"]),
+        (Selection(only="missing"), ["input", "offset", "synspp", "synspp"]),
+    )
+    folder = SweepFolder(f"{sweeps}/tiny")
+    for selection, refiners in parts:
+        result = run_sweep(plan, lake, sweeps, uri, selection=selection, absent=absent)
+        assert [entry.row.refiner for entry in result.entries] == refiners
+        assert result.absent == absent == folder.absent()
+        assert len(folder.header()["trials"]) == 4
+    text = (tmp_path / "sweeps/tiny/tables/table.md").read_text()
+    assert "| h36m/fcn/3D | no data: nowhere |" in text
+    assert len(run_statuses(uri)) == 5  # and the sweep's own
 
 
 def table(entries: list[Entry]) -> list[dict[str, Any]]:
