@@ -151,7 +151,10 @@ def write(motion: Motion, path: Path, format: str | None = None) -> Path:
     form = writer(motion, path, format)
     if form.write is None:
         raise DataError(f"{path}: {form.name} is read and not written")
-    written = form.write(motion)
+    try:
+        written = form.write(motion)
+    except RecursionError:
+        raise DataError(f"{path}: {form.name} cannot hold a chain of so many joints") from None
     if not isinstance(written, bytes) and path.suffix and "/" in form.endings:
         raise DataError(f"{path}: {form.name} is a folder of files; name one without an ending")
     if isinstance(written, bytes):
@@ -180,6 +183,10 @@ def lost(motion: Motion, form: Format) -> list[str]:
         found.append("the frame rate")
     if motion.unit is not None and "unit" not in form.holds:
         found.append(f"the unit ({motion.unit})")
+    if form.rigid:
+        found.append("lengths of bones that change: each is held at its median")
+        if not motion.seen_FPJ[:, 0].all():
+            found.append("gaps: what was not seen is turned as in the nearest frame that shows it")
     if motion.rest is not None and form.name != motion.format:
         found.append(f"what else the {motion.format} file holds")
     return found

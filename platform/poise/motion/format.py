@@ -42,6 +42,7 @@ class Format:
             too), ``identity``, ``unit`` a file can say.
         sets: joint set that so many joints are, where files do not name them.
         only_over_own: whether it is written only with what a file of the same format held.
+        rigid: whether it holds a body of constant bones that is always there, and nothing else.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Format:
     holds: frozenset[str] = field(default_factory=frozenset)
     sets: Mapping[int, str] = field(default_factory=dict)
     only_over_own: bool = False
+    rigid: bool = False
 
 
 @dataclass(frozen=True)

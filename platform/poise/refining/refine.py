@@ -8,6 +8,7 @@ import numpy as np
 
 from poise.motion.motion import Floats as MotionFloats
 from poise.motion.motion import Motion
+from poise.motion.skeletons import bones_of, root_of
 from poise.refining.feet.hold import held
 from poise.refining.feet.legs import legs_of
 from poise.refining.grid import Floats, filled
@@ -16,7 +17,6 @@ from poise.refining.options import Options
 from poise.refining.people import Told, told_apart
 from poise.refining.person import Person, refined
 from poise.refining.rigid import rigid
-from poise.refining.skeletons import bones_of, root_of
 from poise.runtime.errors import SettingsError
 
 #: Of the steps between frames, from the shortest, the one that is taken for usual.

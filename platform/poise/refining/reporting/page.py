@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from poise.motion.skeletons import bones_of
 from poise.refining.grid import Floats, seen
 from poise.refining.method import spans
 from poise.refining.person import Person
 from poise.refining.refine import Refining
 from poise.refining.reporting.report import Report, told_in_mm
-from poise.refining.skeletons import bones_of
 from poise.runtime.page.poses import box, places, rounded, upright
 from poise.runtime.page.template import filled
 

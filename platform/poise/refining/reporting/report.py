@@ -7,6 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from poise.motion.motion import Motion
+from poise.motion.skeletons import bones_of
 from poise.refining.grid import Floats, Mask, gap_lengths, seen
 from poise.refining.method import spans
 from poise.refining.options import Options
@@ -14,7 +15,6 @@ from poise.refining.person import Person
 from poise.refining.refine import Refining
 from poise.refining.reporting.measures import Measures, measured
 from poise.refining.sides import swapped_in
-from poise.refining.skeletons import bones_of
 
 #: So many of the most corrected frames and joints are named.
 _MOST: Final = 3
