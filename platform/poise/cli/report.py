@@ -1,7 +1,5 @@
 """``poise report``: what came of a sweep, as a page."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -44,11 +42,11 @@ def report(
     """Write what came of a sweep, or changed between two, as a page."""
     if len(sweep) > 2:
         raise typer.BadParameter("name one sweep, or two to compare")
+    from poise.experiments.tracking.source import command_line
     from poise.report.report import Wanted
     from poise.report.written import write
 
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     with Screen("report", stamp="[{seconds:.0f} s] {line}") as screen:
-        wanted = Wanted(settings, command, not records_only, screen.say)
+        wanted = Wanted(settings, command_line(), not records_only, screen.say)
         for file in write(sweep, wanted, out):
             say(f"wrote {file}")

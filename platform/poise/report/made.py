@@ -5,7 +5,6 @@ import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from poise.experiments.tracking.source import commit_of
 from poise.report.document import Block, Cell, Table, Terms
@@ -23,44 +22,36 @@ def made_blocks(sweep: Sweep, runs: Mapping[str, Run], command: str) -> list[Blo
         runs: in MLflow, by key.
         command: that made the report.
     """
-    return [Terms(list(_of_sweep(sweep))), Terms(list(_of_report(command))), _trials(sweep, runs)]
+    return [Terms(_of_sweep(sweep)), Terms(of_report(command)), _trials(sweep, runs)]
 
 
 def _of_sweep(sweep: Sweep) -> list[tuple[str, str]]:
-    header, specs = sweep.header, [trial.spec for trial in sweep.trials]
-    plan = sweep.plan
+    origin: Mapping[str, str] = sweep.header.get("origin") or {}
+    specs = [trial.spec for trial in sweep.trials]
     manifests = {spec.track: spec.manifest for spec in specs}
     folds = {spec.fold.of for spec in specs if spec.fold}
+    kept = [origin[name] for name in ("packages", "diff") if name in origin]
+    machines = {", ".join(trial.folder.facts("machine").values()) for trial in sweep.trials}
     found = [
         ("Sweep", sweep.where),
-        ("Command", f"poise sweep --plan {sweep.name}"),
-        ("Code", _code(header)),
+        ("Command", origin.get("command") or f"poise sweep --plan {sweep.name}"),
+        ("Code", code_of(sweep)),
+        ("Beside the sweep", ", ".join(kept)),
         ("Data", "; ".join(f"{track}, manifest {hash_}" for track, hash_ in manifests.items())),
-        ("Seeds", ", ".join(map(str, plan.get("seeds", [])))),
+        ("Seeds", ", ".join(map(str, sweep.plan.get("seeds", [])))),
         ("Folds", ", ".join(map(str, folds)) or "none: the track's own test split"),
         ("Trials", _when(sweep.trials)),
+        ("Machines", "; ".join(sorted(machines - {""}))),
     ]
-    return found + [(name.capitalize(), _said(header[name])) for name in _more(header)]
+    return [(name, text) for name, text in found if text]
 
 
-def _more(header: Mapping[str, Any]) -> list[str]:
-    return [name for name in header if name not in ("plan", "trials", "commit", "dirty")]
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_said(one)}" for key, one in value.items())
-    if isinstance(value, list | tuple):
-        return ", ".join(map(_said, value))
-    return str(value)
-
-
-def _code(header: Mapping[str, Any]) -> str:
-    commit = f"commit {header.get('commit') or 'unknown'}"
-    dirty = header.get("dirty")
-    if dirty is None:
-        return commit
-    return f"{commit}, {'with changes that are not committed' if dirty else 'nothing changed'}"
+def code_of(sweep: Sweep) -> str:
+    """Return the commit of a sweep's code, and whether anything was changed since."""
+    origin = sweep.header.get("origin") or {}
+    commit = f"commit {sweep.header.get('commit') or 'unknown'}"
+    said = {"true": ", with changes that nobody committed", "false": ", nothing changed"}
+    return commit + said.get(origin.get("dirty", ""), "")
 
 
 def _when(trials: Sequence[Trial]) -> str:
@@ -88,7 +79,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def _of_report(command: str) -> list[tuple[str, str]]:
+def of_report(command: str) -> list[tuple[str, str]]:
+    """Return the command, the versions and the machine of a report."""
     return [
         ("Report", f"{command}, {datetime.now(UTC).strftime('%Y-%m-%d %H:%M UTC')}"),
         ("Code of the report", f"commit {commit_of()}"),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from poise.report.compare import comparison
 from poise.report.markdown import markdown
 from poise.report.page import page
 from poise.report.report import Wanted, report
@@ -26,7 +27,10 @@ def write(names: Sequence[str], wanted: Wanted, folder: Path | None) -> list[str
     """
     with ExitStack() as stack:
         sweeps = [stack.enter_context(opened(name, wanted.settings)) for name in names]
-        document = report(sweeps[0], wanted)
+        if len(sweeps) == 1:
+            document = report(sweeps[0], wanted)
+        else:
+            document = comparison(sweeps[0], sweeps[1], wanted.command)
         name = "-to-".join(one.name for one in sweeps)
         place = str(folder.absolute() if folder else wanted.settings.home / "reports" / name)
     files = {TEXT: markdown(document, PAGE), PAGE: page(document)}

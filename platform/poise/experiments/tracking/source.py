@@ -51,7 +51,7 @@ class Source:
             commit=commit_of(),
             branch="" if named else _text("rev-parse", "--abbrev-ref", "HEAD"),
             dirty=None if changed is None else bool(changed),
-            command=_command(),
+            command=command_line(),
             user=user_name(),
             diff=_bounded(_git("diff", "--no-color", "HEAD") or b"") if changed else b"",
             packages=_packages(),
@@ -112,7 +112,8 @@ def _packages() -> bytes:
     return "\n".join([f"# Python {sys.version.split()[0]}", *lines, ""]).encode()
 
 
-def _command() -> str:
+def command_line() -> str:
+    """Return what was typed, without passwords."""
     program, *words = sys.argv or [""]
     name = Path(program).name
     said = " ".join(["poise" if name == "__main__.py" else name, *words])
