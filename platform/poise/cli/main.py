@@ -31,7 +31,7 @@ from poise.cli import (
     ui,
     watch,
 )
-from poise.cli.motion import compare, convert, formats, info, refine
+from poise.cli.motion import compare, convert, formats, info, refine, stream
 from poise.cli.shared.commands import Interrupted, add, group
 from poise.cli.shared.output import prepare_terminal
 from poise.runtime.errors import expected_errors
@@ -56,6 +56,7 @@ in the order of work:
 keypoint files of other tools:
   poise refine clip.json                   clean motion, in the same format
   poise compare clip.poise.trc true.trc    how far it is from another file
+  poise stream clip.json                   as a camera, through poise serve
   poise info clip.json                     what is in it
   poise convert clip.json clip.trc         in another format
   poise formats                            what is read and written
@@ -88,6 +89,7 @@ add(app, mocap.mocap, mocap.EXAMPLES)
 add(app, fetch.fetch, fetch.EXAMPLES)
 add(app, refine.refine, refine.EXAMPLES)
 add(app, compare.compare, compare.EXAMPLES)
+add(app, stream.stream, stream.EXAMPLES)
 add(app, info.info, info.EXAMPLES)
 add(app, convert.convert, convert.EXAMPLES)
 add(app, formats.formats, formats.EXAMPLES)
@@ -131,9 +133,9 @@ def _exit_with(run: Callable[[], int]) -> NoReturn:
     code = 1  # of an exception that nobody expected
 
     def leave() -> None:
-        for stream in (sys.stdout, sys.stderr):
+        for output in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
-                stream.flush()
+                output.flush()
         os._exit(code)
 
     atexit.register(leave)  # the first one registered is the last one called

@@ -14,7 +14,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup
 ORDER = (
     *("ingest", "sweep", "watch", "report", "evaluate", "tune", "analyse", "promote", "serve"),
     *("demo", "ui"),
-    *("refine", "compare", "info", "convert", "formats"),
+    *("refine", "compare", "stream", "info", "convert", "formats"),
     *("tracks", "mocap", "fetch", "check", "pvd", "export"),
 )
 #: -h is short for --help everywhere.
