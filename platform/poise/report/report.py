@@ -8,6 +8,7 @@ from poise.report.breakdown import action_blocks
 from poise.report.charts.learning import learning_curves
 from poise.report.charts.plane import plane
 from poise.report.choice import choice_blocks, training_blocks
+from poise.report.cost import cost_blocks
 from poise.report.document import Block, Document, Picture, Section, Text
 from poise.report.made import made_blocks
 from poise.report.order import order_blocks
@@ -107,6 +108,7 @@ def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Ite
     parts: list[tuple[str, list[Block]]] = [
         ("Order of methods", list(order_blocks(rows, paper))),
         ("Which weights, chosen by what", choice_blocks(methods)),
+        ("Cost", cost_blocks(methods)),
         ("Training", [*training_blocks(methods), *_curves(methods)]),
     ]
     for title, blocks in parts:
