@@ -8,8 +8,8 @@ import typer
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.live_table import table_on
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
-from poise.cli.shared.output import Screen, write_json
-from poise.runtime.errors import ModelError
+from poise.cli.shared.output import Screen, say, write_json
+from poise.runtime.errors import ModelError, PlanError
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ examples:
   poise sweep --plan uiprmd --refiners 'synsp*,linear'
   poise sweep --plan demo --track synthetic/simulated/3D --epochs 2
   poise sweep --plan refiners --hold-out S3 S5
+  poise sweep --plan search
   ray job submit --working-dir . -- python jobs/sweep.py --plan demo-full
 
 The same command again goes on where the last one ended. Ctrl-C is safe at any
@@ -36,7 +37,8 @@ the plan's trials, into the same records and the same table; --track and
 --epochs make other trials. --dry-run shows the grid, what of it is done, how
 long the rest takes by what such trials took before, and what is missing.
 `poise watch PLAN` shows from anywhere how far it is, `poise ui` the results.
-docs/sweeps.md says more.
+A plan with a `search` part tries settings and writes the best as a plan,
+HOME/sweeps/PLAN/best.yaml. docs/sweeps.md says more.
 
 exit code: 0 well, 1 no trial finished, 2 could not work
 """
@@ -96,8 +98,9 @@ def sweep(
     with resumable("the same command goes on from here"):
         from poise.checkpoints.mlflow_client import see_that_it_answers
         from poise.cli.shared.outlook import as_json, print_outlook
-        from poise.cli.shared.results import print_result
+        from poise.cli.shared.results import print_result, print_search
         from poise.experiments.plan import load_plan
+        from poise.experiments.search.search import run_search
         from poise.experiments.submission.checks import checked_grid
         from poise.experiments.submission.data import in_lake, ingested, without_data
         from poise.experiments.submission.outlook import outlook
@@ -109,9 +112,13 @@ def sweep(
         records = storage or settings.sweeps
         uri, artifacts = settings.tracking_uri, settings.artifacts
         manifests = in_lake(chosen.tracks, settings.lake)
+        if chosen.search is not None and selection != Selection(seeds=seeds):
+            raise PlanError("a search is run as a whole: leave --tracks, --refiners and --only out")
         specs = checked_grid(chosen, manifests, selection)
         absent = without_data(chosen.tracks, settings)
         if dry_run:
+            if chosen.search is not None:
+                say(f"{chosen.search}; each trial as below, with other settings, of the first seed")
             found = outlook(chosen, manifests, absent, records, selection)
             print_outlook(found)
             if json:
@@ -128,11 +135,18 @@ def sweep(
                     log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
                 wanted = [spec.track for spec in specs if selection.takes(spec)]
                 absent = ingested(chosen.tracks, wanted, absent, settings)
-                show = table_on(screen)
-                result = run_sweep(
-                    chosen, settings.lake, records, uri, artifacts,
-                    show=show, selection=selection, absent=absent,
-                )  # fmt: skip
+                if chosen.search is not None:
+                    tried = run_search(chosen, settings.lake, records, uri, artifacts)
+                else:
+                    result = run_sweep(
+                        chosen, settings.lake, records, uri, artifacts,
+                        show=table_on(screen), selection=selection, absent=absent,
+                    )  # fmt: skip
+        if chosen.search is not None and not publish_only:
+            print_search(tried)
+            if json:
+                write_json(json, [dict(zip(tried.header, row, strict=True)) for row in tried.rows])
+            return 0 if tried.best else 1
         print_result(result)
         if json:
             write_json(json, [entry.to_json() for entry in result.entries])

@@ -55,6 +55,7 @@ class TrialSpec:
         candidates: settings to choose from; none where it is fitted as ``settings`` say.
         tuned_from: the model whose weights training starts from; empty where from fresh ones.
         fold: whose people are the test split; None where the track's own split is.
+        untested: whether it ends with the validation subjects, as trials of a search do.
     """
 
     key: str
@@ -70,6 +71,7 @@ class TrialSpec:
     candidates: tuple[dict[str, Any], ...] = ()
     tuned_from: str = ""
     fold: Fold | None = None
+    untested: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a dictionary of plain values."""
@@ -83,6 +85,10 @@ class TrialSpec:
         tuples = {name: tuple(lists[name]) for name in ("validation", "candidates")}
         fold = given.get("fold") and Fold(**given["fold"])
         return cls(**{**given, "budget": budget, "fold": fold, **tuples})
+
+    def keyed(self) -> "TrialSpec":
+        """Return the trial with the key of what it is."""
+        return replace(self, key=_key(self))
 
     def with_candidate(self, number: int) -> "TrialSpec":
         """Return the trial with the settings of a candidate; they count from 1."""
@@ -152,7 +158,7 @@ def _cells(
     for seed in plan.seeds if trains else plan.seeds[:1]:
         for fold in _folds(plan):
             one = replace(spec, seed=seed, fold=fold)
-            yield replace(one, key=_key(one))
+            yield one.keyed()
 
 
 def _folds(plan: Plan) -> list[Fold] | list[None]:
@@ -209,7 +215,7 @@ def _full_settings(track: str, where: str, part: RefinerPart) -> dict[str, Any]:
 def _key(spec: TrialSpec) -> str:
     content = {k: v for k, v in spec.to_json().items() if k not in ("key", "label")}
     # What a trial does without has no part in its key: trials of before it was there keep theirs.
-    for name in ("candidates", "tuned_from", "fold"):
+    for name in ("candidates", "tuned_from", "fold", "untested"):
         if not content[name]:
             del content[name]
     for place, name, absent in _LATER:

@@ -24,6 +24,7 @@ from pydantic_core import ErrorDetails
 from poise.catalog.tracks import Track
 from poise.experiments.plan_files.extends import read_extended
 from poise.experiments.plan_files.reading import find, near
+from poise.experiments.space import Draw, SearchPart, Space
 from poise.runtime import names
 from poise.runtime.errors import PlanError, TrackError
 from poise_models import catalogue
@@ -181,12 +182,21 @@ class Plan(_Part):
     budget: BudgetPart = BudgetPart()
     resources: ResourcesPart = ResourcesPart()
     validation: ValidationPart = ValidationPart()
-    scheduler: Literal["fifo", "asha"] = "fifo"
+    search: SearchPart | None = None
 
     @model_validator(mode="after")
-    def _refits_whole_trials(self) -> Self:
-        if self.validation.refit and self.scheduler == "asha":
-            raise ValueError("validation.refit needs scheduler fifo: asha stops trials on the way")
+    def _searches_one_network(self) -> Self:
+        if self.search is None:
+            return self
+        if (len(self.tracks), len(self.refiners), self.overrides) != (1, 1, ()):
+            raise ValueError("search: a search is of one track and one refiner, without overrides")
+        if self.validation.folds:
+            raise ValueError(
+                "search: whom settings were chosen on would be tested in validation.folds: leave "
+                "them out"
+            )
+        if self.search.gpu_hours and not self.resources.gpu:
+            raise ValueError("search.gpu_hours: resources.gpu asks for no GPU")
         return self
 
     @model_validator(mode="after")
@@ -263,7 +273,7 @@ def _explain(problem: ErrorDetails) -> str:
     if problem["type"] != "extra_forbidden":
         return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
     parent = [step for step in problem["loc"][:-1] if isinstance(step, str)]
-    fields = list((_PARTS[parent[-1]] if parent else Plan).model_fields)
+    fields = list(_part(parent).model_fields)
     return (
         f"{path}: unknown key{near(str(problem['loc'][-1]), fields)}; there are {', '.join(fields)}"
     )
@@ -275,4 +285,13 @@ _PARTS: dict[str, type[BaseModel]] = {
     "budget": BudgetPart,
     "resources": ResourcesPart,
     "validation": ValidationPart,
+    "search": SearchPart,
+    "space": Space,
 }
+
+
+def _part(steps: Sequence[str]) -> type[BaseModel]:
+    if not steps:
+        return Plan
+    # Below a space are names of settings, and how each is drawn.
+    return Draw if "space" in steps[:-1] else _PARTS[steps[-1]]

@@ -187,6 +187,13 @@ class TrialFolder:
         """Return the training state to resume from; None where there is none."""
         return storage.read_bytes(self._state) if storage.exists(self._state) else None
 
+    def hand_on(self, other: "TrialFolder") -> None:
+        """Give another trial the weights, epochs and training state, to go on from them."""
+        for name in storage.list_dir(self.checkpoint):
+            content = storage.read_bytes(storage.join(self.checkpoint, name))
+            storage.write_bytes(storage.join(other.checkpoint, name), content)
+        other.save_epoch(self.history(), self.state() or b"")
+
     def finish(self, result: TrialResult) -> None:
         """Write how the trial ended; a finished one needs no training state any more."""
         self._write("result.json", asdict(result))

@@ -17,6 +17,7 @@ from ray.exceptions import RayError
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
+from poise.runtime.errors import PlanError
 from poise.training_data.everybody import everybody
 from poise.training_data.split import TrackSplit, load_split
 
@@ -33,17 +34,22 @@ class SplitSource:
     Attributes:
         lake: folder or URI.
         keeper: name of the actor that shares them; None reads the lake for oneself.
+        blind: whether the test split is out of reach, as for the trials of a search.
     """
 
     lake: str
     keeper: str | None = None
+    blind: bool = False
 
     def split(self, track: Track, split: Part) -> TrackSplit:
         """Return a split in memory; its tensors may be shared, and must not be written to.
 
         Raises:
             LakeError: the track is not in the lake, or its files do not match each other.
+            PlanError: the test split is asked for, and is out of reach.
         """
+        if self.blind and split != "train":
+            raise PlanError(f"{track}: a search sees the train split alone, not {split}")
         if self.keeper is not None:
             try:
                 keeper = ray.get_actor(self.keeper)

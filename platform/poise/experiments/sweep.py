@@ -89,7 +89,7 @@ def run_sweep(
     specs = [s for s in checked_grid(plan, manifests, selection) if s.track in manifests]
     sweep = SweepFolder(storage.join(sweeps, plan.name))
     with exclusive(sweep.uri), contextlib.ExitStack() as cluster:
-        _check_name(sweep, plan)
+        check_name(sweep, plan)
         results = _ended(sweep, specs)
         pending = [spec for spec in specs if selection.runs(sweep, spec)]
         shown = [spec for spec in specs if spec.key in results or spec in pending]
@@ -102,15 +102,12 @@ def run_sweep(
             # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
             resources = trial_resources(plan)
-        source = Source.current()
-        origin = source.facts() | {"lake": storage.absolute(lake)}
-        for name, content in source.files().values():
-            sweep.write_source(name, content)
-        sweep.begin(plan, [spec.key for spec in specs], source.commit, origin, absent)
+        commit, origin = keep_source(sweep, lake)
+        sweep.begin(plan, [spec.key for spec in specs], commit, origin, absent)
         mirror = MlflowMirror(sweep, tracking_uri, artifacts)
         with (
             Pulse(sweep, shown, results, show) as pulse,
-            _published(mirror, specs, publish_every) as notes,
+            published(mirror, specs, publish_every) as notes,
         ):
             if pending:
                 with cluster:
@@ -141,12 +138,12 @@ def republish(
         raise PlanError(f"{sweep.uri} holds nothing to publish: the plan was never submitted there")
     with exclusive(sweep.uri):
         specs = [spec for key in sweep.header()["trials"] if (spec := sweep.trial(key).spec())]
-        with _published(MlflowMirror(sweep, tracking_uri, artifacts), specs, 3600.0) as notes:
+        with published(MlflowMirror(sweep, tracking_uri, artifacts), specs, 3600.0) as notes:
             pass
         return _result(sweep, specs, notes)
 
 
-def _check_name(sweep: SweepFolder, plan: Plan) -> None:
+def check_name(sweep: SweepFolder, plan: Plan) -> None:
     """Refuse a folder that a plan of another name has: on some disks case tells none apart."""
     there = sweep.header()["plan"]["name"] if sweep.exists() else plan.name
     if same_but_for_case(plan.name, [there]):
@@ -154,6 +151,14 @@ def _check_name(sweep: SweepFolder, plan: Plan) -> None:
             f"{sweep.uri} is the sweep of the plan {there}, which differs from {plan.name} only in "
             "case, and is one name on this disk: choose another name"
         )
+
+
+def keep_source(sweep: SweepFolder, lake: str) -> tuple[str, dict[str, str]]:
+    """Write down what is submitted: code, packages; return the commit, and where it comes from."""
+    source = Source.current()
+    for name, content in source.files().values():
+        sweep.write_source(name, content)
+    return source.commit, source.facts() | {"lake": storage.absolute(lake)}
 
 
 def _ended(sweep: SweepFolder, specs: Sequence[TrialSpec]) -> dict[str, TrialResult]:
@@ -171,7 +176,7 @@ def _begin(sweep: SweepFolder, pending: Sequence[TrialSpec], origin: Mapping[str
 
 
 @contextlib.contextmanager
-def _published(
+def published(
     mirror: MlflowMirror, specs: Sequence[TrialSpec], every: float
 ) -> Iterator[list[str]]:
     """Publish in the background, and when the block is over once more, with the best models.

@@ -116,13 +116,15 @@ class Trial:
         return cls(spec, folder, data, "cuda" if setup.gpus > 0 else "cpu", report)
 
     def run(self, started: int) -> TrialResult:
-        """Fit, fit anew on everybody if the plan wants it, and score."""
+        """Fit, fit anew on everybody if the plan wants it, and score; a search only fits."""
         if self.spec.candidates:
             self.tune()
         else:
             self.fit()
         if not self.folder.validated():
             self.validate()
+        if self.spec.untested:
+            return self.untested(started)
         if self.spec.refit:
             self.refit()
         return self.score(started)
@@ -205,6 +207,18 @@ class Trial:
             device=self.device,
             row=evaluation.row,
             chosen=self.spec.candidates[self.best().epoch - 1] if self.spec.candidates else {},
+        )
+
+    def untested(self, started: int) -> TrialResult:
+        """End with the errors on the validation subjects, as a search does."""
+        mpjpe, accel = self.data.input_errors()
+        known = {k: v for k, v in self.best().metrics.items() if k != "loss"}
+        return TrialResult(
+            "finished",
+            started,
+            now_ms(),
+            validation={**known, "input_mpjpe": mpjpe, "input_accel": accel},
+            held_out=self.data.subjects,
         )
 
     def keep_best(

@@ -11,7 +11,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.schedulers import ASHAScheduler
 
 from poise.experiments.grid import TrialSpec
 from poise.experiments.live.pulse import Pulse
@@ -25,7 +24,7 @@ from poise.runtime.errors import PlanError
 
 log = logging.getLogger(__name__)
 
-_MAX_FAILURES = 2
+MAX_FAILURES = 2
 
 
 def trial_resources(plan: Plan) -> dict[str, float]:
@@ -66,7 +65,7 @@ def run_trials(
     """Run trials on the connected cluster, each from wherever its folder says.
 
     Args:
-        plan: gives the scheduler, and the memory of streamed splits.
+        plan: gives the memory of streamed splits.
         pending: the trials to run.
         resources: of each, see `trial_resources`.
         sweep: where their folders are.
@@ -80,8 +79,8 @@ def run_trials(
     with (
         tempfile.TemporaryDirectory(prefix="poise-tune-") as scratch,
         shared_splits(storage.absolute(lake)) as source,
-        _quiet_tune(),
-        _sigterm_stops(),
+        quiet_tune(),
+        sigterm_stops(),
     ):
         setup = TrialSetup(
             source=source,
@@ -97,7 +96,6 @@ def run_trials(
                 "setup": setup,
             },
             tune_config=tune.TuneConfig(
-                scheduler=_scheduler(plan, pending),
                 reuse_actors=True,
                 trial_name_creator=lambda trial: str(trial.config["key"]),
                 trial_dirname_creator=lambda trial: str(trial.config["key"]),
@@ -107,7 +105,7 @@ def run_trials(
                 storage_path=scratch,
                 verbose=0,
                 callbacks=[progress],
-                failure_config=tune.FailureConfig(max_failures=_MAX_FAILURES),
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
         ).fit()
     # Tune turns Ctrl-C into an orderly stop of its own, and returns as if nothing had happened.
@@ -120,17 +118,6 @@ def _run_one(config: dict[str, Any]) -> None:
     run_trial(folder, config["setup"], tune.report)
 
 
-def _scheduler(plan: Plan, pending: Sequence[TrialSpec]) -> ASHAScheduler | None:
-    epochs = [spec.budget.epochs for spec in pending if spec.budget is not None]
-    if plan.scheduler != "asha" or not epochs:
-        return None
-    # One more than any trial has: a trial that reaches max_t would be stopped unscored.
-    most = max(epochs) + 1
-    return ASHAScheduler(
-        time_attr="epoch", metric="score", mode="min", max_t=most, grace_period=-(-most // 9)
-    )
-
-
 def _gpus_may_come() -> bool:
     """Say whether this is a cluster that starts machines with GPUs when they are asked for."""
     # Ray has no public way to ask.
@@ -139,7 +126,7 @@ def _gpus_may_come() -> bool:
 
 
 @contextlib.contextmanager
-def _quiet_tune() -> Iterator[None]:
+def quiet_tune() -> Iterator[None]:
     """Keep Tune's own tables and files away, and its advice on a restore we do not need."""
     wanted = {"RAY_AIR_NEW_OUTPUT": "0", "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1"}
     before = {name: os.environ.get(name) for name in wanted}
@@ -158,7 +145,7 @@ def _quiet_tune() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _sigterm_stops() -> Iterator[None]:
+def sigterm_stops() -> Iterator[None]:
     """Let SIGTERM (``ray job stop``) end the sweep as Ctrl-C does; Ray's own handler exits."""
     if threading.current_thread() is not threading.main_thread():
         yield

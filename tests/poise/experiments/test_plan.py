@@ -33,6 +33,9 @@ def plan_of(tmp_path: Path, text: str) -> Plan:
     return load_plan(file)
 
 
+_EMA = "search.space.budget.ema"
+
+
 class AnyManifest(dict[str, str]):
     """A manifest for every track that a plan may name."""
 
@@ -79,7 +82,10 @@ def test_the_full_plan_is_the_papers_training() -> None:
         ("tracks: [h36m/fcn]", "tracks[0]", None),
         ("seeds: [zero]", "seeds[0]", None),
         ("budget: {epochs: 0}", "budget.epochs", None),
-        ("scheduler: random", "scheduler", None),
+        ("search: {space: {}}", "search.space", None),
+        ("search: {space: {budget: {ema: {choice: [0]}}}}", _EMA, None),
+        ("search: {space: {budget: {ema: {choise: [0, 1]}}}}", f"{_EMA}.choise", "choice"),
+        ("search: {space: {sizes: {}}}", "search.space.sizes", None),
         ("name: ../up", "name", None),
         ("validation: {folds: 1}", "validation.folds", None),
         ("validation: {fold: 3}", "validation.fold", "folds"),
@@ -107,7 +113,6 @@ def test_a_wrong_key_is_named_with_its_path(
             "validation: {folds: 3}\nresources: {stream_gb: 1}",
             r"leave resources\.stream_gb out",
         ),
-        ("validation: {refit: true}\nscheduler: asha", r"needs scheduler fifo"),
     ],
 )
 def test_what_cannot_go_together_is_refused(tmp_path: Path, change: str, message: str) -> None:

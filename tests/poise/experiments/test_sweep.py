@@ -11,7 +11,7 @@ from tests.support.mlflow_server import fresh_store
 from tests.support.ports import free_port
 from tests.support.sweep_job import run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
-from tests.support.tiny_plan import BUDGET, SYNSPP, plan_of
+from tests.support.tiny_plan import SYNSPP, plan_of
 
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.evaluation.tables import Entry
@@ -203,19 +203,6 @@ def test_a_sweep_without_mlflow_finishes_and_is_published_later(
     assert set(run_statuses(uri).values()) == {"FINISHED"}
     assert len(run_statuses(uri)) == 3
     assert "is champion" in later.notes[0]
-
-
-@pytest.mark.slow
-def test_asha_stops_trials_and_says_so(cluster: None, lake: str, tmp_path: Path) -> None:
-    good = {**SYNSPP, "label": "good"}
-    bad = [{**SYNSPP, "label": f"bad{n}", "budget": {"learning_rate": 0.5 + n}} for n in range(3)]
-    plan = plan_of(good, *bad, scheduler="asha", budget={**BUDGET, "epochs": 9})
-    uri = fresh_store(tmp_path)
-    outcome = run_sweep(plan, lake, str(tmp_path / "sweeps"), uri, str(tmp_path / "artifacts"))
-    assert "good" in [entry.label for entry in outcome.entries]
-    assert len(outcome.entries) + len(outcome.failures) == 4
-    assert any(reason.startswith("stopped: by the scheduler") for _, reason in outcome.failures)
-    assert set(run_statuses(uri).values()) == {"FINISHED"}
 
 
 def test_a_plan_that_wants_a_gpu_is_refused_where_there_is_none(

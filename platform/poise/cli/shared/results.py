@@ -6,6 +6,7 @@ from poise.cli.shared.output import print_table, say
 from poise.evaluation.motion import MotionErrors
 from poise.evaluation.motion_table import motion_columns
 from poise.evaluation.tables import Entry, absent_tables, result_tables
+from poise.experiments.search.search import SearchResult
 from poise.experiments.sweep import SweepResult
 
 
@@ -21,6 +22,21 @@ def print_result(result: SweepResult) -> None:
         say(f"no row for {trial}: {reason}")
     for note in result.notes:
         say(note)
+
+
+def print_search(result: SearchResult) -> None:
+    """Print a search's trials, the best of them, and its plan."""
+    print()
+    if result.rows:
+        print_table(result.header, result.rows, left=())
+    print()
+    for note in result.notes:
+        say(note)
+    if result.best is None:
+        say("no trial has a score")
+        return
+    say(result.best)
+    say(f"train and test it with all seeds: poise sweep --plan {result.plan}")
 
 
 def print_entries(entries: Sequence[Entry]) -> None:

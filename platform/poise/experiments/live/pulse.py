@@ -101,7 +101,7 @@ class Pulse:
         with self._lock:
             heard = self._running.pop(key, None)
             self._results[key] = result
-            if heard is not None and result.row is not None:
+            if heard is not None and result.status == "finished":
                 self._pace.learn(heard.spec, heard.seconds)
         self._soon.set()
 
@@ -149,7 +149,7 @@ class Pulse:
             plan=self._sweep.name,
             total=len(self._specs),
             done=len(results),
-            failed=sum(result.row is None for result in results.values()),
+            failed=sum(result.status != "finished" for result in results.values()),
             left_s=left,
             running=under_way,
         )

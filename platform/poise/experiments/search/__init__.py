@@ -1,0 +1,1 @@
+"""Search over a network's settings, on validation subjects alone."""
