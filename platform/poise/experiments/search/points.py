@@ -120,7 +120,8 @@ class Points:
                     specs.append(self.spec(changed))
                 except (PlanError, RefinerError) as error:
                     hint = "" if draw.choice else "; whole numbers are drawn by `choice`"
-                    raise PlanError(f"{at}: {error}{hint}") from error
+                    said = str(error).splitlines()[-1].strip()
+                    raise PlanError(f"{at}: {said}{hint}") from error
             self._epochs = specs[0].budget.epochs if specs[0].budget else 0
             if self.search.method == "pbt":
                 self._check_change(at, place, key, specs)

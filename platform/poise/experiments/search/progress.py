@@ -31,6 +31,8 @@ class SearchProgress(TrialProgressCallback):
         self._ended = sum(one.result is not None for one in trials.tried())
         #: What each of Tune's trials was and is; a member of a population becomes another one.
         self._keys: dict[str, list[str]] = {}
+        #: Epochs that were told: members of a population begin again and again.
+        self._said: set[tuple[str, int]] = set()
         #: Tune's trials that have not ended.
         self.open: set[str] = set()
 
@@ -56,13 +58,19 @@ class SearchProgress(TrialProgressCallback):
     ) -> None:
         """Say how an epoch went."""
         key = _key(trial)
+        if self._trials.find(key) is None:  # what it is to be next has not begun
+            key = self._keys[trial.trial_id][-1]
         for old in self._keys[trial.trial_id]:
             if old != key:
                 self._replace(old, key)
+        if len(self._keys[trial.trial_id]) > 1:
+            self._hear(trial)
         self._keys[trial.trial_id] = [key]
         tried = self._trials.find(key)
-        if tried is None or tried.spec.budget is None:
+        said = (key, int(result["epoch"]))
+        if tried is None or tried.spec.budget is None or said in self._said:
             return
+        self._said.add(said)
         log.info(
             f"{words(tried.values)}: epoch {result['epoch']}/{tried.spec.budget.epochs}, loss "
             f"{result['loss']:.4f}, validation score {result['score']:.4f} (MPJPE "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
+from pyarrow import fs
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
@@ -214,7 +215,9 @@ def _scratch(sweep: SweepFolder, shared: bool) -> Iterator[str]:
     try:
         yield scratch
     finally:
-        storage.remove(scratch)
+        filesystem, path = storage.resolve(scratch)
+        if filesystem.get_file_info(path).type == fs.FileType.Directory:
+            filesystem.delete_dir(path)
 
 
 def _asha(trials: SearchTrials) -> ASHAScheduler:
