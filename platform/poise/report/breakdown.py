@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from poise.evaluation.metrics import PoseErrors, pool
 from poise.evaluation.tables import metric_names
-from poise.report.document import Block, Cell, Table, Text
-from poise.report.results import Row
-from poise.report.trials import Method
+from poise.report.pages.document import Block, Cell, Table, Text
+from poise.report.results import Row, whole
+from poise.report.sweeps.trials import Method
 
 #: So many methods are looked at more closely, and so many actions.
 MOST_METHODS = 10
@@ -15,8 +15,8 @@ _FEWEST_ACTIONS, _MOST_ACTIONS = 2, 60
 
 
 def telling(rows: Sequence[Row]) -> list[Row]:
-    """Return the rows worth a closer look: the input, the best filter, what learns."""
-    shown = [row for row in rows if row.line and row.method]
+    """Return the whole rows worth a closer look: the input, the best filter, what learns."""
+    shown = [row for row in whole(rows) if row.method]
     filters = [row for row in shown if not (_is_input(row) or row.stands_out)]
     best = min(filters, key=lambda row: row.mean("mpjpe"), default=None)
     found = [row for row in shown if _is_input(row) or row.stands_out or row is best]

@@ -7,8 +7,8 @@ from typing import Any
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
-from poise.report.document import Block, Cell, Table, Text, cells
-from poise.report.trials import Method, Trial
+from poise.report.pages.document import Block, Cell, Table, Text, cells
+from poise.report.sweeps.trials import Method, Trial
 from poise.runtime.errors import PoiseError
 from poise_models import catalogue
 from poise_models.base.budget import Budget
@@ -55,7 +55,9 @@ def _chosen(method: Method) -> list[Cell]:
     done = method.finished
     what = [_choice(trial) for trial in done]
     held = sorted({", ".join(t.result.held_out) for t in done if t.result and t.result.held_out})
-    tested = sorted({", ".join(t.result.tested) for t in done if t.result and t.result.tested})
+    tested = list(
+        dict.fromkeys(", ".join(t.result.tested) for t in done if t.result and t.result.tested)
+    )
     there = [
         t.result.validation["mpjpe"]
         for t in done
@@ -83,7 +85,7 @@ def _choice(trial: Trial) -> str:
 
 def _counted(texts: Sequence[str]) -> str:
     """Return each text once, with how often it is there where not all are one."""
-    counts = {text: texts.count(text) for text in texts}
+    counts = {text: texts.count(text) for text in sorted(texts, key=texts.count, reverse=True)}
     if len(counts) == 1:
         return next(iter(counts))
     return ", ".join(f"{text} ({count}×)" for text, count in counts.items())

@@ -7,11 +7,11 @@ from typing import Any
 
 from poise.evaluation.paired import difference, what_is_drawn
 from poise.evaluation.tables import metric_names
-from poise.report.document import Block, Cell, Document, Items, Section, Table, Terms, Text
 from poise.report.made import code_of, of_report
+from poise.report.pages.document import Block, Cell, Document, Items, Section, Table, Terms, Text
 from poise.report.paper import published
 from poise.report.results import Row, rows_of, signed
-from poise.report.trials import Sweep
+from poise.report.sweeps.trials import Sweep
 
 _METRICS = ("mpjpe", "pa_mpjpe", "accel")
 _Key = tuple[str, str]

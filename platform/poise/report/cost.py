@@ -9,9 +9,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import pose_spec
-from poise.report.document import Block, Cell, Table, Text, cells
 from poise.report.made import duration
-from poise.report.trials import Method
+from poise.report.pages.document import Block, Cell, Table, Text, cells
+from poise.report.sweeps.trials import Method
 from poise.runtime.errors import PoiseError
 from poise_models import catalogue
 from poise_models.base.clip import Clip

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 from poise.experiments.tracking.source import commit_of
-from poise.report.document import Block, Cell, Table, Terms
-from poise.report.trials import Run, Sweep, Trial
+from poise.report.pages.document import Block, Cell, Table, Terms
+from poise.report.sweeps.trials import Run, Sweep, Trial
 from poise.runtime.machine import processor
 
 _PACKAGES = ("poise", "torch", "numpy", "scipy", "ray", "mlflow", "pymilvus")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from poise.evaluation.paired import difference
-from poise.report.document import Block, Cell, Items, Table, Text
+from poise.report.pages.document import Block, Cell, Items, Table, Text
 from poise.report.paper import Paper
 from poise.report.results import Row, chance
 
@@ -45,8 +45,8 @@ def _table(both: Sequence[tuple[Row, float]], metric: str) -> Table:
     body = [
         [
             Cell(str(place + 1)),
-            Cell(f"{mine.title}", f"{mine.mean(metric):.2f}"),
-            Cell(f"{other.title}", f"{figure:.2f}"),
+            Cell(f"{mine.title}, {mine.mean(metric):.2f}"),
+            Cell(f"{other.title}, {figure:.2f}"),
         ]
         for place, ((mine, _), (other, figure)) in enumerate(zip(ours, theirs, strict=True))
     ]

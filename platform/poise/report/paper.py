@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from poise.catalog import published as catalogue_of_papers
 from poise.catalog.published import PublishedRow
 from poise.catalog.tracks import Track
-from poise.report.trials import Method
+from poise.report.sweeps.trials import Method
 from poise_models import catalogue
 
 #: Fewer rows have no order of methods.

@@ -9,14 +9,15 @@ from poise.report.charts.learning import learning_curves
 from poise.report.charts.plane import plane
 from poise.report.choice import choice_blocks, training_blocks
 from poise.report.cost import cost_blocks
-from poise.report.document import Block, Document, Picture, Section, Text
-from poise.report.made import made_blocks
+from poise.report.figure1 import curves, disagreement
+from poise.report.made import duration, made_blocks
 from poise.report.order import order_blocks
+from poise.report.pages.document import Block, Document, Picture, Section, Text
 from poise.report.paper import Paper, like, published
 from poise.report.refined.sections import refined_sections
-from poise.report.results import Row, result_blocks, rows_of
-from poise.report.source import runs_of
-from poise.report.trials import Method, Sweep
+from poise.report.results import Row, result_blocks, rows_of, whole
+from poise.report.sweeps.source import runs_of
+from poise.report.sweeps.trials import Method, Sweep
 from poise.runtime.settings import Settings
 
 #: Told what is being worked on, for longer work.
@@ -52,7 +53,7 @@ class Wanted:
 
 def report(sweep: Sweep, wanted: Wanted) -> Document:
     """Return what came out of a sweep, finished or not."""
-    sections: list[Section] = []
+    sections: list[Section] = list(curves(sweep))
     for track in sweep.tracks:
         sections += _of_track(sweep, track, wanted)
     runs, problem = runs_of(sweep, wanted.settings)
@@ -72,20 +73,22 @@ def _about(sweep: Sweep) -> str:
 
 
 def _figures(sweep: Sweep) -> list[tuple[str, str]]:
+    """Return what a reader wants to know first: the best of each track, and how much was run."""
     found = []
     for track in sweep.tracks:
         for name, rows in rows_of(track, sweep.methods(track), published(track, "")).items():
-            lines = [row.line for row in rows if row.line]
-            whole = [one for one in lines if one.folds == max(x.folds for x in lines)]
-            if not whole:
-                continue
-            best = min(whole, key=lambda line: line.cells["mpjpe"].mean)
-            raw = next((one for one in whole if one.refiner == "input"), None)
-            was = f" (input {raw.cells['mpjpe'].mean:.1f})" if raw else ""
-            found.append(
-                (f"{best.cells['mpjpe'].mean:.1f} {best.unit}{was}", f"{name}: {best.title}, MPJPE")
-            )
-    return found
+            known = whole(rows)
+            raw = next((row for row in known if row.refiner == "input"), None)
+            for metric, what in (("mpjpe", "MPJPE"), ("accel", "Accel")):
+                values = [row.mean(metric) for row in known]
+                best = known[values.index(min(values))] if known else None
+                if best is not None and best.line is not None:
+                    was = f", input {raw.mean(metric):.2f}" if raw else ""
+                    figure = f"{best.mean(metric):.2f} {best.line.unit}"
+                    found.append((figure, f"{what} of {best.title} on {name}{was}"))
+    done = f"{len(sweep.finished)} of {len(sweep.trials)}"
+    spent = duration(sum(trial.seconds for trial in sweep.trials))
+    return [*found, (done, f"trials finished, {spent} in all")]
 
 
 def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
@@ -102,6 +105,8 @@ def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
             yield from _beside(methods, rows, like(track, sweep.name))
         if any(row.line for row in rows):
             yield from _closer(track, rows, wanted)
+            if wanted.refine and sweep.name.startswith("figure1b"):
+                yield from disagreement(track, methods, wanted.settings, wanted.say)
 
 
 def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Iterator[Section]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from poise.catalog.published import PublishedRow
 from poise.evaluation.paired import Interval, Runs, difference, what_is_drawn
 from poise.evaluation.tables import METRICS, Line, lines, metric_names, notes_on
-from poise.report.document import Block, Cell, Items, Table, Text, cells
+from poise.report.pages.document import Block, Cell, Items, Table, Text, cells
 from poise.report.paper import Paper, title_of
-from poise.report.trials import Method
+from poise.report.sweeps.trials import Method
 from poise_models import catalogue
 from poise_models.filters.linear import Linear
 from poise_models.general.shipped import ShippedGeneral
@@ -31,6 +31,11 @@ class Row:
     method: Method | None
     line: Line | None
     paper: PublishedRow | None
+
+    @property
+    def refiner(self) -> str:
+        """Its name; empty where nobody ran it."""
+        return "" if self.method is None else self.method.refiner
 
     @property
     def runs(self) -> Runs:
@@ -235,13 +240,13 @@ def spread(method: Method, metric: str) -> tuple[float, float]:
 
 def _lost(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     """Return networks that ran on all folds and whose MPJPE is larger than the best yardstick's."""
-    whole = [row for row in rows if row.line and row.line.folds == _most_folds(rows)]
-    yardsticks = [row for row in whole if row.is_yardstick]
+    found = whole(rows)
+    yardsticks = [row for row in found if row.is_yardstick]
     if not yardsticks:
         return []
     best = min(yardsticks, key=lambda row: row.mean("mpjpe"))
     return [
-        (row, best) for row in whole if row.is_network and row.mean("mpjpe") > best.mean("mpjpe")
+        (row, best) for row in found if row.is_network and row.mean("mpjpe") > best.mean("mpjpe")
     ]
 
 
@@ -266,6 +271,11 @@ def chance(gap: Interval | None) -> str:
 
 def _mpjpe_name(row: Row) -> str:
     return metric_names(row.line.unit if row.line else "")[0]
+
+
+def whole(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows that ran on all folds: the mean of fewer people is of other people."""
+    return [row for row in rows if row.line and row.line.folds == _most_folds(rows)]
 
 
 def _most_folds(rows: Sequence[Row]) -> int:

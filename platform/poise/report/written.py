@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from poise.report.compare import comparison
-from poise.report.markdown import markdown
-from poise.report.page import page
+from poise.report.pages.markdown import markdown
+from poise.report.pages.page import page
 from poise.report.report import Wanted, report
-from poise.report.source import opened
+from poise.report.sweeps.source import opened
 from poise.runtime import storage
 
 PAGE, TEXT = "report.html", "report.md"
@@ -18,7 +18,7 @@ def write(names: Sequence[str], wanted: Wanted, folder: Path | None) -> list[str
     """Write the report of one sweep, or what changed between two.
 
     Args:
-        names: of one sweep or two, see `poise.report.source`.
+        names: of one sweep or two, see `poise.report.sweeps.source`.
         wanted: what it is to hold.
         folder: where to; None is ``<home>/reports/<sweep>``.
 

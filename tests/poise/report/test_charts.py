@@ -11,7 +11,7 @@ from poise.report.charts.panel import Axis, Panel
 from poise.report.charts.plane import plane
 from poise.report.paper import published
 from poise.report.results import rows_of
-from poise.report.trials import Sweep
+from poise.report.sweeps.trials import Sweep
 
 SIX = [60.0, 62.0, 58.0, 61.0, 59.0, 60.0]
 

@@ -6,8 +6,8 @@ import pytest
 from tests.support.reported_sweep import TRACK, begun, finish_all
 
 from poise.report.compare import comparison
-from poise.report.document import Cell, Document, Items, Table, Text
-from poise.report.trials import Sweep
+from poise.report.pages.document import Cell, Document, Items, Table, Text
+from poise.report.sweeps.trials import Sweep
 
 SIX = [60.0, 62.0, 58.0, 61.0, 59.0, 60.0]
 NETWORK = {"name": "smoothnet", "settings": {"window": 8}}

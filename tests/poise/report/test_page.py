@@ -4,7 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 
-from poise.report.document import (
+from poise.report.pages.document import (
     Cell,
     Document,
     Items,
@@ -15,8 +15,8 @@ from poise.report.document import (
     Terms,
     Text,
 )
-from poise.report.markdown import markdown
-from poise.report.page import page
+from poise.report.pages.markdown import markdown
+from poise.report.pages.page import page
 
 SCENE = {"frames": [0], "poses": {"truth": [[[0, 0, 0]]]}, "note": "</script><b>"}
 EVERYTHING = Document(

@@ -12,12 +12,12 @@ from poise.experiments.records import SweepFolder
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
 from poise.lake.manifest import manifest_hash, read_manifest
-from poise.report.document import Section, Skeletons, Table
+from poise.report.pages.document import Section, Skeletons, Table
 from poise.report.paper import published
 from poise.report.refined.again import Refinery
 from poise.report.refined.sections import refined_sections
 from poise.report.results import Row, rows_of
-from poise.report.trials import Sweep
+from poise.report.sweeps.trials import Sweep
 from poise.runtime.settings import Settings
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from tests.support.reported_sweep import TRACK, begun, fail, finish_all, specs_of
 
-from poise.report.document import Cell, Items, Table
+from poise.report.pages.document import Cell, Items, Table
 from poise.report.paper import published
 from poise.report.results import Row, losers, main_table, result_blocks, rows_of, signed, spread
-from poise.report.trials import Sweep
+from poise.report.sweeps.trials import Sweep
 
 #: Six people; the linear map is better than the input for each, by about 10.
 INPUT = [60.0, 62.0, 58.0, 61.0, 59.0, 60.0]

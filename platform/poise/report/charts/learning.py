@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from poise.report.charts.colours import colour_of
 from poise.report.charts.panel import Axis, Panel
-from poise.report.document import Picture
-from poise.report.trials import Method, Trial
+from poise.report.pages.document import Picture
+from poise.report.sweeps.trials import Method, Trial
 from poise_models import catalogue
 
 _FEWEST = 2

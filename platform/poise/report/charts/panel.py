@@ -9,7 +9,7 @@ from typing import Final
 #: Width of a letter and height of a line, as far as they can be told without a font.
 LETTER: Final = 6.6
 LINE: Final = 15.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46.0, 12.0, 10.0, 40.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 24.0, 40.0
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 Point = tuple[float, float]
@@ -163,7 +163,7 @@ class Panel:
             f"{html.escape(self.x.name)}</text>"
         )
         if self.y.name:
-            found.append(f'<text x="{_LEFT + 4}" y="{_TOP + 8}">{html.escape(self.y.name)}</text>')
+            found.append(f'<text x="4" y="12">{html.escape(self.y.name)}</text>')
         return found
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from poise.evaluation.tables import metric_names
 from poise.report.charts.colours import colour_of
 from poise.report.charts.panel import LETTER, LINE, Axis, Panel, Point
-from poise.report.results import Row
+from poise.report.results import Row, whole
 
 _WIDE, _HIGH = 760.0, 460.0
 #: Where a word may stand beside its dot: nearest and most natural first.
@@ -20,7 +20,7 @@ _Box = tuple[float, float, float, float]
 
 def plane(rows: Sequence[Row]) -> str:
     """Draw MPJPE (across) against Accel (up, logarithmic), ours filled, the paper's hollow."""
-    shown = [row for row in rows if row.line and row.mean("accel") < float("inf")]
+    shown = [row for row in whole(rows) if row.mean("accel") < float("inf")]
     ours = [(row.mean("mpjpe"), max(row.mean("accel"), 1e-3)) for row in shown]
     theirs = [_published(row) for row in shown]
     every = [*ours, *(point for point in theirs if point)]

@@ -22,7 +22,7 @@ from poise.experiments.shared_splits import Part, SplitSource
 from poise.experiments.trial_data import test_split
 from poise.lake.manifest import manifest_hash, read_manifest
 from poise.pvd.pose_bank import PoseBank
-from poise.report.trials import Method, Trial
+from poise.report.sweeps.trials import Method, Trial
 from poise.runtime.errors import DataError, LakeError
 from poise.runtime.settings import Settings
 from poise.training_data.examples import examples

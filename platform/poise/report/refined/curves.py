@@ -14,7 +14,7 @@ def spectra(shown: Sequence[Measured], unit: str) -> str:
     values = [float(value) for _, density_K in curves for value in density_K]
     hertz = [float(value) for value in curves[0][0].hertz_K[1:]]
     panel = Panel(
-        Axis(0, hertz[-1], "Hz"), Axis.over(values, f"{unit}² / Hz", log=True, room=0.03), 640, 340
+        Axis(0, hertz[-1], "Hz"), Axis.over(values, f"{unit}² / Hz", log=True, room=0.03), 760, 380
     )
     legend = []
     for one, density_K in curves:

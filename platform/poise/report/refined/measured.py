@@ -13,7 +13,7 @@ from poise.analysis.error_spectrum import SEGMENT, density
 from poise.analysis.uncertainty import Calibration, calibrations, pooled
 from poise.catalog.tracks import TrackInfo
 from poise.report.refined.again import Again, Floats
-from poise.report.trials import Method
+from poise.report.sweeps.trials import Method
 
 
 @dataclass(frozen=True)

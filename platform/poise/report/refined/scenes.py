@@ -8,7 +8,7 @@ import numpy as np
 from poise.catalog.joint_sets import bones_between
 from poise.catalog.tracks import Track, TrackInfo
 from poise.evaluation.scored import Scored
-from poise.report.document import Skeletons
+from poise.report.pages.document import Skeletons
 from poise.report.refined.again import Again, Floats
 from poise.runtime.page.poses import box, places, upright
 
@@ -52,6 +52,7 @@ def scene(what: str, who: str, scored: Scored, sequence: Again, track: Track) ->
         "dims": info.dims,
         "fps": info.fps or 30.0,
         "every": every,
+        "yaw": _broadest(bodies["truth"]),
         "frames": frames.tolist(),
         "box": box(np.concatenate([bodies["refined"], bodies["truth"]])),
         "poses": {name: places(poses_FJD) for name, poses_FJD in bodies.items()},
@@ -64,6 +65,16 @@ def scene(what: str, who: str, scored: Scored, sequence: Again, track: Track) ->
         },
     }
     return Skeletons(f"{what} sequence of {who}: {scored.name}", data)
+
+
+def _broadest(poses_FJD: Floats) -> float:
+    """Return the angle about the vertical from which a body is broadest, in radians."""
+    if poses_FJD.shape[-1] < 3:
+        return 0.0
+    about_XD = (poses_FJD - np.nanmean(poses_FJD, axis=1, keepdims=True)).reshape(-1, 3)
+    across_2X = about_XD[~np.isnan(about_XD).any(axis=1)][:, [0, 2]].T
+    (xx, xz), (_, zz) = np.cov(across_2X)
+    return float(0.5 * np.arctan2(2 * xz, xx - zz))
 
 
 def _mpjpe(poses_FJD: Floats, sequence: Again) -> float:

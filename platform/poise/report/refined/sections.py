@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from poise.catalog.tracks import Track
 from poise.evaluation.scored import Scored
 from poise.report.breakdown import heat_table, telling
-from poise.report.document import Block, Items, Picture, Section, Text
+from poise.report.pages.document import Block, Items, Picture, Section, Text
 from poise.report.refined.again import MOST_S, Again, Refinery, first_seed, seconds
 from poise.report.refined.curves import calibration, spectra
 from poise.report.refined.measured import Measured, measure
 from poise.report.refined.scenes import chosen, scene
 from poise.report.results import Row
-from poise.report.trials import Trial
+from poise.report.sweeps.trials import Trial
 from poise.runtime.errors import PoiseError
 from poise.runtime.settings import Settings
 from poise_models.errors import RefinerError

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from poise.report.document import (
+from poise.report.pages.document import (
     Block,
     Cell,
     Document,

@@ -113,12 +113,14 @@ class Sweep:
 
     Attributes:
         name: of its plan.
-        where: its folder, or whatever it was read from.
+        folder: its records.
+        where: what a reader is told they were read from.
         header: what was submitted.
         trials: in the plan's order.
     """
 
     name: str
+    folder: SweepFolder
     where: str
     header: dict[str, Any]
     trials: Sequence[Trial]
@@ -139,7 +141,7 @@ class Sweep:
             raise DataError(
                 f"{folder.uri}: records that this version cannot read: use the one that wrote them"
             ) from None
-        return cls(name, folder.uri, header, trials)
+        return cls(name, folder, folder.uri, header, trials)
 
     def named_as(self, where: str) -> "Sweep":
         """Return the same, said to be somewhere else."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from poise.checkpoints.run_files import database
 from poise.experiments.records import SweepFolder
-from poise.report.trials import Run, Sweep
+from poise.report.sweeps.trials import Run, Sweep
 from poise.runtime import storage
 from poise.runtime.errors import DataError
 from poise.runtime.settings import Settings
@@ -31,7 +31,7 @@ def opened(name: str, settings: Settings) -> Iterator[Sweep]:
     if not name.startswith(MLFLOW):
         yield Sweep.read(SweepFolder(_folder(name, settings)))
         return
-    from poise.report.mlflow_runs import rebuild
+    from poise.report.sweeps.mlflow_runs import rebuild
 
     with tempfile.TemporaryDirectory(prefix="poise-report-") as scratch:
         experiment = name.removeprefix(MLFLOW)
@@ -44,7 +44,7 @@ def runs_of(sweep: Sweep, settings: Settings) -> tuple[Mapping[str, Run], str]:
     store = database(settings.tracking_uri)
     if store is not None and not store.is_file():
         return {}, f"no tracking store at {store}"
-    from poise.report.mlflow_runs import find_runs
+    from poise.report.sweeps.mlflow_runs import find_runs
 
     return find_runs(sweep.name, settings.tracking_uri)
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from poise.report.document import (
+from poise.report.pages.document import (
     Block,
     Cell,
     Document,
@@ -23,14 +23,14 @@ from poise.runtime.page.template import filled
 _LONG_TABLE: Final = 40
 _LONG_CELL: Final = 36
 #: Of skeletons, in pixels.
-_HEIGHT: Final = 300
+_HEIGHT: Final = 340
 
 
 def page(document: Document) -> str:
     """Return the page."""
     scenes: list[dict[str, Any]] = []
     body = "\n".join(_body(document, scenes))
-    return filled("poise.report", "page.html", scenes, TITLE=_text(document.title), BODY=body)
+    return filled("poise.report.pages", "page.html", scenes, TITLE=_text(document.title), BODY=body)
 
 
 def _body(document: Document, scenes: list[dict[str, Any]]) -> Iterator[str]:

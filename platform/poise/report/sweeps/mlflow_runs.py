@@ -22,7 +22,7 @@ from poise.experiments import mlflow_mirror as mirror
 from poise.experiments.grid import Fold, TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult
 from poise.experiments.tracking.facts import FOLD, TRIAL_KEY
-from poise.report.trials import Run
+from poise.report.sweeps.trials import Run
 from poise.runtime.errors import DataError, ModelError, PoiseError
 from poise_models.base.budget import Budget
 

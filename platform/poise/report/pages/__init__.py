@@ -1,0 +1,1 @@
+"""Reports as files: what one is made of, and its two forms."""

@@ -1,0 +1,1 @@
+"""Sweeps as reports read them: from folders, or from MLflow."""
