@@ -103,7 +103,7 @@ def sweep(
         from poise.experiments.search.search import run_search
         from poise.experiments.submission.checks import checked_grid
         from poise.experiments.submission.data import in_lake, ingested, without_data
-        from poise.experiments.submission.outlook import outlook
+        from poise.experiments.submission.outlook import lacking_gpu, outlook
         from poise.experiments.submission.selection import Selection
         from poise.experiments.sweep import republish, run_sweep
 
@@ -124,6 +124,11 @@ def sweep(
             if json:
                 write_json(json, as_json(found))
             return 0
+        wanted = [spec.track for spec in specs if selection.takes(spec)]
+        to_ingest = set(wanted) - set(manifests) - set(absent)
+        if not publish_only and to_ingest and (lacking := lacking_gpu(chosen)):
+            # Else hours of ingest come before Ray says so.
+            raise PlanError(f"plan {chosen.name} wants {lacking}")
         with Screen("trials") as screen:
             screen.take_logs()
             if publish_only:
@@ -133,7 +138,6 @@ def sweep(
                     see_that_it_answers(uri)
                 except ModelError as error:  # said now, since the sweep may take days
                     log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
-                wanted = [spec.track for spec in specs if selection.takes(spec)]
                 absent = ingested(chosen.tracks, wanted, absent, settings)
                 if chosen.search is not None:
                     tried = run_search(chosen, settings.lake, records, uri, artifacts)

@@ -273,7 +273,7 @@ def _explain(problem: ErrorDetails) -> str:
     if problem["type"] != "extra_forbidden":
         return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
     parent = [step for step in problem["loc"][:-1] if isinstance(step, str)]
-    fields = list(_part(parent).model_fields)
+    fields = [*([] if parent else ["extends"]), *_part(parent).model_fields]
     return (
         f"{path}: unknown key{near(str(problem['loc'][-1]), fields)}; there are {', '.join(fields)}"
     )

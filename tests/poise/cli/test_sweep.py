@@ -47,11 +47,24 @@ def test_a_dry_run_shows_the_grid_and_starts_nothing(
     said = capsys.readouterr().out
     assert re.search(r"plan tiny: 6 trials, each on 1 CPU", said)
     assert re.search(r"uiprmd/kinect/3D +SynSP\+\+ +1 +0 +0 +1 +40 x 2 batches of 16", said)
-    assert re.search(r"uiprmd/kinect/3D +Offset +1 +0 +0 +0", said)
+    assert not re.search(r"uiprmd/kinect/3D +Offset", said)
+    assert "2 trials are not selected" in said
     assert re.search(r"h36m/fcn/3D +\? +\? +no data", said)
     assert "2 trials to run; for 2 there is no rate yet" in said
     assert "80 batches" in said
     assert f"missing: h36m/fcn/3D: no data: neither in the lake {tmp_path / 'lake'}" in said
+
+
+def test_a_plan_that_wants_a_gpu_is_refused_before_hours_of_ingest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    (tmp_path / "big.yaml").write_text(f"{PLAN}resources: {{gpu: 0.5}}\n")
+    given = ["--plan", str(tmp_path / "big.yaml"), "--home", str(tmp_path / "home")]
+    assert main(["sweep", *given, "--track", "synthetic/simulated/3D"]) == 2
+    assert "plan tiny wants 0.5 GPU a trial: there is none here" in capsys.readouterr().err
+    assert not (tmp_path / "home" / "lake").exists()
 
 
 def test_a_tracking_server_that_does_not_answer_is_said_at_once(

@@ -70,6 +70,7 @@ def test_the_full_plan_is_the_papers_training() -> None:
     ("change", "path", "hint"),
     [
         ("epoch: 3", "epoch", None),
+        ("extend: demo", "extend", "extends"),
         ("budget: {epoch: 3}", "budget.epoch", "epochs"),
         ("refiners: [{name: input, setings: {}}]", "refiners[0].setings", "settings"),
         (

@@ -22,7 +22,10 @@ def print_outlook(found: Outlook) -> None:
     rows = [[t.track, _count(t.windows), _count(t.frames), t.where] for t in found.tracks]
     print_table(header, rows, (0, 3))
     print()
-    print_table(_HEADER, [_row(group) for group in _groups(found.trials)], (0, 1, 6))
+    selected = [trial for trial in found.trials if trial.selected]
+    print_table(_HEADER, [_row(group) for group in _groups(selected)], (0, 1, 6))
+    if len(selected) < len(found.trials):
+        say(f"{len(found.trials) - len(selected)} trials are not selected")
     print()
     say(_sum(found))
     for what in found.missing:
@@ -36,6 +39,7 @@ def as_json(found: Outlook) -> list[dict[str, Any]]:
             "key": trial.spec.key,
             "trial": trial.spec.name,
             "state": trial.state,
+            "selected": trial.selected,
             "runs": trial.runs,
             "seconds": trial.seconds,
             "windows_an_epoch": trial.windows,
@@ -102,7 +106,7 @@ def _sum(found: Outlook) -> str:
         batches = sum(_batches(trial) for trial in runs if trial.seconds is None)
         parts.append(
             f"for {len(runs) - len(known)} there is no rate yet, since none like them has "
-            f"finished: {batches:,} batches"
+            "finished" + (f": {batches:,} batches" if batches else "")
         )
     return "; ".join(parts)
 

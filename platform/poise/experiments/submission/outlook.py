@@ -1,9 +1,8 @@
 """What a submission would do: its grid, what of it is done, and how long the rest takes."""
 
 import math
-import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -16,6 +15,8 @@ from poise.experiments.submission.rates import Rates, measured, windows_an_epoch
 from poise.experiments.submission.selection import Selection, State, state
 from poise.lake.manifest import Manifest, manifest_hash
 from poise.runtime import storage
+from poise.runtime.ray_cluster.join import available_cpus
+from poise.runtime.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class TrialOutlook:
 
     Attributes:
         state: what became of it.
+        selected: whether it is in the part of the plan that is asked for.
         runs: whether this submission would run it.
         seconds: how long that will take; None where nothing like it was measured, or it does not.
         windows: of training in an epoch; None of what is no network, and where nobody knows yet.
@@ -47,6 +49,7 @@ class TrialOutlook:
 
     spec: TrialSpec
     state: State
+    selected: bool
     runs: bool
     seconds: float | None
     windows: int | None
@@ -70,7 +73,7 @@ class Outlook:
     @property
     def at_once(self) -> int | None:
         """How many trials run at once on this machine; None on a cluster, which is not asked."""
-        return None if os.environ.get("RAY_ADDRESS") else _slots(self.plan.resources)
+        return _slots(self.plan.resources) if _alone() else None
 
 
 def outlook(
@@ -101,10 +104,23 @@ def outlook(
     trials = []
     for spec in specs:
         became = state(sweep, spec) if spec.track in manifests else "missing"
-        runs = selection.takes(spec) and selection.wants(became) and spec.track not in absent
-        trials.append(_trial(spec, became, runs, tracks[spec.track], rates, device))
+        one = TrialOutlook(spec, became, selection.takes(spec), False, None, None)
+        runs = one.selected and selection.wants(became) and spec.track not in absent
+        trials.append(_timed(replace(one, runs=runs), tracks[spec.track], rates, device))
     missing = [f"{track}: {why}" for track, why in absent.items()]
-    return Outlook(plan, sweep.uri, list(tracks.values()), trials, [*missing, *_no_gpu(plan)])
+    missing += [text] if (text := lacking_gpu(plan)) else []
+    return Outlook(plan, sweep.uri, list(tracks.values()), trials, missing)
+
+
+def lacking_gpu(plan: Plan) -> str:
+    """Say that a plan wants GPUs and this machine has none; empty where it has, or is not alone."""
+    wanted = plan.resources
+    if not wanted.gpu or wanted.cpu_ok or not _alone() or torch.cuda.is_available():
+        return ""
+    return (
+        f"{wanted.gpu:g} GPU a trial: there is none here. Run it on a cluster with GPUs; or train "
+        "on the CPU, which may take days, with --cpu-ok"
+    )
 
 
 def _track(
@@ -123,15 +139,13 @@ def _track(
     return TrackOutlook(track, "in the lake", windows, frames)
 
 
-def _trial(
-    spec: TrialSpec, became: State, runs: bool, track: TrackOutlook, rates: Rates, device: str
-) -> TrialOutlook:
-    budget = spec.budget
+def _timed(trial: TrialOutlook, track: TrackOutlook, rates: Rates, device: str) -> TrialOutlook:
+    budget = trial.spec.budget
     windows = None if budget is None else windows_an_epoch(budget, track.windows)
     seconds = None
-    if runs and track.frames is not None:
-        seconds = rates.seconds(spec, device, windows, track.frames)
-    return TrialOutlook(spec, became, runs, seconds, windows)
+    if trial.runs and track.frames is not None:
+        seconds = rates.seconds(trial.spec, device, windows, track.frames)
+    return replace(trial, seconds=seconds, windows=windows)
 
 
 def _train_windows(manifest: Manifest) -> int:
@@ -143,21 +157,14 @@ def _device(resources: ResourcesPart) -> str:
     return "cuda" if resources.gpu and (here or not resources.cpu_ok) else "cpu"
 
 
+def _alone() -> bool:
+    """Say whether trials will run on this machine only, and not on a cluster that it joins."""
+    return Settings.current().ray_address in (None, "local")
+
+
 def _slots(resources: ResourcesPart) -> int:
-    cpus = os.cpu_count() or 1
+    cpus = available_cpus()
     slots = [max(cpus / min(resources.cpu, cpus), 1)]
     if resources.gpu and torch.cuda.is_available():
         slots.append(torch.cuda.device_count() / resources.gpu)
     return max(math.floor(min(slots)), 1)
-
-
-def _no_gpu(plan: Plan) -> list[str]:
-    wanted = plan.resources
-    if not wanted.gpu or wanted.cpu_ok or torch.cuda.is_available():
-        return []
-    if os.environ.get("RAY_ADDRESS"):
-        return []
-    return [
-        f"{wanted.gpu:g} GPU a trial: there is none here; submit it to a cluster that has some, or "
-        "train on the CPU with --cpu-ok"
-    ]

@@ -36,7 +36,7 @@ def test_a_trial_takes_what_trials_of_its_kind_took(tmp_path: Path) -> None:
 def found(tmp_path: Path) -> Outlook:
     write_tiny_lake(tmp_path / "lake")
     plan = plan_of("input", SYNSPP, "smoothnet", tracks=[str(HERE), TRACK], seeds=[0, 1])
-    settings = Settings(home=tmp_path)
+    settings = Settings(home=tmp_path, data=None)
     absent = without_data(plan.tracks, settings)
     manifests = in_lake(plan.tracks, settings.lake)
     return outlook(plan, manifests, absent, settings.sweeps, Selection(refiners=("s*",)))
@@ -79,11 +79,12 @@ def test_a_track_without_data_says_where_it_was_looked_for(tmp_path: Path) -> No
 def test_a_track_that_is_not_wanted_is_not_ingested(tmp_path: Path) -> None:
     write_tiny_lake(tmp_path / "lake")
     tracks = [str(HERE), "synthetic/simulated/3D"]
-    why = ingested(tracks, [str(HERE)], {}, Settings(home=tmp_path))
+    why = ingested(tracks, [str(HERE)], {}, Settings(home=tmp_path, data=None))
     assert why == {"synthetic/simulated/3D": "not in the lake, and not selected"}
 
 
-def test_files_that_cannot_be_used_cost_their_track_only(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_files_that_cannot_be_used_cost_their_track_only(cluster: None, tmp_path: Path) -> None:
     write_tiny_lake(tmp_path / "lake")
     broken = tmp_path / "poses/h36m_fcn_3D/detected/h36m_fcn_3D_train.npz"
     broken.parent.mkdir(parents=True)
