@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import struct
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -298,9 +299,78 @@ def _folder_of(name: str, documents: list[Any]) -> Seed:
     return Seed(name, files)
 
 
+def _azure() -> list[Seed]:
+    """Return two bodies, of whom one is seen in each second frame."""
+    joints = [[10.5 * at, -5.25 * at, 2000.0] for at in range(1, 33)]
+    frames = [
+        {
+            "frame_id": n,
+            "timestamp_usec": 33_333 * n,
+            "num_bodies": 1 + n % 2,
+            "bodies": [{"body_id": who, "joint_positions": joints} for who in range(1, 2 + n % 2)],
+        }
+        for n in range(_FRAMES)
+    ]
+    return [_file("clip.json", json.dumps({"frames": frames}).encode())]
+
+
+def _zed() -> list[Seed]:
+    joints = [[0.1 * at, -0.05 * at, -2.0] for at in range(1, 39)]
+    body = {"id": 3, "keypoint": joints, "keypoint_confidence": [88.5] * 38}
+    frames = {str(1_700_000_000_000 + 33 * n): {"body_list": [body]} for n in range(_FRAMES)}
+    return [
+        _file("clip.json", json.dumps(frames).encode()),
+        _file("clip.json", json.dumps(list(frames.values())).encode()),
+    ]
+
+
+def _mvnx() -> list[Seed]:
+    labels = ("Pelvis", "L5", "RightUpperArm", "LeftToe")
+    segments = "".join(f'<segment id="{n}" label="{one}"/>' for n, one in enumerate(labels))
+    kinds = ["identity", "npose", *["normal"] * _FRAMES]
+    frames = "".join(
+        f'<frame time="{max(n - 2, 0) * 16}" index="{max(n - 2, 0)}" type="{kind}">'
+        f"<orientation>1 0 0 0</orientation><position>{'0.25 -1.5 0.9 ' * 4}</position></frame>"
+        for n, kind in enumerate(kinds)
+    )
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<mvnx version="4"><subject label="Anna" '
+        f'frameRate="60"><segments>{segments}</segments><frames>{frames}</frames></subject></mvnx>'
+    )
+    return [_file("clip.mvnx", text.encode())]
+
+
+def _pose() -> list[Seed]:
+    """Return the body and a hand of two people, in both versions."""
+
+    def text(word: str) -> bytes:
+        return struct.pack("<H", len(word)) + word.encode()
+
+    def component(name: str, points: tuple[str, ...]) -> bytes:
+        head = text(name) + text("XYZC") + struct.pack("<HHH", len(points), 1, 1)
+        return head + b"".join(map(text, points)) + struct.pack("<HHHHH", 0, 1, 255, 0, 0)
+
+    rng = np.random.default_rng(0)
+    points = joint_sets()["mediapipe33"].joints
+    parts = component("POSE_LANDMARKS", points) + component("LEFT_HAND_LANDMARKS", ("WRIST", "TIP"))
+    poses = rng.uniform(0, 600, (_FRAMES, 2, len(points) + 2, 3)).astype("<f4")
+    sure = rng.random(poses.shape[:3]).astype("<f4")
+    sure[1, 0, 3] = 0.0
+    found = []
+    for version, body in ((0.1, "<HHH"), (0.2, "<fIH")):
+        head = struct.pack("<fHHHH", version, 640, 480, 0, 2) + parts
+        content = head + struct.pack(body, 25, _FRAMES, 2) + poses.tobytes() + sure.tobytes()
+        found.append(_file("clip.pose", content))
+    return found
+
+
 #: Of formats that are read only, written back only, or have dialects that nobody writes.
 _BY_HAND: Final[dict[str, Callable[[], list[Seed]]]] = {
     "mot": _mot,
+    "kinect-azure": _azure,
+    "zed": _zed,
+    "mvnx": _mvnx,
+    "pose": _pose,
     "smpl": _smpl,
     "yolo": _yolo,
     "ultralytics": _ultralytics,

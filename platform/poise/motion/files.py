@@ -20,10 +20,11 @@ from poise.runtime.errors import DataError
 
 #: The modules of `poise.motion.formats`, those with the plainest marks first.
 _MODULES: Final = (
-    "capture.trc", "capture.mot", "capture.c3d", "capture.bvh", "json.coco", "json.openpose",
-    "json.mmpose", "json.ultralytics", "json.mediapipe", "tables.yolo_labels", "arrays.smoothnet",
-    "bodies.amass", "bodies.results", "arrays.numpy_files", "tables.parquet", "tables.sleap",
-    "tables.deeplabcut", "tables.kinect", "tables.csv_table",
+    "capture.trc", "capture.mot", "capture.c3d", "capture.bvh", "capture.mvnx", "json.coco",
+    "json.openpose", "json.mmpose", "json.ultralytics", "json.sensors", "json.mediapipe",
+    "tables.yolo_labels", "arrays.smoothnet", "bodies.amass", "bodies.results",
+    "arrays.numpy_files", "arrays.pose_file", "tables.parquet", "tables.sleap", "tables.deeplabcut",
+    "tables.kinect", "tables.csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")

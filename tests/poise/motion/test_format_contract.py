@@ -187,3 +187,31 @@ def test_a_small_file_is_written_back_as_it_was_but_for_what_changed(
 def contents(path: Path) -> dict[str, bytes]:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     return {one.name: one.read_bytes() for one in files}
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "people", "joints", "fps"),
+    [
+        ("kinect-azure", 5, ("1", "2"), "azure32", pytest.approx(30.0, abs=0.01)),
+        ("zed", 5, ("3",), "zed38", pytest.approx(30.3, abs=0.1)),
+        ("mvnx", 5, ("Anna",), None, 60.0),
+        ("pose", 5, ("0", "1"), "mediapipe33", 25.0),
+        ("ultralytics", 4, ("1", "2"), "coco17", None),
+        ("yolo", 3, ("1", "7"), "coco17", None),
+        ("mmpose", 5, ("0",), "coco17", None),
+    ],
+)
+def test_a_small_file_says_what_was_put_in(
+    name: str, frames: int, people: tuple[str, ...], joints: str | None, fps: object, tmp_path: Path
+) -> None:
+    motion = read(put(seeds()[name][0], tmp_path))
+    assert len(motion) == frames
+    assert motion.people == people
+    assert motion.skeleton == joints
+    assert motion.fps == fps
+    if name == "mvnx":
+        assert motion.joints == ("pelvis", "L5", "right_shoulder", "left_foot")
+        np.testing.assert_array_equal(motion.poses_FPJD[0, 0, 0], [0.25, -1.5, 0.9])
+    if name == "pose":
+        assert not motion.seen_FPJ[1, 0, 3]
+        assert motion.seen_FPJ.sum() == motion.seen_FPJ.size - 1
