@@ -62,7 +62,9 @@ def walk(frames: int) -> NDArray[np.float64]:
     standing = rng.uniform(-0.3, 0.3, (len(JOINTS), 3)) + np.array([0, 1.0, 0])
     swing = rng.uniform(0, 0.2, (len(JOINTS), 3))
     phase = rng.uniform(0, 2 * np.pi, len(JOINTS))
-    poses = standing + swing * np.sin(2 * np.pi * times[:, None] + phase)[..., None]
+    poses: NDArray[np.float64] = (
+        standing + swing * np.sin(2 * np.pi * times[:, None] + phase)[..., None]
+    )
     poses[..., 0] += 2 * np.cos(times / 10)[:, None]
     poses[..., 2] += 2 * np.sin(times / 10)[:, None]
     poses += rng.normal(0, 0.005, poses.shape)
