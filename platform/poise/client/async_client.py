@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from poise.client.asking import TRIES, Answer, answer_of, body_of, check, parts_of, pause_s
-from poise.client.errors import AwayError, ClientError, away, refusal
+from poise.client.errors import AwayError, ClientError, away, never_there, refusal
 from poise.client.talking import RefinedPose, Talk
 
 if TYPE_CHECKING:
@@ -191,7 +191,8 @@ class AsyncStream:
                 self._connection = connection
             except (OSError, ConnectionClosed, InvalidHandshake, AwayError) as error:
                 refused = refusal(error)
-                if refused is not None or number == TRIES - 1:
+                never = never_there(error, bool(self._talk.opened))
+                if refused is not None or never or number == TRIES - 1:
                     raise refused or away(self._address, error) from None
                 await asyncio.sleep(pause_s(number, None))
             except InvalidURI:

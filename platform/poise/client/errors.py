@@ -46,3 +46,8 @@ def refusal(error: Exception) -> ClientError | None:
     if isinstance(error, ConnectionClosed) and error.rcvd and error.rcvd.code in _FOR_GOOD:
         return ClientError(f"the service ends the stream: {error.rcvd.reason}", error.rcvd.code)
     return None
+
+
+def never_there(error: Exception, opened: bool) -> bool:
+    """Say whether nobody listens where a stream has never been opened."""
+    return isinstance(error, ConnectionRefusedError) and not opened

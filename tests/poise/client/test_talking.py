@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.ports import free_port
 from tests.support.serving import clip, save_untrained
 from tests.support.streams import LONG_S, Floats, Talk, open_door, url_of
 
@@ -184,3 +185,9 @@ def test_a_token_is_shown(tmp_path: Path) -> None:
             assert stream.opened["type"] == "opened"
         with pytest.raises(ClientError, match="token"), Client(url).stream():
             pass
+
+
+def test_where_nobody_listens_is_said_at_once() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(ClientError, match="does the service run"), Client(url).stream():
+        pass

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -161,7 +162,7 @@ class Conversation:
             await self._connection.send(as_bytes(told, session.body) if binary else as_text(told))
         end = {"type": "end", "frames": session.timeline.came, "dropped": session.dropped}
         await self._connection.send(to_json(end).decode())
-        await self._connection.close(1000)
+        await self._close(1000, "")
 
     async def _receive(self, seconds: float) -> str | bytes:
         try:
@@ -189,6 +190,21 @@ class Conversation:
         try:
             async with asyncio.timeout(_LAST_WORDS_S):  # it may not read
                 await self._connection.send(to_json(said).decode())
-                await self._connection.close(error.code, reason)
+                await self._close(error.code, reason)
         except (ConnectionClosed, TimeoutError):
             self._connection.transport.abort()
+
+    async def _close(self, code: int, reason: str) -> None:
+        """Close, and read on until the client has: its close comes after all else that it says."""
+
+        async def read_on() -> None:
+            with suppress(ConnectionClosed):
+                while True:
+                    await self._connection.recv()
+
+        reading = asyncio.create_task(read_on())
+        try:
+            await self._connection.close(code, reason)
+        finally:
+            reading.cancel()
+            await asyncio.wait({reading})
