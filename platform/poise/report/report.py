@@ -84,7 +84,8 @@ def _figures(sweep: Sweep) -> list[tuple[str, str]]:
                 best = known[values.index(min(values))] if known else None
                 if best is not None and best.line is not None:
                     was = f", input {raw.mean(metric):.2f}" if raw else ""
-                    figure = f"{best.mean(metric):.2f} {best.line.unit}"
+                    unit = best.line.unit + ("/frame²" if metric == "accel" else "")
+                    figure = f"{best.mean(metric):.2f} {unit}"
                     found.append((figure, f"{what} of {best.title} on {name}{was}"))
     done = f"{len(sweep.finished)} of {len(sweep.trials)}"
     spent = duration(sum(trial.seconds for trial in sweep.trials))
