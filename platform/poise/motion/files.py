@@ -156,7 +156,8 @@ def write(motion: Motion, path: Path, format: str | None = None) -> Path:
         written = form.write(motion)
     except RecursionError:
         raise DataError(f"{path}: {form.name} cannot hold a chain of so many joints") from None
-    if not isinstance(written, bytes) and path.suffix and "/" in form.endings:
+    endings = {ending for one in formats() for ending in one.endings}
+    if not isinstance(written, bytes) and path.suffix.lower() in endings:
         raise DataError(f"{path}: {form.name} is a folder of files; name one without an ending")
     if isinstance(written, bytes):
         from poise.runtime import storage  # pyarrow takes half a second to import

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from poise.motion.files import lost, read, writer
+from poise.motion.files import format_called, lost, read, writer
 from poise.motion.finding import MARK, Found, found_in
 from poise.motion.format import Format
 from poise.motion.motion import Motion
@@ -182,6 +182,9 @@ def _pictures(task: Task, refining: Refining, report: Report, extras: Extras) ->
 
 
 def _writer(motion: Motion, task: Task) -> Format:
+    own = format_called(motion.format)
+    if own.write is not None and task.output.name in (task.source.name, _beside(task.source).name):
+        return own  # whatever the source is called, and whether it is a folder
     try:
         return writer(motion, task.output)
     except DataError as error:
