@@ -5,6 +5,7 @@ import os
 import pty
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,7 @@ def test_bulk_needs_a_milvus_that_imports() -> None:
 def show() -> None:
     print_table(["name", "value"], [["one", "1.0"], ["[two]", "20.0"]], bold=[(1, 1)])
     with Screen("work", "<{line}>") as screen:
+        screen.put(["trial", "now"], [["a trial", f"step {n}"] for n in range(100)], left=())
         screen.step(1, 2, "half")
         screen.say("said")
         screen.take_logs("log: %(message)s")
@@ -96,9 +98,14 @@ def test_a_terminal_gets_colours_and_a_bar(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.setattr(sys, "stdout", screen)
         show()
         monkeypatch.undo()
-    said = os.read(leader, 65536).decode()
+    read = b""
+    with suppress(OSError):  # what a terminal says that nobody writes to any more
+        while piece := os.read(leader, 65536):  # it may come in pieces
+            read += piece
     os.close(leader)
+    said = read.decode()
     assert "\x1b[" in said
-    for text in ("[two]", "half", " 50%", "<said>", "log: [one]", "100%"):
+    assert "step 0 " not in said  # the terminal is not high enough
+    for text in ("[two]", "a trial", "step 99", "half", " 50%", "<said>", "log: [one]", "100%"):
         assert text in said
     assert "s left" not in said
