@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -116,6 +117,16 @@ def fit(
         refiner.fit(request.train.pairs())
     seconds = time.perf_counter() - start
     yield EpochReport(1, 1, None, validate(refiner, request), seconds, b"")
+
+
+def goes_on(refiner: Refiner, state: bytes) -> bool:
+    """Say whether a training state is of this very network; it may be another's, or damaged."""
+    try:
+        tensors = load_tensors(state)
+    except SafetensorError:
+        return False
+    own = {f"weights.{name}": weight.shape for name, weight in refiner.state_dict().items()}
+    return own == {k: v.shape for k, v in tensors.items() if k.startswith("weights.")}
 
 
 def _descend(

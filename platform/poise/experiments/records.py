@@ -94,6 +94,10 @@ class TrialResult:
     tested: tuple[str, ...] = ()
     device: str = ""
 
+    def __post_init__(self) -> None:
+        """Let it end no sooner than it began: clocks are set back, and machines differ."""
+        object.__setattr__(self, "ended", max(self.started, self.ended))
+
     @property
     def choice(self) -> str:
         """What was tuned in words, for example ``sigma 4``."""

@@ -9,7 +9,7 @@ import torch
 
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from poise.evaluation.scored import scored
-from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit
+from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit, goes_on
 from poise.experiments.grid import TrialSpec
 from poise.experiments.live.beat import REFITTING, SCORING, TRAINING, TUNING, beating
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
@@ -134,12 +134,11 @@ class Trial:
         activity.stage("scoring the input")
         raw = self.data.input_errors()
         activity.stage(TRAINING)
-        epochs = {epoch.epoch: epoch for epoch in self.folder.history()}
-        state = self.folder.state()
+        refiner = self.start or fresh_refiner(self.spec)
+        epochs, state = _so_far(self.folder, refiner)
         for epoch in epochs.values():
             if "loss" in epoch.metrics:
                 self.report({**epoch.metrics, "epoch": epoch.epoch})
-        refiner = self.start or fresh_refiner(self.spec)
         wanted = replace(self.data.request(self.spec, self.device), trained=self.start is not None)
         for step in _finite(fit(refiner, wanted, state, self.pause_s)):
             if isinstance(step, Pause):
@@ -174,12 +173,12 @@ class Trial:
         """Fit anew on all training subjects; the validation metrics stay those of the first fit."""
         activity.stage(REFITTING)
         records = self.folder.refit
-        epochs = {epoch.epoch: epoch for epoch in records.history()}
         number = self.best().epoch
         spec = self.spec.with_candidate(number) if self.spec.candidates else self.spec
         refiner = fresh_refiner(spec)
+        epochs, state = _so_far(records, refiner)
         wanted = self.data.refit_request(self.spec, self.device)
-        for step in fit(refiner, wanted, records.state()):
+        for step in fit(refiner, wanted, state):
             if isinstance(step, Pause):
                 _keep(records, epochs, step)
             elif step.loss is not None:
@@ -255,6 +254,20 @@ class Trial:
             tuned_from=self.spec.tuned_from,
         )
         save_checkpoint(refiner, card, self.folder.checkpoint)
+
+
+def _so_far(records: TrialFolder, refiner: Refiner) -> tuple[dict[int, Epoch], bytes | None]:
+    """Return the epochs of a fit by number, and where it goes on; nothing if not with this one."""
+    state = records.state()
+    if state and not goes_on(refiner, state):
+        log.warning(
+            "%s: its training state is damaged, or of another network than %s as it is now: "
+            "training begins anew",
+            records.uri,
+            refiner.name,
+        )
+        return {}, None
+    return {epoch.epoch: epoch for epoch in records.history()}, state
 
 
 def _keep(records: TrialFolder, epochs: dict[int, Epoch], pause: Pause) -> None:

@@ -1,11 +1,12 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 from tests.support.tiny_plan import BUDGET, SYNSPP, begun, plan_of
 
@@ -86,6 +87,49 @@ def test_a_trial_keeps_the_epoch_that_is_best_on_validation(
     assert result.validation["mpjpe"] == 10.0
     card = json.loads(Path(trial.checkpoint, "checkpoint.json").read_text())
     assert card["epochs"] == 2
+
+
+def other_network(state: bytes) -> bytes:
+    other: bytes = save({k: torch.zeros(3, *v.shape) for k, v in load(state).items()})
+    return other
+
+
+@pytest.mark.parametrize("damage", [other_network, lambda state: state[:-7], lambda _: b"{"])
+@pytest.mark.parametrize("cut_after", [2, 102])
+def test_a_state_of_another_network_or_a_damaged_one_is_not_gone_on_from(
+    lake: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    damage: Callable[[bytes], bytes],
+    cut_after: int,
+) -> None:
+    whole = begun(lake, tmp_path / "whole", validation=REFIT)
+    cut = begun(lake, tmp_path / "cut", validation=REFIT)
+    run(whole, lake)
+    with pytest.raises(CutOffError):
+        run(cut, lake, cut_after)
+    place = Path((cut.refit if cut_after > 100 else cut).uri, "state.safetensors")
+    place.write_bytes(damage(place.read_bytes()))
+    run(cut, lake)
+    assert "training begins anew" in caplog.text
+    assert timeless(cut.result()) == timeless(whole.result())
+
+
+def test_a_clock_that_was_set_back_makes_no_time_negative(lake: str, tmp_path: Path) -> None:
+    whole, cut = begun(lake, tmp_path / "whole"), begun(lake, tmp_path / "cut")
+    run(whole, lake)
+    with pytest.raises(CutOffError):
+        run(cut, lake, 2)
+    # As if it were yesterday now.
+    ahead = [replace(one, ended=one.ended + 86_400_000) for one in cut.history()]
+    state = cut.state()
+    assert state is not None
+    cut.save_epoch(ahead, state)
+    run(cut, lake)
+    result = cut.result()
+    assert timeless(result) == timeless(whole.result())
+    assert result is not None
+    assert result.ended >= result.started
 
 
 REFIT = {"subjects": "auto", "refit": True}
