@@ -13,9 +13,9 @@ from poise.report.figure1 import curves, disagreement
 from poise.report.made import duration, made_blocks
 from poise.report.order import order_blocks
 from poise.report.pages.document import Block, Document, Picture, Section, Text
-from poise.report.paper import Paper, like, published
+from poise.report.paper import Paper, like, published, title_of
 from poise.report.refined.sections import refined_sections
-from poise.report.results import Row, result_blocks, rows_of, whole
+from poise.report.results import Row, main_table, result_blocks, rows_of, whole
 from poise.report.sweeps.source import runs_of
 from poise.report.sweeps.trials import Method, Sweep
 from poise.runtime.settings import Settings
@@ -68,7 +68,8 @@ def _about(sweep: Sweep) -> str:
     refiners = {(t.spec.refiner, t.spec.label) for t in sweep.trials}
     done, count = len(sweep.finished), len(sweep.trials)
     tracks = ", ".join(sweep.tracks)
-    text = f"{len(refiners)} refiners on {tracks}: {done} of {count} trials finished"
+    many = "refiner" if len(refiners) == 1 else "refiners"
+    text = f"{len(refiners)} {many} on {tracks}: {done} of {count} trials finished"
     return text + ("." if done == count else "; the others are said where they are missing.")
 
 
@@ -95,8 +96,8 @@ def _figures(sweep: Sweep) -> list[tuple[str, str]]:
 def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
     methods, paper = sweep.methods(track), published(track, sweep.name)
     if not methods:
-        yield Section(track, [Text("Not run: nothing of this track is in the sweep. Its data were "
-                                   "missing when the sweep was submitted.")])  # fmt: skip
+        why = sweep.header.get("absent", {}).get(track, "nothing of it was submitted")
+        yield Section(track, [Text(f"Not run: {why}."), *_unrun(paper)])
         return
     for number, (name, rows) in enumerate(rows_of(track, methods, paper).items()):
         yield Section(name, list(result_blocks(name, rows, paper)))
@@ -108,6 +109,12 @@ def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
             yield from _closer(track, rows, wanted)
             if wanted.refine and sweep.name.startswith("figure1b"):
                 yield from disagreement(track, methods, wanted.settings, wanted.say)
+
+
+def _unrun(paper: Paper) -> list[Block]:
+    """Return the printed rows of a track that has none of ours."""
+    rows = [Row(title_of(row), None, None, row) for row in paper.rows]
+    return [main_table(paper.track, rows, paper)] if rows else []
 
 
 def _beside(methods: Sequence[Method], rows: Sequence[Row], paper: Paper) -> Iterator[Section]:

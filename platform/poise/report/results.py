@@ -146,7 +146,7 @@ def main_table(name: str, rows: Sequence[Row], paper: Paper) -> Table:
 
 def _state(row: Row) -> str:
     if row.method is None:
-        return "not in the plan"
+        return "not run"
     if row.line is None and not row.method.reasons:
         return row.method.progress or "not run"
     return row.method.progress

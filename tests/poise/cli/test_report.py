@@ -1,5 +1,6 @@
 """``poise report`` from end to end."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,19 @@ def test_a_sweep_that_is_not_done_has_a_report(
     page = (out / "report.html").read_text()
     assert loaded(page) == []
     assert len(page) < 3_000_000
+
+
+def test_a_track_without_data_says_so_and_has_the_printed_rows(tmp_path: Path) -> None:
+    folder = begun(tmp_path, ["input"], "table1")
+    header = json.loads(Path(folder.uri, "sweep.json").read_text())
+    header["plan"]["tracks"].append("aist/spin/smpl")
+    header["absent"] = {"aist/spin/smpl": "no data in /data"}
+    Path(folder.uri, "sweep.json").write_text(json.dumps(header))
+    assert main(["report", "table1", "--records-only", "--home", str(tmp_path)]) == 0
+    text = (tmp_path / "reports" / "table1" / "report.md").read_text()
+    missing = text.split("## aist/spin/smpl")[1]
+    assert "Not run: no data in /data." in missing
+    assert "| SynSP++ (not run) | – (paper 83.11) |" in missing
 
 
 def test_by_default_reports_are_in_the_home_and_a_folder_is_as_good_as_a_name(home: Path) -> None:

@@ -42,7 +42,7 @@ def test_below_each_figure_stands_the_published_one_and_the_difference(tmp_path:
 
 def test_a_row_of_the_paper_that_nobody_ran_says_so(tmp_path: Path) -> None:
     found = rows(tmp_path)
-    assert cell(found, "SynSP++", 0) == Cell("SynSP++", "not in the plan")
+    assert cell(found, "SynSP++", 0) == Cell("SynSP++", "not run")
     assert cell(found, "SynSP++", 1) == Cell("–", "paper 50.44")
     assert cell(found, "SynSP++", 2) == Cell("–", "paper 39.96")
 
@@ -113,3 +113,12 @@ def test_nothing_finished_is_a_table_of_what_is_to_come(tmp_path: Path) -> None:
 )
 def test_signs(value: float, text: str) -> None:
     assert signed(value) == text
+
+
+def test_trials_of_the_plan_that_nobody_asked_for_are_to_come(tmp_path: Path) -> None:
+    folder = begun(tmp_path, ["input", "smoothnet"])
+    finish_all(folder, {"input": (INPUT, 19.0)})
+    for spec in specs_of(folder)[1:]:
+        (Path(folder.trial(spec.key).uri) / "spec.json").unlink()
+    _, network = Sweep.read(folder).methods(TRACK)
+    assert (network.refiner, network.progress) == ("smoothnet", "0 of 2 trials, 2 to come")

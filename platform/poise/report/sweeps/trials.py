@@ -1,15 +1,17 @@
 """A sweep's trials at one moment: what ended, what is on its way, what is to come."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from poise.evaluation.tables import Entry
-from poise.experiments.grid import TrialSpec
+from poise.experiments.grid import TrialSpec, grid
+from poise.experiments.plan import Plan
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, PoiseError
 from poise_models import catalogue
+from poise_models.errors import RefinerError
 
 State = Literal["finished", "failed", "stopped", "begun", "to come"]
 
@@ -136,7 +138,7 @@ class Sweep:
             raise DataError(f"{folder.uri} holds no sweep.json: it is no sweep's folder")
         try:
             header = folder.header()
-            name, trials = str(header["plan"]["name"]), list(_trials(folder, header["trials"]))
+            name, trials = str(header["plan"]["name"]), list(_trials(folder, header))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise DataError(
                 f"{folder.uri}: records that this version cannot read: use the one that wrote them"
@@ -175,9 +177,24 @@ class Sweep:
         return [Method(track, *key, groups[key]) for key in keys]
 
 
-def _trials(folder: SweepFolder, keys: Sequence[str]) -> Iterator[Trial]:
-    for key in keys:
-        trial = folder.trial(key)
-        spec = trial.spec()
+def _trials(folder: SweepFolder, header: Mapping[str, Any]) -> Iterator[Trial]:
+    begun = {key: folder.trial(key).spec() for key in header["trials"]}
+    planned = _planned(header, [spec for spec in begun.values() if spec])
+    for key, known in begun.items():
+        trial, spec = folder.trial(key), known or planned.get(key)
         if spec is not None:
             yield Trial(spec, trial, trial.history(), trial.result(), trial.entry())
+
+
+def _planned(header: Mapping[str, Any], begun: Sequence[TrialSpec]) -> dict[str, TrialSpec]:
+    """Return the trials of the plan by key: what nobody asked for in a part has no folder."""
+    if len(begun) == len(header["trials"]):
+        return {}
+    manifests = {spec.track: spec.manifest for spec in begun}
+    try:
+        plan = Plan.model_validate(header["plan"])
+        kept = [track for track in plan.tracks if track in manifests]
+        specs = grid(plan.model_copy(update={"tracks": tuple(kept)}), manifests)
+    except (ValueError, PoiseError, RefinerError):  # of another version of Poise
+        return {}
+    return {spec.key: spec for spec in specs}
