@@ -102,7 +102,8 @@ def oddities(motion: Motion) -> list[str]:
             found.append(f"a body of {size:.3g} {motion.unit}{guess}: --unit")
     if motion.dims == 2 and likely != motion.unit and motion.unit in ("px", "normalised"):
         found.append(f"coordinates said to be {motion.unit} look like {likely}: --unit")
-    if up and motion.up and up != motion.up:
+    # Scaled to 1, an image is as wide as it is high, and who leans seems to lie.
+    if up and motion.up and up != motion.up and motion.unit != "normalised":
         found.append(f"heads are towards {up} from the feet, up is said to be {motion.up}: --up")
     return found
 

@@ -37,8 +37,8 @@ def mediapipe(folder: Path) -> None:
             "timestamp_ms": round(1000 * frame / 60),
             "landmarks": [
                 [
-                    {"x": x / WIDE, "y": y / HIGH, "z": 0.0, "visibility": sure}
-                    for x, y, *_, sure in body
+                    {"x": x / WIDE, "y": y / HIGH, "z": z / WIDE, "visibility": sure}
+                    for x, y, z, sure in body
                 ]
             ],
         }
@@ -65,7 +65,7 @@ def pose2sim(folder: Path) -> None:
 
 def freemocap(folder: Path) -> None:
     with np.load(DATA / "pose2sim" / "mediapipe_pose2sim.npz") as arrays:
-        triangulated = 1000 * arrays["gt"].astype(float)
+        triangulated = arrays["gt"].astype(float)
     joints = joint_sets()["h36m17"].joints
     Motion(poses_FPJD=triangulated[:, None], joints=joints, unit="mm").write(
         folder / "mediapipe_body_3d_xyz.csv", "csv-wide"

@@ -262,3 +262,10 @@ def test_no_error_is_expected_of_joints_that_no_body_has() -> None:
     told = {one.joint: one.error for one in person.joints}
     assert told["wand"] is None
     assert told["left_wrist"] is not None
+
+
+def test_a_report_says_what_looks_odd() -> None:
+    """Millimetres said to be metres go through, and not in silence."""
+    body = walking(40)[..., [0, 1, 1]] * 10
+    report = report_of(refine(motion_of(body, unit="m", up="-y"), BUTTERWORTH), BUTTERWORTH)
+    assert any("it looks like mm: --unit" in note for note in report.notes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from poise.motion.motion import Motion
 from poise.motion.skeletons import bones_of
+from poise.motion.space import oddities
 from poise.refining.grid import Floats, Mask, gap_lengths, seen
 from poise.refining.method import spans
 from poise.refining.options import Options
@@ -185,7 +186,7 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
 
 def _notes(refining: Refining, options: Options) -> list[str]:
     told, after = refining.told, refining.after
-    notes = [*after.notes]
+    notes = [*after.notes, *oddities(after)]
     if refining.rate_assumed:
         notes.append(f"no frame rate in the file: {refining.fps:g} a second assumed (--fps)")
     if told.tracked and len(refining.before.people) > 1:

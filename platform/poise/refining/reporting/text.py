@@ -111,9 +111,12 @@ def _gaps(person: PersonReport) -> str:
     parts = [
         f"{person.gaps_filled} filled ({_count(places, 'place')})" if places else "none filled"
     ]
-    words = {"long": "too long", "end": "at an end", "never seen": "joints never seen"}
+    words = {"long": "too long", "end": "at an end"}
     if left:
-        why = ", ".join(f"{number} {words[why]}" for why, number in person.gaps_left.items())
+        why = ", ".join(
+            f"{number} {words[why]}" if why in words else f"{_count(number, 'joint')} {why}"
+            for why, number in person.gaps_left.items()
+        )
         parts.append(
             f"left empty: {why} ({_count(left, 'place')}: {_worst(person, lambda one: one.left)})"
         )
