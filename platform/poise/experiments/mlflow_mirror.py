@@ -13,7 +13,13 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Run, RunTag, ViewType
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_LOGGED_IMAGES,
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+)
+from PIL import Image
 
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.run_files import artifact_location, database, follow_home, keep_files
@@ -274,7 +280,20 @@ class MlflowMirror:
                     self._upload(run, file, "")
             for name in storage.list_dir(folder.checkpoint):
                 self._upload(run, storage.join(folder.checkpoint, name), "checkpoint")
+            for name in storage.list_dir(folder.pictures):
+                self._show(run, storage.join(folder.pictures, name), result.ended)
         self._tag(run, DONE, version)
+
+    def _show(self, run: Run, picture: str, at: int) -> None:
+        """Put a picture where MLflow's pages show those of several runs side by side."""
+        what = picture.rpartition("/")[2].removesuffix(".png")
+        name = f"{what} sequence+step+0+timestamp+{at}+{what}"
+        with tempfile.TemporaryDirectory() as scratch:
+            png = Path(scratch, f"{name}.png")
+            png.write_bytes(storage.read_bytes(picture))
+            Image.open(png).save(Path(scratch, f"{name}+compressed.webp"))
+            keep_files(self.client, run.info.run_id, Path(scratch), "images")
+        self._tag(run, MLFLOW_LOGGED_IMAGES, "True")
 
     def _upload(self, run: Run, file: str, into: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:

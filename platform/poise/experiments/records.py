@@ -13,6 +13,7 @@
                          refit/         history and state of the refit on all training subjects
                          sequences.csv  test metrics per sequence, and whose it is
                          validation.csv the same of the held-out training subjects
+                         pictures/      the worst and the median test sequence
                          beat.json      what its process is doing, while it runs
                          result.json    how it ended
     <sweep>/live.json                   what the process that runs the sweep is doing
@@ -149,6 +150,15 @@ class TrialFolder:
     def save_validation(self, sequences: Sequence[Scored]) -> None:
         """Write the validation metrics per sequence."""
         storage.write_bytes(self.validation, to_csv(sequences).encode())
+
+    @property
+    def pictures(self) -> str:
+        """Folder of drawn sequences."""
+        return storage.join(self.uri, "pictures")
+
+    def save_picture(self, name: str, png: bytes) -> None:
+        """Write a drawn sequence."""
+        storage.write_bytes(storage.join(self.pictures, f"{name}.png"), png)
 
     def scored(self) -> list[Scored]:
         """Return the test metrics per sequence; none before it was scored."""

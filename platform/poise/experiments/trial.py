@@ -14,6 +14,7 @@ from poise.experiments.grid import TrialSpec
 from poise.experiments.live.beat import REFITTING, SCORING, TRAINING, TUNING, beating
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
+from poise.experiments.tracking.machine import machine, usage
 from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
 from poise.runtime import activity
 from poise.runtime.errors import PlanError, PoiseError
@@ -66,6 +67,7 @@ def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialRe
         raise PlanError(f"{folder.uri} describes no trial")
     torch.set_num_threads(max(int(setup.cpus), 1))
     keep_freed_memory()
+    folder.keep_facts("machine", machine("cuda" if setup.gpus > 0 else "cpu"))
     history = folder.history()
     started = history[0].began if history else now_ms()
     try:
@@ -183,7 +185,7 @@ class Trial:
                 _keep(records, epochs, step)
             elif step.loss is not None:
                 metrics = {"loss": step.loss}
-                epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
+                epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics, usage())
                 records.save_epoch(list(epochs.values()), step.state)
                 self.report({**metrics, "refit": step.epoch})
         self._save(refiner, budget_of(self.spec).epochs, self.best().metrics)
@@ -192,8 +194,10 @@ class Trial:
         """Evaluate the kept weights on the test split."""
         activity.stage(SCORING)
         best, _ = load_checkpoint(self.folder.checkpoint)
-        evaluation = self.data.test(best, self.spec.seed)
+        evaluation, pictures = self.data.test(best, self.spec.seed)
         self.folder.save_sequences(scored(evaluation))
+        for name, picture in pictures.items():
+            self.folder.save_picture(name, picture)
         raw = self.data.input_errors()
         return TrialResult(
             "finished",
@@ -233,7 +237,7 @@ class Trial:
         # The best weights go first: should this process die now, the epoch is done again.
         if metrics["score"] < min(before, default=math.inf):
             self._save(refiner, step.epoch, metrics)
-        epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics)
+        epochs[step.epoch] = Epoch(step.epoch, now_ms(), step.seconds, metrics, usage())
         self.folder.save_epoch(list(epochs.values()), step.state)
         return metrics
 

@@ -14,6 +14,7 @@ from poise.evaluation.evaluate import Evaluation, evaluate
 from poise.experiments.fit import FitRequest
 from poise.experiments.grid import Fold, TrialSpec
 from poise.experiments.shared_splits import SplitSource
+from poise.experiments.tracking.extremes import pictures
 from poise.lake.manifest import read_manifest
 from poise.pvd.pose_bank import PoseBank
 from poise.pvd.retriever import retrieves
@@ -134,10 +135,12 @@ class TrialData:
         """The test people of the fold; none where the test split is the lake's."""
         return () if self.fold is None else tuple(sorted(set(self.fold.index.subjects)))
 
-    def test(self, refiner: Refiner, seed: int) -> Evaluation:
-        """Evaluate on the test split, or the test people of the fold."""
+    def test(self, refiner: Refiner, seed: int) -> tuple[Evaluation, dict[str, bytes]]:
+        """Evaluate on the test split, or the test people of the fold; draw the extremes."""
         split = self.source.split(self.track, "test") if self.fold is None else self.fold
-        return self.evaluate(refiner, split, seed)
+        found = examples(refiner, split, self.bank)
+        evaluation = evaluate(refiner, found, self.track, seed)
+        return evaluation, pictures(refiner, found, evaluation, self.track)
 
     def evaluate(self, refiner: Refiner, split: TrackSplit, seed: int) -> Evaluation:
         """Evaluate on a split."""

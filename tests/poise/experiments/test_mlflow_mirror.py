@@ -1,3 +1,4 @@
+import io
 import json
 import socket
 import threading
@@ -10,6 +11,7 @@ import mlflow.data
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from PIL import Image
 from tests.support.mlflow_server import MlflowServer, fresh_store
 from tests.support.written_sweep import (
     INPUT,
@@ -29,7 +31,7 @@ from poise.experiments.background_publisher import BackgroundPublisher
 from poise.experiments.grid import Fold
 from poise.experiments.mlflow_mirror import MlflowMirror
 from poise.experiments.promote import Candidate, promote
-from poise.experiments.records import SweepFolder, TrialResult
+from poise.experiments.records import Epoch, SweepFolder, TrialResult
 from poise.experiments.tracking.comparison import described
 from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.runtime.errors import ModelError
@@ -105,6 +107,11 @@ def test_a_run_says_what_it_was_made_of(sweep: SweepFolder, store: str, tmp_path
     folder = sweep.trial(NETWORK.key)
     folder.keep_facts("origin", ORIGIN)
     folder.keep_facts("machine", {"host": "node-3", "device": "cpu"})
+    out = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(out, format="png")
+    folder.save_picture("worst", out.getvalue())
+    usage = {"cpu_utilization_percentage": 40.0}
+    folder.save_epoch([Epoch(1, 1500, 0.5, {"loss": 1.0}, usage)], b"")
     finish(sweep, NETWORK)
     finish(sweep, INPUT)  # of an earlier version: nobody wrote down where it came from
     MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
@@ -127,7 +134,12 @@ def test_a_run_says_what_it_was_made_of(sweep: SweepFolder, store: str, tmp_path
     assert mlflow.data.get_source(data).uri == uri
     assert earlier.data.tags["mlflow.source.git.commit"] == "4567beef"
     assert earlier.inputs.dataset_inputs[0].dataset.source == data.dataset.source
+    assert run.data.metrics["system/cpu_utilization_percentage"] == 40.0
+    assert run.data.tags["mlflow.loggedImages"] == "True"
     client = mlflow_client(store)
+    images = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
+    picture = "images/worst sequence+step+0+timestamp+2000+worst"
+    assert images == [f"{picture}+compressed.webp", f"{picture}.png"]
     files = client.list_artifacts(found[PLAN.name].info.run_id, "source")
     assert [file.path for file in files] == ["source/4567beef-01.diff"]
 
