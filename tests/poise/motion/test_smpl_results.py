@@ -93,6 +93,7 @@ def test_an_archive_of_torch_says_what_its_pickle_says(tmp_path: Path) -> None:
         (VIBE.files["clip.pkl"][:-40], "a pickle that is damaged"),
         (pickle.dumps({1: {"pose": np.zeros((2, 72)), "frame_ids": [1]}}), "not 2 rising numbers"),
     ],
+    ids=["code", "a list", "joblib", "cut off", "frame numbers"],
 )
 def test_what_is_no_result_is_refused_and_does_not_run(
     content: bytes, said: str, tmp_path: Path
