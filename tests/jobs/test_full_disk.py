@@ -83,7 +83,7 @@ def test_a_sweep_whose_disk_fills_up_loses_what_it_could_not_write_alone(tmp_pat
     plan = (made / "tiny.yaml").read_text().replace("epochs: 40", "epochs: 2")
     (made / "tiny.yaml").write_text(plan)
     given = ["sweep", "--plan", str(made / "tiny.yaml"), "--lake", str(made / "lake")]
-    done = run(home, FULL.format(size="64k"), [*given, "--home", str(home)])
+    done = run(home, FULL.format(size="128k"), [*given, "--home", str(home)])
     _, left = told(done)
     assert done.returncode == 2
     # A worker that Ray ends in the middle of something says so, in lines of its own.

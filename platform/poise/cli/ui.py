@@ -43,8 +43,8 @@ def ui(
     from poise.checkpoints.run_files import database, follow_home
     from poise.experiments.tracking.pages import comparisons, mlflow_app
 
-    follow_home(settings.tracking_uri)
     client = mlflow_client(settings.tracking_uri)
+    follow_home(settings.tracking_uri)
     of_a_server = database(settings.tracking_uri) is None
     address = settings.tracking_uri if of_a_server else f"http://{host}:{port}"
     say(f"MLflow on {settings.tracking_uri}: {address}")

@@ -18,6 +18,7 @@ from poise.experiments.grid import TrialSpec
 from poise.experiments.mlflow_mirror import RETRIEVAL, MlflowMirror
 from poise.experiments.records import TrialResult
 from poise.experiments.tracking.facts import TRIAL_KEY
+from poise.runtime.text.files import read_text
 
 _MANIFEST, _SCORE, _HELD_OUT = "poise.lake_manifest", "poise.score", "poise.held_out"
 #: Who promotes where nobody asked.
@@ -166,7 +167,7 @@ def _kept(mirror: MlflowMirror, run_id: str) -> list[Scored]:
     """Return the validation metrics per sequence of a run; none of runs of earlier versions."""
     with tempfile.TemporaryDirectory() as scratch:
         file = fetch_file(mirror.client, run_id, "validation.csv", Path(scratch))
-        return [] if file is None else from_csv(file.read_text("utf-8"))
+        return [] if file is None else from_csv(read_text(file))
 
 
 def _taken_back(present: ModelVersion, version: ModelVersion) -> str:

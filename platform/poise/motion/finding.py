@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from poise.motion.files import formats
-from poise.motion.format import Sample, in_order
+from poise.motion.format import Format, Sample, in_order
 from poise.runtime.errors import DataError
 
 #: In the names of files that refining made beside their sources: ``clip.poise.json``.
@@ -58,7 +58,7 @@ def found_in(text: str) -> Iterator[Found]:
                 yield from found_in(match)
         return
     sample = Sample(path)  # or it is missing
-    if not sample.is_folder or any(one.fits(sample) for one in formats()):
+    if not sample.is_folder or _is_recording(path):
         yield Found(path, Path(path.name))
         return
     inside: list[Path] = []
@@ -88,9 +88,14 @@ def keypoint_files(text: str) -> list[Path]:
 
 
 def _is_recording(folder: Path) -> bool:
+    sample = Sample(folder)
+    return any(_fits(one, sample) for one in formats() if "/" in one.endings)
+
+
+def _fits(one: Format, folder: Sample) -> bool:
     try:
-        return any(one.fits(Sample(folder)) for one in formats() if "/" in one.endings)
-    except DataError:
+        return one.fits(folder)
+    except DataError:  # of a file in it, which says so itself when it is read
         return False
 
 

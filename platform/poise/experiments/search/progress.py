@@ -108,6 +108,12 @@ class SearchProgress(TrialProgressCallback):
         why = lines[-1] if lines else "its worker died again and again"
         self._end(self._stop(tried, "failed", why))
 
+    def stop_open(self) -> None:
+        """End the trials that Tune stopped together with the search: it says nothing of them."""
+        for tried in self._trials.tried():
+            if tried.result is None:
+                self._end(self._stop(tried, "stopped", self._limits.spent))
+
     def _hear(self, trial: Trial) -> None:
         tried = self._trials.find(_key(trial))
         if tried is not None:
@@ -141,8 +147,8 @@ class SearchProgress(TrialProgressCallback):
         if result is not None:
             self._pulse.ended(tried.spec.key, result)
         if tried.best is None or result is None:
-            reason = "" if result is None else result.reason
-            log.warning(f"{ended}: failed: {reason}", extra=far)
+            said = "failed" if result is None else f"{result.status}: {result.reason}"
+            log.warning(f"{ended}: {said}", extra=far)
             return
         leader = min(one.best for one in self._trials.tried() if one.best is not None)
         why = f" ({result.reason})" if result.reason else ""

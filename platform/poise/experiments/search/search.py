@@ -200,7 +200,9 @@ def _run(
         finally:
             limits.save()
     # Tune turns Ctrl-C into an orderly stop of its own, and returns as if nothing had happened.
-    if progress.open and not limits.spent:
+    if limits.spent:
+        progress.stop_open()
+    elif progress.open:
         raise KeyboardInterrupt
 
 

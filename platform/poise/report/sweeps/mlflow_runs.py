@@ -24,6 +24,7 @@ from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResu
 from poise.experiments.tracking.facts import FOLD, TRIAL_KEY
 from poise.report.sweeps.trials import Run
 from poise.runtime.errors import DataError, ModelError, PoiseError
+from poise.runtime.text.files import read_text
 from poise_models.base.budget import Budget
 
 _PLAN, _SEQUENCES, _CHECKPOINT = "plan.json", "sequences.csv", "checkpoint"
@@ -95,7 +96,7 @@ def _write_header(
         tags = parent.data.tags
         kept = _file(client, parent, _PLAN, Path(folder.uri))
         if kept is not None:
-            plan = json.loads(kept.read_text("utf-8"))
+            plan = json.loads(read_text(kept))
     keys = [run.data.tags[TRIAL_KEY] for run in trials]
     header = {"plan": plan, "trials": keys, "commit": tags.get("mlflow.source.git.commit", "")}
     Path(folder.uri, "sweep.json").write_text(json.dumps(header))
