@@ -340,6 +340,17 @@ def _mvnx() -> list[Seed]:
     return [_file("clip.mvnx", text.encode())]
 
 
+def _kinovea() -> list[Seed]:
+    """Return trajectories by the clock with decimal commas, and named ones by numbers."""
+    head = "#Kinovea Trajectory data export\n#T X Y\n"
+    old = "".join(f"0:00:00:{4 * n:02d} {n},50 20,25 \n" for n in range(_FRAMES))
+    new = "".join(f"{40 * n} {n}.5 20.25\n" for n in range(_FRAMES))
+    return [
+        _file("clip.txt", f"{head}{old}\n\n{old}".encode()),
+        _file("clip.txt", f"{head}\n# Knee\n{new}\n# Hip\n{new}".encode()),
+    ]
+
+
 def _pose() -> list[Seed]:
     """Return the body and a hand of two people, in both versions."""
 
@@ -371,6 +382,7 @@ _BY_HAND: Final[dict[str, Callable[[], list[Seed]]]] = {
     "zed": _zed,
     "mvnx": _mvnx,
     "pose": _pose,
+    "kinovea": _kinovea,
     "smpl": _smpl,
     "yolo": _yolo,
     "ultralytics": _ultralytics,

@@ -24,7 +24,7 @@ _MODULES: Final = (
     "json.openpose", "json.mmpose", "json.ultralytics", "json.sensors", "json.mediapipe",
     "tables.yolo_labels", "arrays.smoothnet", "bodies.amass", "bodies.results",
     "arrays.numpy_files", "arrays.pose_file", "tables.parquet", "tables.sleap", "tables.deeplabcut",
-    "tables.kinect", "tables.csv_table",
+    "tables.kinect", "tables.kinovea", "tables.csv_table",
 )  # fmt: skip
 #: What an ending means that several formats have.
 _USUAL: Final = ("csv", "npz")

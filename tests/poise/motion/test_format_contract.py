@@ -196,6 +196,7 @@ def contents(path: Path) -> dict[str, bytes]:
         ("zed", 5, ("3",), "zed38", pytest.approx(30.3, abs=0.1)),
         ("mvnx", 5, ("Anna",), None, 60.0),
         ("pose", 5, ("0", "1"), "mediapipe33", 25.0),
+        ("kinovea", 5, ("0",), None, pytest.approx(25.0)),
         ("ultralytics", 4, ("1", "2"), "coco17", None),
         ("yolo", 3, ("1", "7"), "coco17", None),
         ("mmpose", 5, ("0",), "coco17", None),
