@@ -52,7 +52,6 @@ class InstancesRest:
             is one frame, and the document is its list.
         places_E2: of each entry, the place of its frame, and its own in that frame's list.
         places: of the frames in the file, by their number.
-        id_key: what ids stand under.
         contents: of a folder, names and bytes of its files, by the place of their frame.
     """
 
@@ -62,8 +61,28 @@ class InstancesRest:
     inner: str | None
     places_E2: NDArray[np.int64]
     places: dict[int, int]
-    id_key: str
     contents: Sequence[tuple[str, bytes]] = ()
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        frames: "Frames",
+        places: Sequence[tuple[int, int]],
+        contents: Sequence[tuple[str, bytes]],
+        key: str = "",
+        inner: str | None = None,
+    ) -> "InstancesRest":
+        """Return what is kept of a file, or of a folder, whose files are in ``contents``."""
+        return cls(
+            None if contents else sample.style,
+            "" if contents else sample.text,
+            key,
+            inner,
+            np.array(places, np.int64),
+            dict(zip(frames.numbers_F.tolist(), frames.order, strict=True)),
+            contents,
+        )
 
 
 def folder_of_lists(sample: Sample) -> tuple[Frames, list[tuple[str, bytes]]]:
@@ -178,7 +197,7 @@ class _New:
             if spot is None:
                 return None
             new = self.changed(spot, text[begin:end], instance)
-            return with_id(new, (self.rest.id_key,), self.motion, spot[1])
+            return with_id(new, ("track_id",), self.motion, spot[1])
 
         frame, entries = self.frame_at.get(place), self.motion.entries_FP
         if frame is None or entries is None:

@@ -56,6 +56,20 @@ def _fits(sample: Sample) -> bool:
     return _frames(first_list(sample) if sample.is_folder else sample.document) is not None
 
 
+def _in_a_file(sample: Sample) -> tuple[Frames, str, str | None]:
+    """Return a file's frames, the key of their list, and the key of each one's instances."""
+    path, found = sample.path, _frames(sample.document)
+    if found is None:
+        raise DataError(f"{path}: no instances in it, as MMPose's inferencer saves them")
+    rows, key = found
+    if "instances" not in rows[0]:
+        return Frames([rows], [0], np.zeros(1, np.int64)), key, None
+    if not all(isinstance(frame, dict) for frame in rows):
+        raise DataError(f"{path}: a frame that is no object; copy the file again")
+    order, numbers_F = in_number_order(path, [frame.get("frame_id") for frame in rows])
+    return Frames([frame.get("instances") for frame in rows], order, numbers_F), key, "instances"
+
+
 def _read(sample: Sample) -> Motion:
     path = sample.path
     contents: list[tuple[str, bytes]] = []
@@ -63,30 +77,17 @@ def _read(sample: Sample) -> Motion:
     if sample.is_folder:
         frames, contents = folder_of_lists(sample)
     else:
-        found = _frames(sample.document)
-        if found is None:
-            raise DataError(f"{path}: no instances in it, as MMPose's inferencer saves them")
-        rows, key = found
-        if "instances" in rows[0]:
-            inner = "instances"
-            if not all(isinstance(frame, dict) for frame in rows):
-                raise DataError(f"{path}: a frame that is no object; copy the file again")
-            order, numbers_F = in_number_order(path, [frame.get("frame_id") for frame in rows])
-            frames = Frames([frame.get(inner) for frame in rows], order, numbers_F)
-        else:
-            frames = Frames([rows], [0], np.zeros(1, np.int64))
+        frames, key, inner = _in_a_file(sample)
     places, owners, keypoints, scores, ids = [], [], [], [], []
     shape: tuple[int, int] | None = None
     for at, place, person, instance in frames.people():
         where = f"{path}, frame {frames.numbers_F[at]}, instance {person}"
         joints = _joints(instance, where)
         one = (len(joints), len(joints[0]))
-        if shape not in (None, one):
+        if shape is not None and one != shape:
             raise DataError(
                 f"{where}: {one[0]} joints of {one[1]} dimensions, those before are "
                 f"{shape[0]} of {shape[1]}; put each kind into a file of its own"
-                if shape
-                else where
             )
         shape = one
         scores.append(_told_scores(instance, len(joints)))
@@ -115,16 +116,7 @@ def _read(sample: Sample) -> Motion:
         skeleton=skeleton,
         unit="px" if shape[1] == 2 else "m",
         up="-y" if shape[1] == 2 else "+z",
-        rest=InstancesRest(
-            None if contents else sample.style,
-            "" if contents else sample.text,
-            key,
-            inner,
-            np.array(places, np.int64),
-            dict(zip(frames.numbers_F.tolist(), frames.order, strict=True)),
-            "track_id",
-            contents,
-        ),
+        rest=InstancesRest.of(sample, frames, places, contents, key, inner),
     )
 
 

@@ -135,16 +135,7 @@ def _read(sample: Sample) -> Motion:
         known.joints if known else tuple(map(str, range(poses.shape[1]))),
         skeleton=known.name if known else None,
         up="-y",
-        rest=InstancesRest(
-            None if contents else sample.style,
-            "" if contents else sample.text,
-            "",
-            inner,
-            np.array(places, np.int64),
-            dict(zip(frames.numbers_F.tolist(), frames.order, strict=True)),
-            "track_id",
-            contents,
-        ),
+        rest=InstancesRest.of(sample, frames, places, contents, inner=inner),
     )
 
 
