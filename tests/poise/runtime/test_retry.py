@@ -32,7 +32,7 @@ def test_last_error_is_raised_in_time() -> None:
     begin = time.monotonic()
     with pytest.raises(StoreUnavailableError, match="refused"):
         retry(call, patience_s=0.6)
-    assert 0.6 <= time.monotonic() - begin < 20
+    assert 0.6 <= time.monotonic() - begin < 1.5
     assert call.calls >= 2
 
 

@@ -313,7 +313,7 @@ def test_nobody_at_the_address_is_said_soon() -> None:
     started = time.monotonic()
     with pytest.raises(StoreUnavailableError, match=r"127\.0\.0\.1:9 does not answer") as caught:
         store.count("poses")
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 6
     assert "Exception" not in str(caught.value)
 
 
@@ -354,7 +354,7 @@ def test_a_server_that_hangs_is_given_up(milvus: RunningMilvus, sealed: str) -> 
             started = time.monotonic()
             with pytest.raises(StoreUnavailableError):
                 use()
-            assert time.monotonic() - started < 30
+            assert time.monotonic() - started < 8
     finally:
         process.resume()
 
