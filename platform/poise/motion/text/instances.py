@@ -126,20 +126,29 @@ def in_number_order(path: Any, numbers: Sequence[Any]) -> tuple[list[int], NDArr
     return order, np.array(found, np.int64)
 
 
-def patched(
+def written(
     motion: Motion,
-    rest: InstancesRest,
     changed: Callable[[Spot, str, Any], str],
     added: Callable[[Spot], str],
+    whole: Callable[[list[tuple[int, str]]], str],
 ) -> Written:
-    """Return a file, or a folder's files, with a motion's people in place of those it has.
+    """Return the file, or the folder's files, that a motion came from, with its people in place.
 
     Args:
         motion: whose frames and people; what it lacks is left out.
-        rest: the file.
         changed: returns somebody's text anew; gets frame and person, the text, and what it says.
         added: returns the text of somebody who is new in a frame.
+        whole: returns the text of a motion that came from elsewhere; gets each frame's number and
+            its people, one after the other.
     """
+    rest = motion.rest
+    if not isinstance(rest, InstancesRest) or motion.entries_FP is None:
+        seen_FP: NDArray[np.bool_] = np.any(motion.seen_FPJ, axis=-1)
+        frames = [
+            ", ".join(added((at, person)) for person in np.flatnonzero(seen_P).tolist())
+            for at, seen_P in enumerate(seen_FP)
+        ]
+        return whole(list(zip(motion.frames_F.tolist(), frames, strict=True))).encode()
     new = _New(motion, rest, changed, added)
     if rest.style is None:
         return [

@@ -17,7 +17,7 @@ from poise.motion.text.instances import (
     first_list,
     folder_of_lists,
     in_number_order,
-    patched,
+    written,
 )
 from poise.motion.text.json_text import decimals_of, json_number, list_of, renumbered
 from poise.motion.text.triples import id_json, identity, numbers_of
@@ -160,24 +160,20 @@ def _scores(motion: Motion) -> NDArray[np.float64]:
 
 
 def _write(motion: Motion) -> Written:
-    rest, scores = motion.rest, _scores(motion)
-    if isinstance(rest, InstancesRest) and motion.entries_FP is not None:
-        return patched(
-            motion,
-            rest,
-            lambda spot, text, instance: _changed(motion, scores, spot, text, instance),
-            lambda spot: _instance(motion, scores, *spot),
-        )
-    frames = []
-    for frame, number in enumerate(motion.frames_F.tolist()):
-        people = [
-            _instance(motion, scores, frame, person)
-            for person in np.flatnonzero(motion.seen_FPJ[frame].any(-1)).tolist()
-        ]
-        frames.append(f'{{"frame_id": {number}, "instances": [{", ".join(people)}]}}')
+    scores = _scores(motion)
+    return written(
+        motion,
+        lambda spot, text, instance: _changed(motion, scores, spot, text, instance),
+        lambda spot: _instance(motion, scores, *spot),
+        lambda frames: _whole(motion, frames),
+    )
+
+
+def _whole(motion: Motion, frames: list[tuple[int, str]]) -> str:
     names = json.dumps({str(at): name for at, name in enumerate(motion.joints)})
+    lines = [f'{{"frame_id": {number}, "instances": [{people}]}}' for number, people in frames]
     text = '{"meta_info": {"keypoint_id2name": ' + names + '},\n "instance_info": [\n'
-    return (text + ",\n".join(frames) + "]}\n").encode()
+    return text + ",\n".join(lines) + "]}\n"
 
 
 def _instance(motion: Motion, scores: NDArray[np.float64], frame: int, person: int) -> str:

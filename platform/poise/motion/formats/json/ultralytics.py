@@ -15,7 +15,7 @@ from poise.motion.text.instances import (
     first_list,
     folder_of_lists,
     in_number_order,
-    patched,
+    written,
 )
 from poise.motion.text.json_text import decimals_of, json_number, member_of, renumbered
 from poise.motion.text.triples import id_json, identity, numbers_of, triples_of
@@ -140,22 +140,18 @@ def _read(sample: Sample) -> Motion:
 
 
 def _write(motion: Motion) -> Written:
-    rest, triples = motion.rest, triples_of(motion)
-    if isinstance(rest, InstancesRest) and motion.entries_FP is not None:
-        return patched(
-            motion,
-            rest,
-            lambda spot, text, instance: _changed(motion, triples, spot, text, instance),
-            lambda spot: _person(motion, triples, *spot),
-        )
-    frames = []
-    for frame, number in enumerate(motion.frames_F.tolist()):
-        people = [
-            _person(motion, triples, frame, person)
-            for person in np.flatnonzero(motion.seen_FPJ[frame].any(-1)).tolist()
-        ]
-        frames.append(f'{{"frame": {number}, "results": [{", ".join(people)}]}}')
-    return ("[" + ",\n".join(frames) + "]\n").encode()
+    triples = triples_of(motion)
+    return written(
+        motion,
+        lambda spot, text, instance: _changed(motion, triples, spot, text, instance),
+        lambda spot: _person(motion, triples, *spot),
+        _whole,
+    )
+
+
+def _whole(frames: list[tuple[int, str]]) -> str:
+    lines = [f'{{"frame": {number}, "results": [{people}]}}' for number, people in frames]
+    return "[" + ",\n".join(lines) + "]\n"
 
 
 def _person(motion: Motion, triples: NDArray[np.float64], frame: int, person: int) -> str:
