@@ -1,8 +1,13 @@
 """Something done again and again beside the work, and given up when the work is done."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+
+from poise.runtime.errors import in_short
+
+log = logging.getLogger(__name__)
 
 _PATIENCE_S = 5.0
 
@@ -13,7 +18,8 @@ def every_few_seconds(
 ) -> Iterator[threading.Event]:
     """Call in a thread of its own, with 1, 2, ..., until the block ends.
 
-    Whatever goes wrong there is left to the next call: what is said must not stop what is done.
+    Whatever goes wrong there is said, the first time, and left to the next call: what is said must
+    not stop what is done.
 
     Yields:
         An event that calls at once where it is set.
@@ -22,10 +28,14 @@ def every_few_seconds(
 
     def run() -> None:
         number = 0
+        level = logging.WARNING
         while not over.is_set():
             number += 1
-            with suppress(Exception):
+            try:
                 call(number)
+            except Exception as error:
+                log.log(level, "cannot say now how far this is (%s); it goes on", in_short(error))
+                level = logging.DEBUG
             soon.wait(seconds)
             soon.clear()
 
