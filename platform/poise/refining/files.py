@@ -18,7 +18,7 @@ from poise.refining.refine import Refining, refine
 from poise.refining.reporting.page import page
 from poise.refining.reporting.report import Report, report_of
 from poise.runtime.errors import DataError, expected_errors
-from poise.runtime.places import cannot_write, is_of_a_place
+from poise.runtime.places import cannot_write, is_of_a_place, must_be_free
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,22 @@ class Extras:
         reading: options of `poise.motion.files.read`.
         plot: a PNG for one file, a folder of them for several; None makes none.
         page: an HTML page, likewise.
+        overwrite: whether pictures and pages that are there may be written over.
     """
 
     reading: Mapping[str, Any] = field(default_factory=dict)
     plot: Path | None = None
     page: Path | None = None
+    overwrite: bool = False
+
+    def files_of(self, source: Path) -> dict[str, Path]:
+        """Return where the picture and the page of a file go, by their endings."""
+        places = {".png": self.plot, ".html": self.page}
+        return {
+            ending: place if place.suffix == ending else place / f"{source.name}{ending}"
+            for ending, place in places.items()
+            if place is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -135,10 +146,9 @@ def refine_file(task: Task, options: Options, extras: Extras) -> Done:
     try:
         if task.found.listed and not task.found.is_known:
             return Done(task)
-        if task.output.exists() and not task.replaces:
-            raise DataError(
-                f"{task.output}: is already there; name another file with -o, or take --overwrite"
-            )
+        must_be_free(task.output, task.replaces)
+        for file in extras.files_of(task.source).values():
+            must_be_free(file, extras.overwrite)
         motion = read(task.source, **extras.reading)
         form = _writer(motion, task)
         refining = refine(motion, options)
@@ -165,12 +175,11 @@ def _pictures(task: Task, refining: Refining, report: Report, extras: Extras) ->
     """Make the plot and the page that were asked for; return where they are."""
     from poise.runtime import storage  # pyarrow takes half a second to import
 
-    made = []
-    for place, suffix in ((extras.plot, ".png"), (extras.page, ".html")):
-        if place is None or not any(person.frames for person in report.people):
-            continue
-        file = place if place.suffix == suffix else place / f"{task.source.name}{suffix}"
-        if suffix == ".png":
+    made: list[str] = []
+    if not any(person.frames for person in report.people):
+        return made
+    for ending, file in extras.files_of(task.source).items():
+        if ending == ".png":
             from poise.refining.reporting.plot import plot  # imports matplotlib
 
             content = plot(refining)

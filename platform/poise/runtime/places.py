@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import TypeGuard
 
+from poise.runtime.errors import DataError
+
 _CODES = {
     errno.EACCES,
     errno.EDQUOT,
@@ -21,6 +23,12 @@ _CODES = {
 def is_of_a_place(error: BaseException) -> TypeGuard[OSError]:
     """Say whether a place is at fault: no second try goes better, and no line of ours is wrong."""
     return isinstance(error, OSError) and error.errno in _CODES
+
+
+def must_be_free(place: Path, overwrite: bool) -> None:
+    """Raise `DataError` where something is already, unless it may be written over."""
+    if not overwrite and place.exists():
+        raise DataError(f"{place}: is already there; name another file, or take --overwrite")
 
 
 def cannot_write(place: str | Path, error: OSError) -> str:

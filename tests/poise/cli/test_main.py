@@ -287,6 +287,7 @@ def test_help_needs_none_of_the_heavy_packages() -> None:
         "info FILE",
         "convert FILE OUT.npy",
         "formats",
+        "compare FILE FILE",
         "refine NONE",
         *(f"refine FILE --refiner {name}" for name in FILTERS),
         "refine FILE --refiner butterworth --cutoff auto --fps 60 --report OUT.html",

@@ -151,6 +151,8 @@ def test_what_is_there_is_not_written_over_unless_asked(
     for given, other in (
         (["in/a.json"], "in/a.poise.json"),
         (["in/a.json", "-o", "b.json"], "b.json"),
+        (["in/a.json", "-o", "c.json", "--plot", "c.png"], "c.png"),
+        (["in/a.json", "-o", "d.json", "--report", "d.html"], "d.html"),
         (["in", "-o", "out"], "out/a.json"),  # it is older than what would be refined
     ):
         Path(other).parent.mkdir(exist_ok=True)
@@ -160,7 +162,10 @@ def test_what_is_there_is_not_written_over_unless_asked(
         assert f"{other}: is already there" in capsys.readouterr().err
         assert Path(other).read_text() == "mine"
         assert main(["refine", *given, "--overwrite", *BUTTERWORTH]) == 0
-        assert len(poise.read(other)) == 20
+        if other.endswith(".json"):
+            assert len(poise.read(other)) == 20
+        else:
+            assert Path(other).stat().st_size > 1000
 
 
 def test_in_place_writes_over_the_input(tmp_path: Path) -> None:

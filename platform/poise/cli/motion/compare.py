@@ -37,11 +37,18 @@ def compare(
     ] = None,
     skeleton: SkeletonOption = None,
     fps: FpsOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace the plot if it exists")
+    ] = False,
     json: JsonOutput = False,
 ) -> None:
     """Measure how far a keypoint file is from another one."""
     from poise.motion.files import read
     from poise.refining.reporting.compare import compare as compare_motions
+    from poise.runtime.places import must_be_free
+
+    if plot is not None:
+        must_be_free(plot, overwrite)
 
     motions = [read(one, skeleton=skeleton, fps=fps) for one in (file, reference)]
     found = compare_motions(*motions)

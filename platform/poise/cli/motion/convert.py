@@ -50,10 +50,9 @@ def convert(
 ) -> None:
     """Write a keypoint file in another format."""
     from poise.motion.files import lost, read, writer
-    from poise.runtime.errors import DataError
+    from poise.runtime.places import must_be_free
 
-    if out.exists() and not overwrite:
-        raise DataError(f"{out}: is already there; name another file, or take --overwrite")
+    must_be_free(out, overwrite)
     motion = read(file, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up)
     if person is not None:
         motion = motion.person(person)

@@ -146,7 +146,7 @@ def refine(
     if len(waiting) == 1 and not options.is_filter:  # which takes seconds to load
         say(f"refining {waiting[0].source} by {options.refiner} ...", aside=True)
     with resumable(goes_on), Screen("refining") as screen:
-        for done in refine_files(waiting, options, Extras(reading, plot, report)):
+        for done in refine_files(waiting, options, Extras(reading, plot, report, overwrite)):
             found.append(done)
             _show(done, len(found), waiting, screen, json)
     if json:

@@ -48,6 +48,9 @@ def stream(
     skeleton: SkeletonOption = None,
     fps: FpsOption = None,
     unit: UnitOption = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace FILE of --output if it exists")
+    ] = False,
     json: JsonOutput = False,
 ) -> None:
     """Play a recording through a running service, frame by frame."""
@@ -56,7 +59,11 @@ def stream(
     from poise.client.client import Client
     from poise.client.playing import SAMPLE, play, sample_path
     from poise.motion.files import read
+    from poise.runtime.places import must_be_free
     from poise.runtime.settings import Settings
+
+    if output is not None:
+        must_be_free(output, overwrite)
 
     path = sample_path() if source == SAMPLE and not Path(source).is_file() else Path(source)
     motion = read(path, format=format, skeleton=skeleton, fps=fps, unit=unit)

@@ -1,28 +1,23 @@
 """Two motions of the same people, one of which is taken for the truth.
 
-Shape letters: F frames that both have, J joints that both have, D dimensions, C = J x D.
+Shape letters: F frames that both have, J joints that both have, D dimensions.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import torch
 from scipy.optimize import linear_sum_assignment
-from torch import Tensor
 
-from poise.catalog.dataset_file import Published
 from poise.catalog.joint_sets import plain_joint
-from poise.catalog.tracks import TrackInfo
-from poise.evaluation.metrics import compared, pose_errors
-from poise.evaluation.motion import PCK_SHARES, motion_errors
 from poise.motion.motion import Motion
-from poise.refining.grid import Floats, seen
+from poise.refining.grid import Floats, Mask, seen
+from poise.refining.reporting.errors import figures_of, pair_of
 from poise.runtime.errors import DataError
 
-#: Of a metre, and of a millimetre, in which errors in space are reported.
-_METRES: Final = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
-_MM: Final = 1000.0
+#: In millimetres, in which errors in space are reported.
+_MM: Final = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
 #: Frames are the same whose times differ by less, in steps.
 _SAME: Final = 0.25
 
@@ -74,15 +69,15 @@ def compare(motion: Motion, reference: Motion) -> list[Comparison]:
                         f"{reference.dims}D: nothing to compare")  # fmt: skip
     names, mine, theirs = _common_joints(motion, reference)
     at, other_at = _common_frames(motion, reference)
-    scale = _METRES.get(motion.unit or "m", 1.0), _METRES.get(reference.unit or "m", 1.0)
+    scale = tuple(_MM.get(one.unit or "m", 1000.0) for one in (motion, reference))
     if motion.dims == 2:
         scale = (1.0, 1.0)
     ours = motion.poses_FPJD[at][:, :, mine].astype(np.float64) * scale[0]
     truth = reference.poses_FPJD[other_at][:, :, theirs].astype(np.float64) * scale[1]
-    info = _info(names, motion)
+    unit = "mm" if motion.dims == 3 else motion.unit or "px"
     return [
-        _one((motion.people[one], reference.people[other]), ours[:, one], truth[:, other], info,
-             motion.times_F[at])
+        _one((motion.people[one], reference.people[other]), ours[:, one], truth[:, other], names,
+             unit, motion.times_F[at])
         for one, other in _pairs(ours, truth)
     ]  # fmt: skip
 
@@ -138,55 +133,34 @@ def _apart(ours_FJD: Floats, truth_FJD: Floats) -> float:
 
 
 def _one(
-    person: tuple[str, str], ours_FJD: Floats, truth_FJD: Floats, info: TrackInfo, times_F: Floats
+    person: tuple[str, str],
+    ours_FJD: Floats,
+    truth_FJD: Floats,
+    names: list[str],
+    unit: str,
+    times_F: Floats,
 ) -> Comparison:
     known_FJ = seen(ours_FJD) & seen(truth_FJD)
-    kept_F = np.asarray(known_FJ.any(1))
-    ours_FC, truth_FC = (
-        _whole(np.where(known_FJ[..., None], one, 0.0)[kept_F]) for one in (ours_FJD, truth_FJD)
-    )
-    untrue_FJ = torch.from_numpy(~known_FJ[kept_F])
-    errors = pose_errors(ours_FC, truth_FC, info, untrue_FJ=untrue_FJ)
-    places = compared(ours_FC, truth_FC, info, untrue_FJ=untrue_FJ)
-    more = motion_errors(ours_FC, truth_FC, info, untrue_FJ=untrue_FJ)
-    figures = {"mpjpe": errors.mpjpe, "pa_mpjpe": errors.pa_mpjpe, "accel": errors.accel_interior}
-    if more is not None:
-        figures |= {"velocity": more.velocity, "range_kept": more.range_kept,
-                    "peak_kept": more.peak_kept}  # fmt: skip
-        figures |= (
-            {"pck_150": more.pck_150, "auc": more.auc}
-            if info.dims == 3
-            else {f"pck_{share:g}": x for share, x in zip(PCK_SHARES, more.pck, strict=True)}
-        )
-    if places is None:
-        raise DataError("these are rotations, which have no place to compare")
-    ours, truth = places.relative()
-    scored = places.scored_FJ.numpy()
-    apart_FJ = np.where(scored, (ours - truth).norm(dim=-1).numpy(), np.nan)
-    error_F = np.full(len(times_F), np.nan)
-    count_F = scored.sum(1)
-    error_F[kept_F] = np.nansum(apart_FJ, 1) / np.where(count_F, count_F, np.nan)
+    # Frames that one of them lacks stay: what is before and after a gap is no step of a motion.
+    ours, truth = (np.where(known_FJ[..., None], one, 0.0) for one in (ours_FJD, truth_FJD))
+    pair = pair_of(ours, truth, known_FJ, _roots(names, known_FJ, ours_FJD.shape[-1]))
+    apart_FJ = np.where(pair.scored_FJ, pair.apart_FJ, np.nan)
+    count_F = pair.scored_FJ.sum(1)
+    error_F = np.nansum(apart_FJ, 1) / np.where(count_F, count_F, np.nan)
     joints = {
-        name: float(np.nanmean(apart_J))
-        for name, apart_J in zip(info.joint_names, apart_FJ.T, strict=True)
-        if not np.isnan(apart_J).all()
+        name: float(np.nanmean(apart_F))
+        for name, apart_F in zip(names, apart_FJ.T, strict=True)
+        if not np.isnan(apart_F).all()
     }
-    return Comparison(person, info.unit, errors.frames, figures, joints, times_F, error_F)
+    figures = {name: x for name, x in figures_of(pair).items() if not math.isnan(x)}
+    return Comparison(person, unit, int(known_FJ.any(1).sum()), figures, joints, times_F, error_F)
 
 
-def _whole(poses_FJD: Floats) -> Tensor:
-    return torch.from_numpy(poses_FJD).flatten(1)
-
-
-def _info(names: list[str], motion: Motion) -> TrackInfo:
-    space = motion.dims == 3
-    hips = ("pelvis",) if "pelvis" in names else ("left_hip", "right_hip")
-    rooted = space and all(hip in names for hip in hips)
-    return TrackInfo(
-        joints=len(names), dims=motion.dims, joint_names=tuple(names),
-        roots=tuple(names.index(hip) for hip in hips) if rooted else (),
-        skeleton=None, fps=motion.fps, to_metric=_MM if space else 1.0,
-        unit="mm" if space else motion.unit or "px", folder=None, noise=None,
-        stored_joints=len(names), picked=None, metres=1.0, pixels=None, published=Published(),
-        flip=None, up=None,
-    )  # fmt: skip
+def _roots(names: list[str], known_FJ: Mask, dims: int) -> tuple[int, ...]:
+    """Return the joints that others are relative to, in space, where both files show them."""
+    for hips in (("pelvis",), ("left_hip", "right_hip")):
+        if dims == 3 and all(hip in names for hip in hips):
+            places = tuple(names.index(hip) for hip in hips)
+            if known_FJ[:, list(places)].all(1).any():
+                return places
+    return ()
