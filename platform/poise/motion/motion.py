@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64] | NDArray[np.float32]
 #: Names of the dimensions in tables.
 DIMENSIONS: Final = ("x", "y", "z")
+#: No camera is faster; squares of it are numbers still.
+_MOST_FPS: Final = 1e9
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -107,7 +109,7 @@ class Motion:
         self._fill_in_times(frames)
 
     def _fill_in_times(self, frames: int) -> None:
-        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
+        if self.fps is not None and not 0 < self.fps <= _MOST_FPS:
             raise self._error(f"{self.fps} frames a second; give the rate with --fps")
         numbers_F = np.arange(frames) if self.frames_F is None else self.frames_F
         times_F = numbers_F / (self.fps or 1.0) if self.times_F is None else self.times_F

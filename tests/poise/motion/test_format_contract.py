@@ -1,5 +1,6 @@
 """What every keypoint format keeps: written and read again, a motion is the same."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -216,3 +217,16 @@ def test_a_small_file_says_what_was_put_in(
     if name == "pose":
         assert not motion.seen_FPJ[1, 0, 3]
         assert motion.seen_FPJ.sum() == motion.seen_FPJ.size - 1
+
+
+@pytest.mark.parametrize("odd", ['""', '"\\" [ "', "[]", "null", "5"])
+def test_what_is_no_frame_among_frames_stays_as_it_is(odd: str, tmp_path: Path) -> None:
+    frames = json.loads(seeds()["ultralytics"][1].files["clip.json"])
+    texts = [json.dumps(one) for one in frames]
+    whole = "[" + ", ".join([texts[0], odd, *texts[1:]]) + "]"
+    (tmp_path / "clip.json").write_text(whole)
+    motion = read(tmp_path / "clip.json")
+    same = motion.write(tmp_path / "same.json")
+    assert same.read_text() == whole
+    moved = motion.with_poses(motion.poses_FPJD + 1).write(tmp_path / "moved.json")
+    assert json.loads(moved.read_text())[1] == json.loads(odd)

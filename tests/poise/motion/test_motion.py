@@ -31,6 +31,7 @@ def _motion(**given: Any) -> Motion:
         ({"confidence_FPJ": np.ones((4, 2, 2))}, "confidence"),
         ({"fps": 0.0}, "--fps"),
         ({"fps": np.nan}, "--fps"),
+        ({"fps": 1e200}, "--fps"),
         ({"times_F": np.arange(3.0)}, "3 times"),
         ({"times_F": np.array([0, 1, 0.5, 2])}, "frame 2: its time lies before"),
         ({"times_F": np.array([0, np.nan, 1, 2])}, "frame 1: its time"),

@@ -22,12 +22,15 @@ def member_of(text: str, key: str, begin: int = 0, end: int | None = None) -> tu
 
     Args:
         text: valid JSON.
-        key: of the object that begins at ``begin``; nested ones of that name do not count, and of
-            several the last one does, as in what JSON is read into.
+        key: of the object that begins at ``begin``, if it is one; nested ones of that name do not
+            count, and of several the last one does, as in what JSON is read into.
         begin: the place of the object's brace, or of blanks before it.
         end: behind the object.
     """
-    at = _BLANK.match(text, begin).end() + 1  # type: ignore[union-attr]
+    at = _BLANK.match(text, begin).end()  # type: ignore[union-attr]
+    if text[at : at + 1] != "{":
+        return -1, -1
+    at += 1
     limit = len(text) if end is None else end
     found = -1, -1
     while at < limit:

@@ -115,7 +115,7 @@ def _ranges(pair: Pair) -> tuple[Floats, Floats]:
         along_JF = (motion_FJD.swapaxes(0, 1) @ most_JD1)[..., 0]
         high_J = np.where(pair.scored_FJ.T, along_JF, -np.inf).max(1)
         low_J = np.where(pair.scored_FJ.T, along_JF, np.inf).min(1)
-        return np.maximum(high_J - low_J, 0.0)
+        return np.asarray(np.maximum(high_J - low_J, 0.0), np.float64)
 
     return reach(pair.ours_FJD), reach(pair.truth_FJD)
 

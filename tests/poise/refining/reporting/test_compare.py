@@ -75,10 +75,9 @@ def test_figures_are_those_of_evaluation(dims: int, roots: tuple[int, ...], gap:
         to_metric=1.0, unit="", folder=None, noise=None, stored_joints=17, picked=None,
         metres=1.0, pixels=None, published=Published(), flip=None, up=None,
     )  # fmt: skip
-    flat = [torch.from_numpy(one).flatten(1) for one in (ours, truth)]
-    untrue = torch.from_numpy(~known)
-    errors = pose_errors(*flat, info, untrue_FJ=untrue)
-    more = motion_errors(*flat, info, untrue_FJ=untrue)
+    refined, true, untrue = map(torch.from_numpy, (ours, truth, ~known))
+    errors = pose_errors(refined.flatten(1), true.flatten(1), info, untrue_FJ=untrue)
+    more = motion_errors(refined.flatten(1), true.flatten(1), info, untrue_FJ=untrue)
     assert more is not None
     expected = {"mpjpe": errors.mpjpe, "pa_mpjpe": errors.pa_mpjpe, "accel": errors.accel_interior}
     expected |= {key: value for key, value in more.to_json(COCO).items() if key in found}
