@@ -69,7 +69,7 @@ def method_for(motion: Motion, options: Options) -> Method:
         return _filter_method(options)
     from poise.refining.networks import network_for  # imports all of them
 
-    network = network_for(motion, options.refiner)
+    network = network_for(motion, options.refiner, options.lag)
     return Method(network.about, lambda even_GJD, _fps, _bridge: Smooth(*network.run(even_GJD)))
 
 

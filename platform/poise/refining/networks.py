@@ -17,12 +17,13 @@ from poise.checkpoints.shipped import GENERAL
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats, filled, gap_lengths, seen
 from poise.refining.usual_places import put_back
-from poise.runtime.errors import CheckpointError
+from poise.runtime.errors import CheckpointError, SettingsError
 from poise_models.base.clip import Clip
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.refiner import Refiner
 from poise_models.filters.gaps import filled as held
 from poise_models.general.general import General
+from poise_models.live.refine import refine_live
 
 #: Points a network sees at once, and those on either side that only lead up to them.
 _CHUNK: Final = 1024
@@ -49,20 +50,27 @@ class Network:
     run: Callable[[Floats], tuple[Floats, Floats | None]]
 
 
-def network_for(motion: Motion, model: str) -> Network:
+def network_for(motion: Motion, model: str, lag: int | None = None) -> Network:
     """Return the network of a name for a motion's joints.
 
     Args:
         motion: of 2 or 3 dimensions.
         model: ``poise:general``, a checkpoint folder, or a registered model.
+        lag: frames that it waits for, as a stream does; None: all that its windows hold.
 
     Raises:
+        SettingsError: its windows are no longer than the lag.
         ModelError: no such model.
         CheckpointError: it is damaged, or is of joints that the motion lacks.
     """
     names = tuple(map(plain_joint, motion.joints))
     spec = PoseSpec(len(names), motion.dims, names=names)
     refiner, card = load_model(model, spec=spec)
+    most = getattr(refiner, "window", 0) - 1
+    if lag is not None and not 0 <= lag <= most:
+        raise SettingsError(
+            f"a lag of {lag} frames: {refiner.name} waits for {max(most, 0)} at most"
+        )
     if isinstance(refiner, General):
         refiner.stride = _STRIDE
         known = len(refiner.knows)
@@ -70,12 +78,12 @@ def network_for(motion: Motion, model: str) -> Network:
         about = (
             f"{model}, {known} joints as a body{beside}" if known else f"{model}, joint by joint"
         )
-        return Network(about, lambda even_GJD: _general(refiner, even_GJD, names))
-    return _of_a_track(refiner, Track.parse(card.track), motion, names)
+        return Network(about, lambda even_GJD: _general(refiner, even_GJD, names, lag))
+    return _of_a_track(refiner, Track.parse(card.track), motion, names, lag)
 
 
 def _general(
-    refiner: General, even_GJD: Floats, names: tuple[str, ...]
+    refiner: General, even_GJD: Floats, names: tuple[str, ...], lag: int | None
 ) -> tuple[Floats, Floats | None]:
     """Gaps within its reach are the network's own affair; longer ones are bridged first.
 
@@ -86,13 +94,15 @@ def _general(
     bridged_GJD = filled(even_GJD)
     short_GJ = ~seen_GJ & (gap_lengths(seen_GJ) <= _BRIDGED)
     bridged_GJD[short_GJ] = np.nan
-    refined_GJD, error_GJ = _in_chunks(refiner, bridged_GJD)
+    refined_GJD, error_GJ = _in_chunks(refiner, bridged_GJD, lag)
     if error_GJ is not None:
         error_GJ[:, [name not in refiner.knows for name in names]] = np.nan
     return put_back(refined_GJD, even_GJD, names), error_GJ
 
 
-def _of_a_track(refiner: Refiner, track: Track, motion: Motion, names: tuple[str, ...]) -> Network:
+def _of_a_track(
+    refiner: Refiner, track: Track, motion: Motion, names: tuple[str, ...], lag: int | None
+) -> Network:
     info = track.info
     wanted = tuple(map(plain_joint, info.joint_names)) or names
     missing = [name for name in wanted if name not in names]
@@ -108,7 +118,7 @@ def _of_a_track(refiner: Refiner, track: Track, motion: Motion, names: tuple[str
     def run(even_GJD: Floats) -> tuple[Floats, Floats | None]:
         whole_GJD = _held(filled(even_GJD[:, places])) * scale
         refined_GJD = even_GJD.copy()
-        refined_GJD[:, places], _ = _in_chunks(refiner, whole_GJD)
+        refined_GJD[:, places], _ = _in_chunks(refiner, whole_GJD, lag)
         refined_GJD[:, places] /= scale
         return refined_GJD, None
 
@@ -124,7 +134,7 @@ def _held(values_GJD: Floats) -> Floats:
     return held_GC.reshape(values_GJD.shape)
 
 
-def _in_chunks(refiner: Refiner, even_GJD: Floats) -> tuple[Floats, Floats | None]:
+def _in_chunks(refiner: Refiner, even_GJD: Floats, lag: int | None) -> tuple[Floats, Floats | None]:
     """Refine any number of points, some thousands at a time."""
     points, joints, _ = even_GJD.shape
     # In double precision, so that a body far from the origin keeps its digits.
@@ -136,7 +146,8 @@ def _in_chunks(refiner: Refiner, even_GJD: Floats) -> tuple[Floats, Floats | Non
     for first in range(0, points, _CHUNK):
         begin, end = max(first - _LEAD, 0), min(first + _CHUNK + _LEAD, points)
         here = slice(first - begin, first - begin + _CHUNK)
-        refined = refiner.refine([Clip(flat_GC[begin:end])])[0]
+        clip = Clip(flat_GC[begin:end])
+        refined = (refiner.refine([clip]) if lag is None else refine_live(refiner, [clip], lag))[0]
         poses.append(refined.poses_FC[here].double().numpy())
         if refined.error_FJ is not None:
             errors.append(refined.error_FJ[here].double().numpy())

@@ -35,6 +35,8 @@ class Options:
         rigid: whether bones are held at their median lengths, in 3D.
         feet: whether feet that stand are held where they stand, in 3D.
         rate: frames a second of motion that has no rate.
+        lag: frames that a network waits for before it refines one, as a stream does; None: all that
+            its windows hold.
     """
 
     refiner: str = GENERAL
@@ -46,6 +48,7 @@ class Options:
     rigid: bool = False
     feet: bool = False
     rate: float = 30.0
+    lag: int | None = None
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` where a value makes no sense."""
@@ -55,6 +58,8 @@ class Options:
             raise SettingsError(f"fill {self.fill} must be seconds, at least 0 (or none, or all)")
         if not math.isfinite(self.min_confidence):
             raise SettingsError(f"min-confidence {self.min_confidence} must be a number")
+        if self.lag is not None and (self.is_filter or self.lag < 0):
+            raise SettingsError("a lag is a network's, and at least 0 frames: filters see all")
         if not 0 < self.rate < math.inf:
             raise SettingsError(f"{self.rate} frames a second must be above 0")
 

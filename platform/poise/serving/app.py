@@ -2,14 +2,13 @@
 
 import logging
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import ray
 import torch
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application, Deployment
@@ -19,6 +18,8 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
 from poise.serving import responses, schema
+from poise.serving.files.asked import FORM, OCTETS, FileOptions, is_file
+from poise.serving.files.intake import FileIntake, sample
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
 from poise.serving.intake.passing import DEPLOYMENT
 from poise.serving.intake.reading import NO_OBJECT, is_json, read_request
@@ -27,6 +28,7 @@ from poise.serving.intake.validation import problems
 from poise.serving.metrics import ServiceMetrics
 from poise.serving.model import ReplicaConfig, ServedModel
 from poise.serving.model_lookup import find_model
+from poise.serving.page.routes import router
 from poise.serving.replica_port import listen_at_node
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
@@ -51,7 +53,13 @@ app = FastAPI(
     redoc_url=None,
 )
 #: Described by hand: FastAPI describes only what it reads itself, and in one go.
-_REQUEST = {"application/json": {"schema": schema.RefineRequest.model_json_schema()}}
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_REQUEST = {
+    "application/json": {"schema": schema.RefineRequest.model_json_schema()},
+    OCTETS: {"schema": {"type": "string", "format": "binary"}},
+    FORM: {"schema": {"type": "object", "properties": {"file": _FILES}, "required": ["file"]}},
+}
+app.include_router(router)
 app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
 app.add_middleware(TokenCheck, token_of=lambda: serve.get_replica_context().servable_object.token)
 
@@ -139,6 +147,8 @@ class RefineService:
         # One client leaves half of the places to others.
         self._places = Places(max_queued, (max_queued + 1) // 2)
         self._metrics = ServiceMetrics(self._model.name)
+        served = {self._model.name: config.model.checkpoint}
+        self._files = FileIntake(served, max(1, int(cpus)), self._metrics)
         self.token = config.token
         self._streams = StreamDoor(
             self._model,
@@ -162,10 +172,17 @@ class RefineService:
             429: {"description": "Overloaded; try again after `Retry-After` seconds."},
         },
     )
-    async def refine(self, request: Request) -> Response:
-        """Refine one sequence."""
+    async def refine(self, request: Request, options: Annotated[FileOptions, Query()]) -> Response:
+        """Refine one sequence, or a keypoint file, whose options are the query.
+
+        A body that is no JSON, or comes with `filename`, is a file in any format of `/v1/files`, or
+        a form of the files of one recording. The answer is such a file (`to`), or what is known of
+        it as arrays or JSON (`Accept: application/x-npz`, `application/json`).
+        """
         try:
             with self._places.taken(client_of(request.scope)):
+                if is_file(request.headers.get("content-type", ""), options):
+                    return await self._files.answer(request, options)
                 answer = await self._refined(request)
         except NoPlaceError as error:
             raise HTTPException(429, str(error), dict(RETRY_AFTER)) from None
@@ -186,15 +203,18 @@ class RefineService:
         """Say that the service answers, and whether it can retrieve."""
         return schema.Health(status="ok", model=self._model.name, retrieval=self._model.retrieval)
 
-    @app.get("/", include_in_schema=False)
-    async def root(self) -> RedirectResponse:
-        """Lead to the documentation."""
-        return RedirectResponse("docs")
+    @app.get("/v1/files")
+    async def files(self) -> dict[str, Any]:
+        """List formats of files, refiners for them, and recordings to try."""
+        return self._files.described
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs(self) -> HTMLResponse:
-        """Show the OpenAPI description."""
-        return get_swagger_ui_html(openapi_url="openapi.json", title="Poise")
+    @app.get("/v1/samples/{name}", responses={404: {"description": "There is no such recording."}})
+    async def sample(self, name: str) -> Response:
+        """Give a recording that comes with Poise."""
+        content = sample(name)
+        if content is None:
+            raise HTTPException(404, "no such recording: GET /v1/files lists them")
+        return Response(content, media_type=OCTETS)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi(self, request: Request) -> dict[str, Any]:
@@ -212,6 +232,7 @@ class RefineService:
         """Close streams, so that their clients go elsewhere."""
         if hasattr(self, "_streams"):
             self._streams.close()
+            self._files.close()
 
     def check_health(self) -> None:
         """Raise where a step is stuck, so that Serve replaces this replica."""

@@ -1,6 +1,7 @@
 """The service over HTTP: a real Serve with a real checkpoint, lake and Milvus."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -246,7 +247,11 @@ def test_the_documented_example_works_as_it_is(served: Served) -> None:
     assert example == httpx.get(f"{served.url}/v1/example").json()
     response = refine(served.url, example)
     assert poses(response).shape == np.asarray(example["poses"]).shape
-    assert "swagger" in httpx.get(served.url, follow_redirects=True).text
+    docs = httpx.get(f"{served.url}/docs")
+    assert "script-src 'self'" in docs.headers["content-security-policy"]
+    assert "http" not in docs.text, "everything comes from here"
+    for asset in re.findall(r'(?:src|href)="([^"]+)"', docs.text):
+        assert httpx.get(f"{served.url}/{asset}").status_code == 200, asset
 
 
 def test_the_service_says_what_it_serves(served: Served) -> None:

@@ -1,15 +1,18 @@
 """The token that clients must show, where the service has one."""
 
+import base64
 import hmac
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from poise.serving.intake.limits import refusal
 
-#: What load balancers ask, who know no token.
-_OPEN: Final = ("/healthz",)
+#: What load balancers ask, who know no token, and pages, on which it is still to be given.
+_OPEN: Final = ("/healthz", "/", "/docs")
+_OPEN_BELOW: Final = "/static/"
 _SCHEME: Final = "bearer "
 
 
@@ -25,6 +28,21 @@ def shows(headers: Sequence[str], token: str | None) -> bool:
     return hmac.compare_digest(shown.encode(errors="replace"), token.encode())
 
 
+def shown_as_protocol(offered: Sequence[str]) -> list[str]:
+    """``Authorization`` as a browser's WebSocket can send it: a protocol ``bearer.TOKEN``.
+
+    The token is in base64url without padding; protocols have few letters.
+    """
+    found = []
+    for name in offered:
+        scheme, dot, text = name.strip().partition(".")
+        if dot and scheme.lower() == _SCHEME.strip():
+            with suppress(ValueError):
+                token = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+                found.append(f"{_SCHEME}{token.decode()}")
+    return found
+
+
 class TokenCheck:
     """ASGI middleware: answers 401 to whoever does not show the token, its body unread.
 
@@ -38,7 +56,8 @@ class TokenCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on, or refuse it."""
-        if scope["type"] == "http" and scope["path"] not in _OPEN:
+        path = scope.get("path", "")
+        if scope["type"] == "http" and path not in _OPEN and not path.startswith(_OPEN_BELOW):
             given = [v.decode("latin-1") for k, v in scope["headers"] if k == b"authorization"]
             if not shows(given, self._token_of()):
                 text = "show the service's token: Authorization: Bearer TOKEN"

@@ -151,7 +151,7 @@ def _problem(error: dict[str, Any]) -> Problem:
         return Problem(
             field="body", loc=loc, msg=f"not JSON: {reason} at byte {loc[-1]}", type="json_invalid"
         )
-    path = loc[1:] if loc[:1] == ["body"] else loc
+    path = loc[1:] if loc[:1] in (["body"], ["query"]) else loc
     field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return Problem(field=field.lstrip(".") or "body", loc=loc, msg=error["msg"], type=error["type"])
 

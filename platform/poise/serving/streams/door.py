@@ -13,18 +13,22 @@ import threading
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
+from websockets.typing import Subprotocol
 
 from poise.serving.intake.passing import PATH, SEND_BYTES
-from poise.serving.intake.token import shows
+from poise.serving.intake.token import shown_as_protocol, shows
 from poise.serving.model import ServedModel
 from poise.serving.streams.conversation import Conversation
 from poise.serving.streams.opening import MOST_BYTES
 from poise.serving.streams.sessions import Sessions
 from poise.serving.turns import Turns
 
+#: What browsers ask for beside the token, which is no protocol.
+PROTOCOL: Final = Subprotocol("poise")
 #: Messages of a connection that wait to be read.
 _WAITING: Final = 4
 #: A larger message is not read; one a little too large is, and told so.
@@ -89,6 +93,7 @@ class StreamDoor:
             self._host,
             0,
             process_request=self._let_in,
+            select_subprotocol=lambda _, offered: PROTOCOL if PROTOCOL in offered else None,
             compression=None,
             max_size=_HARD_BYTES,
             max_queue=_WAITING,
@@ -105,7 +110,12 @@ class StreamDoor:
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] != PATH.decode():
             return connection.respond(HTTPStatus.NOT_FOUND, f"streams are at {PATH.decode()}\n")
-        if shows(request.headers.get_all("Authorization"), self._token):
+        origin, host = request.headers.get("Origin"), request.headers.get("Host")
+        if origin is not None and urlsplit(origin).netloc != host:
+            return connection.respond(HTTPStatus.FORBIDDEN, "pages of other sites may not come\n")
+        given = request.headers.get_all("Authorization")
+        offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
+        if shows(given or shown_as_protocol(offered), self._token):
             return None
         answer = connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed\n")
         answer.headers["WWW-Authenticate"] = "Bearer"

@@ -1,5 +1,7 @@
 """What a door does with clients that are wrong, slow, silent, gone, or too many."""
 
+import base64
+import json
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +12,8 @@ import pytest
 from tests.support.serving import clip, save_untrained
 from tests.support.streams import LONG_S, Talk, open_door, url_of
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Subprotocol
 
 from poise.client.messages import Frames, encode
 from poise.serving.streams.door import StreamDoor
@@ -199,6 +203,26 @@ def test_who_says_nothing_is_sent_away(synspp: str) -> None:
     with open_door(synspp, idle_s=0.2) as door:
         refused(Talk(url_of(door), lag=0), 1008, "idle")
         eventually(lambda: len(door.sessions) == 0)
+
+
+def test_a_browser_shows_the_token_as_a_protocol(synspp: str) -> None:
+    token = " ".join(["the", "token/of=the+service,", "ü"])
+    bearer = "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
+    with open_door(synspp, token=token) as door:
+
+        def come(*offered: str, origin: str | None = None) -> ClientConnection:
+            names = [Subprotocol(name) for name in offered]
+            return connect(url_of(door), subprotocols=names, origin=origin, proxy=None)  # type: ignore[arg-type]
+
+        for wrong in (["poise"], ["bearer.!"], ["poise", bearer[:-4]]):
+            with pytest.raises(InvalidStatus, match="401"):
+                come(*wrong)
+        with pytest.raises(InvalidStatus, match="403"):
+            come("poise", bearer, origin="http://elsewhere")
+        with come("poise", bearer, origin=f"http://127.0.0.1:{door.port}") as found:
+            assert found.subprotocol == "poise"
+            found.send('{"type": "open"}')
+            assert json.loads(found.recv())["type"] == "opened"
 
 
 @pytest.mark.parametrize("shown", [None, "wrong-token-of-mine", ""])

@@ -1,0 +1,116 @@
+"""What a client asks of a file: the query of ``POST /v1/refine``, where its body is one."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+
+from poise.catalog.joint_sets import joint_sets
+from poise.checkpoints.shipped import GENERAL
+from poise.motion.files import formats
+from poise.motion.units import Axis, Unit
+from poise.refining.options import FILTERS
+
+#: What a body may be: one file, several that are one recording, or anything with a name.
+OCTETS: Final = "application/octet-stream"
+FORM: Final = "multipart/form-data"
+#: Arrays of everything that is known of the motion before and after.
+NPZ: Final = "application/x-npz"
+_FREE: Final = 255
+
+_Name = Annotated[str, Field(min_length=1, max_length=_FREE)]
+
+
+class FileOptions(BaseModel):
+    """As the options of ``poise refine``; what is left out is as there."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    filename: _Name | None = Field(
+        None, description="Name of the file; formats are told by content, and endings help."
+    )
+    format: _Name | None = Field(None, description="A format of `GET /v1/files`.")
+    skeleton: _Name | None = Field(None, description="A joint set for joints without names.")
+    fps: float | None = Field(None, gt=0, le=10_000, allow_inf_nan=False)
+    unit: Unit | None = None
+    up: Axis | None = None
+    refiner: _Name | None = Field(None, description=f"A filter, {GENERAL}, or the model served.")
+    cutoff: Annotated[float, Field(gt=0, le=10_000)] | Literal["auto"] = Field(
+        6.0, description="Of a filter, in Hz."
+    )
+    lag: int | None = Field(
+        None, ge=0, le=1000, description="Frames that each frame waits for, as in a stream."
+    )
+    fill: Annotated[float, Field(ge=0, le=1e6)] | Literal["all", "none"] = Field(
+        0.5, description="Longest gap to fill, in seconds."
+    )
+    min_confidence: float = Field(0.3, ge=-1e6, le=1e6)
+    follow: bool | None = Field(
+        None, description="Find out who is who, or not; by default where the file does not say."
+    )
+    rigid: bool = Field(False, description="Hold bones at their median lengths.")
+    feet: bool = Field(False, description="Hold feet where they stand.")
+    to: _Name | None = Field(None, description="Format of the answer; by default the file's own.")
+
+
+def is_file(content_type: str, options: FileOptions) -> bool:
+    """Say whether a body is a file, by its type or because it has a name."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return options.filename is not None or kind in (OCTETS, FORM)
+
+
+def checked(options: FileOptions, models: dict[str, str]) -> dict[str, Any]:
+    """What a worker is asked, as plain values.
+
+    Args:
+        options: of the client.
+        models: checkpoint folders by the names that clients may use; nothing else is opened.
+
+    Raises:
+        RequestValidationError: a name leads nowhere.
+    """
+    known = {one.name for one in formats()}
+    refiner = options.refiner or GENERAL
+    for field, value, all_ in (
+        ("format", options.format, known),
+        ("to", options.to, known),
+        ("skeleton", options.skeleton, joint_sets()),
+        ("refiner", refiner, (*FILTERS, *models)),
+    ):
+        if value is not None and value not in all_:
+            message = f"there is none of that name; there are {', '.join(sorted(all_))}"
+            raise RequestValidationError(
+                [{"loc": ("query", field), "type": "unknown", "msg": message}]
+            )
+    fill = {"all": 1e9, "none": 0.0}.get(str(options.fill), options.fill)
+    asked = options.model_dump(include={"cutoff", "lag", "min_confidence", "rigid", "feet"})
+    return {
+        "options": {
+            **asked,
+            "refiner": models.get(refiner, refiner),
+            "fill": fill,
+            "track": options.follow,
+        },
+        "reading": options.model_dump(include={"format", "skeleton", "fps", "unit", "up"}),
+        "to": options.to,
+        "filename": options.filename,
+    }
+
+
+def described(models: dict[str, str]) -> dict[str, Any]:
+    """What may be asked: formats, refiners, joint sets."""
+    return {
+        "formats": [
+            {
+                "name": one.name,
+                "about": one.about,
+                "endings": list(one.endings),
+                "written": one.write is not None,
+                "dims": list(one.dims),
+            }
+            for one in formats()
+        ],
+        "models": list(models),
+        "filters": list(FILTERS),
+        "skeletons": list(joint_sets()),
+    }
