@@ -8,7 +8,7 @@ import typer
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.live_table import table_on
 from poise.cli.shared.options import CpuOk, Json, Tracks, with_settings
-from poise.cli.shared.output import Screen, say, write_json
+from poise.cli.shared.output import Screen, write_json
 from poise.runtime.errors import ModelError, PlanError
 from poise.runtime.settings import Settings
 
@@ -100,7 +100,7 @@ def sweep(
         from poise.cli.shared.outlook import as_json, print_outlook
         from poise.cli.shared.results import print_result, print_search
         from poise.experiments.plan import load_plan
-        from poise.experiments.search.search import run_search
+        from poise.experiments.search.search import republish_search, run_search, so_far
         from poise.experiments.submission.checks import checked_grid
         from poise.experiments.submission.data import in_lake, ingested, without_data
         from poise.experiments.submission.outlook import lacking_gpu, outlook
@@ -117,10 +117,9 @@ def sweep(
         specs = checked_grid(chosen, manifests, selection)
         absent = without_data(chosen.tracks, settings)
         if dry_run:
-            if chosen.search is not None:
-                say(f"{chosen.search}; each trial as below, with other settings, of the first seed")
             found = outlook(chosen, manifests, absent, records, selection)
-            print_outlook(found)
+            searching = chosen.search is not None
+            print_outlook(found, so_far(chosen, manifests, records) if searching else "")
             if json:
                 write_json(json, as_json(found))
             return 0
@@ -131,22 +130,25 @@ def sweep(
             raise PlanError(f"plan {chosen.name} wants {lacking}")
         with Screen("trials") as screen:
             screen.take_logs()
-            if publish_only:
-                result = republish(chosen, records, uri, artifacts)
-            else:
+            if not publish_only:
                 try:
                     see_that_it_answers(uri)
                 except ModelError as error:  # said now, since the sweep may take days
                     log.warning("%s. The sweep goes on: what it finds is kept, sent later", error)
                 absent = ingested(chosen.tracks, wanted, absent, settings)
-                if chosen.search is not None:
-                    tried = run_search(chosen, settings.lake, records, uri, artifacts)
+            if chosen.search is not None:
+                if publish_only:
+                    tried = republish_search(records, chosen.name, uri, artifacts)
                 else:
-                    result = run_sweep(
-                        chosen, settings.lake, records, uri, artifacts,
-                        show=table_on(screen), selection=selection, absent=absent,
-                    )  # fmt: skip
-        if chosen.search is not None and not publish_only:
+                    tried = run_search(chosen, settings.lake, records, uri, artifacts)
+            elif publish_only:
+                result = republish(chosen, records, uri, artifacts)
+            else:
+                result = run_sweep(
+                    chosen, settings.lake, records, uri, artifacts,
+                    show=table_on(screen), selection=selection, absent=absent,
+                )  # fmt: skip
+        if chosen.search is not None:
             print_search(tried)
             if json:
                 write_json(json, [dict(zip(tried.header, row, strict=True)) for row in tried.rows])

@@ -133,14 +133,20 @@ def republish(
         BusyError: a submission of the plan is running; it publishes by itself.
         PlanError: the plan was never submitted.
     """
-    sweep = SweepFolder(storage.join(sweeps, plan.name))
-    if not sweep.exists():
-        raise PlanError(f"{sweep.uri} holds nothing to publish: the plan was never submitted there")
+    sweep = submitted(sweeps, plan.name)
     with exclusive(sweep.uri):
         specs = [spec for key in sweep.header()["trials"] if (spec := sweep.trial(key).spec())]
         with published(MlflowMirror(sweep, tracking_uri, artifacts), specs, 3600.0) as notes:
             pass
         return _result(sweep, specs, notes)
+
+
+def submitted(sweeps: str, name: str) -> SweepFolder:
+    """Return a sweep's folder; raise `PlanError` where its plan was never submitted."""
+    sweep = SweepFolder(storage.join(sweeps, name))
+    if not sweep.exists():
+        raise PlanError(f"{sweep.uri} holds nothing to publish: the plan was never submitted there")
+    return sweep
 
 
 def check_name(sweep: SweepFolder, plan: Plan) -> None:

@@ -55,6 +55,21 @@ def test_a_dry_run_shows_the_grid_and_starts_nothing(
     assert f"missing: h36m/fcn/3D: no data: neither in the lake {tmp_path / 'lake'}" in said
 
 
+def test_a_dry_run_of_a_search_says_how_far_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_tiny_lake(tmp_path / "lake")
+    space = "space: {budget: {learning_rate: {loguniform: [0.0001, 0.1]}}}"
+    plan = PLAN.replace("  - input\n  - offset\n", "")
+    (tmp_path / "tiny.yaml").write_text(f"{plan}search: {{trials: 4, {space}}}\n")
+    given = ["--plan", str(tmp_path / "tiny.yaml"), "--home", str(tmp_path), "--dry-run"]
+    assert main(["sweep", *given]) == 0
+    said = capsys.readouterr().out
+    assert "plan tiny: a search by tpe over learning_rate, at most 4 trials; each on 1 CPU" in said
+    assert "each trial: 40 x 2 batches of 16" in said
+    assert "0 trials ended before, 0 were cut off and go on, 4 to run" in said
+
+
 def test_a_plan_that_wants_a_gpu_is_refused_before_hours_of_ingest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,27 +9,42 @@ from poise.experiments.submission.outlook import Outlook, TrialOutlook
 _HEADER = ("Track", "Refiner", "Trials", "Done", "Failed", "To run", "Training", "Hours")
 
 
-def print_outlook(found: Outlook) -> None:
-    """Print tracks, grid, what of it is done, how long the rest takes, and what is missing."""
-    wanted = found.plan.resources
+def print_outlook(found: Outlook, tried: str = "") -> None:
+    """Print tracks, grid, what of it is done, how long the rest takes, and what is missing.
+
+    Args:
+        found: a plan's grid; of a search one trial of it, as if nothing were drawn.
+        tried: how far a search is; empty of others.
+    """
+    plan, wanted = found.plan, found.plan.resources
     gpu = f" and {wanted.gpu:g} GPU" if wanted.gpu else ""
-    say(
-        f"plan {found.plan.name}: {len(found.trials)} trials, each on {wanted.cpu:g} CPU{gpu}; "
-        f"seeds {', '.join(map(str, found.plan.seeds))} of networks; records in {found.sweep}"
-    )
+    if plan.search is None:
+        seeds = f"seeds {', '.join(map(str, plan.seeds))} of networks"
+        what = f"{len(found.trials)} trials, each on {wanted.cpu:g} CPU{gpu}; {seeds}"
+    else:
+        what = f"{plan.search}; each on {wanted.cpu:g} CPU{gpu}, of seed {plan.seeds[0]}"
+    say(f"plan {plan.name}: {what}; records in {found.sweep}")
     print()
     header = ("Track", "Windows to train on", "Frames to test", "Data")
     rows = [[t.track, _count(t.windows), _count(t.frames), t.where] for t in found.tracks]
     print_table(header, rows, (0, 3))
     print()
+    if tried:
+        say(f"each trial: {_training(found.trials[0])}")
+        say(tried)
+    else:
+        _print_grid(found)
+    for missing in found.missing:
+        say(f"missing: {missing}")
+
+
+def _print_grid(found: Outlook) -> None:
     selected = [trial for trial in found.trials if trial.selected]
     print_table(_HEADER, [_row(group) for group in _groups(selected)], (0, 1, 6))
     if len(selected) < len(found.trials):
         say(f"{len(found.trials) - len(selected)} trials are not selected")
     print()
     say(_sum(found))
-    for what in found.missing:
-        say(f"missing: {what}")
 
 
 def as_json(found: Outlook) -> list[dict[str, Any]]:

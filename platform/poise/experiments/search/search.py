@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
@@ -29,10 +29,10 @@ from poise.experiments.search.trials import SearchTrials
 from poise.experiments.shared_splits import shared_splits
 from poise.experiments.submission.checks import checked_grid
 from poise.experiments.submission.selection import Selection
-from poise.experiments.sweep import check_name, keep_source, published
+from poise.experiments.sweep import check_name, keep_source, published, submitted
 from poise.experiments.trial import TrialSetup
 from poise.experiments.tuning import MAX_FAILURES, quiet_tune, sigterm_stops, trial_resources
-from poise.lake.manifest import manifest_hash, read_manifest
+from poise.lake.manifest import Manifest, manifest_hash, read_manifest
 from poise.runtime import storage
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
@@ -97,7 +97,7 @@ def run_search(
         trials = SearchTrials(sweep, points)
         limits = Limits(sweep, points.search)
         left = _left(trials)
-        _say(trials, left)
+        log.info(f"search {plan.name}: {_so_far(trials)}")
         resources: dict[str, float] = {}
         if left and not limits.spent:
             # A plan that cannot run is refused before anything is written.
@@ -123,6 +123,43 @@ def run_search(
         return SearchResult(header, rows, best, file, notes)
 
 
+def republish_search(
+    sweeps: str, name: str, tracking_uri: str, artifacts: str | None = None
+) -> SearchResult:
+    """Send to MLflow what a search holds, without trying anything; nothing is promoted.
+
+    Args:
+        sweeps: folder or URI of all sweeps.
+        name: of the search's plan.
+        tracking_uri: of MLflow.
+        artifacts: where a new MLflow experiment keeps artifacts; None leaves it to the server.
+
+    Raises:
+        BusyError: a submission of the search is running; it publishes by itself.
+        PlanError: no trial of it was begun.
+    """
+    sweep = submitted(sweeps, name)
+    with exclusive(sweep.uri):
+        header = sweep.header()
+        specs = [spec for key in header["trials"] if (spec := sweep.trial(key).spec())]
+        if not specs:
+            raise PlanError(f"{sweep.uri} holds nothing to publish: no trial was begun")
+        # The plan of then: that of now may have other budgets, and would draw other trials.
+        plan = Plan.model_validate(header["plan"])
+        trials = SearchTrials(sweep, Points(plan, {spec.track: spec.manifest for spec in specs}))
+        with published(MlflowMirror(sweep, tracking_uri, artifacts), [], 3600.0) as notes:
+            best, file = _write(trials)
+        return SearchResult(*table(trials.tried()), best, file, notes)
+
+
+def so_far(plan: Plan, manifests: Mapping[str, Manifest], sweeps: str) -> str:
+    """Say how many trials of a search have ended, and how many are left."""
+    there = {track: manifest_hash(found) for track, found in manifests.items()}
+    if set(plan.tracks) - set(there):
+        return "nothing tried yet"
+    return _so_far(SearchTrials(SweepFolder(storage.join(sweeps, plan.name)), Points(plan, there)))
+
+
 def _left(trials: SearchTrials) -> int:
     """Return how many trials are to be run, -1 for as many as the time allows."""
     search, tried = trials.points.search, trials.tried()
@@ -134,14 +171,11 @@ def _left(trials: SearchTrials) -> int:
     return max(search.trials - len(tried) + waiting, 0)
 
 
-def _say(trials: SearchTrials, left: int) -> None:
-    tried = trials.tried()
+def _so_far(trials: SearchTrials) -> str:
+    tried, left = trials.tried(), _left(trials)
     ended = sum(one.result is not None for one in tried)
     more = f"{left} to run" if left >= 0 else "more to run until the time is over"
-    log.info(
-        f"search {trials.points.plan.name}: {ended} trials ended before, "
-        f"{len(tried) - ended} were cut off and go on, {more}"
-    )
+    return f"{ended} trials ended before, {len(tried) - ended} were cut off and go on, {more}"
 
 
 def _run(

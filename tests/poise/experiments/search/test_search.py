@@ -16,10 +16,12 @@ from tests.support.sweep_job import ROOT, SWEEP, environment, run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 from tests.support.tiny_plan import BUDGET, SYNSPP, plan_of
 
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.experiments.plan import load_plan
 from poise.experiments.records import SweepFolder, TrialFolder
-from poise.experiments.search.search import SearchResult, run_search
+from poise.experiments.search.search import SearchResult, republish_search, run_search, so_far
 from poise.experiments.shared_splits import SplitSource
+from poise.lake.manifest import read_manifest
 from poise.runtime.errors import PlanError
 
 RATE = {"budget": {"learning_rate": {"loguniform": [1e-4, 1e-1]}}}
@@ -57,6 +59,15 @@ def search(tmp_path: Path, **given: Any) -> tuple[SearchResult, SweepFolder, str
     found = run_search(plan, lake, sweeps, store, str(tmp_path / "artifacts"))
     again = run_search(plan, lake, sweeps, store, str(tmp_path / "artifacts"))
     assert (again.rows, str(again.best)) == (found.rows, str(found.best))
+    count = len(found.rows)
+    left = so_far(plan, {str(TRACK): read_manifest(lake, TRACK)}, sweeps)
+    assert left == f"{count} trials ended before, 0 were cut off and go on, 0 to run"
+    # What was not sent then is sent now, and no trial of a search becomes champion by that.
+    other = fresh_store(tmp_path / "other")
+    sent = republish_search(sweeps, "tiny", other, str(tmp_path / "artifacts"))
+    assert (sent.rows, str(sent.best)) == (found.rows, str(found.best))
+    assert len(run_statuses(other)) == count + 1
+    assert not mlflow_client(other).search_registered_models()
     return found, SweepFolder(f"{sweeps}/tiny"), store
 
 
