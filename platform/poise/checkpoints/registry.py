@@ -147,7 +147,7 @@ def _upload(client: MlflowClient, run_id: str, checkpoint: str) -> None:
         for file in storage.list_dir(checkpoint):
             (local / file).write_bytes(storage.read_bytes(storage.join(checkpoint, file)))
         pack(local, packed)
-        keep_files(client, run_id, packed, _ARTIFACT)
+        keep_files(client, client.get_run(run_id), packed, _ARTIFACT)
 
 
 def _local_folder(

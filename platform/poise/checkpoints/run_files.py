@@ -45,13 +45,13 @@ def run_folder(tracking_uri: str, run: Run) -> Path | None:
     return mine
 
 
-def keep_files(client: MlflowClient, run_id: str, local: Path, into: str = "") -> None:
+def keep_files(client: MlflowClient, run: Run, local: Path, into: str = "") -> None:
     """Put a file, or the files of a folder, among those of a run.
 
     A home may be mounted at two places at once, each of which the database names by turns: what
     belongs to the home is put into it as it lies here, whatever the database says.
     """
-    folder = run_folder(client.tracking_uri, client.get_run(run_id))
+    folder = run_folder(client.tracking_uri, run)
     if folder is not None:
         place = folder / into
         if local.is_dir():
@@ -60,9 +60,9 @@ def keep_files(client: MlflowClient, run_id: str, local: Path, into: str = "") -
             place.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(local, place / local.name)
     elif local.is_dir():
-        client.log_artifacts(run_id, str(local), into or None)
+        client.log_artifacts(run.info.run_id, str(local), into or None)
     else:
-        client.log_artifact(run_id, str(local), into or None)
+        client.log_artifact(run.info.run_id, str(local), into or None)
 
 
 def fetch_file(client: MlflowClient, run_id: str, name: str, into: Path) -> Path | None:
