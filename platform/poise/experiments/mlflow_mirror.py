@@ -30,6 +30,7 @@ from poise.experiments.tracking import facts
 from poise.experiments.tracking.comparison import described, link, view_tags
 from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.runtime import storage
+from poise.runtime.errors import ModelError
 from poise.runtime.settings import STORE
 
 SWEEP = "poise.sweep"
@@ -68,10 +69,17 @@ class MlflowMirror:
         self._experiment_id = ""
         self._parent = ""
         self._closed: set[str] = set()
+        self._left = False
+
+    def leave(self) -> None:
+        """Write no more, also where `publish` still waits for the server in another thread."""
+        self._left = True
 
     @property
     def client(self) -> MlflowClient:
-        """The connection, made on first use."""
+        """The connection, made on first use; raises `ModelError` after `leave`."""
+        if self._left:
+            raise ModelError("nobody waits for it any more")
         if self._client is None:
             self._mend_store()
             follow_home(self.tracking_uri)

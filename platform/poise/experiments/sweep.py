@@ -207,6 +207,8 @@ def published(
     finally:
         problem = publisher.finish(_PATIENCE_S if whole else _PATIENCE_INTERRUPTED_S)
         if problem:
+            # A thread that still waits must not write beside the next submission.
+            mirror.leave()
             notes.append(
                 f"MLflow is not up to date ({problem}). Every number is in {mirror.sweep.uri}; "
                 "the next submission of this plan sends it, or now: poise sweep --publish-only"
