@@ -2,10 +2,12 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +143,42 @@ def test_a_sweep_ended_three_times_ends_in_the_same_table(
     assert timeless(rows(home)) == timeless(undisturbed)
     assert set(statuses(home).values()) == {"FINISHED"}
     assert len(statuses(home)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_a_driver_killed_at_random_moments_until_it_is_done(
+    home: Path, undisturbed: list[dict[str, Any]]
+) -> None:
+    moments = random.Random(16)
+    elsewhere = ray.get_runtime_context().gcs_address
+    for what in ("lock", "trials/*/state.safetensors", "tables/*"):
+        job = start_and_wait(home, 0, RAY_ADDRESS=elsewhere)
+        wait_for_a_write(home / "sweeps" / "tiny", what, job)
+        time.sleep(moments.uniform(0, 0.3))
+        job.kill()
+        job.wait()
+    done = run(home, "--json", str(home / "rows.json"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert timeless(rows(home)) == timeless(undisturbed)
+    assert set(statuses(home).values()) == {"FINISHED"}
+    assert len(statuses(home)) == 4
+
+
+def wait_for_a_write(sweep: Path, what: str, job: subprocess.Popen[bytes]) -> None:
+    """Wait until a job writes a kind of file, or has ended."""
+
+    def times() -> set[int]:
+        with suppress(FileNotFoundError):  # files come and go
+            return {file.stat().st_mtime_ns for file in sweep.glob(what)}
+        return before
+
+    before: set[int] = set()
+    before = times()
+    deadline = time.monotonic() + 200
+    while times() <= before and job.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def interrupted(home: Path, epochs: int, number: signal.Signals, **where: str) -> str:
