@@ -52,7 +52,7 @@ def seeds() -> dict[str, list[Seed]]:
 
 def _written(form: Format, people: int) -> Seed:
     """Have a format write a motion with gaps; formats that are not written have files by hand."""
-    if form.write is None or form.only_over_own:
+    if form.write is None or form.only_over:
         raise KeyError(f"{form.name} has no seed: put one into {__name__}")
     rng = np.random.default_rng(len(form.name))
     dims = form.dims[(people - 1) % len(form.dims)]

@@ -112,9 +112,17 @@ def with_skeleton(motion: Motion, name: str) -> Motion:
     return replace(motion, joints=known.joints, skeleton=name)
 
 
-def _can_write(form: Format, motion: Motion) -> bool:
-    own = form.name == motion.format and motion.rest is not None
-    return form.write is not None and (own or not form.only_over_own)
+def can_write(form: Format, motion: Motion) -> bool:
+    """Say whether a format is written of a motion from such a file, whatever its dimensions."""
+    own = motion.format in form.only_over and motion.rest is not None
+    return form.write is not None and (own or not form.only_over)
+
+
+def _order(form: Format, motion: Motion) -> tuple[bool, bool, bool]:
+    """Return what formats of one ending are sorted by: what keeps most of the file is first."""
+    crowded = len(motion.people) > 1 and "people" not in form.holds
+    kin = motion.format in form.only_over and not crowded
+    return form.name != motion.format, not kin, form.name not in _USUAL
 
 
 def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
@@ -132,10 +140,10 @@ def writer(motion: Motion, path: Path, name: str | None = None) -> Format:
         found = format_called(name)
     else:
         ending = path.suffix.lower() or "/"
-        able = [one for one in formats() if ending in one.endings and _can_write(one, motion)]
-        able.sort(key=lambda one: (one.name != motion.format, one.name not in _USUAL))
+        able = [one for one in formats() if ending in one.endings and can_write(one, motion)]
+        able.sort(key=lambda one: _order(one, motion))
         if not able:
-            known = sorted({e for one in formats() if _can_write(one, motion) for e in one.endings})
+            known = sorted({e for one in formats() if can_write(one, motion) for e in one.endings})
             raise DataError(
                 f"{path}: no format is written to {ending}; there are {' '.join(known)} "
                 "(poise formats)"

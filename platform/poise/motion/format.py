@@ -41,7 +41,8 @@ class Format:
         holds: which of ``people``, ``confidence``, ``names``, ``rate``, ``times`` (uneven ones,
             too), ``identity``, ``unit`` a file can say.
         sets: joint set that so many joints are, where files do not name them.
-        only_over_own: whether it is written only with what a file of the same format held.
+        only_over: formats of files with whose contents alone it is written; none where it is
+            written of any motion.
         rigid: whether it holds a body of constant bones that is always there, and nothing else.
     """
 
@@ -55,7 +56,7 @@ class Format:
     dims: tuple[int, ...] = (2, 3)
     holds: frozenset[str] = field(default_factory=frozenset)
     sets: Mapping[int, str] = field(default_factory=dict)
-    only_over_own: bool = False
+    only_over: tuple[str, ...] = ()
     rigid: bool = False
 
 

@@ -68,8 +68,8 @@ def _held(facts: dict[str, Any]) -> str:
 
 
 def _row(one: Any) -> tuple[str, ...]:
-    done = "read, written" if one.write and not one.only_over_own else "read"
-    done = "read, written back" if one.only_over_own else done
+    done = "read, written" if one.write and not one.only_over else "read"
+    done = "read, written back" if one.only_over else done
     dims = ", ".join(map(str, one.dims))
     return one.name, done, " ".join(one.endings), dims, ", ".join(sorted(one.holds)), one.about
 
@@ -80,7 +80,7 @@ def _facts(one: Any) -> dict[str, Any]:
         "about": one.about,
         "endings": list(one.endings),
         "written": one.write is not None,
-        "only_over_own": one.only_over_own,
+        "only_over": list(one.only_over),
         "dimensions": list(one.dims),
         "holds": sorted(one.holds),
         "fields": dict(one.fields),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ _JOINTS: Final = len(SMPL_JOINTS)
 _WIDTHS: Final = {72: 24, 66: 22, 156: 22, 165: 22}
 #: Of these, the family of models whose shapes the file's are.
 _FAMILY: Final = {72: "", 156: "h", 165: "x"}
-_RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
+RATES: Final = ("mocap_framerate", "mocap_frame_rate", "fps", "framerate")
 #: Where there is no key ``poses``: the same in two parts.
-_PARTS: Final = ("root_orient", "pose_body")
+PARTS: Final = ("root_orient", "pose_body")
 _GENDERS: Final = {"m": "male", "f": "female", "n": "neutral"}
 _LONGEST_GENDER: Final = 16
+#: The axis that points up.
+Up = Literal["+z", "+y", "-y"]
 _UNTOLD: Final = ("", "none", "unknown", "nan")
 
 
@@ -35,10 +37,11 @@ class SmplTake:
     Attributes:
         fps: frames a second; NaN where the file says nothing one can use.
         pose_FJ3: axis-angles, (F, 24, 3), radians; hands are zero where the file has fingers.
-        trans_F3: metres, z up.
+        trans_F3: metres.
         betas: shape coefficients; none for the mean shape.
         family: of the body model, see `Bodies.of`; None where the file does not tell.
         notes: what was taken for granted.
+        up: the axis that points up: z, but in files that Poise wrote of other bodies.
     """
 
     fps: float
@@ -48,6 +51,7 @@ class SmplTake:
     trans_F3: Floats
     family: str | None = None
     notes: tuple[str, ...] = ()
+    up: Up = "+z"
 
 
 def holds_take(path: Path) -> bool:
@@ -56,8 +60,8 @@ def holds_take(path: Path) -> bool:
         keys = set(npz_keys(path))
     except DataError:
         return False
-    moves = "poses" in keys or keys.issuperset(_PARTS)
-    return moves and "trans" in keys and not keys.isdisjoint(_RATES)
+    moves = "poses" in keys or keys.issuperset(PARTS)
+    return moves and "trans" in keys and not keys.isdisjoint(RATES)
 
 
 def read_amass(path: Path) -> SmplTake:
@@ -67,12 +71,12 @@ def read_amass(path: Path) -> SmplTake:
         DataError: missing, damaged, or without what a take needs.
     """
     keys = set(npz_keys(path))
-    rate = next((key for key in _RATES if key in keys), None)
-    parts = ("poses",) if "poses" in keys or not keys.issuperset(_PARTS) else _PARTS
+    rate = next((key for key in RATES if key in keys), None)
+    parts = ("poses",) if "poses" in keys or not keys.issuperset(PARTS) else PARTS
     missing = [key for key in (*parts, "trans") if key not in keys]
     if missing or rate is None:
         raise DataError(
-            f"{path}: no {', '.join(missing) or _RATES[0]}; it holds {listed(sorted(keys))}"
+            f"{path}: no {', '.join(missing) or RATES[0]}; it holds {listed(sorted(keys))}"
         )
     poses = [_rows(_numbers(path, key)) for key in parts]
     trans_F3 = _numbers(path, "trans")
@@ -96,7 +100,13 @@ def read_amass(path: Path) -> SmplTake:
     betas, betas_note = _shape(path, betas)
     notes = tuple(f"{path}: {note}" for note in (gender_note, betas_note) if note)
     family = _FAMILY.get(poses_FP.shape[1])
-    return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, family, notes)
+    up = _axis(path) if "up" in keys else "+z"
+    return SmplTake(fps, gender, pose_FJ3, betas, trans_F3, family, notes, up)
+
+
+def body_width(width: int) -> int:
+    """Return how many of a frame's values are the body's, the first ones."""
+    return 3 * _WIDTHS[width]
 
 
 def _numbers(path: Path, key: str) -> Floats:
@@ -119,6 +129,14 @@ def _rate(path: Path, key: str, value: Any) -> float:
         if value is None or text is not None:
             return float("nan")
         raise DataError(f"{path}: {key} is no number") from None
+
+
+def _axis(path: Path) -> Up:
+    value = as_text(single_value(path, "up"))
+    for axis in get_args(Up):
+        if value == axis:
+            return cast(Up, axis)
+    raise DataError(f"{path}: up must be one of {', '.join(get_args(Up))}")
 
 
 def _gender(path: Path, value: Any) -> tuple[str, str]:
@@ -148,7 +166,9 @@ def _shape(path: Path, betas: Floats | None) -> tuple[Floats, str]:
 def joints_of(take: SmplTake, body: Body) -> Floats:
     """Return the 17 joints in metres, y up, (F, 17, 3)."""
     joints_FJ3 = pick(body.joints(take.pose_FJ3, take.betas, take.trans_F3), SMPL_JOINTS, SMPL)
-    return z_up_to_y_up(joints_FJ3)
+    if take.up == "+z":
+        return z_up_to_y_up(joints_FJ3)
+    return joints_FJ3 if take.up == "+y" else joints_FJ3 * (1.0, -1.0, -1.0)
 
 
 def z_up_to_y_up(points_FP3: Floats) -> Floats:

@@ -76,6 +76,18 @@ class Body:
         shape_J3B = np.einsum("jv,vdb->jdb", regressor_JV, shape_V3B)
         return cls(regressor_JV @ vertices_V3, shape_J3B, parents)
 
+    def at_rest(self, betas: Floats) -> Floats:
+        """Return the model's joints of a shape at rest, metres."""
+        count = min(len(betas), self.shape_J3B.shape[-1])
+        return np.asarray(self.rest_J3 + self.shape_J3B[..., :count] @ betas[:count], np.float64)
+
+    def turned(self, pose_FJ3: Floats) -> list[Floats]:
+        """Return the rotation of each of the model's joints in the world, (F, 3, 3)."""
+        frames, joints = len(pose_FJ3), len(self.parents)
+        vectors = pose_FJ3[:, :joints].reshape(-1, 3)
+        local_FJ33 = Rotation.from_rotvec(vectors).as_matrix().reshape(frames, joints, 3, 3)
+        return chain_rotations(self.parents, list(local_FJ33.swapaxes(0, 1)))
+
     def joints(self, pose_FJ3: Floats, betas: Floats, trans_F3: Floats) -> Floats:
         """Return SMPL's 24 joints in metres, (F, 24, 3); hands are at the wrists where it has none.
 
@@ -84,12 +96,8 @@ class Body:
             betas: shape coefficients; those the model does not have are ignored.
             trans_F3: metres.
         """
-        count = min(len(betas), self.shape_J3B.shape[-1])
-        rest_J3 = self.rest_J3 + self.shape_J3B[..., :count] @ betas[:count]
+        rest_J3, world = self.at_rest(betas), self.turned(pose_FJ3)
         frames, joints = len(pose_FJ3), len(self.parents)
-        vectors = pose_FJ3[:, :joints].reshape(-1, 3)
-        local_FJ33 = Rotation.from_rotvec(vectors).as_matrix().reshape(frames, joints, 3, 3)
-        world = chain_rotations(self.parents, list(local_FJ33.swapaxes(0, 1)))
         steps = [
             world[parent] @ (rest_J3[place] - rest_J3[parent])
             if parent >= 0

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from poise.motion.files import format_called, formats, lost, read
+from poise.motion.files import can_write, format_called, formats, lost, read
 from poise.motion.format import Format, Written
 from poise.motion.motion import Motion
 from poise.refining.options import Options
@@ -160,8 +160,7 @@ def _written(motion: Motion) -> list[dict[str, Any]]:
 
 
 def _writes(form: Format, motion: Motion) -> bool:
-    own = form.name == motion.format and motion.rest is not None
-    return form.write is not None and motion.dims in form.dims and (own or not form.only_over_own)
+    return motion.dims in form.dims and can_write(form, motion)
 
 
 def _plain(value: Any) -> Any:

@@ -215,6 +215,6 @@ FORMATS: Final = (
         read=_read,
         write=_write,
         holds=frozenset({"people", "identity", "confidence", "names", "rate"}),
-        only_over_own=True,
+        only_over=("pose",),
     ),
 )

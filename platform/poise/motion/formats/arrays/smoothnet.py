@@ -141,6 +141,6 @@ FORMATS: Final = (
         read=_read,
         write=_write,
         holds=frozenset({"people", "identity"}),
-        only_over_own=True,
+        only_over=("smoothnet",),
     ),
 )

@@ -1,4 +1,4 @@
-"""What networks that fit SMPL bodies save: VIBE, WHAM, 4DHumans (PHALP), GVHMR; read only."""
+"""What networks that fit SMPL bodies save: VIBE, WHAM, 4DHumans (PHALP), GVHMR."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import joint_sets
 from poise.motion.format import Format, Sample, in_order
+from poise.motion.formats.bodies.rotations import BodyRest, Turned
 from poise.motion.motion import Motion
 from poise.motion.names import MOST_FRAME
 from poise.motion.people import Entries
@@ -28,7 +29,8 @@ _FIELDS: Final = {
     "3d_joints, which are read where there is no body model",
     "GVHMR": "smpl_params_global (body_pose, global_orient, transl, betas), as hmr4d_results.pt or "
     "a pickle of it",
-    "rotations": "become joints by your own copy of the body model, as $POISE_SMPL names it",
+    "rotations": "become joints by your own copy of the body model, as $POISE_SMPL names it; those "
+    "of one person are written as amass (.npz)",
     "the file": "a pickle of dicts and arrays, read without running it; joblib's are refused, and "
     "what to do is said. Vertices and cameras are not read",
 }
@@ -274,17 +276,15 @@ def _motion(path: Path, tracks: Mapping[str, _Track], up: Axis | None) -> Motion
             f"{path}: holds rotations of SMPL bodies; name the folder of the model "
             f"(SMPL_NEUTRAL.pkl, ...) in ${VARIABLES['smpl']}, so that joints can be computed"
         )
+    rest = None
     if rotations and models is not None:
         from poise.mocap.formats.body_model import Bodies
 
-        body = Bodies(models).of("neutral", "")
+        rest = _rest(path, tracks)
+        body = Bodies(models).of(rest.gender, rest.family)
         places = {
-            who: body.joints(
-                one.pose_FJ3,  # type: ignore[arg-type]
-                one.betas,
-                np.zeros((len(one.frames_F), _VECTOR)) if one.trans_F3 is None else one.trans_F3,
-            )
-            for who, one in tracks.items()
+            who: body.joints(one.pose_FJ3, one.betas, one.trans_F3)
+            for who, one in rest.people.items()
         }
         names, skeleton = _names(path, [_BODY])
     else:
@@ -310,10 +310,25 @@ def _motion(path: Path, tracks: Mapping[str, _Track], up: Axis | None) -> Motion
         skeleton=skeleton,
         unit="m",
         up=up,
+        rest=rest,
         notes=("each pose stands where its body has its origin: where people are is not read",)
         if fixed
         else (),
     )
+
+
+def _rest(path: Path, tracks: Mapping[str, _Track]) -> BodyRest:
+    people = {
+        who: Turned(
+            one.frames_F,
+            one.pose_FJ3,
+            np.zeros((len(one.frames_F), _VECTOR)) if one.trans_F3 is None else one.trans_F3,
+            one.betas,
+        )
+        for who, one in tracks.items()
+        if one.pose_FJ3 is not None
+    }
+    return BodyRest(path, "neutral", "", people)
 
 
 def _names(path: Path, counts: list[int]) -> tuple[tuple[str, ...], str | None]:

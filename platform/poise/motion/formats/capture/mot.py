@@ -94,6 +94,6 @@ FORMATS: Final = (
         write=_write,
         dims=(1,),
         holds=frozenset({"names", "rate", "times"}),
-        only_over_own=True,
+        only_over=("mot",),
     ),
 )

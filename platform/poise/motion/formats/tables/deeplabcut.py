@@ -233,6 +233,6 @@ FORMATS: Final = (
         read=_read_h5,
         write=_write_h5,
         holds=_HOLDS,
-        only_over_own=True,
+        only_over=("deeplabcut-h5",),
     ),
 )

@@ -84,6 +84,6 @@ FORMATS: Final = (
         write=_write,
         dims=(3,),
         holds=frozenset({"confidence", "rate", "times"}),
-        only_over_own=True,
+        only_over=("kinect",),
     ),
 )

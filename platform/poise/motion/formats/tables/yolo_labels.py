@@ -253,6 +253,6 @@ FORMATS: Final = (
         dims=(2,),
         holds=frozenset({"people", "identity", "confidence", "unit"}),
         sets=_SETS,
-        only_over_own=True,
+        only_over=("yolo",),
     ),
 )
