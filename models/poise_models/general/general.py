@@ -26,6 +26,8 @@ from poise_models.networks.poise import Poise, PoiseConfig
 _SPREAD = 0.39
 #: Below this a skeleton is not taken for a body.
 _FEWEST = 6
+#: Of a forward pass, however many joints the companion has.
+_FEWEST_WINDOWS = 4
 #: The companion learns from one joint of every other window: a joint is several windows to it.
 _EVERY = 2
 
@@ -78,6 +80,12 @@ class General(FastWindowRefiner):
         first = len(JOINTS) if known else 0
         order |= {joint: first + at for at, joint in enumerate(self._others)}
         self._back = [order[joint] for joint in range(spec.joints)]
+
+    @property
+    def chunk_size(self) -> int:
+        """Windows of one forward pass: every channel of the companion is one of its own."""
+        apart = len(self._others) * self.spec.dims
+        return max(super().chunk_size // max(apart, 1), _FEWEST_WINDOWS)
 
     @property
     def knows(self) -> tuple[str, ...]:

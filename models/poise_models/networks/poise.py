@@ -73,13 +73,22 @@ class Block(nn.Module):
 
     def forward(self, x_BTE: Tensor) -> Tensor:
         """Map (B, T, E) to the same."""
-        # Matrices from the left mix frames without a transpose.
-        mixed = self.frames_in.weight @ self.before_frames(x_BTE) + self.frames_in.bias[:, None]
-        mixed = self.frames_out.weight @ functional.gelu(mixed) + self.frames_out.bias[:, None]
-        x_BTE = x_BTE + mixed
+        mixed = functional.gelu(_over_frames(self.frames_in, self.before_frames(x_BTE)))
+        x_BTE = x_BTE + _over_frames(self.frames_out, mixed)
         mixed = functional.gelu(self.channels_in(self.before_channels(x_BTE)))
         out: Tensor = x_BTE + self.channels_out(mixed)
         return out
+
+
+def _over_frames(layer: nn.Linear, x_BTE: Tensor) -> Tensor:
+    """Mix frames by a matrix from the left, which needs no transpose."""
+    if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
+        # The same numbers window by window, which copies nothing; gradients would take a matrix
+        # for each window.
+        weight_BST = layer.weight.expand(len(x_BTE), -1, -1)
+        return torch.baddbmm(layer.bias[:, None], weight_BST, x_BTE)
+    mixed: Tensor = layer.weight @ x_BTE + layer.bias[:, None]
+    return mixed
 
 
 class Poise(FastWindowRefiner):

@@ -26,10 +26,10 @@ from poise_models.general.general import General
 from poise_models.live.refine import refine_live
 
 #: Points a network sees at once, and those on either side that only lead up to them.
-_CHUNK: Final = 1024
+_CHUNK: Final = 8192
 _LEAD: Final = 64
-#: Between windows of the general network, which overlap by seven eighths.
-_STRIDE: Final = 4
+#: Between windows of the general network, which overlap by three quarters.
+_STRIDE: Final = 8
 #: Longer gaps are bridged by curves before the general network sees them.
 _BRIDGED: Final = 8
 #: Of a metre, in which networks of a track think.

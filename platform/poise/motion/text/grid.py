@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,8 +27,10 @@ _SAMPLED: Final = 20
 _WIDEST: Final = 10_000
 #: Digits that a number can have before its point.
 _LONGEST_NUMBER: Final = 308
-#: Digits that every double survives.
-_ALL_DIGITS: Final = 17
+#: Rows that are read or written at a time: more only take memory.
+_BLOCK: Final = 4096
+#: From so many decimals all there are are written.
+_EVERY_DIGIT: Final = 15
 _FEWEST_DECIMALS: Final = 3
 
 
@@ -105,40 +107,57 @@ class Grid:
             rows: which rows are in the new file, in order.
             values_RC: their numbers.
         """
-        old = self.values_RC[rows]
-        same_RC = (values_RC == old) | (np.isnan(values_RC) & np.isnan(old))
         decimals = self._decimals()
-        out = []
-        for row, number in enumerate(rows.tolist()):
-            line = self.lines[number]
-            changed = np.flatnonzero(~same_RC[row])
-            if len(changed):
-                line = self._with_cells(line, changed.tolist(), values_RC[row], decimals)
-            out.append(line)
-        return self.style.encode("\n".join([*self.before, *out]) + "\n" * self.style.ends_in_line)
+        parts = ["\n".join(self.before)] if self.before else []
+        for first in range(0, len(rows), _BLOCK):
+            block = rows[first : first + _BLOCK]
+            lines = self._with_values(block, values_RC[first : first + _BLOCK], decimals)
+            parts.append("\n".join(lines))
+        return self.style.encode("\n".join(parts) + "\n" * self.style.ends_in_line)
 
     def cut(self, rows: NDArray[np.int64]) -> Self:
         """Return some of the rows."""
         lines = tuple(self.lines[row] for row in rows.tolist())
         return replace(self, lines=lines, values_RC=self.values_RC[rows])
 
+    def _with_values(
+        self, rows: NDArray[np.int64], values_RC: NDArray[Any], decimals: int
+    ) -> Iterator[str]:
+        """Yield the lines of rows; a cell whose number is another one is written anew."""
+        old = self.values_RC[rows]
+        changed_RC = (values_RC != old) & ~(np.isnan(values_RC) & np.isnan(old))
+        whole_RC = changed_RC & (values_RC == np.rint(values_RC))
+        texts = number_texts(values_RC, decimals)
+        for row, (number, cells, changed_C) in enumerate(
+            zip(rows.tolist(), texts, changed_RC, strict=True)
+        ):
+            line = self.lines[number]
+            if changed_C.any():
+                whole = np.flatnonzero(whole_RC[row]).tolist()
+                places = np.flatnonzero(changed_C).tolist()
+                line = self._with_cells(line, places, cells, {c: values_RC[row, c] for c in whole})
+            yield line
+
     def _with_cells(
-        self, line: str, places: Sequence[int], values: NDArray[Any], decimals: int
+        self, line: str, places: Sequence[int], texts: Sequence[str], whole: Mapping[int, float]
     ) -> str:
+        """Return a line with other cells; whole numbers stay without decimals where they were."""
         cells = split_cells(line, self.separator)
         # Blanks stand between cells, and perhaps before the first: they are every other token.
         blanks = self.separator == _BLANKS
         first = int(blanks and bool(cells) and cells[0].isspace())
+        quoted = '"' in line
         for place in places:
             column = self.columns[place]
             at = first + 2 * column if blanks else column
-            cells += [""] * (at + 1 - len(cells))
-            value = float(values[place])
-            whole = value.is_integer() and cells[at].strip('"-').isdecimal()
-            text = f"{value:.0f}" if whole else number_text(value, decimals)
+            if at >= len(cells):
+                cells += [""] * (at + 1 - len(cells))
+            text = texts[place]
+            if place in whole and cells[at].strip('"-').isdecimal():
+                text = f"{whole[place]:.0f}"
             if self.comma:
                 text = text.replace(".", ",")
-            cells[at] = f'"{text}"' if cells[at].startswith('"') else text
+            cells[at] = f'"{text}"' if quoted and cells[at].startswith('"') else text
         return "".join(cells) if blanks else self.separator.join(cells)
 
     def _decimals(self) -> int:
@@ -152,9 +171,21 @@ def number_text(value: float, decimals: int) -> str:
     """Write a number with so many decimals, all there are from 15; nothing for NaN."""
     if value != value:
         return ""
-    if decimals >= 15 or (value and abs(value) < 10.0 ** (1 - decimals)):
+    if decimals >= _EVERY_DIGIT or (value and abs(value) < 10.0 ** (1 - decimals)):
         return repr(value)
     return f"{value:.{decimals}f}"
+
+
+def number_texts(values_RC: NDArray[Any], decimals: int) -> list[list[str]]:
+    """Write rows of numbers as `number_text` writes each."""
+    if decimals >= _EVERY_DIGIT or not values_RC.shape[1]:
+        return [[number_text(value, decimals) for value in row] for row in values_RC.tolist()]
+    form = "\t".join([f"%.{decimals}f"] * values_RC.shape[1])
+    texts = [(form % tuple(row)).split("\t") for row in values_RC.tolist()]
+    small_RC = (values_RC != 0) & (np.abs(values_RC) < 10.0 ** (1 - decimals))
+    for row, column in np.argwhere(small_RC | np.isnan(values_RC)).tolist():
+        texts[row][column] = number_text(float(values_RC[row, column]), decimals)
+    return texts
 
 
 def separator_of(line: str) -> str:
@@ -206,8 +237,6 @@ def _parse(
     comma: bool,
     columns: tuple[int, ...],
 ) -> NDArray[np.float64]:
-    import pandas as pd  # half a second to import
-
     if separator == _BLANKS:
         widths = [len(line.split()) for line in lines]
     elif any('"' in line for line in lines):
@@ -221,6 +250,34 @@ def _parse(
             f"{path}, line {header + row + 1}: {width:,} cells in a line; Poise reads up to "
             f"{_WIDEST:,}"
         )
+    found = np.empty((len(lines), len(columns)))
+    for first in range(0, len(lines), _BLOCK):
+        block = lines[first : first + _BLOCK]
+        table = _table(path, block, separator, comma, width, columns)
+        for place, column in enumerate(columns):
+            cells = _column(table[column], path, header + first + 1, column + 1)
+            found[first : first + _BLOCK, place] = cells
+    infinite = np.argwhere(np.isinf(found))
+    if len(infinite):
+        row, place = infinite[0].tolist()
+        raise DataError(
+            f"{path}, line {header + row + 1}, cell {columns[place] + 1}: an infinite number; "
+            "empty the cell where nothing was seen"
+        )
+    return found
+
+
+def _table(
+    path: Path,
+    lines: Sequence[str],
+    separator: str,
+    comma: bool,
+    width: int,
+    columns: tuple[int, ...],
+) -> Any:
+    """Return columns of some lines as a table of pandas."""
+    import pandas as pd  # half a second to import
+
     try:
         table: Any = pd.read_csv(
             io.StringIO("\n".join(line or " " for line in lines)),
@@ -241,17 +298,7 @@ def _parse(
         raise DataError(f"{path}: is no table of numbers ({in_short(error)})") from None
     if len(table) != len(lines):
         raise DataError(f"{path}: a quote goes on over a line's end; close or take out the quotes")
-    found = np.full((len(lines), len(columns)), np.nan)
-    for place, column in enumerate(columns):
-        found[:, place] = _column(table[column], path, header + 1, column + 1)
-    infinite = np.argwhere(np.isinf(found))
-    if len(infinite):
-        row, place = infinite[0].tolist()
-        raise DataError(
-            f"{path}, line {header + row + 1}, cell {columns[place] + 1}: an infinite number; "
-            "empty the cell where nothing was seen"
-        )
-    return found
+    return table
 
 
 def _column(values: Any, path: Path, first: int, cell: int) -> NDArray[np.float64]:
