@@ -67,6 +67,7 @@ def read(
     fps: float | None = None,
     unit: Unit | None = None,
     up: Axis | None = None,
+    image: tuple[float, float] | None = None,
 ) -> Motion:
     """Read a keypoint file, or a folder of files that are one recording.
 
@@ -77,6 +78,8 @@ def read(
         fps: frames a second, where the file does not say or is wrong.
         unit: of the coordinates, likewise; nothing is scaled.
         up: the axis that points up, likewise.
+        image: width and height of the image that coordinates are shares of, likewise; a height of
+            1 says its shape alone.
 
     Raises:
         DataError: missing, damaged, or of no known format; one line with file, place, reason and
@@ -95,7 +98,8 @@ def read(
         motion = replace(motion, notes=(*motion.notes, which))
     if fps is not None:
         motion = motion.at_rate(fps)
-    return told(replace(motion, unit=unit or motion.unit, up=up or motion.up))
+    image = image or motion.image
+    return told(replace(motion, unit=unit or motion.unit, up=up or motion.up, image=image))
 
 
 def with_skeleton(motion: Motion, name: str) -> Motion:

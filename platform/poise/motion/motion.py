@@ -43,6 +43,8 @@ class Motion:
             may be another one in the next.
         skeleton: name of the joint set that the joints are; None where it is none Poise knows.
         unit: of the poses; None where neither file nor format says.
+        image: width and height of the image that normalised coordinates are shares of, in pixels;
+            of an image whose shape alone is known, the height is 1. None where nobody says.
         up: the axis that points up, with its sign (image coordinates: ``-y``); None where nobody
             says.
         entries_FP: which entry of the file a person in a frame is, for the writer that puts it
@@ -64,6 +66,7 @@ class Motion:
     skeleton: str | None = None
     unit: Unit | None = None
     up: Axis | None = None
+    image: tuple[float, float] | None = None
     entries_FP: NDArray[np.int64] | None = None
     rest: Any = None
     format: str = ""
@@ -150,6 +153,19 @@ class Motion:
     def rate_known(self) -> bool:
         """Whether times are seconds; else they are frame numbers."""
         return self.fps is not None
+
+    @property
+    def proportions(self) -> tuple[Floats, str | None]:
+        """What coordinates are multiplied by to be lengths, (D,), and the unit of those.
+
+        Shares of an image's width and height are no lengths: the depth of MediaPipe's landmarks is
+        a share of the width, too. Of all other coordinates, and where nobody knows the image, 1.
+        """
+        if self.unit != "normalised" or self.image is None or self.dims == 1:
+            return np.ones(self.dims), self.unit
+        width, height = self.image
+        factors_D = np.array([width, height, width][: self.dims], np.float64)
+        return factors_D, "px" if height > 1 else "image heights"
 
     @cached_property
     def seen_FPJ(self) -> NDArray[np.bool_]:

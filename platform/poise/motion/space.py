@@ -40,7 +40,20 @@ def told(motion: Motion) -> Motion:
         notes.append(f"unit told from the size of the coordinates: {unit}")
     if up is None and motion.dims > 1 and (up := likely_up(motion)):
         notes.append(f"upward axis told from heads and feet: {up}")
+    if unit == "normalised":
+        notes.append(_of_the_image(motion.image))
     return replace(motion, unit=unit, up=up, notes=(*motion.notes, *notes))
+
+
+def _of_the_image(image: tuple[float, float] | None) -> str:
+    if image is None:
+        return (
+            "coordinates are shares of an image's width and height, whose shape nobody tells: "
+            "taken for square; say it with --size 1920x1080 or --size 16:9"
+        )
+    width, height = image
+    shape = f"{width:g} x {height:g} pixels" if height > 1 else f"{width:.4g} times as wide as high"
+    return f"coordinates are shares of an image of {shape}"
 
 
 def likely_unit(motion: Motion) -> Unit | None:

@@ -36,6 +36,8 @@ class Refining:
         times_F: of the frames, in seconds.
         fps: frames a second.
         rate_assumed: whether nobody says how many frames there are in a second.
+        unit: of the people's lengths; another than the motion's where its coordinates are shares
+            of an image.
     """
 
     before: Motion
@@ -46,6 +48,7 @@ class Refining:
     times_F: Floats
     fps: float
     rate_assumed: bool
+    unit: str | None
 
 
 def refine(
@@ -82,25 +85,29 @@ def refine(
     legs = legs_of(before) if options.feet else []
     poses = before.poses_FPJD.copy()
     confidence = None if before.confidence_FPJ is None else before.confidence_FPJ.copy()
+    factors_D, unit = before.proportions
     people = {}
     for done, name in enumerate(names):
         progress(done, len(names))
         place = before.people.index(name)
         sure_FJ = None if confidence is None else confidence[:, place]
-        one = refined(poses[:, place], sure_FJ, before.joints, times_F, step, method, options)
+        given_FJD = poses[:, place] * factors_D
+        one = refined(given_FJD, sure_FJ, before.joints, times_F, step, method, options)
         if options.rigid:
             one = replace(one, poses_FJD=rigid(one.poses_FJD, bones, root_of(before)))
         if options.feet:
             still_FJD, feet = held(one.poses_FJD, one.before_FJD, legs, str(before.up), times_F)
             one = replace(one, poses_FJD=still_FJD, feet=feet)
-        poses[:, place] = one.poses_FJD
+        # What stayed where it was keeps its digits.
+        stayed_FJD = one.poses_FJD == given_FJD
+        poses[:, place] = np.where(stayed_FJD, poses[:, place], one.poses_FJD / factors_D)
         if confidence is not None:
             confidence[:, place] = _sure(confidence[:, place], one)
         people[name] = one
     progress(len(names), len(names))
     after = before.with_poses(poses, confidence)
     return Refining(
-        before, after, people, told, method.about, times_F, 1 / step, not motion.rate_known
+        before, after, people, told, method.about, times_F, 1 / step, not motion.rate_known, unit
     )
 
 

@@ -1,12 +1,16 @@
 """The class that every keypoint format is read into."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from poise.cli.main import main
+from poise.motion.files import read
 from poise.motion.motion import Motion
 from poise.runtime.errors import DataError
 
@@ -103,3 +107,44 @@ def test_the_package_is_light() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("beside", "given", "image", "said"),
+    [
+        ({}, [], None, "whose shape nobody tells: taken for square"),
+        ({"width": 1920, "height": 1080}, [], (1920, 1080), "an image of 1920 x 1080 pixels"),
+        ({"metadata": {"videoWidth": 720, "videoHeight": 1280}}, [], (720, 1280), "720 x 1280"),
+        ({"resolution": [640, 480]}, [], (640, 480), "640 x 480"),
+        ({"width": 0.5, "height": "x"}, [], None, "nobody tells"),
+        (
+            {"width": 1920, "height": 1080},
+            ["--size", "16:9"],
+            (1920, 1080),
+            "1.778 times as wide as high",
+        ),
+        ({}, ["--size", "1920×1080"], None, "1920 x 1080"),
+    ],
+)
+def test_shares_of_an_image_need_its_shape(
+    beside: dict[str, Any],
+    given: list[str],
+    image: tuple[float, float] | None,
+    said: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    landmarks = [{"x": 0.25 + place / 100, "y": 0.5 + place / 60} for place in range(33)]
+    frames = [{"frame": n, "landmarks": landmarks} for n in range(4)]
+    path = tmp_path / "clip.json"
+    path.write_text(json.dumps(beside | {"frames": frames}))
+    motion = read(path)
+    assert (motion.unit, motion.image) == ("normalised", image)
+    assert main(["info", str(path), *given]) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("size", ["wide", "1920", "0x4", "16:", "1920x1080x3", "16/9"])
+def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "clip.json", "--size", size]) == 2
+    assert "say 1920x1080, or 16:9" in capsys.readouterr().err

@@ -269,3 +269,27 @@ def test_a_report_says_what_looks_odd() -> None:
     body = walking(40)[..., [0, 1, 1]] * 10
     report = report_of(refine(motion_of(body, unit="m", up="-y"), BUTTERWORTH), BUTTERWORTH)
     assert any("it looks like mm: --unit" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("name", ["oneeuro", "butterworth"])
+def test_shares_of_an_image_are_refined_as_lengths(name: str) -> None:
+    size = np.array([1920.0, 1080.0])
+    pixels = run(motion_of(noisy()), refiner=name)
+    shares = motion_of(noisy() / size, unit="normalised", image=(1920.0, 1080.0))
+    found = run(shares, refiner=name)
+    np.testing.assert_allclose(found.after.poses_FPJD * size, pixels.after.poses_FPJD, rtol=1e-9)
+    told, expected = report_of(found, BUTTERWORTH), report_of(pixels, BUTTERWORTH)
+    assert told.unit == "px"
+    assert told.people[0].moved == pytest.approx(expected.people[0].moved)
+    shape = run(replace(shares, image=(16 / 9, 1.0)), refiner=name)
+    told = report_of(shape, BUTTERWORTH)
+    assert told.unit == "image heights"
+    assert told.people[0].moved == pytest.approx((expected.people[0].moved or 0) / 1080, rel=1e-4)
+
+
+def test_what_stays_in_an_image_keeps_its_digits() -> None:
+    poses = noisy(60) / (1920.0, 1080.0)
+    poses[5:] = np.nan
+    poses[3] = np.nan
+    motion = motion_of(poses[:4], unit="normalised", image=(16 / 9, 1.0))
+    np.testing.assert_array_equal(run(motion, fill=0.0).after.poses_FPJD, motion.poses_FPJD)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poise.cli.motion.reading import FpsOption, SkeletonOption
+from poise.cli.motion.reading import FpsOption, SizeOption, SkeletonOption, image_of
 from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import print_json, print_table, say
 
@@ -37,6 +37,7 @@ def compare(
     ] = None,
     skeleton: SkeletonOption = None,
     fps: FpsOption = None,
+    size: SizeOption = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace the plot if it exists")
     ] = False,
@@ -50,7 +51,8 @@ def compare(
     if plot is not None:
         must_be_free(plot, overwrite)
 
-    motions = [read(one, skeleton=skeleton, fps=fps) for one in (file, reference)]
+    image = image_of(size)
+    motions = [read(one, skeleton=skeleton, fps=fps, image=image) for one in (file, reference)]
     found = compare_motions(*motions)
     if json:
         print_json([one.to_json() for one in found])

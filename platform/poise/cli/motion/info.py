@@ -1,6 +1,7 @@
 """``poise info``: what a keypoint file is."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,9 +10,11 @@ import typer
 from poise.cli.motion.reading import (
     FormatOption,
     FpsOption,
+    SizeOption,
     SkeletonOption,
     UnitOption,
     UpOption,
+    image_of,
 )
 from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import print_json, say
@@ -44,6 +47,7 @@ def info(
     fps: FpsOption = None,
     unit: UnitOption = None,
     up: UpOption = None,
+    size: SizeOption = None,
     json: JsonOutput = False,
 ) -> int:
     """Say what a keypoint file is: people, joints, gaps, jitter."""
@@ -51,6 +55,7 @@ def info(
     from poise.motion.finding import keypoint_files
     from poise.runtime.errors import DataError
 
+    image = image_of(size)
     found, wrong, paths = [], [], list[Path]()
     for name in files:
         try:
@@ -60,7 +65,9 @@ def info(
             say(f"poise: {error}", aside=True)
     for path in paths:
         try:
-            motion = read(path, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up)
+            motion = read(
+                path, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up, image=image
+            )
         except DataError as error:
             wrong.append(error)
             say(f"poise: {error}", aside=True)
@@ -91,6 +98,8 @@ def facts_of(motion: "Motion") -> dict[str, Any]:
     told = None
     if confidence is not None and (known := confidence[seen & ~np.isnan(confidence)]).size:
         told = [round(float(one), 4) for one in np.quantile(known, (0.0, 0.5, 1.0))]
+    factors_D, unit = motion.proportions
+    lengths = replace(motion, poses_FPJD=motion.poses_FPJD * factors_D)
     span = int(motion.frames_F[-1] - motion.frames_F[0]) + 1
     return {
         "file": str(motion.source),
@@ -120,8 +129,9 @@ def facts_of(motion: "Motion") -> dict[str, Any]:
             if inside_PJ[:, at].any()
         },
         "jitter": {
-            "mean_acceleration": mean_acceleration(motion),
-            "power_above_6_hz": power_above(motion, SLOW_HZ),
+            "mean_acceleration": mean_acceleration(lengths),
+            "unit": unit,
+            "power_above_6_hz": power_above(lengths, SLOW_HZ),
         },
         "odd": oddities(motion),
         "notes": list(motion.notes),
@@ -185,7 +195,7 @@ def _jitter(facts: dict[str, Any]) -> str:
     acceleration, power = facts["jitter"]["mean_acceleration"], facts["jitter"]["power_above_6_hz"]
     if acceleration is None:
         return "unknown: no joint is seen in three frames in a row"
-    unit = facts["unit"] or "units"
+    unit = facts["jitter"]["unit"] or "units"
     per = "s²" if facts["fps"] else "frame²"
     text = f"{acceleration:.4g} {unit}/{per} mean acceleration"
     return text if power is None else f"{text}, {power:.2%} of power above 6 Hz"

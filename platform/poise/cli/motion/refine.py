@@ -9,9 +9,11 @@ import typer
 from poise.cli.motion.reading import (
     FormatOption,
     FpsOption,
+    SizeOption,
     SkeletonOption,
     UnitOption,
     UpOption,
+    image_of,
 )
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import JsonOutput
@@ -101,6 +103,7 @@ def refine(
     fps: FpsOption = None,
     unit: UnitOption = None,
     up: UpOption = None,
+    size: SizeOption = None,
     rigid: Annotated[
         bool, typer.Option("--rigid", help="hold bones at their median lengths (3D)")
     ] = False,
@@ -132,6 +135,7 @@ def refine(
     named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
     options = replace(named, rigid=rigid, feet=feet)
     reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
+    extras = Extras(reading | {"image": image_of(size)}, plot, report, overwrite)
     tasks = tasks_of(inputs, output, in_place, overwrite)
     for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):
         if place is not None and (place.suffix == ending) == (len(tasks) > 1):
@@ -146,7 +150,7 @@ def refine(
     if len(waiting) == 1 and not options.is_filter:  # which takes seconds to load
         say(f"refining {waiting[0].source} by {options.refiner} ...", aside=True)
     with resumable(goes_on), Screen("refining") as screen:
-        for done in refine_files(waiting, options, Extras(reading, plot, report, overwrite)):
+        for done in refine_files(waiting, options, extras):
             found.append(done)
             _show(done, len(found), waiting, screen, json)
     if json:

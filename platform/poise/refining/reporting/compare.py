@@ -69,17 +69,23 @@ def compare(motion: Motion, reference: Motion) -> list[Comparison]:
                         f"{reference.dims}D: nothing to compare")  # fmt: skip
     names, mine, theirs = _common_joints(motion, reference)
     at, other_at = _common_frames(motion, reference)
-    scale = tuple(_MM.get(one.unit or "m", 1000.0) for one in (motion, reference))
-    if motion.dims == 2:
-        scale = (1.0, 1.0)
+    unit, scale = _scales(motion, reference)
     ours = motion.poses_FPJD[at][:, :, mine].astype(np.float64) * scale[0]
     truth = reference.poses_FPJD[other_at][:, :, theirs].astype(np.float64) * scale[1]
-    unit = "mm" if motion.dims == 3 else motion.unit or "px"
     return [
         _one((motion.people[one], reference.people[other]), ours[:, one], truth[:, other], names,
              unit, motion.times_F[at])
         for one, other in _pairs(ours, truth)
     ]  # fmt: skip
+
+
+def _scales(motion: Motion, reference: Motion) -> tuple[str, tuple[Any, Any]]:
+    """Return the unit of errors, and what either motion is multiplied by to be in it."""
+    if motion.dims == 3 and "normalised" not in (motion.unit, reference.unit):
+        mine, theirs = (_MM.get(one.unit or "m", 1000.0) for one in (motion, reference))
+        return "mm", (mine, theirs)
+    (mine_D, unit), (theirs_D, _) = motion.proportions, reference.proportions
+    return unit or "px", (mine_D, theirs_D)
 
 
 def _common_joints(motion: Motion, reference: Motion) -> tuple[list[str], list[int], list[int]]:

@@ -88,7 +88,7 @@ def _joint(panel: Axes, refining: Refining, person: Person, joint: int, part: sl
     _limits(panel, after_FD[:, axis])
     style_axes(panel)
     name = refining.after.joints[joint]
-    panel.set_ylabel(f"{name}\n{'xyz'[axis]}, {refining.after.unit or 'units'}", fontsize=7)
+    panel.set_ylabel(f"{name}\n{'xyz'[axis]}, {refining.unit or 'units'}", fontsize=7)
 
 
 def _limits(panel: Axes, after_F: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:

@@ -178,7 +178,7 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
         joints=len(after.joints),
         dims=after.dims,
         skeleton=after.skeleton,
-        unit=after.unit,
+        unit=refining.unit,
         people=people,
         notes=[*_notes(refining, options), *_taken_away(people, options), *_looser(people)],
     )

@@ -15,6 +15,7 @@ from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.names import MOST_FRAME, checked_names, known_joints
 from poise.motion.people import Entries
 from poise.motion.rates import rate_of
+from poise.motion.sizes import image_size
 from poise.motion.style import TextStyle
 from poise.motion.text.json_text import decimals_of, elements, json_number, member_of, rewritten
 from poise.motion.text.triples import numbers_of
@@ -25,6 +26,8 @@ _FIELDS: Final = {
     "person's landmarks; also pose_landmarks, poseLandmarks, keypoints, or the frame itself",
     "x, y, z": "of a landmark: 0 to 1 over the image, y down, z towards the camera from the hips",
     "visibility": "from 0 to 1; also score",
+    "width, height": "of the image, beside the frames or in metadata; also image_width, frameWidth "
+    "..., resolution",
     "frame, timestamp_ms": "number and time of a frame; also frame_number, frameIndex, timestamp",
     "worldLandmarks": "metres from the middle of the hips; kept as they are, unless they are read "
     "instead: --from mediapipe-world",
@@ -170,6 +173,7 @@ def _read(sample: Sample, keys: tuple[str, ...]) -> Motion:
         names,
         skeleton=skeleton,
         unit="m" if world else None,
+        image=None if world else image_size(sample.document),
         up="-y",
         fps=fps,
         times_F=times if fps else None,
