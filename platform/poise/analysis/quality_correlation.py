@@ -26,12 +26,14 @@ from torch import Tensor
 
 from poise.analysis.inputs import AnalysisInputs
 from poise.analysis.result import AnalysisResult, side_by_side
-from poise.catalog.tracks import TrackInfo
+from poise.catalog.tracks import Track, TrackInfo
 from poise.evaluation.metrics import unit
 from poise.evaluation.rotations import angle_errors, matrices
+from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import CheckpointError, DataError
 from poise.runtime.plotting import INK, png
 from poise.runtime.text.table import text_table
+from poise.training_data.split import TrackSplit
 from poise_models.base.clip import Clip
 from poise_models.base.windows import overlap_add, unfold
 from poise_models.networks.synspp import SynSPP
@@ -84,7 +86,7 @@ class Correlation:
 
 def analyse(inputs: AnalysisInputs) -> AnalysisResult:
     """Correlate quality and error on the test split; see `quality_frames`, `correlations`."""
-    frames = quality_frames(inputs)
+    frames = quality_frames(inputs.refiner, inputs.track, inputs.test, inputs.bank)
     found = correlations(frames)
     count, sequences = len(frames.sequence_F), len(inputs.test.index.names)
     lines = [
@@ -95,22 +97,30 @@ def analyse(inputs: AnalysisInputs) -> AnalysisResult:
     return AnalysisResult(found, "\n".join(lines), partial(quality_plot, frames))
 
 
-def quality_frames(inputs: AnalysisInputs) -> FrameMeasures:
+def quality_frames(
+    refiner: SynSPP, track: Track, test: TrackSplit, bank: PoseBank | None
+) -> FrameMeasures:
     """Refine the test split, and measure quality and errors of every frame.
+
+    Args:
+        refiner: the network.
+        track: of the split.
+        test: what is refined.
+        bank: poses among which neighbours are; None where each window is its own.
 
     Raises:
         CheckpointError: the network has no refine decoder, or no quality encoding.
     """
-    refiner, info = inputs.refiner, inputs.track.info
+    info = track.info
     if not refiner.config.quality_encoding:
         raise CheckpointError(
             "this SynSP++ was trained without quality_encoding: it has no quality to look at"
         )
     sequence, columns = [], []
-    clips, untrue = inputs.test.clips(inputs.bank), inputs.test.untrue_joints()
-    for number, (clip, truth_FC) in enumerate(zip(clips, inputs.test.truths(), strict=True)):
+    clips, untrue = test.clips(bank), test.untrue_joints()
+    for number, (clip, truth_FC) in enumerate(zip(clips, test.truths(), strict=True)):
         position_FC, smooth_FC, final_FC, quality_F = branch_outputs(refiner, clip)
-        untrue_FJ = untrue.get(inputs.test.index.names[number])
+        untrue_FJ = untrue.get(test.index.names[number])
         known_FJ = None
         if untrue_FJ is not None:
             known_FJ = ~untrue_FJ & ~untrue_FJ[:, list(info.roots)].any(dim=1, keepdim=True)

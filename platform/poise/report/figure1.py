@@ -1,28 +1,16 @@
-"""The paper's Fig. 1: precision against smoothness (a), and disagreement against error (b)."""
+"""The paper's Fig. 1(a): precision against smoothness."""
 
-from collections.abc import Callable, Iterator, Sequence
-
-import numpy as np
+from collections.abc import Iterator, Sequence
 
 from poise.analysis.loss_ratio import RatioPoint, ratio_points
-from poise.analysis.quality_correlation import pearson
-from poise.catalog import published
-from poise.catalog.tracks import Track
 from poise.report.charts.panel import Axis, Panel
-from poise.report.pages.document import Block, Cell, Picture, Section, Table, Text
-from poise.report.refined.again import Floats, Refinery, first_seed
-from poise.report.sweeps.trials import Method, Sweep
-from poise.runtime.errors import DataError, PoiseError
-from poise.runtime.settings import Settings
-from poise_models.errors import RefinerError
+from poise.report.pages.document import Picture, Section, Text
+from poise.report.sweeps.trials import Sweep
+from poise.runtime.errors import DataError
 
 _A = (
     "The more precision weighs in the loss (to the right), the smaller MPJPE and the larger Accel "
     "should be: one is bought with the other."
-)
-_B = (
-    "Two networks, one trained for precision and one for smoothness. How far apart they are, frame "
-    "by frame, tells how far off the input is, which nobody knows without a truth: Pearson's r."
 )
 
 
@@ -51,35 +39,3 @@ def _curve(
     for place in places:
         panel.dot(place, colour, f"{place[1]:.2f}")
     return Picture(panel.svg(), name)
-
-
-def disagreement(
-    track: str, methods: Sequence[Method], settings: Settings, say: Callable[[str], None]
-) -> Iterator[Section]:
-    """Correlate, as Fig. 1(b) does, how far two networks are apart with the input's error."""
-    printed = next((row for row in published.rows("figure1b") if row.track == track), None)
-    pair = [first_seed(method) for method in methods if method.finished]
-    blocks: list[Block] = [Text(_B)]
-    if len(pair) != 2 or len(pair[0]) != len(pair[1]):
-        blocks.append(Text("Both networks must have finished, and have not."))
-    else:
-        refinery, apart, off = Refinery(Track.parse(track), settings), [], []
-        try:
-            for one, other in zip(*pair, strict=True):
-                say(f"refining again: {one.spec.name}, and {other.spec.title}")
-                for a, b in zip(refinery.refined(one), refinery.refined(other), strict=True):
-                    apart.append(_distance(a.refined_FJD, b.refined_FJD))
-                    off.append(_distance(a.detected_FJD, a.truth_FJD))
-            r = pearson(np.concatenate(apart), np.concatenate(off))
-            told = f"{printed.metrics['pearson']:.2f}" if printed else "–"
-            cells = [Cell(track), Cell(f"{r:+.2f}"), Cell(told)]
-            blocks.append(Table(["Track", "r here", "r of the paper"], [cells]))
-        except (PoiseError, RefinerError, OSError) as error:
-            blocks.append(Text(f"Could not be refined again: {error}."))
-    yield Section("Fig. 1(b): disagreement and error", blocks, level=3)
-
-
-def _distance(one_FJD: Floats, other_FJD: Floats) -> Floats:
-    """Mean distance of joints in each frame."""
-    mean_F: Floats = np.linalg.norm(one_FJD - other_FJD, axis=-1).mean(axis=1)
-    return mean_F

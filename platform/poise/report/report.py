@@ -1,6 +1,6 @@
 """A sweep as a report: `report` gathers its sections."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from poise.catalog.tracks import Track
@@ -9,11 +9,13 @@ from poise.report.charts.learning import learning_curves
 from poise.report.charts.plane import plane
 from poise.report.choice import choice_blocks, training_blocks
 from poise.report.cost import cost_blocks
-from poise.report.figure1 import curves, disagreement
+from poise.report.figure1 import curves
 from poise.report.made import duration, made_blocks
 from poise.report.order import order_blocks
+from poise.report.overview import overview
 from poise.report.pages.document import Block, Document, Picture, Section, Text
 from poise.report.paper import Paper, like, published, title_of
+from poise.report.refined.disagreement import disagreement
 from poise.report.refined.sections import refined_sections
 from poise.report.results import Row, main_table, result_blocks, rows_of, whole
 from poise.report.sweeps.source import runs_of
@@ -53,15 +55,23 @@ class Wanted:
 
 def report(sweep: Sweep, wanted: Wanted) -> Document:
     """Return what came out of a sweep, finished or not."""
-    sections: list[Section] = list(curves(sweep))
-    for track in sweep.tracks:
-        sections += _of_track(sweep, track, wanted)
+    tables = {track: _tables(sweep, track) for track in sweep.tracks}
+    named = {name: rows for of_track in tables.values() for name, rows in of_track.items()}
+    everywhere = overview(named)
+    sections = [everywhere] if everywhere else []
+    sections += curves(sweep)
+    for track, of_track in tables.items():
+        sections += _of_track(sweep, track, of_track, wanted)
     runs, problem = runs_of(sweep, wanted.settings)
     made = made_blocks(sweep, runs, wanted.command)
     if problem:
         made.append(Text(f"No links to MLflow: {problem}."))
     sections.append(Section("How it was made", made))
-    return Document(sweep.name, _about(sweep), sections, _figures(sweep))
+    return Document(sweep.name, _about(sweep), sections, _figures(sweep, named))
+
+
+def _tables(sweep: Sweep, track: str) -> Mapping[str, Sequence[Row]]:
+    return rows_of(track, sweep.methods(track), published(track, sweep.name))
 
 
 def _about(sweep: Sweep) -> str:
@@ -73,33 +83,34 @@ def _about(sweep: Sweep) -> str:
     return text + ("." if done == count else "; the others are said where they are missing.")
 
 
-def _figures(sweep: Sweep) -> list[tuple[str, str]]:
+def _figures(sweep: Sweep, tables: Mapping[str, Sequence[Row]]) -> list[tuple[str, str]]:
     """Return what a reader wants to know first: the best of each track, and how much was run."""
     found = []
-    for track in sweep.tracks:
-        for name, rows in rows_of(track, sweep.methods(track), published(track, "")).items():
-            known = whole(rows)
-            raw = next((row for row in known if row.refiner == "input"), None)
-            for metric, what in (("mpjpe", "MPJPE"), ("accel", "Accel")):
-                values = [row.mean(metric) for row in known]
-                best = known[values.index(min(values))] if known else None
-                if best is not None and best.line is not None:
-                    was = f", input {raw.mean(metric):.2f}" if raw else ""
-                    unit = best.line.unit + ("/frame²" if metric == "accel" else "")
-                    figure = f"{best.mean(metric):.2f} {unit}"
-                    found.append((figure, f"{what} of {best.title} on {name}{was}"))
+    for name, rows in tables.items():
+        known = whole(rows)
+        raw = next((row for row in known if row.refiner == "input"), None)
+        for metric, what in (("mpjpe", "MPJPE"), ("accel", "Accel")):
+            values = [row.mean(metric) for row in known]
+            best = known[values.index(min(values))] if known else None
+            if best is not None and best.line is not None:
+                was = f", input {raw.mean(metric):.2f}" if raw else ""
+                unit = best.line.unit + ("/frame²" if metric == "accel" else "")
+                figure = f"{best.mean(metric):.2f} {unit}"
+                found.append((figure, f"{what} of {best.title} on {name}{was}"))
     done = f"{len(sweep.finished)} of {len(sweep.trials)}"
     spent = duration(sum(trial.seconds for trial in sweep.trials))
     return [*found, (done, f"trials finished, {spent} in all")]
 
 
-def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
+def _of_track(
+    sweep: Sweep, track: str, tables: Mapping[str, Sequence[Row]], wanted: Wanted
+) -> Iterator[Section]:
     methods, paper = sweep.methods(track), published(track, sweep.name)
     if not methods:
         why = sweep.header.get("absent", {}).get(track, "nothing of it was submitted")
         yield Section(track, [Text(f"Not run: {why}."), *_unrun(paper)])
         return
-    for number, (name, rows) in enumerate(rows_of(track, methods, paper).items()):
+    for number, (name, rows) in enumerate(tables.items()):
         yield Section(name, list(result_blocks(name, rows, paper)))
         if any(row.line for row in rows):
             yield Section("Precision and smoothness", [_PLANE, Picture(plane(rows), name, True)], 3)
@@ -107,8 +118,8 @@ def _of_track(sweep: Sweep, track: str, wanted: Wanted) -> Iterator[Section]:
             yield from _beside(methods, rows, like(track, sweep.name))
         if any(row.line for row in rows):
             yield from _closer(track, rows, wanted)
-            if wanted.refine and sweep.name.startswith("figure1b"):
-                yield from disagreement(track, methods, wanted.settings, wanted.say)
+            if wanted.refine:
+                yield from disagreement(track, rows, wanted.settings, wanted.say)
 
 
 def _unrun(paper: Paper) -> list[Block]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
-from poise.analysis.inputs import load_inputs
+from poise.analysis.inputs import AnalysisInputs, load_inputs
 from poise.analysis.quality_correlation import (
     FrameMeasures,
     branch_outputs,
@@ -96,9 +96,13 @@ def test_the_mean_over_frames_is_mpjpe(name: str) -> None:
     assert mean == pytest.approx(pose_errors(poses_FC, truth_FC, info).mpjpe)
 
 
+def frames_of(inputs: AnalysisInputs) -> FrameMeasures:
+    return quality_frames(inputs.refiner, inputs.track, inputs.test, inputs.bank)
+
+
 def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None:
     inputs = load_inputs(saved(tmp_path / "model", lake), Settings.load(home=tmp_path / "home"))
-    frames = quality_frames(inputs)
+    frames = frames_of(inputs)
     clips = inputs.test.clips(inputs.bank)
     refined = inputs.refiner.refine(clips)
     quality = torch.cat([one.quality_F for one in refined if one.quality_F is not None])
@@ -109,7 +113,7 @@ def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None
     assert quality_table(found).count("\n") == 1 + len(found)
     assert quality_plot(frames).startswith(b"\x89PNG")
     test = replace(inputs.test, untrue={inputs.test.index.names[0]: [(13, 2, 3)]})
-    known = quality_frames(replace(inputs, test=test))
+    known = frames_of(replace(inputs, test=test))
     kept = np.delete(np.arange(len(frames.sequence_F)), [2, 3, 4])
     for name, value_F in known.values.items():
         assert np.array_equal(value_F[kept], frames.values[name][kept])
@@ -118,14 +122,14 @@ def test_a_network_is_measured_as_it_refines(tmp_path: Path, lake: Path) -> None
     first, count = inputs.test.index.names[0], int(inputs.test.index.frames_S[0])
     for joint, left in ((13, len(kept) + 3), (0, len(kept) + 3 - count)):
         test = replace(inputs.test, untrue={first: [(joint, 0, count)]})
-        assert len(quality_frames(replace(inputs, test=test)).sequence_F) == left
+        assert len(frames_of(replace(inputs, test=test)).sequence_F) == left
 
 
 def test_networks_without_quality_or_retrieval_are_refused(tmp_path: Path, lake: Path) -> None:
     settings = Settings.load(home=tmp_path / "home")
     plain = saved(tmp_path / "plain", lake, quality_encoding=False)
     with pytest.raises(CheckpointError, match="quality_encoding"):
-        quality_frames(load_inputs(plain, settings))
+        frames_of(load_inputs(plain, settings))
     alone = saved(tmp_path / "alone", lake, retrieval=False, distance_encoding=False)
     with pytest.raises(CheckpointError, match="with retrieval"):
         load_inputs(alone, settings)

@@ -12,9 +12,10 @@ from poise.experiments.records import SweepFolder
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
 from poise.lake.manifest import manifest_hash, read_manifest
-from poise.report.pages.document import Section, Skeletons, Table
+from poise.report.pages.document import Picture, Section, Skeletons, Table
 from poise.report.paper import published
 from poise.report.refined.again import Refinery
+from poise.report.refined.disagreement import disagreement
 from poise.report.refined.sections import refined_sections
 from poise.report.results import Row, rows_of
 from poise.report.sweeps.trials import Sweep
@@ -79,6 +80,30 @@ def test_sections_show_joints_and_the_worst_and_median_sequence(tmp_path: Path) 
     assert median.caption != worst.caption
     assert "Not refined again" not in found
     assert len(said) == 3
+
+
+SYNSP = {**SYNSPP, "name": "synsp"}
+WEIGHTS = [{"label": f"smoothness {one}", "settings": {"smoothness": one}} for one in (2, 1, 0.2)]
+
+
+def test_networks_trained_apart_and_branches_tell_the_inputs_error(tmp_path: Path) -> None:
+    budget = {**BUDGET, "epochs": 1}
+    sweep = tiny_sweep(tmp_path, "input", SYNSP, SYNSPP, overrides=WEIGHTS, budget=budget)
+    settings, said = Settings.load(home=tmp_path), list[str]()
+    (section,) = disagreement(str(TRACK), rows(sweep), settings, said.append)
+    table, pair, branches = section.blocks[1:]
+    assert isinstance(table, Table)
+    assert table.rows[0][0].text == "SynSP (smoothness 2) and SynSP (smoothness 0.2)"
+    assert table.rows[1][0].text.startswith("the branches of SynSP++ (smoothness ")
+    for row in table.rows:
+        assert all(-1 <= float(cell.text) <= 1 for cell in row[1:4])
+    for picture in (pair, branches):
+        assert isinstance(picture, Picture)
+        assert picture.svg.count("<polyline") == 2
+    assert len(said) == 2
+    # Of networks that lack either, there is nothing to show.
+    plain = [row for row in rows(sweep) if row.refiner == "input"]
+    assert not list(disagreement(str(TRACK), plain, settings, said.append))
 
 
 @pytest.mark.parametrize("lost", ["weights", "lake", "data"])

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.support.reported_sweep import TRACK, begun, fail, finish_all, specs_of
+from tests.support.reported_sweep import TRACK, begun, fail, finish, finish_all, specs_of
 
+from poise.report.overview import overview
 from poise.report.pages.document import Cell, Items, Table
 from poise.report.paper import published
 from poise.report.results import Row, losers, main_table, result_blocks, rows_of, signed, spread
@@ -122,3 +123,29 @@ def test_trials_of_the_plan_that_nobody_asked_for_are_to_come(tmp_path: Path) ->
         (Path(folder.trial(spec.key).uri) / "spec.json").unlink()
     _, network = Sweep.read(folder).methods(TRACK)
     assert (network.refiner, network.progress) == ("smoothnet", "0 of 2 trials, 2 to come")
+
+
+def test_several_tracks_stand_in_one_table_by_mean_rank(tmp_path: Path) -> None:
+    tracks = [TRACK, "h36m/hourglass/2D"]
+    folder = begun(tmp_path, ["input", "linear", "smoothnet"], tracks=tracks)
+    figures: dict[str, tuple[list[float], float]] = {
+        "input": (INPUT, 19.0), "linear": (LINEAR, 3.0), "smoothnet": (WORSE, 1.0)
+    }  # fmt: skip
+    for spec in specs_of(folder):
+        if spec.refiner != "smoothnet" or spec.track == TRACK:
+            finish(folder, spec, *figures[spec.refiner])
+    sweep = Sweep.read(folder)
+    tables = {track: rows_of(track, sweep.methods(track), PAPER)[track] for track in sweep.tracks}
+    assert overview({TRACK: tables[TRACK]}) is None
+    section = overview(tables)
+    assert section is not None
+    (table,) = section.blocks
+    assert isinstance(table, Table)
+    assert list(table.header[1:4]) == ["rank MPJPE", "rank Accel", f"{TRACK}, MPJPE mm"]
+    assert [[cell.text for cell in row] for row in table.rows] == [
+        ["Linear", "1.0", "1.0", "50.00", "50.00"],
+        ["Input", "2.0", "2.0", "60.00", "60.00"],
+        ["SmoothNet", "–", "–", "55.00", "–"],  # not on all, so without a rank
+    ]
+    assert [table.rows[0][3].bold, table.rows[1][3].bold] == [True, False]
+    assert table.rows[1][3].small == "19.00"

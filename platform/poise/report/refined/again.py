@@ -102,9 +102,16 @@ class Refinery:
             CheckpointError: the weights are not there any more.
             DataError: these are rotations, which have no place without a body model.
         """
+        yield from _refined(*self.loaded(trial), self.track)
+
+    def loaded(self, trial: Trial) -> tuple[Refiner, TrackSplit, PoseBank | None]:
+        """Return a finished trial's refiner, what it was scored on, and the poses that it reads.
+
+        Raises:
+            LakeError, CheckpointError: as `refined`.
+        """
         refiner, card = load_checkpoint(trial.folder.checkpoint)
-        split, bank = self._split(trial, card)
-        yield from _refined(refiner, split, bank, self.track)
+        return refiner, *self._split(trial, card)
 
     def _split(self, trial: Trial, card: ModelCard) -> tuple[TrackSplit, PoseBank | None]:
         if self._source is None:
