@@ -15,6 +15,7 @@ from poise.report.order import order_blocks
 from poise.report.overview import overview
 from poise.report.pages.document import Block, Document, Picture, Section, Text
 from poise.report.paper import Paper, like, published, title_of
+from poise.report.refined.ablations import ablations
 from poise.report.refined.disagreement import disagreement
 from poise.report.refined.sections import refined_sections
 from poise.report.results import Row, main_table, result_blocks, rows_of, whole
@@ -120,6 +121,7 @@ def _of_track(
             yield from _closer(track, rows, wanted)
             if wanted.refine:
                 yield from disagreement(track, rows, wanted.settings, wanted.say)
+                yield from ablations(sweep.name, rows, wanted.settings, wanted.say)
 
 
 def _unrun(paper: Paper) -> list[Block]:

@@ -14,6 +14,7 @@ from poise.experiments.trial import TrialSetup, run_trial
 from poise.lake.manifest import manifest_hash, read_manifest
 from poise.report.pages.document import Picture, Section, Skeletons, Table
 from poise.report.paper import published
+from poise.report.refined.ablations import ablations
 from poise.report.refined.again import Refinery
 from poise.report.refined.disagreement import disagreement
 from poise.report.refined.sections import refined_sections
@@ -104,6 +105,26 @@ def test_networks_trained_apart_and_branches_tell_the_inputs_error(tmp_path: Pat
     # Of networks that lack either, there is nothing to show.
     plain = [row for row in rows(sweep) if row.refiner == "input"]
     assert not list(disagreement(str(TRACK), plain, settings, said.append))
+
+
+def test_tables_8_and_9_are_measured_of_the_trained_network(tmp_path: Path) -> None:
+    sweep = tiny_sweep(tmp_path, "input", SYNSP, SYNSPP, budget={**BUDGET, "epochs": 1})
+    settings = Settings.load(home=tmp_path)
+
+    def table(plan: str) -> Table:
+        (section,) = ablations(plan, rows(sweep), settings, lambda _: None)
+        return next(one for one in section.blocks[::-1] if isinstance(one, Table))
+
+    kinds = [row[0].text for row in table("table8-tiny").rows]
+    floors = [f"distance >= {floor}" for floor in (0, 1, 2)]
+    assert kinds == [*floors, "irrelevant poses", "no neighbours"]
+    times = {row[0].text: [cell.text for cell in row[2:]] for row in table("table9").rows}
+    assert times["SynSP"][1:3] == ["666.7", "–"]
+    assert float(times["SynSP++"][2]) > 0
+    for refining, wait, pvd, together in times.values():
+        parts = float(refining) + float(wait) + (0 if pvd == "–" else float(pvd))
+        assert float(together) == pytest.approx(parts, abs=0.2)
+    assert not list(ablations("demo", rows(sweep), settings, lambda _: None))
 
 
 @pytest.mark.parametrize("lost", ["weights", "lake", "data"])
