@@ -17,6 +17,7 @@ from poise_models.base.augmentation import augmented
 from poise_models.base.batch import Batch, WindowSource
 from poise_models.base.budget import Budget
 from poise_models.base.optimiser import learning_rate, optimiser
+from poise_models.base.team import ALONE, Team
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.errors import ConfigError, NonFiniteLossError
 
@@ -25,11 +26,20 @@ _CHECK_EVERY = 50
 
 
 class Trainer:
-    """One network, its optimiser, and where they are in the budget."""
+    """One network, its optimiser, and where they are in the budget.
+
+    The processes of a team each have one, with the same arguments, and call the same methods.
+    """
 
     def __init__(
-        self, network: WindowRefiner, source: WindowSource, budget: Budget, seed: int
+        self,
+        network: WindowRefiner,
+        source: WindowSource,
+        budget: Budget,
+        seed: int,
+        team: Team = ALONE,
     ) -> None:
+        team.check(min(budget.batch, len(source)))
         if budget.mirror and network.spec.flip is None:
             raise ConfigError(
                 "mirror: nobody has said which axis of these poses runs from right to left; say "
@@ -44,15 +54,14 @@ class Trainer:
         self.source = source
         self.budget = budget
         self.seed = seed
+        self.team = team
         self.device = network.device
         self.epochs_done = 0
         self.steps_done = 0  # of the epoch under way
         self.optimiser = optimiser(network, budget)
         whole = max(len(source) // budget.batch, 1)
         self.steps = min(budget.steps_per_epoch or whole, whole)
-        self._compiled: Callable[[Batch], Tensor] | None = None
-        if budget.compile:
-            self._compiled = torch.compile(network.loss)
+        self._loss: Callable[[Batch], Tensor] | None = None
         self._generator = torch.Generator(self.device)
         self._order: Tensor | None = None
         self._total = torch.zeros((), device=self.device)
@@ -91,7 +100,11 @@ class Trainer:
             self.steps_done += 1
             if self.steps_done % _CHECK_EVERY == 0:
                 self._check_loss()
-            if time.monotonic() >= end and self.steps_done < self.steps:
+            elif self.team.size > 1:  # to agree on a pause takes time
+                continue
+            over = self.team.decided(time.monotonic() >= end, self.device)
+            if over and self.steps_done < self.steps:
+                self._total = self.team.mean(self._total)
                 return None
         return self._finish()
 
@@ -131,6 +144,10 @@ class Trainer:
         if self.steps_done:
             self._resume(state)
 
+    @property
+    def _epoch_seed(self) -> int:
+        return self.seed * 1_000_003 + self.epochs_done
+
     def _begin(self) -> None:
         self._seed()
         self._order = self.source.order(self._generator)
@@ -148,8 +165,8 @@ class Trainer:
             torch.cuda.set_rng_state(state["random.cuda"].cpu(), self.device)
 
     def _seed(self) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.epochs_done)
-        self._generator.manual_seed(torch.initial_seed())
+        torch.manual_seed(self._epoch_seed)
+        self._generator.manual_seed(self._epoch_seed)
 
     def _shuffled(self) -> Tensor:
         assert self._order is not None  # noqa: S101  (drawn when the epoch began)
@@ -162,8 +179,13 @@ class Trainer:
             group["lr"] = rate
         batch = self.source.batch(index_B, self._generator)
         batch = augmented(batch, budget, self.network.spec, self._generator)
+        batch, weight = self.team.share(batch)
+        self.team.seed_own(self._epoch_seed, self.steps_done)
+        if self._loss is None:  # not before weights were loaded, which the team has from its first
+            loss_of = self.team.loss_of(self.network)
+            self._loss = torch.compile(loss_of) if budget.compile else loss_of
         with torch.autocast(self.device.type, torch.bfloat16, enabled=budget.bf16):
-            loss = (self._compiled or self.network.loss)(batch)
+            loss = self._loss(batch) * weight
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if budget.clip is not None:
@@ -177,14 +199,14 @@ class Trainer:
 
     def _finish(self) -> float:
         self._check_loss()
-        mean = float(self._total) / self.steps
+        mean = float(self.team.mean(self._total)) / self.steps
         self._swap()
         self.epochs_done += 1
         self.steps_done = 0
         return mean
 
     def _check_loss(self) -> None:
-        total = float(self._total)
+        total = float(self.team.mean(self._total))
         if not math.isfinite(total):
             raise NonFiniteLossError(
                 f"{self.network.name}: loss is {total} in epoch {self.epochs_done + 1}; "

@@ -7,6 +7,7 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -22,6 +23,7 @@ from poise.training_data.split import TrackSplit
 from poise.training_data.streaming import StreamedSplit
 from poise_models.base.budget import Budget
 from poise_models.base.refiner import ClosedFormRefiner, Refiner
+from poise_models.base.team import ALONE, Team
 from poise_models.base.trainer import Trainer
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.filters.offset import Offset, OffsetConfig
@@ -67,6 +69,18 @@ class Pause:
     state: bytes
 
 
+class Crew(Protocol):
+    """Other workers that train a network along with this process."""
+
+    team: Team
+
+    def begin(self, refit: bool, state: bytes) -> None:
+        """Let them get ready to train on what the fit, or refit, trains on, from a state."""
+
+    def advance(self, trainer: Trainer, seconds: float) -> float | None:
+        """Train together, as `Trainer.advance` says."""
+
+
 @dataclass(frozen=True)
 class FitRequest:
     """What to fit on, and for how long.
@@ -79,6 +93,7 @@ class FitRequest:
         seed: of every random choice.
         device: where to train.
         trained: whether the network was trained before, and goes on from where it is.
+        crew: other workers that train along; None trains alone.
     """
 
     train: TrackSplit | StreamedSplit
@@ -88,6 +103,7 @@ class FitRequest:
     seed: int = 0
     device: str = "cpu"
     trained: bool = False
+    crew: Crew | None = None
 
 
 def fit(
@@ -132,21 +148,22 @@ def goes_on(refiner: Refiner, state: bytes) -> bool:
 def _descend(
     network: WindowRefiner, request: FitRequest, resume: bytes | None, pause_s: float
 ) -> Iterator[EpochReport | Pause]:
-    network.to(request.device)
-    windows = training_windows(network, request.train, request.bank, request.device)
-    trainer = Trainer(network, windows, request.budget, request.seed)
+    crew = request.crew
+    trainer = start_training(network, request, ALONE if crew is None else crew.team)
     if not request.trained:
         network.start_from(_mean_offset(network, request.train))
     if resume:
         trainer.load_state(load_tensors(resume))
+    if crew is not None:
+        crew.begin(request.validation is None, _state(trainer))
     seconds = 0.0
     while not trainer.done:
         activity.turn("epoch", trainer.epochs_done + 1, request.budget.epochs)
         activity.follow(lambda: ("step", trainer.steps_done, trainer.steps))
         start = time.perf_counter()
-        loss = trainer.advance(pause_s)
+        loss = trainer.advance(pause_s) if crew is None else crew.advance(trainer, pause_s)
         seconds += time.perf_counter() - start
-        state = save_tensors({k: v.contiguous() for k, v in trainer.state().items()})
+        state = _state(trainer)
         if loss is None:
             yield Pause(trainer.epochs_done + 1, trainer.steps_done, trainer.steps, state)
             continue
@@ -154,6 +171,18 @@ def _descend(
         epochs = request.budget.epochs
         yield EpochReport(trainer.epochs_done, epochs, loss, errors, seconds, state)
         seconds = 0.0
+
+
+def start_training(network: WindowRefiner, request: FitRequest, team: Team) -> Trainer:
+    """Put a network before the windows of a request; raise `LakeError` as `fit` does."""
+    network.to(request.device)
+    windows = training_windows(network, request.train, request.bank, request.device)
+    return Trainer(network, windows, request.budget, request.seed, team)
+
+
+def _state(trainer: Trainer) -> bytes:
+    state: bytes = save_tensors({k: v.contiguous() for k, v in trainer.state().items()})
+    return state
 
 
 def _mean_offset(refiner: Refiner, train: TrackSplit | StreamedSplit) -> Tensor:

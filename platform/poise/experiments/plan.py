@@ -144,12 +144,22 @@ class ResourcesPart(_Part):
     ``stream_gb`` is for tracks that do not fit: the training split is then read from the lake in
     shuffled blocks, and so many GiB of it (with a PVD, its poses and neighbours too) are in memory
     at once. Where it is left out, all of it is.
+
+    ``workers`` train the network of one trial together, each on its share of every batch; ``cpu``,
+    ``gpu`` and ``stream_gb`` are then of each.
     """
 
     cpu: float = Field(1.0, gt=0)
     gpu: float = Field(0.0, ge=0)
     cpu_ok: bool = False
     stream_gb: float | None = Field(None, gt=0)
+    workers: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Self:
+        if self.workers > 1 and 0 < self.gpu < 1:
+            raise ValueError("workers share no GPU: with workers, gpu is 0 or 1")
+        return self
 
 
 class ValidationPart(_Part):

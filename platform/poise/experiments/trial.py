@@ -3,19 +3,21 @@
 import logging
 import math
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 
 from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, save_checkpoint
 from poise.evaluation.scored import scored
-from poise.experiments.fit import PAUSE_S, EpochReport, Pause, fit, goes_on
+from poise.experiments.fit import PAUSE_S, Crew, EpochReport, Pause, fit, goes_on
 from poise.experiments.grid import TrialSpec
 from poise.experiments.live.beat import REFITTING, SCORING, TRAINING, TUNING, beating
 from poise.experiments.records import Epoch, TrialFolder, TrialResult, now_ms
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.tracking.machine import machine, usage
-from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner
+from poise.experiments.trial_data import TrialData, budget_of, fresh_refiner, load_data
+from poise.experiments.workers.crew import crew_of
 from poise.runtime import activity
 from poise.runtime.errors import PlanError, PoiseError
 from poise.runtime.places import cannot_write, is_of_a_place
@@ -36,15 +38,17 @@ class TrialSetup:
 
     Attributes:
         source: gives it its splits.
-        cpus: threads to use.
-        gpus: more than zero trains on the GPU.
+        cpus: threads to use, of each worker.
+        gpus: of each worker; more than zero trains on the GPU.
         stream_gb: GiB of the training split to hold at once; None holds all of it.
+        workers: how many train a network together.
     """
 
     source: SplitSource
     cpus: float = 1.0
     gpus: float = 0.0
     stream_gb: float | None = None
+    workers: int = 1
 
 
 def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialResult:
@@ -71,8 +75,8 @@ def run_trial(folder: TrialFolder, setup: TrialSetup, report: Report) -> TrialRe
     history = folder.history()
     started = history[0].began if history else now_ms()
     try:
-        with beating(folder):
-            result = Trial.prepare(spec, folder, setup, report).run(started)
+        with beating(folder), _crew(spec, setup) as crew:
+            result = Trial.prepare(spec, folder, setup, report, crew).run(started)
     except (PoiseError, RefinerError) as error:
         result = TrialResult("failed", started, now_ms(), str(error))
     except OSError as error:
@@ -95,6 +99,7 @@ class Trial:
         report: callback with the metrics of every epoch.
         start: a trained network to go on from; None builds one with fresh weights.
         pause_s: seconds of training that a crash may cost.
+        crew: other workers that train along; None trains alone.
     """
 
     spec: TrialSpec
@@ -104,18 +109,22 @@ class Trial:
     report: Report
     start: Refiner | None = None
     pause_s: float = PAUSE_S
+    crew: Crew | None = None
 
     @classmethod
     def prepare(
-        cls, spec: TrialSpec, folder: TrialFolder, setup: TrialSetup, report: Report
+        cls,
+        spec: TrialSpec,
+        folder: TrialFolder,
+        setup: TrialSetup,
+        report: Report,
+        crew: Crew | None = None,
     ) -> "Trial":
         """Load the training split, or get ready to stream it."""
         activity.stage("reading data")
-        if setup.stream_gb is None:
-            data = TrialData.load(spec, setup.source)
-        else:
-            data = TrialData.stream(spec, setup.source, setup.stream_gb)
-        return cls(spec, folder, data, "cuda" if setup.gpus > 0 else "cpu", report)
+        data = load_data(spec, setup.source, setup.stream_gb)
+        device = "cuda" if setup.gpus > 0 else "cpu"
+        return cls(spec, folder, data, device, report, crew=crew)
 
     def run(self, started: int) -> TrialResult:
         """Fit, fit anew on everybody if the plan wants it, and score; a search only fits."""
@@ -141,7 +150,11 @@ class Trial:
         for epoch in epochs.values():
             if "loss" in epoch.metrics:
                 self.report({**epoch.metrics, "epoch": epoch.epoch})
-        wanted = replace(self.data.request(self.spec, self.device), trained=self.start is not None)
+        wanted = replace(
+            self.data.request(self.spec, self.device),
+            trained=self.start is not None,
+            crew=self.crew,
+        )
         for step in _finite(fit(refiner, wanted, state, self.pause_s)):
             if isinstance(step, Pause):
                 _keep(self.folder, epochs, step)
@@ -179,7 +192,7 @@ class Trial:
         spec = self.spec.with_candidate(number) if self.spec.candidates else self.spec
         refiner = fresh_refiner(spec)
         epochs, state = _so_far(records, refiner)
-        wanted = self.data.refit_request(self.spec, self.device)
+        wanted = replace(self.data.refit_request(self.spec, self.device), crew=self.crew)
         for step in fit(refiner, wanted, state):
             if isinstance(step, Pause):
                 _keep(records, epochs, step)
@@ -272,6 +285,14 @@ def _so_far(records: TrialFolder, refiner: Refiner) -> tuple[dict[int, Epoch], b
         )
         return {}, None
     return {epoch.epoch: epoch for epoch in records.history()}, state
+
+
+def _crew(spec: TrialSpec, setup: TrialSetup) -> AbstractContextManager[Crew | None]:
+    """Return the other workers; there are none for what is not trained by gradient."""
+    if setup.workers == 1 or spec.budget is None:
+        return nullcontext()
+    each = (setup.cpus, setup.gpus)
+    return crew_of(spec, setup.source, setup.stream_gb, each, setup.workers)
 
 
 def _keep(records: TrialFolder, epochs: dict[int, Epoch], pause: Pause) -> None:

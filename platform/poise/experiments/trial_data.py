@@ -167,6 +167,13 @@ def test_split(spec: TrialSpec, source: SplitSource) -> tuple[TrackSplit, PoseBa
     return fold, whole.bank()
 
 
+def load_data(spec: TrialSpec, source: SplitSource, stream_gb: float | None) -> TrialData:
+    """Load a trial's training split, or get ready to stream it; the errors are as theirs."""
+    if stream_gb is None:
+        return TrialData.load(spec, source)
+    return TrialData.stream(spec, source, stream_gb)
+
+
 def _folded(spec: TrialSpec, fold: Fold, source: SplitSource) -> tuple[TrackSplit, TrackSplit]:
     """Return everybody but the people of a fold, and those.
 

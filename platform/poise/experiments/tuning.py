@@ -28,21 +28,39 @@ MAX_FAILURES = 2
 
 
 def trial_resources(plan: Plan) -> dict[str, float]:
-    """Return what a trial occupies, as Ray names it: no more CPUs than a machine here has.
+    """Return what each worker of a trial occupies, as Ray names it.
 
     Raises:
         PlanError: the plan asks for a GPU, the cluster has none, and the plan's resources do not
-            say ``cpu_ok``.
+            say ``cpu_ok``; or a trial has more workers than there is room for.
     """
-    cpu, gpu = plan.resources.cpu, plan.resources.gpu
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    each, workers = _of_a_worker(plan, nodes), plan.resources.workers
+    if workers == 1 or all(_may_come(name.upper()) for name in each):
+        return each
+    room = sum(
+        int(min(node.get(name.upper(), 0.0) / amount for name, amount in each.items()))
+        for node in nodes
+    )
+    if room < workers:
+        need = " and ".join(f"{amount:g} {name.upper()}" for name, amount in each.items())
+        raise PlanError(
+            f"plan {plan.name} wants {workers} workers a trial, with {need} each, and there is "
+            f"room for {room} here: lower resources.workers or resources.cpu"
+        )
+    return each
+
+
+def _of_a_worker(plan: Plan, nodes: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Return what it occupies, no more CPUs than a machine here has; `PlanError` as above."""
+    cpu, gpu = plan.resources.cpu, plan.resources.gpu
     most = max((node.get("CPU", 0.0) for node in nodes), default=0.0)
     if 0 < most < cpu:
         log.warning("no machine has %g CPUs: every trial takes %g", cpu, most)
         cpu = most
     if not gpu:
         return {"cpu": cpu}
-    if any(node.get("GPU", 0.0) for node in nodes) or _gpus_may_come():
+    if any(node.get("GPU", 0.0) for node in nodes) or _may_come("GPU"):
         return {"cpu": cpu, "gpu": gpu}
     if not plan.resources.cpu_ok:
         raise PlanError(
@@ -52,6 +70,12 @@ def trial_resources(plan: Plan) -> dict[str, float]:
         )
     log.warning("the plan wants %g GPU a trial and there is none here: training on the CPU", gpu)
     return {"cpu": cpu}
+
+
+def placed(each: dict[str, float], workers: int) -> tune.PlacementGroupFactory:
+    """Return what a trial occupies, as Tune takes it: so much for each of its workers."""
+    bundle = {name.upper(): amount for name, amount in each.items()}
+    return tune.PlacementGroupFactory([bundle] * workers)
 
 
 def run_trials(
@@ -67,7 +91,7 @@ def run_trials(
     Args:
         plan: gives the memory of streamed splits.
         pending: the trials to run.
-        resources: of each, see `trial_resources`.
+        resources: of each worker, see `trial_resources`.
         sweep: where their folders are.
         lake: the data lake.
         pulse: told which trials begin and end.
@@ -87,9 +111,10 @@ def run_trials(
             cpus=resources["cpu"],
             gpus=resources.get("gpu", 0.0),
             stream_gb=plan.resources.stream_gb,
+            workers=plan.resources.workers,
         )
         tune.Tuner(
-            tune.with_resources(_run_one, resources),
+            tune.with_resources(_run_one, placed(resources, plan.resources.workers)),
             param_space={
                 "key": tune.grid_search([spec.key for spec in pending]),
                 "sweep": storage.absolute(sweep.uri),
@@ -118,11 +143,11 @@ def _run_one(config: dict[str, Any]) -> None:
     run_trial(folder, config["setup"], tune.report)
 
 
-def _gpus_may_come() -> bool:
-    """Say whether this is a cluster that starts machines with GPUs when they are asked for."""
+def _may_come(resource: str) -> bool:
+    """Say whether this is a cluster that starts machines with some when they are asked for."""
     # Ray has no public way to ask.
     most = ray._private.state.state.get_max_resources_from_cluster_config()
-    return bool(most and most.get("GPU", 0))
+    return bool(most and most.get(resource, 0))
 
 
 @contextlib.contextmanager

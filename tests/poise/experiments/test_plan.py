@@ -93,6 +93,7 @@ def test_a_wrong_key_is_named_with_its_path(
             "validation: {folds: 3}\nresources: {stream_gb: 1}",
             r"leave resources\.stream_gb out",
         ),
+        ("resources: {workers: 2, gpu: 0.5}", r"resources: .*workers share no GPU"),
     ],
 )
 def test_what_cannot_go_together_is_refused(tmp_path: Path, change: str, message: str) -> None:

@@ -205,13 +205,27 @@ def test_a_sweep_without_mlflow_finishes_and_is_published_later(
     assert "is champion" in later.notes[0]
 
 
-def test_a_plan_that_wants_a_gpu_is_refused_where_there_is_none(
-    cluster: None, lake: str, tmp_path: Path
+@pytest.mark.parametrize(
+    ("resources", "wants"),
+    [
+        (GPU, r"0.5 GPU a trial and there is none.*--cpu-ok"),
+        (
+            {"workers": 3},
+            r"3 workers a trial, with 1 CPU each, and there is room for 2 here: lower",
+        ),
+    ],
+)
+def test_a_plan_that_wants_more_than_there_is_is_refused_before_anything_is_written(
+    cluster: None, lake: str, tmp_path: Path, resources: dict[str, Any], wants: str
 ) -> None:
-    plan, sweeps = plan_of("input", resources=GPU), str(tmp_path / "sweeps")
-    with pytest.raises(PlanError, match=r"wants 0.5 GPU a trial and there is none.*--cpu-ok"):
+    plan, sweeps = plan_of("input", resources=resources), str(tmp_path / "sweeps")
+    with pytest.raises(PlanError, match=f"plan tiny wants {wants}"):
         run_sweep(plan, lake, sweeps, fresh_store(tmp_path), str(tmp_path / "artifacts"))
     assert not SweepFolder(f"{sweeps}/tiny").exists()
+
+
+def test_a_plan_that_says_so_trains_on_the_cpu_where_there_is_no_gpu(cluster: None) -> None:
+    plan = plan_of("input", resources=GPU)
     assert trial_resources(plan.changed(cpu_ok=True)) == {"cpu": 1.0}
     assert trial_resources(plan_of("input", resources={**GPU, "cpu_ok": True})) == {"cpu": 1.0}
 

@@ -31,7 +31,13 @@ from poise.experiments.submission.checks import checked_grid
 from poise.experiments.submission.selection import Selection
 from poise.experiments.sweep import check_name, keep_source, published, submitted
 from poise.experiments.trial import TrialSetup
-from poise.experiments.tuning import MAX_FAILURES, quiet_tune, sigterm_stops, trial_resources
+from poise.experiments.tuning import (
+    MAX_FAILURES,
+    placed,
+    quiet_tune,
+    sigterm_stops,
+    trial_resources,
+)
 from poise.lake.manifest import Manifest, manifest_hash, read_manifest
 from poise.runtime import storage
 from poise.runtime.errors import PlanError
@@ -188,7 +194,8 @@ def _run(
 ) -> None:
     plan, search, sweep = trials.points.plan, trials.points.search, trials.sweep
     population = Population(trials) if search.method == "pbt" else None
-    progress = SearchProgress(trials, limits, resources.get("gpu", 0.0), pulse)
+    workers = plan.resources.workers
+    progress = SearchProgress(trials, limits, workers * resources.get("gpu", 0.0), pulse)
     with (
         _scratch(sweep, shared=population is not None) as scratch,
         shared_splits(storage.absolute(lake)) as source,
@@ -202,6 +209,7 @@ def _run(
                 cpus=resources["cpu"],
                 gpus=resources.get("gpu", 0.0),
                 stream_gb=plan.resources.stream_gb,
+                workers=workers,
             ),
             "copies": population is not None,
         }
@@ -219,7 +227,7 @@ def _run(
         limits.begin()
         try:
             tune.Tuner(
-                tune.with_resources(run_member, resources),
+                tune.with_resources(run_member, placed(resources, workers)),
                 param_space=space,
                 tune_config=how,
                 run_config=tune.RunConfig(

@@ -164,7 +164,7 @@ def _alone() -> bool:
 
 def _slots(resources: ResourcesPart) -> int:
     cpus = available_cpus()
-    slots = [max(cpus / min(resources.cpu, cpus), 1)]
+    slots = [max(cpus / min(resources.cpu, cpus) / resources.workers, 1)]
     if resources.gpu and torch.cuda.is_available():
-        slots.append(torch.cuda.device_count() / resources.gpu)
+        slots.append(torch.cuda.device_count() / resources.gpu / resources.workers)
     return max(math.floor(min(slots)), 1)

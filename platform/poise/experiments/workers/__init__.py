@@ -1,0 +1,1 @@
+"""Several workers that train the network of one trial together."""
