@@ -20,6 +20,7 @@ from tests.support.sweep_job import (
     prepare,
     rows,
     run_statuses,
+    runs_of,
     statuses,
 )
 
@@ -163,6 +164,41 @@ def test_a_driver_killed_at_random_moments_until_it_is_done(
     assert timeless(rows(home)) == timeless(undisturbed)
     assert set(statuses(home).values()) == {"FINISHED"}
     assert len(statuses(home)) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.chaos
+def test_a_clock_set_back_by_an_hour_while_it_runs(
+    server: None, home: Path, undisturbed: list[dict[str, Any]]
+) -> None:
+    (home / "sitecustomize.py").write_text(CLOCK.format(set_back=str(home / "set-back")))
+    paths = os.pathsep.join(filter(None, [str(home), os.environ.get("PYTHONPATH")]))
+    job = start_and_wait(home, 2, PYTHONPATH=paths)
+    (home / "set-back").touch()
+    assert job.wait(timeout=280) == 0, (home / "job.log").read_text()
+    assert timeless(rows(home)) == timeless(undisturbed)
+    found = list(runs_of(f"sqlite:///{home}/mlflow.db").values())
+    assert [run.info.status for run in found] == ["FINISHED"] * 4
+    for run in found:
+        assert run.info.start_time <= run.info.end_time
+    network = max(found, key=lambda run: len(run.data.metrics))
+    assert 0 < network.data.metrics["epoch_seconds"] < 60
+
+
+#: Every process of the job takes it for an hour earlier from a moment on.
+CLOCK = """
+import os, time
+
+_time, _time_ns = time.time, time.time_ns
+
+
+def _hours():
+    return os.path.exists({set_back!r})
+
+
+time.time = lambda: _time() - 3600 * _hours()
+time.time_ns = lambda: _time_ns() - 3600 * 10**9 * _hours()
+"""
 
 
 def wait_for_a_write(sweep: Path, what: str, job: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlflow.entities import Run
 from tests.support.mlflow_server import fresh_store
 from tests.support.tiny_lake import write_tiny_lake
 
@@ -57,10 +58,15 @@ def statuses(home: Path) -> dict[str, str]:
 
 def run_statuses(uri: str, sweep: str = "tiny") -> dict[str, str]:
     """The status of each MLflow run of a sweep by trial key; no key twice."""
+    return {key: run.info.status for key, run in runs_of(uri, sweep).items()}
+
+
+def runs_of(uri: str, sweep: str = "tiny") -> dict[str, Run]:
+    """The MLflow runs of a sweep by trial key; no key twice."""
     client = mlflow_client(uri)
     experiment = client.get_experiment_by_name(sweep)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
     keys = [run.data.tags.get(TRIAL_KEY, "parent") for run in found]
     assert len(keys) == len(set(keys))
-    return {key: run.info.status for key, run in zip(keys, found, strict=True)}
+    return dict(zip(keys, found, strict=True))

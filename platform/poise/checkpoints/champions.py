@@ -58,9 +58,20 @@ def crown(client: MlflowClient, version: ModelVersion, by: str, reason: str) -> 
 
 
 def history(client: MlflowClient, name: str) -> list[Promotion]:
-    """Return the promotions of a model's versions, the last one last."""
-    found = [one for version in versions(client, name) for one in promotions(version)]
-    return sorted(found, key=lambda one: one.at)
+    """Return the promotions of a model's versions, the last one last.
+
+    Clocks are set back: each says which version was champion before, and that is followed as far as
+    it leads.
+    """
+    left = {str(version.version): promotions(version) for version in versions(client, name)}
+    present = find_version(client, name)
+    at = "" if present is None else str(present.version)
+    found = []
+    while left.get(at):
+        found.append(left[at].pop())
+        at = found[-1].before
+    others = [one for some in left.values() for one in some]
+    return [*sorted(others, key=lambda one: one.at), *reversed(found)]
 
 
 def earlier(client: MlflowClient, name: str) -> ModelVersion:

@@ -105,9 +105,10 @@ class MlflowMirror:
             return
         for key, run in self._runs.items():
             if run.info.status == "RUNNING" and key not in self._closed:
-                self._close(key, run.info.run_id, "KILLED", now_ms())
-        self._publish_tables(header)
-        self.client.set_terminated(self._parent, _ending_of_all(results))
+                self._close(key, run, "KILLED", now_ms())
+        parent = self.client.get_run(self._parent)
+        self._publish_tables(parent, header)
+        self._end(parent, _ending_of_all(results), now_ms())
 
     @property
     def link(self) -> str:
@@ -206,9 +207,9 @@ class MlflowMirror:
         self._write_epochs(run, history)
         if result is not None:
             self._write_result(run, folder, result)
-            self._close(key, run.info.run_id, _ENDINGS[result.status], result.ended)
+            self._close(key, run, _ENDINGS[result.status], result.ended)
         elif not running:
-            self._close(key, run.info.run_id, "KILLED", now_ms())
+            self._close(key, run, "KILLED", now_ms())
         elif run.info.status != "RUNNING":
             self._runs[key] = self._reopen(run)
         return result
@@ -312,8 +313,7 @@ class MlflowMirror:
             local.write_bytes(storage.read_bytes(file))
             keep_files(self.client, run, local, into)
 
-    def _publish_tables(self, header: Mapping[str, Any]) -> None:
-        parent = self.client.get_run(self._parent)
+    def _publish_tables(self, parent: Run, header: Mapping[str, Any]) -> None:
         for name in storage.list_dir(self.sweep.tables):
             self._upload(parent, storage.join(self.sweep.tables, name), "")
         self._describe(header)
@@ -322,9 +322,13 @@ class MlflowMirror:
         self.client.set_tag(run.info.run_id, key, value)
         run.data.tags[key] = value
 
-    def _close(self, key: str, run_id: str, status: str, ended: int) -> None:
-        self.client.set_terminated(run_id, status, ended)
+    def _close(self, key: str, run: Run, status: str, ended: int) -> None:
+        self._end(run, status, ended)
         self._closed.add(key)
+
+    def _end(self, run: Run, status: str, ended: int) -> None:
+        # No sooner than it began: clocks are set back.
+        self.client.set_terminated(run.info.run_id, status, max(ended, run.info.start_time))
 
 
 def _origin(header: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,8 @@
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import mlflow.pyfunc
 import numpy as np
@@ -10,6 +12,7 @@ import yaml
 from tests.support.mlflow_server import fresh_store
 from tests.support.written_sweep import NETWORK, OFFSET, TRACK, begun_sweep, finish, train
 
+from poise.checkpoints import champions as championship
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
 from poise.checkpoints.registry import model_name, resolve
@@ -76,12 +79,15 @@ def test_a_difference_that_chance_may_explain_promotes_nobody(
     assert champion(store).tags[TRIAL_KEY] == NETWORK.key
 
 
+@pytest.mark.parametrize("clock", ["goes on", "is set back"])
 def test_what_was_taken_back_by_hand_is_not_promoted_again(
-    mirror: MlflowMirror, store: str
+    mirror: MlflowMirror, store: str, clock: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, client = model_name(TRACK), mirror.client
     promoted(mirror, OFFSET, 0.5)
     assert "is champion" in promoted(mirror, NETWORK, 0.4)
+    if clock == "is set back":
+        monkeypatch.setattr(championship, "datetime", Mock(now=lambda _: datetime(2001, 1, 1)))
     assert undo(client, name, "me", "flips left and right").version == "1"
     said = promoted(mirror, NETWORK, 0.4)
     assert "me preferred it to version 2 (flips left and right)" in said
