@@ -147,8 +147,7 @@ class RefineService:
         # One client leaves half of the places to others.
         self._places = Places(max_queued, (max_queued + 1) // 2)
         self._metrics = ServiceMetrics(self._model.name)
-        served = {self._model.name: config.model.checkpoint}
-        self._files = FileIntake(served, max(1, int(cpus)), self._metrics)
+        self._files = FileIntake(self._model, max(1, int(cpus)), self._metrics)
         self.token = config.token
         self._streams = StreamDoor(
             self._model,

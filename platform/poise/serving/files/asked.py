@@ -97,8 +97,8 @@ def checked(options: FileOptions, models: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def described(models: dict[str, str]) -> dict[str, Any]:
-    """What may be asked: formats, refiners, joint sets."""
+def described() -> dict[str, Any]:
+    """What may be asked, whatever is served: formats, filters, joint sets."""
     return {
         "formats": [
             {
@@ -110,7 +110,6 @@ def described(models: dict[str, str]) -> dict[str, Any]:
             }
             for one in formats()
         ],
-        "models": list(models),
         "filters": list(FILTERS),
         "skeletons": list(joint_sets()),
     }

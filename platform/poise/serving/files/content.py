@@ -53,8 +53,8 @@ def arrays_of(refining: Refining) -> dict[str, NDArray[Any]]:
         state_FJ[person.jumped_FJ & person.seen_FJ] = JUMPED
         state_FJ[person.filled_FJ] = FILLED
     return {
-        "before": before.poses_FPJD,
-        "after": after.poses_FPJD,
+        "before": np.ascontiguousarray(before.poses_FPJD),
+        "after": np.ascontiguousarray(after.poses_FPJD),
         "error": error_FPJ,
         "state": state_FPJ,
         "times": refining.times_F,

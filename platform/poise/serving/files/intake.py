@@ -11,7 +11,10 @@ from poise.checkpoints.shipped import GENERAL
 from poise.serving.files.asked import NPZ, FileOptions, checked, described
 from poise.serving.files.workers import Workers
 from poise.serving.metrics import ServiceMetrics
+from poise.serving.model import ServedModel
 from poise.serving.schema import Problem, Problems
+from poise.serving.streams.sessions import longest_lag
+from poise_models.general.general import GeneralConfig
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +28,16 @@ class FileIntake:
     """Takes files for a replica.
 
     Args:
-        models: checkpoint folders of the models that clients may name, beside the general one.
+        model: which clients may name, beside the general one.
         threads: of the processor that a file may use.
         metrics: counts what was refined.
     """
 
-    def __init__(self, models: dict[str, str], threads: int, metrics: ServiceMetrics) -> None:
-        self._models = {**models, GENERAL: GENERAL}
+    def __init__(self, model: ServedModel, threads: int, metrics: ServiceMetrics) -> None:
+        self._served = model.name
+        # Of the general network the name and no folder: its weights differ in 2D and 3D.
+        self._models = {model.name: model.config.model.checkpoint, GENERAL: GENERAL}
+        self._lags = {model.name: longest_lag(model.refiner), GENERAL: GeneralConfig().window - 1}
         self._workers = Workers(threads)
         self._metrics = metrics
 
@@ -39,7 +45,8 @@ class FileIntake:
     def described(self) -> dict[str, Any]:
         """What may be asked, and the recordings there are."""
         samples = [{"name": name, "about": about} for name, about in SAMPLES.items()]
-        return {**described(self._models), "samples": samples}
+        models = [{"name": name, "longest_lag": self._lags[name]} for name in self._models]
+        return {**described(), "models": models, "served": self._served, "samples": samples}
 
     async def answer(self, request: Request, options: FileOptions) -> Response:
         """Refine the file that a request's body is.

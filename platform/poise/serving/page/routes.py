@@ -20,6 +20,8 @@ _TYPES: Final = {
     ".css": "text/css; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+#: The look of all pages of Poise.
+_SHARED: Final = "style.css"
 #: Nothing from elsewhere, nothing inline. Swagger's page sets styles of elements.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'{styles}; img-src 'self' data:; "
@@ -88,7 +90,7 @@ async def _sent(request: Request, name: str) -> Response:
 def _names() -> frozenset[str]:
     """The files there are; nothing else is opened, whatever is asked for."""
     root = resources.files(__package__).joinpath("static")
-    return frozenset(
+    return frozenset([_SHARED]) | frozenset(
         f"{folder}{one.name}"
         for folder in ("", "vendor/")
         for one in root.joinpath(folder).iterdir()
@@ -98,6 +100,9 @@ def _names() -> frozenset[str]:
 
 @cache
 def _asset(name: str) -> Asset:
-    content = resources.files(__package__).joinpath("static").joinpath(name).read_bytes()
+    folder = resources.files(__package__).joinpath("static")
+    if name == _SHARED:
+        folder = resources.files("poise.runtime.page")
+    content = folder.joinpath(name).read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
     return Asset(content, gzip.compress(content, 6), _TYPES[PurePosixPath(name).suffix], tag)
