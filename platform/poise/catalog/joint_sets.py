@@ -34,6 +34,34 @@ _OTHER_NAMES: Final = {
     "left_toe": "left_foot",
     "right_toe": "right_foot",
 }
+#: Of bones that joints are named by, without their sides.
+_RIG: Final = {
+    "shoulder": "collar",
+    "arm": "shoulder",
+    "fore_arm": "elbow",
+    "hand": "wrist",
+    "up_leg": "hip",
+    "thigh": "hip",
+    "leg": "knee",
+    "shin": "knee",
+    "foot": "ankle",
+    "toe_base": "foot",
+    "toe": "foot",
+}
+_APPLE: Final = {
+    "shoulder_1_joint": "shoulder",
+    "arm_joint": "shoulder",
+    "forearm_joint": "elbow",
+    "hand_joint": "wrist",
+    "up_leg_joint": "hip",
+    "leg_joint": "knee",
+    "foot_joint": "ankle",
+    "eye_joint": "eye",
+    "ear_joint": "ear",
+    "neck_1_joint": "neck",
+    "head_joint": "head",
+    "hips_joint": "pelvis",
+}
 #: Whose bones count where nobody knows the set: by the names of their ends.
 _USUAL: Final = ("halpe26", "h36m17", "smpl24")
 #: Freemocap and others put the group of a joint before its name.
@@ -82,7 +110,7 @@ def bones_between(names: Sequence[str], known: str = "") -> list[tuple[int, int]
         names: of the joints, in any program's spelling.
         known: the joint set that they are, where that is known.
     """
-    plain = [plain_joint(name) for name in names]
+    plain = plain_joints(names)
     place = {name: number for number, name in reversed(list(enumerate(plain)))}
     own = joint_sets().get(known)
     found: dict[tuple[int, int], None] = {}
@@ -104,13 +132,41 @@ def _numbered(word: str) -> list[str]:
 
 def plain_joint(name: str) -> str:
     """Return a joint's name as joint sets spell it: ``RHip``, ``hip_right``: ``right_hip``."""
+    spelt = _spelt(name)
+    return _OTHER_NAMES.get(spelt, spelt)
+
+
+def _spelt(name: str) -> str:
     words = [word.lower() for word in _WORDS.findall(name)]
     if len(words) > 1 and words[0] in _GROUPS:
         del words[0]
     sides = [_SIDES[word] for word in words if word in _SIDES]
     rest = "_".join(word for word in words if word not in _SIDES)
-    spelt = f"{sides[0]}_{rest}" if sides and rest else rest or name.lower()
-    return _OTHER_NAMES.get(spelt, spelt)
+    return f"{sides[0]}_{rest}" if sides and rest else rest or name.lower()
+
+
+def plain_joints(names: Sequence[str]) -> list[str]:
+    """Return joints' names as joint sets spell them, where it takes all names to tell.
+
+    Animation programs and Apple name a joint by the bone that begins there: the shoulder is
+    LeftArm or left_arm_joint, and LeftShoulder the collar bone.
+    """
+    spelt = [_spelt(name) for name in names]
+    others: Mapping[str, str] = {}
+    if "left_fore_arm" in spelt and "left_arm" in spelt:
+        others = _RIG
+    elif "left_forearm_joint" in spelt:
+        # Vision knows no collar bones; ARKit has both, and then the arm is the shoulder.
+        own = {"shoulder_1_joint": "collar"} if "left_arm_joint" in spelt else {}
+        others = _APPLE | own
+    return [_sided(name, others) for name in spelt]
+
+
+def _sided(spelt: str, others: Mapping[str, str]) -> str:
+    side, _, rest = spelt.partition("_")
+    if side in _SIDES.values() and rest in others:
+        return f"{side}_{others[rest]}"
+    return others.get(spelt) or _OTHER_NAMES.get(spelt, spelt)
 
 
 def of_count(joints: int) -> list[JointSet]:

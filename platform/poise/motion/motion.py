@@ -42,6 +42,7 @@ class Motion:
         identified: whether the file says who is who; else a person is only a place in a frame, and
             may be another one in the next.
         skeleton: name of the joint set that the joints are; None where it is none Poise knows.
+        bones: pairs of places among the joints, from the root outwards, where the file says them.
         unit: of the poses; None where neither file nor format says.
         image: width and height of the image that normalised coordinates are shares of, in pixels;
             of an image whose shape alone is known, the height is 1. None where nobody says.
@@ -64,6 +65,7 @@ class Motion:
     frames_F: NDArray[np.int64] = None  # type: ignore[assignment]
     identified: bool = True
     skeleton: str | None = None
+    bones: tuple[tuple[int, int], ...] | None = None
     unit: Unit | None = None
     up: Axis | None = None
     image: tuple[float, float] | None = None

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from poise.catalog.joint_sets import bones_between, plain_joint
+from poise.catalog.joint_sets import bones_between, plain_joints
 from poise.motion.motion import Motion
 
 #: Where a body begins, the best first.
@@ -10,11 +10,15 @@ _ROOTS: Final = ("pelvis", "spine", "thorax", "neck", "right_hip")
 
 
 def root_of(motion: Motion) -> int:
-    """Return the joint where a motion's body begins; the first one where no name tells."""
-    plain = [plain_joint(name) for name in motion.joints]
+    """Return the joint where a motion's body begins; the first one where nothing tells."""
+    if motion.bones:
+        return motion.bones[0][0]
+    plain = plain_joints(motion.joints)
     return next((plain.index(name) for name in _ROOTS if name in plain), 0)
 
 
 def bones_of(motion: Motion) -> list[tuple[int, int]]:
-    """Return pairs of places among a motion's joints; none where no joint's name is known."""
+    """Return pairs of places among a motion's joints; none where file and names tell none."""
+    if motion.bones:
+        return list(motion.bones)
     return bones_between(motion.joints, motion.skeleton or "")

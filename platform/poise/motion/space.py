@@ -7,7 +7,7 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.catalog.joint_sets import plain_joint
+from poise.catalog.joint_sets import plain_joints
 from poise.motion.motion import DIMENSIONS, Motion
 from poise.motion.units import Axis, Unit
 
@@ -130,7 +130,7 @@ def _mean(
     motion: Motion, poses: NDArray[np.float64], names: Sequence[str]
 ) -> NDArray[np.float64] | None:
     """Return the middle of some joints, (F, P, D); None where there are none of them."""
-    plain = [plain_joint(name) for name in motion.joints]
+    plain = plain_joints(motion.joints)
     places = [plain.index(name) for name in names if name in plain]
     if not places:
         return None

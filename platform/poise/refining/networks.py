@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import torch
 
-from poise.catalog.joint_sets import plain_joint
+from poise.catalog.joint_sets import plain_joint, plain_joints
 from poise.catalog.tracks import Track
 from poise.checkpoints.models import load_model
 from poise.checkpoints.shipped import GENERAL
@@ -63,7 +63,7 @@ def network_for(motion: Motion, model: str, lag: int | None = None) -> Network:
         ModelError: no such model.
         CheckpointError: it is damaged, or is of joints that the motion lacks.
     """
-    names = tuple(map(plain_joint, motion.joints))
+    names = tuple(plain_joints(motion.joints))
     spec = PoseSpec(len(names), motion.dims, names=names)
     refiner, card = load_model(model, spec=spec)
     most = getattr(refiner, "window", 0) - 1

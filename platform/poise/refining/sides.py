@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.catalog.joint_sets import plain_joint
+from poise.catalog.joint_sets import plain_joints
 from poise.refining.doubts import size_of
 from poise.refining.grid import Floats, Mask
 
@@ -38,7 +38,7 @@ class Swap:
 
 def limbs(joints: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
     """Return the pairs of places that are left and right of the same, limb by limb."""
-    plain = [plain_joint(name) for name in joints]
+    plain = plain_joints(joints)
     found = {}
     for limb, words in _LIMBS.items():
         pairs = [

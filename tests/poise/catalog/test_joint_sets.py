@@ -2,7 +2,7 @@
 
 import pytest
 
-from poise.catalog.joint_sets import joint_sets, of_count, of_names, plain_joint
+from poise.catalog.joint_sets import joint_sets, of_count, of_names, plain_joint, plain_joints
 
 
 def test_every_set_has_different_joints_and_whole_bones() -> None:
@@ -41,6 +41,36 @@ def test_sides_are_equal(side: str) -> None:
 )
 def test_joints_are_known_however_they_are_spelt(spelt: str, plain: str) -> None:
     assert plain_joint(spelt) == plain
+
+
+@pytest.mark.parametrize(
+    ("spelt", "plain"),
+    [
+        (
+            "Hips LeftShoulder LeftArm LeftForeArm LeftHand LeftUpLeg LeftLeg LeftFoot LeftToeBase",
+            "pelvis left_collar left_shoulder left_elbow left_wrist left_hip left_knee left_ankle "
+            "left_foot",
+        ),
+        (
+            "LeftShoulder LeftArm LeftForeArm LeftThigh LeftShin LeftFoot LeftToe Head",
+            "left_collar left_shoulder left_elbow left_hip left_knee left_ankle left_foot head",
+        ),
+        (
+            "root neck_1_joint left_shoulder_1_joint left_forearm_joint left_hand_joint "
+            "left_upLeg_joint left_leg_joint left_foot_joint left_eye_joint head_joint",
+            "pelvis neck left_shoulder left_elbow left_wrist left_hip left_knee left_ankle "
+            "left_eye head",
+        ),
+        (
+            "hips_joint left_shoulder_1_joint left_arm_joint left_forearm_joint spine_1_joint",
+            "pelvis left_collar left_shoulder left_elbow spine_1_joint",
+        ),
+        ("LHip RBigToe LToe left_arm", "left_hip right_big_toe left_foot left_arm"),
+    ],
+    ids=["Mixamo", "Rokoko", "Vision", "ARKit", "others"],
+)
+def test_joints_named_by_the_bone_behind_them_are_known_together(spelt: str, plain: str) -> None:
+    assert plain_joints(spelt.split()) == plain.split()
 
 
 def test_sets_are_found_by_count_and_by_names() -> None:

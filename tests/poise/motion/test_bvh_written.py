@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from benchmarks.fuzz import put
+from benchmarks.fuzz_seeds import seeds
 
 from poise.catalog.joint_sets import joint_sets
 from poise.cli.main import main
 from poise.motion.files import format_called, lost, read
 from poise.motion.motion import Motion
+from poise.motion.skeletons import bones_of, root_of
 from poise.runtime.errors import DataError
 
 SAMPLES = Path(os.environ.get("POISE_DATA", "none")) / "keypoint_files"
@@ -119,3 +122,10 @@ def test_a_real_file_comes_back(name: str, tmp_path: Path) -> None:
     assert len(places) == len(motion.joints)
     off = np.abs(again.poses_FPJD - motion.poses_FPJD[:, :, places])
     assert off.max() < 0.05  # centimetres or inches, of a body of 60 and more
+
+
+def test_the_bones_of_a_file_are_those_of_its_hierarchy(tmp_path: Path) -> None:
+    motion = read(put(seeds()["bvh"][0], tmp_path))
+    assert motion.joints == ("Hips", "Spine", "Spine_end")
+    assert bones_of(motion) == [(0, 1), (1, 2)]
+    assert root_of(motion) == 0

@@ -14,6 +14,7 @@ import poise
 from poise.motion.motion import Motion
 from poise.refining.options import FILTERS, Options
 from poise.refining.refine import Refining, refine
+from poise.refining.reporting.page import page
 from poise.refining.reporting.report import report_of
 from poise.refining.reporting.text import report_line
 from poise.runtime.errors import DataError, PoiseError
@@ -293,3 +294,18 @@ def test_what_stays_in_an_image_keeps_its_digits() -> None:
     poses[3] = np.nan
     motion = motion_of(poses[:4], unit="normalised", image=(16 / 9, 1.0))
     np.testing.assert_array_equal(run(motion, fill=0.0).after.poses_FPJD, motion.poses_FPJD)
+
+
+def test_a_page_opens_with_whom_was_refined() -> None:
+    moment = noisy() + 300
+    moment[1:] = np.nan
+    found = run(motion_of(moment, noisy(), noisy() - 300), track=False)
+    text = page(found, report_of(found, BUTTERWORTH))
+    places = [text.index(f'"person":"{name}"') for name in "120"]
+    assert places == sorted(places)
+
+
+def test_bones_of_constant_length_vary_by_nothing() -> None:
+    still = np.repeat(np.concatenate([walking(1), walking(1)[..., :1]], -1), 40, axis=0)
+    motion = motion_of(still + np.arange(40)[:, None, None] / 7, unit="mm")
+    assert report_of(run(motion), BUTTERWORTH).people[0].bone_spread == (0.0, 0.0)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from poise.catalog.joint_sets import plain_joint
+from poise.catalog.joint_sets import plain_joints
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats
 from poise.runtime.errors import SettingsError
@@ -52,7 +52,7 @@ def legs_of(motion: Motion) -> list[Leg]:
             f"{source}: --feet wants joints in 3D: in an image a foot that stands moves with the "
             "camera"
         )
-    plain = {plain_joint(name): at for at, name in reversed(list(enumerate(motion.joints)))}
+    plain = {name: at for at, name in reversed(list(enumerate(plain_joints(motion.joints))))}
     legs = [
         Leg(plain[hip], plain[knee], (plain[ankle], *(plain[one] for one in tips if one in plain)))
         for chain in _CHAINS

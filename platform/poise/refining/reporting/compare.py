@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from poise.catalog.joint_sets import plain_joint
+from poise.catalog.joint_sets import plain_joints
 from poise.motion.motion import Motion
 from poise.refining.grid import Floats, Mask, seen
 from poise.refining.reporting.errors import figures_of, pair_of
@@ -89,7 +89,7 @@ def _scales(motion: Motion, reference: Motion) -> tuple[str, tuple[Any, Any]]:
 
 
 def _common_joints(motion: Motion, reference: Motion) -> tuple[list[str], list[int], list[int]]:
-    mine, theirs = ([plain_joint(name) for name in one.joints] for one in (motion, reference))
+    mine, theirs = (plain_joints(one.joints) for one in (motion, reference))
     names = [name for name in dict.fromkeys(mine) if name in theirs]
     if not names:
         raise DataError(

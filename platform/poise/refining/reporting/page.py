@@ -24,11 +24,14 @@ _MOST_PEOPLE: Final = 6
 
 def page(refining: Refining, report: Report) -> str:
     """Return the page."""
-    names = [one.person for one in report.people if one.frames][:_MOST_PEOPLE]
+    # Those who were refined first, and of them those who are there longest.
+    there = sorted(report.people, key=lambda one: (one.is_alone, -one.frames))
+    names = [one.person for one in there if one.frames][:_MOST_PEOPLE]
     frames, joints = refining.after.poses_FPJD.shape[0], refining.after.poses_FPJD.shape[2]
     every = max(-(-2 * frames * joints * max(len(names), 1) // _MOST_PLACES), 1)
     told = told_in_mm(report).to_json()
-    told["people"] = [one for one in told["people"] if one["person"] in names]
+    by_name = {one["person"]: one for one in told["people"]}
+    told["people"] = [by_name[name] for name in names]
     data = {
         "report": told,
         "unit": report.unit or "",

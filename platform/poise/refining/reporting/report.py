@@ -267,7 +267,7 @@ def _person(
         most_moved_frames=[int(numbers[frame]) for frame in _most(moved_FJ)],
         acceleration=(_plain(old.acceleration), _plain(new.acceleration)),
         jitter=(_plain(old.jitter), _plain(new.jitter)),
-        bone_spread=(_plain(100 * old.bone_spread), _plain(100 * new.bone_spread)),
+        bone_spread=(_share(old.bone_spread), _share(new.bone_spread)),
         range_kept=_kept(old.ranges_J, new.ranges_J),
         peak_kept=_kept(old.peaks_J, new.peaks_J),
         cutoffs=[round(one, 2) for one in person.cutoffs],
@@ -382,6 +382,11 @@ def _kept(old_J: Floats, new_J: Floats) -> float | None:
 def _mean(values: Floats) -> float:
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else math.nan
+
+
+def _share(value: float) -> float | None:
+    """A share in %; what is left of lengths that are held are the last digits of numbers."""
+    return 0.0 if value < _NOTHING else _plain(100 * value)
 
 
 def _plain(value: float) -> float | None:

@@ -53,6 +53,7 @@ def _read(sample: Sample) -> Motion:
         joints=names,
         fps=take.fps,
         skeleton=skeleton,
+        bones=tuple((above, joint) for joint, above in enumerate(parents) if above >= 0),
         rest=_Rest(parents),
         source=sample.path,
         notes=tuple(take.notes),
