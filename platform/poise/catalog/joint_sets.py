@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from itertools import pairwise
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
+from poise.runtime.errors import DataError, in_short
+from poise.runtime.text.files import read_text
 from poise_retrieval.geometry.skeletons import SKELETONS
 
 #: How programs spell sides, and what they call joints that have a name here.
@@ -92,15 +95,44 @@ def joint_sets() -> Mapping[str, JointSet]:
     text = resources.files("poise.catalog").joinpath("joint_sets.toml").read_text("utf-8")
     found: dict[str, JointSet] = {}
     for name, given in tomllib.loads(text).items():
-        joints = tuple(one for word in given["joints"].split() for one in _numbered(word))
-        chains = [[joints.index(joint) for joint in chain.split()] for chain in given["bones"]]
-        bones = tuple(bone for chain in chains for bone in pairwise(chain))
-        found[name] = JointSet(name, given["about"], joints, bones)
+        found[name] = _joint_set(name, given)
     for name, body in SKELETONS.items():
         if name == "j14":  # lsp14, by another name
             continue
         found[name] = JointSet(name, "a skeleton of the pose template", body.joints, body.edges)
     return MappingProxyType(found)
+
+
+def _joint_set(name: str, given: Mapping[str, Any]) -> JointSet:
+    """Return a set of its description; raise `ValueError` where a bone has no joint there."""
+    joints = tuple(one for word in given["joints"].split() for one in _numbered(word))
+    chains = [[joints.index(joint) for joint in chain.split()] for chain in given.get("bones", ())]
+    bones = tuple(bone for chain in chains for bone in pairwise(chain))
+    return JointSet(name, given.get("about", ""), joints, bones)
+
+
+def read_joint_set(path: Path) -> JointSet:
+    """Read somebody's own joints from a TOML file; raise `DataError` where it says none.
+
+    It holds ``joints``, names with blanks between them, and may hold ``bones``, chains of them.
+    """
+    try:
+        given = tomllib.loads(read_text(path))
+        found = _joint_set(path.stem, given)
+    except tomllib.TOMLDecodeError as error:
+        raise DataError(f"{path}: is no TOML ({in_short(error)})") from None
+    except RecursionError:
+        raise DataError(f"{path}: lists nested too deep") from None
+    except ValueError as error:
+        raise DataError(f"{path}: bones of joints that are not among its own ({error})") from None
+    except (KeyError, AttributeError, TypeError):
+        raise DataError(
+            f'{path}: write joints = "nose neck ..." in the order of the file, and if you like '
+            'bones = ["nose neck", ...]'
+        ) from None
+    if not found.joints or len(set(found.joints)) < len(found.joints):
+        raise DataError(f"{path}: {len(found.joints)} joints, which must have different names")
+    return found
 
 
 def bones_between(names: Sequence[str], known: str = "") -> list[tuple[int, int]]:

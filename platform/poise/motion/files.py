@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-from poise.catalog.joint_sets import joint_sets, of_count
+from poise.catalog.joint_sets import joint_sets, of_count, read_joint_set
 from poise.motion.format import Format, Sample
 from poise.motion.motion import Motion
 from poise.motion.names import which_skeleton
@@ -63,7 +63,7 @@ def read(
     path: str | Path,
     *,
     format: str | None = None,
-    skeleton: str | None = None,
+    skeleton: str | Path | None = None,
     fps: float | None = None,
     unit: Unit | None = None,
     up: Axis | None = None,
@@ -74,7 +74,8 @@ def read(
     Args:
         path: the file.
         format: a name of ``poise formats``; None tells it by the content.
-        skeleton: a joint set for joints that the file does not name, or names otherwise.
+        skeleton: a joint set for joints that the file does not name, or names otherwise; or the
+            path (a `Path`) of a TOML file with joints of your own.
         fps: frames a second, where the file does not say or is wrong.
         unit: of the coordinates, likewise; nothing is scaled.
         up: the axis that points up, likewise.
@@ -102,18 +103,27 @@ def read(
     return told(replace(motion, unit=unit or motion.unit, up=up or motion.up, image=image))
 
 
-def with_skeleton(motion: Motion, name: str) -> Motion:
-    """Name the joints by a joint set; raise `DataError` where it has another number of joints."""
-    known = joint_sets().get(name)
+def with_skeleton(motion: Motion, name: str | Path) -> Motion:
+    """Name the joints by a joint set, or by somebody's own in a TOML file.
+
+    Raises:
+        DataError: there is none of that name, or it has another number of joints.
+    """
+    own = read_joint_set(name) if isinstance(name, Path) else None
+    known = own or joint_sets().get(str(name))
     if known is None:
-        raise DataError(f"no skeleton {name!r}; there are {', '.join(joint_sets())}")
+        raise DataError(
+            f"no skeleton {str(name)!r}; there are {', '.join(joint_sets())}, and TOML files of your own"
+        )
     if len(known.joints) != len(motion.joints):
         fitting = ", ".join(one.name for one in of_count(len(motion.joints))) or "none"
         raise DataError(
             f"{motion.source}: {len(motion.joints)} joints, {name} has {len(known.joints)}; of so "
             f"many joints: {fitting}"
         )
-    return replace(motion, joints=known.joints, skeleton=name)
+    if own is not None:
+        return replace(motion, joints=own.joints, skeleton=None, bones=own.bones or None)
+    return replace(motion, joints=known.joints, skeleton=known.name)
 
 
 def can_write(form: Format, motion: Motion) -> bool:

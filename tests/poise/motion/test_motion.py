@@ -12,6 +12,7 @@ import pytest
 from poise.cli.main import main
 from poise.motion.files import read
 from poise.motion.motion import Motion
+from poise.motion.skeletons import bones_of
 from poise.runtime.errors import DataError
 
 POSES = np.arange(4 * 2 * 3 * 2, dtype=float).reshape(4, 2, 3, 2)
@@ -148,3 +149,33 @@ def test_shares_of_an_image_need_its_shape(
 def test_a_size_that_is_none_is_refused(size: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info", "clip.json", "--size", size]) == 2
     assert "say 1920x1080, or 16:9" in capsys.readouterr().err
+
+
+def test_joints_of_ones_own_are_named_by_a_toml_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", POSES)
+    own = tmp_path / "dog.toml"
+    own.write_text('joints = "nose neck tail"\nbones = ["nose neck tail"]\n')
+    motion = read(tmp_path / "clip.npy", skeleton=own)
+    assert motion.joints == ("nose", "neck", "tail")
+    assert bones_of(motion) == [(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "No such file"),
+        ("joints = ", "is no TOML"),
+        ("bones = []", "write joints = "),
+        ("joints = 3", "write joints = "),
+        ('joints = "a b c"\nbones = ["a z"]', "not among its own"),
+        ('joints = "a b b"', "different names"),
+        ('joints = "a b"', "3 joints, .* has 2"),
+    ],
+)
+def test_a_skeleton_that_is_none_is_refused(text: str | None, said: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "clip.npy", POSES)
+    own = tmp_path / "dog.toml"
+    if text is not None:
+        own.write_text(text)
+    with pytest.raises(DataError, match=said):
+        read(tmp_path / "clip.npy", skeleton=own)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from poise.cli.motion.reading import FpsOption, SizeOption, SkeletonOption, image_of
+from poise.cli.motion.reading import FpsOption, SizeOption, SkeletonOption, image_of, skeleton_of
 from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import print_json, print_table, say
 
@@ -52,7 +52,9 @@ def compare(
         must_be_free(plot, overwrite)
 
     image = image_of(size)
-    motions = [read(one, skeleton=skeleton, fps=fps, image=image) for one in (file, reference)]
+    motions = [
+        read(one, skeleton=skeleton_of(skeleton), fps=fps, image=image) for one in (file, reference)
+    ]
     found = compare_motions(*motions)
     if json:
         print_json([one.to_json() for one in found])

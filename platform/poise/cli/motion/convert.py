@@ -11,6 +11,7 @@ from poise.cli.motion.reading import (
     SkeletonOption,
     UnitOption,
     UpOption,
+    skeleton_of,
 )
 from poise.cli.shared.output import say
 
@@ -53,7 +54,7 @@ def convert(
     from poise.runtime.places import must_be_free
 
     must_be_free(out, overwrite)
-    motion = read(file, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up)
+    motion = read(file, format=format, skeleton=skeleton_of(skeleton), fps=fps, unit=unit, up=up)
     if person is not None:
         motion = motion.person(person)
     form = writer(motion, out, to)

@@ -15,6 +15,7 @@ from poise.cli.motion.reading import (
     UnitOption,
     UpOption,
     image_of,
+    skeleton_of,
 )
 from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import print_json, say
@@ -66,7 +67,13 @@ def info(
     for path in paths:
         try:
             motion = read(
-                path, format=format, skeleton=skeleton, fps=fps, unit=unit, up=up, image=image
+                path,
+                format=format,
+                skeleton=skeleton_of(skeleton),
+                fps=fps,
+                unit=unit,
+                up=up,
+                image=image,
             )
         except DataError as error:
             wrong.append(error)

@@ -1,6 +1,7 @@
 """How a keypoint file is to be read: options of all verbs that read one."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -23,7 +24,7 @@ SkeletonOption = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="whose joints they are, for example coco17, where the file does not say",
+        help="whose joints they are, where the file does not say: coco17, own.toml",
         rich_help_panel=_HOW,
     ),
 ]
@@ -62,3 +63,8 @@ def image_of(size: str | None) -> tuple[float, float] | None:
     if not found or not width or not height or (found[2] == "x" and height == 1):
         raise typer.BadParameter(f"--size {size}: say 1920x1080, or 16:9")
     return (width / height, 1.0) if found[2] == ":" else (float(width), float(height))
+
+
+def skeleton_of(name: str | None) -> str | Path | None:
+    """Return the joint set that --skeleton names, or the file of one's own joints."""
+    return Path(name) if name and name.endswith(".toml") else name

@@ -14,6 +14,7 @@ from poise.cli.motion.reading import (
     UnitOption,
     UpOption,
     image_of,
+    skeleton_of,
 )
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import JsonOutput
@@ -134,7 +135,13 @@ def refine(
 
     named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
     options = replace(named, rigid=rigid, feet=feet)
-    reading = {"format": format, "skeleton": skeleton, "fps": fps, "unit": unit, "up": up}
+    reading = {
+        "format": format,
+        "skeleton": skeleton_of(skeleton),
+        "fps": fps,
+        "unit": unit,
+        "up": up,
+    }
     extras = Extras(reading | {"image": image_of(size)}, plot, report, overwrite)
     tasks = tasks_of(inputs, output, in_place, overwrite)
     for option, place, ending in (("--plot", plot, ".png"), ("--report", report, ".html")):

@@ -5,7 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
-from poise.cli.motion.reading import FormatOption, FpsOption, SkeletonOption, UnitOption
+from poise.cli.motion.reading import (
+    FormatOption,
+    FpsOption,
+    SkeletonOption,
+    UnitOption,
+    skeleton_of,
+)
 from poise.cli.shared.options import JsonOutput
 from poise.cli.shared.output import Screen, print_json, say
 
@@ -66,7 +72,7 @@ def stream(
         must_be_free(output, overwrite)
 
     path = sample_path() if source == SAMPLE and not Path(source).is_file() else Path(source)
-    motion = read(path, format=format, skeleton=skeleton, fps=fps, unit=unit)
+    motion = read(path, format=format, skeleton=skeleton_of(skeleton), fps=fps, unit=unit)
     if person is not None:
         motion.person(person)  # or nobody is called that
     place = 0 if person is None else motion.people.index(person)
