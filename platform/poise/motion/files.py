@@ -113,7 +113,8 @@ def with_skeleton(motion: Motion, name: str | Path) -> Motion:
     known = own or joint_sets().get(str(name))
     if known is None:
         raise DataError(
-            f"no skeleton {str(name)!r}; there are {', '.join(joint_sets())}, and TOML files of your own"
+            f"no skeleton {str(name)!r}; there are {', '.join(joint_sets())}, "
+            "and TOML files of your own"
         )
     if len(known.joints) != len(motion.joints):
         fitting = ", ".join(one.name for one in of_count(len(motion.joints))) or "none"
