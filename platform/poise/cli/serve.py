@@ -93,6 +93,7 @@ def _introduce(url: str, token: str | None) -> None:
         f"  retrieval  {model['retrieval']}\n"
         f"  streams    {url.replace('http', 'ws', 1)}/v1/stream; "
         f"poise stream sample --url {url}\n"
+        f"  page       {url}/: drop a keypoint file on it\n"
         f"  docs       {url}/docs\n"
         f"  try it     curl -s {url}/v1/example | curl -s -d @- "
         f"-H 'Content-Type: application/json' {url}/v1/refine\n"

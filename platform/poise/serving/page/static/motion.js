@@ -70,6 +70,10 @@ export class Motion {
   // Frames in which a measure is largest, half a second apart: [frame, value].
   worst(values, most = 5) {
     const apart = Math.max(Math.round((this.about.fps || 30) / 2), 1), found = [];
+    if (most === 1) {
+      const at = values.reduce((best, value, f) => (value > (values[best] || 0) ? f : best), 0);
+      return values[at] > 0 ? [[at, values[at]]] : [];
+    }
     const order = [...values.keys()].filter((f) => values[f] > 0).sort((a, b) => values[b] - values[a]);
     for (const f of order) {
       if (found.every(([other]) => Math.abs(other - f) >= apart)) found.push([f, values[f]]);

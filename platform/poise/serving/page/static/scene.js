@@ -26,7 +26,10 @@ export class Scene {
     this.joint = -1;
     this.renderer.setClearColor(colour("--paper"), 1);
     this.camera = new Camera(three, canvas, () => this.change());
-    new ResizeObserver(() => this.change()).observe(canvas);
+    this.sharp = Math.min(devicePixelRatio || 1, 2);
+    this.times = [];
+    new ResizeObserver(() => this.fit()).observe(canvas);
+    this.fit();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.paint());
   }
 
@@ -75,14 +78,31 @@ export class Scene {
     });
   }
 
+  // The size is asked for when it changes: asking while playing has the page laid out each time.
+  fit() {
+    this.size = [this.canvas.clientWidth, this.canvas.clientHeight];
+    this.renderer.setPixelRatio(this.sharp);
+    this.renderer.setSize(...this.size, false);
+    this.change();
+  }
+
+  // Draws fewer pixels where pictures come more slowly than 40 a second one after the other.
+  pace() {
+    const now = performance.now(), { times } = this;
+    if (times.length && now - times.at(-1) > 200) times.length = 0;
+    times.push(now);
+    if (times.length < 30) return;
+    const each = (now - times[0]) / (times.length - 1);
+    times.length = 0;
+    if (each < 25 || this.sharp <= 0.6) return;
+    this.sharp = Math.max(this.sharp * 0.75, 0.6);
+    this.fit();
+  }
+
   draw() {
-    const { canvas, renderer, motion } = this;
-    const wide = canvas.clientWidth, high = canvas.clientHeight, ratio = Math.min(devicePixelRatio || 1, 2);
+    const { renderer, motion } = this, [wide, high] = this.size;
     if (!motion || !wide || !high) return;
-    if (canvas.width !== Math.round(wide * ratio) || canvas.height !== Math.round(high * ratio)) {
-      renderer.setPixelRatio(ratio);
-      renderer.setSize(wide, high, false);
-    }
+    this.pace();
     const { before, after, frame, person, joint } = this;
     before.show(this.places.before, this.places.beforeFrame ?? frame, person, joint);
     after.show(this.places.after, frame, person, joint);

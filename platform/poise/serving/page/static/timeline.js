@@ -29,6 +29,8 @@ export class Timeline {
     const high = ROW * (motion.joints + 1);
     canvas.style.height = `${high}px`;
     const [pen, wide] = surface(canvas, high);
+    this.wide = wide;
+    this.head.style.height = `${high}px`;
     const columns = Math.max(Math.floor(wide - LEFT), 1), rows = [this.row(null, columns)];
     for (let j = 0; j < motion.joints; j++) rows.push(this.row(j, columns));
     const most = measure === "state" ? 1 : top(rows);
@@ -94,9 +96,8 @@ export class Timeline {
   // Puts the line where a frame is.
   point(frame) {
     if (!this.motion) return;
-    const x = LEFT + ((frame + 0.5) / this.motion.frames) * (this.canvas.clientWidth - LEFT);
+    const x = LEFT + ((frame + 0.5) / this.motion.frames) * (this.wide - LEFT);
     this.head.style.visibility = "visible";
-    this.head.style.height = `${this.canvas.clientHeight}px`;
     this.head.style.transform = `translateX(${x}px)`;
   }
 }

@@ -146,9 +146,11 @@ export class View {
     if (!motion) return;
     const said = `frame ${motion.numbers[player.frame]}, ${motion.times[player.frame].toFixed(2)} s`;
     el("at").value = player.frame;
-    el("at").setAttribute("aria-valuetext", said);
     el("now").textContent = said;
-    el("scene").setAttribute("aria-label", `skeletons of ${motion.people} people, ${said}`);
+    if (!player.playing) {
+      el("at").setAttribute("aria-valuetext", said);
+      el("scene").setAttribute("aria-label", `skeletons, people: ${motion.people}, ${said}`);
+    }
     if (this.scene && !this.live) {
       this.scene.frame = player.frame;
       this.scene.change();
