@@ -29,6 +29,7 @@ from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResu
 from poise.experiments.tracking import facts
 from poise.experiments.tracking.comparison import described, link, view_tags
 from poise.experiments.tracking.facts import TRIAL_KEY
+from poise.experiments.tracking.logged_models import logged_model, of_model
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 from poise.runtime.settings import STORE
@@ -206,7 +207,7 @@ class MlflowMirror:
         run = self._runs[key]
         self._write_epochs(run, history)
         if result is not None:
-            self._write_result(run, folder, result)
+            self._write_result(run, folder, spec, result, len(history))
             self._close(key, run, _ENDINGS[result.status], result.ended)
         elif not running:
             self._close(key, run, "KILLED", now_ms())
@@ -259,7 +260,9 @@ class MlflowMirror:
         if new:
             self._tag(run, _EPOCHS, str(new[-1].epoch))
 
-    def _write_result(self, run: Run, folder: TrialFolder, result: TrialResult) -> None:
+    def _write_result(
+        self, run: Run, folder: TrialFolder, spec: TrialSpec, result: TrialResult, epochs: int
+    ) -> None:
         version = f"{result.status} {result.ended}"
         if run.data.tags.get(DONE) == version:
             return
@@ -282,6 +285,8 @@ class MlflowMirror:
         tags = [RunTag(name, text) for name, text in said if text]
         if result.row is not None and result.row.retrieval:
             tags.append(RunTag(RETRIEVAL, result.row.retrieval))
+        if result.status == "finished":
+            metrics = of_model(metrics, logged_model(self.client, run, spec, epochs), spec)
         self.client.log_batch(run.info.run_id, metrics, tags=tags)
         if result.status == "finished":
             for file in (folder.sequences, folder.validation):

@@ -101,6 +101,32 @@ ORIGIN = {
 }
 
 
+def test_a_trial_is_a_model_once_with_its_metrics_and_no_second_copy(
+    sweep: SweepFolder, store: str, tmp_path: Path
+) -> None:
+    for spec in SPECS:
+        train(sweep, spec, 3)
+        finish(sweep, spec)
+    for _ in range(2):
+        MlflowMirror(sweep, store, str(tmp_path / "artifacts")).publish(running=False)
+    network, client = runs(store)[NETWORK.key], mlflow_client(store)
+    models = client.search_logged_models([network.info.experiment_id])
+    assert len(models) == len(SPECS)
+    (model,) = [one for one in models if one.source_run_id == network.info.run_id]
+    assert "/" not in model.name
+    assert (model.status, model.model_type) == ("READY", NETWORK.refiner)
+    assert model.params["settings.hidden"] == "8"
+    metrics = {one.key: one for one in model.metrics or []}
+    assert metrics["test_mpjpe"].value == network.data.metrics["test_mpjpe"] == 50.0
+    assert (metrics["test_mpjpe"].dataset_name, metrics["test_mpjpe"].dataset_digest) == (
+        str(TRACK),
+        "cafe",
+    )
+    assert model.tags["poise.checkpoint"] == f"runs:/{network.info.run_id}/checkpoint"
+    assert not list((tmp_path / "artifacts").rglob(model.model_id))
+    assert [one.model_id for one in network.outputs.model_outputs] == [model.model_id]
+
+
 def test_a_run_says_what_it_was_made_of(sweep: SweepFolder, store: str, tmp_path: Path) -> None:
     sweep.begin(PLAN, [spec.key for spec in SPECS], "4567beef", ORIGIN)
     sweep.write_source("4567beef-01.diff", b"+ a line")
