@@ -15,12 +15,14 @@ _FEWEST_ACTIONS, _MOST_ACTIONS = 2, 60
 
 
 def telling(rows: Sequence[Row]) -> list[Row]:
-    """Return the whole rows worth a closer look: the input, the best filter, what learns."""
+    """Return the whole rows worth a closer look: the input, the best filter, what learns best."""
     shown = [row for row in whole(rows) if row.method]
     filters = [row for row in shown if not (_is_input(row) or row.stands_out)]
     best = min(filters, key=lambda row: row.mean("mpjpe"), default=None)
     found = [row for row in shown if _is_input(row) or row.stands_out or row is best]
-    return found[:MOST_METHODS]
+    order = sorted(found, key=lambda row: (not _is_input(row), row.mean("mpjpe")))
+    kept = [id(row) for row in order[:MOST_METHODS]]
+    return [row for row in found if id(row) in kept]
 
 
 def _is_input(row: Row) -> bool:

@@ -39,9 +39,12 @@ def overview(tables: Mapping[str, Sequence[Row]]) -> Section | None:
         ]
         for key in keys
     ]
+    units = {name: _precision(by_key) for name, by_key in columns.items()}
+    one = len(set(units.values())) == 1
     header = ["Refiner", *(f"rank {name}" for name in _METRICS.values())]
-    header += [f"{name}, {_precision(by_key)}" for name, by_key in columns.items()]
-    return Section("All tracks", [Table(header, body, notes=[_SAID])])
+    header += [name if one else f"{name}, {unit}" for name, unit in units.items()]
+    caption = next(iter(units.values())) if one else "Errors"
+    return Section("All tracks", [Table(header, body, caption=caption, notes=[_SAID])])
 
 
 def _by_key(rows: Sequence[Row]) -> dict[_Key, Row]:

@@ -90,7 +90,8 @@ def _figures(sweep: Sweep, tables: Mapping[str, Sequence[Row]]) -> list[tuple[st
     for name, rows in tables.items():
         known = whole(rows)
         raw = next((row for row in known if row.refiner == "input"), None)
-        for metric, what in (("mpjpe", "MPJPE"), ("accel", "Accel")):
+        # Of many tracks one figure each: the table below has the others.
+        for metric, what in (("mpjpe", "MPJPE"), ("accel", "Accel"))[: 1 if len(tables) > 2 else 2]:
             values = [row.mean(metric) for row in known]
             best = known[values.index(min(values))] if known else None
             if best is not None and best.line is not None:

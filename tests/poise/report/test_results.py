@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.support.reported_sweep import TRACK, begun, fail, finish, finish_all, specs_of
 
+from poise.report.breakdown import MOST_METHODS, telling
 from poise.report.overview import overview
 from poise.report.pages.document import Cell, Items, Table
 from poise.report.paper import published
@@ -141,7 +142,8 @@ def test_several_tracks_stand_in_one_table_by_mean_rank(tmp_path: Path) -> None:
     assert section is not None
     (table,) = section.blocks
     assert isinstance(table, Table)
-    assert list(table.header[1:4]) == ["rank MPJPE", "rank Accel", f"{TRACK}, MPJPE mm"]
+    assert list(table.header[1:4]) == ["rank MPJPE", "rank Accel", TRACK]
+    assert table.caption == "MPJPE mm"
     assert [[cell.text for cell in row] for row in table.rows] == [
         ["Linear", "1.0", "1.0", "50.00", "50.00"],
         ["Input", "2.0", "2.0", "60.00", "60.00"],
@@ -149,3 +151,20 @@ def test_several_tracks_stand_in_one_table_by_mean_rank(tmp_path: Path) -> None:
     ]
     assert [table.rows[0][3].bold, table.rows[1][3].bold] == [True, False]
     assert table.rows[1][3].small == "19.00"
+
+
+def test_a_closer_look_is_at_the_best_of_many(tmp_path: Path) -> None:
+    names = [f"smoothnet {number}" for number in range(12)]
+    labels = [
+        {"label": name, "settings": {"hidden": 8 + at}, "refiners": ["smoothnet"]}
+        for at, name in enumerate(names)
+    ]
+    folder = begun(tmp_path, ["input", "smoothnet"], overrides=labels)
+    for spec in specs_of(folder):
+        worse = 12 - names.index(spec.label) if spec.label else 0
+        finish(folder, spec, [one + worse for one in LINEAR], 1.0)
+    sweep = Sweep.read(folder)
+    found = telling(rows_of(TRACK, sweep.methods(TRACK), PAPER)[TRACK])
+    assert [row.title for row in found if row.refiner == "smoothnet"] == [
+        f"SmoothNet ({name})" for name in names[-(MOST_METHODS - 1) :]
+    ]
