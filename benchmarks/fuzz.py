@@ -32,6 +32,7 @@ from benchmarks.fuzz_seeds import Seed, seeds, smpl_body
 
 from poise.cli.motion.info import facts_of
 from poise.motion.files import format_called, read
+from poise.motion.format import Parts
 from poise.runtime.errors import DataError
 from poise.runtime.settings import VARIABLES
 
@@ -192,7 +193,7 @@ def _try(path: Path, name: str | None) -> None:
     for poses in (motion.poses_FPJD, motion.poses_FPJD + 1.0):
         written = form.write(motion.with_poses(poses))
         if not isinstance(written, bytes):
-            list(written)
+            list(written.parts if isinstance(written, Parts) else written)
 
 
 def _remove(path: Path) -> None:

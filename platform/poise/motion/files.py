@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from poise.catalog.joint_sets import joint_sets, of_count, read_joint_set
-from poise.motion.format import Format, Sample
+from poise.motion.format import Format, Parts, Sample
 from poise.motion.motion import Motion
 from poise.motion.names import which_skeleton
 from poise.motion.space import told
@@ -180,12 +180,13 @@ def write(motion: Motion, path: Path, format: str | None = None) -> Path:
     except RecursionError:
         raise DataError(f"{path}: {form.name} cannot hold a chain of so many joints") from None
     endings = {ending for one in formats() for ending in one.endings}
-    if not isinstance(written, bytes) and path.suffix.lower() in endings:
+    if not isinstance(written, bytes | Parts) and path.suffix.lower() in endings:
         raise DataError(f"{path}: {form.name} is a folder of files; name one without an ending")
-    if isinstance(written, bytes):
+    if isinstance(written, bytes | Parts):
         from poise.runtime import storage  # pyarrow takes half a second to import
 
-        storage.write_bytes(path.absolute(), written)
+        parts = [written] if isinstance(written, bytes) else written.parts
+        storage.write_parts(path.absolute(), parts)
     else:
         _write_folder(path.absolute(), written)
     return path

@@ -21,8 +21,19 @@ _HEAD: Final = 2**16
 _MOST_FILES: Final = 10**6
 _NUMBER: Final = re.compile(r"\d+")
 
+#: Bytes of a file of which only a part is in memory at a time, where its format can.
+_LONG: Final = 2**24
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A file's bytes, made part after part while it is written."""
+
+    parts: Iterable[bytes]
+
+
 #: A file's bytes; of a folder, names and bytes of its files.
-Written = bytes | Iterable[tuple[str, bytes]]
+Written = bytes | Parts | Iterable[tuple[str, bytes]]
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,11 @@ class Sample:
         return read_file(self.path)
 
     @cached_property
+    def is_long(self) -> bool:
+        """Whether it is better read piece by piece."""
+        return not self.is_folder and self.path.stat().st_size > _LONG
+
+    @cached_property
     def style(self) -> TextStyle:
         """Encoding and line ends, to write it back."""
         return TextStyle.of(self.content)
@@ -130,6 +146,11 @@ class Sample:
                 f"{self.path}, line {line}: is no {error.encoding.upper()} text; save it as UTF-8"
             ) from None
 
+    @property
+    def begins_as_json(self) -> bool:
+        """Whether it looks like JSON."""
+        return not self.is_folder and "".join(self.head_lines[:20]).lstrip().startswith(("[", "{"))
+
     @cached_property
     def document(self) -> Any:
         """What is in it as JSON; None where it does not look like that.
@@ -137,7 +158,7 @@ class Sample:
         Raises:
             DataError: it begins as JSON and is damaged.
         """
-        if self.is_folder or not "".join(self.head_lines[:20]).lstrip().startswith(("[", "{")):
+        if not self.begins_as_json:
             return None
         return parse_json(self.path, self.text)
 

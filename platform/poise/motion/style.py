@@ -1,7 +1,8 @@
 """How a text file is written beside what it says: encoding, byte order mark, line ends."""
 
 import codecs
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Self
 
 from poise.runtime.text.files import encoding
@@ -50,3 +51,10 @@ class TextStyle:
     def encode(self, text: str) -> bytes:
         r"""Return text, whose lines end in ``\n``, as bytes of this style."""
         return self.mark + text.replace("\n", self.line_end).encode(self.encoding, "replace")
+
+    def encoded(self, texts: Iterable[str]) -> Iterator[bytes]:
+        """Yield the bytes of a text that comes in parts."""
+        style = self
+        for text in texts:
+            yield style.encode(text)
+            style = replace(style, mark=b"")

@@ -5,7 +5,7 @@ import posixpath
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -86,7 +86,12 @@ def read_bytes(uri: Location) -> bytes:
 
 
 def write_bytes(uri: Location, data: bytes) -> None:
-    """Write a file whole or not at all: nobody ever reads half of it.
+    """Write a file whole or not at all: nobody ever reads half of it."""
+    write_parts(uri, [data])
+
+
+def write_parts(uri: Location, parts: Iterable[bytes]) -> None:
+    """Write a file as `write_bytes` does, part after part as they are made.
 
     Locally through a temporary file beside it; object stores show an object only when the
     upload is complete.
@@ -94,6 +99,7 @@ def write_bytes(uri: Location, data: bytes) -> None:
     filesystem, path = resolve(uri)
     if not isinstance(filesystem, fs.LocalFileSystem):
         filesystem.create_dir(posixpath.dirname(path), recursive=True)
+        data = b"".join(parts)  # before the upload begins, which what fails here would end
         with filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(data)
         return
@@ -103,7 +109,7 @@ def write_bytes(uri: Location, data: bytes) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             with scratch.open("xb") as file:
-                file.write(data)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             scratch.replace(target)

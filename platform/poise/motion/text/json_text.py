@@ -8,10 +8,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from poise.motion.text.grid import number_text
+from poise.motion.text.grid import number_text, number_texts
 
 _BLANK: Final = re.compile(r"[\s,]*")
 _NUMBER: Final = re.compile(r"-?\d[\d.eE+-]*|-?Infinity|NaN|null")
+_UNEVEN: Final = re.compile(r"[\[\]\t\r\n\"]")
 _DECIMALS: Final = re.compile(r"\.(\d+)")
 _FEWEST_DECIMALS: Final = 3
 _DECODER: Final = json.JSONDecoder()
@@ -100,6 +101,14 @@ def renumbered(
     text: str, changed: NDArray[np.bool_], values: Sequence[float], decimals: int
 ) -> str:
     """Return the text of a list of numbers, or of such lists, with some of them replaced."""
+    cells = _flat(text)
+    if len(cells) == len(values):
+        new = number_texts(np.array([values]), decimals)[0]
+        picked = [
+            (one or "null") if other else old
+            for one, other, old in zip(new, changed.tolist(), cells, strict=True)
+        ]
+        return f"[{_between(text).join(picked)}]"
     places = iter(zip(changed.tolist(), values, strict=True))
 
     def spelt(old: re.Match[str]) -> str:
@@ -107,6 +116,19 @@ def renumbered(
         return json_number(value, decimals) if new else old[0]
 
     return _NUMBER.sub(spelt, text)
+
+
+def _between(text: str) -> str:
+    return ", " if ", " in text else ","
+
+
+def _flat(text: str) -> list[str]:
+    """Return the numbers of a list that is evenly written in a line; nothing of any other."""
+    between, inside = _between(text), text[1:-1]
+    cells = inside.split(between)
+    blanks = len(cells) - 1 if between == ", " else 0
+    even = inside.isascii() and inside.count(" ") == blanks and not _UNEVEN.search(inside)
+    return cells if even and inside.count(",") == len(cells) - 1 else []
 
 
 def json_number(value: float, decimals: int) -> str:

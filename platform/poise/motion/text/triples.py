@@ -21,8 +21,13 @@ _ID: Final = re.compile(r"-?\d[\d.]*")
 _VISIBILITIES: Final = (0.0, 1.0, 2.0)
 
 
-def numbers_of(path: Path, lists: Sequence[Any]) -> NDArray[np.float64]:
+def numbers_of(path: Path, lists: Sequence[Any], first: int = 0) -> NDArray[np.float64]:
     """Return equal lists of numbers as an array; null is NaN.
+
+    Args:
+        path: the file.
+        lists: of its entries.
+        first: number of the first of them in the file.
 
     Raises:
         DataError: one holds something else; names the entry.
@@ -33,7 +38,7 @@ def numbers_of(path: Path, lists: Sequence[Any]) -> NDArray[np.float64]:
             return found
     except (TypeError, ValueError, OverflowError):
         pass
-    for place, one in enumerate(lists):
+    for place, one in enumerate(lists, first):
         try:
             row = np.asarray(one, np.float64)
         except (TypeError, ValueError, OverflowError):

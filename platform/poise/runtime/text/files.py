@@ -5,7 +5,7 @@ Every reader of text (TOML, YAML, motion capture, checksums, HTTP bodies) goes t
 
 import codecs
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TextIO
 
 from poise.runtime.errors import DataError
 
@@ -63,6 +63,20 @@ def read_file(path: Path) -> bytes:
                 "whole body at 120 frames a second; cut it into takes"
             )
         return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def open_text(path: Path) -> TextIO:
+    """Open a text that need not be in memory as a whole; its line ends stay as they are.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            name = encoding(file.read(_SAMPLE))
+        return path.open(encoding=name, newline="")
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 

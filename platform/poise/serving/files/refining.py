@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from poise.motion.files import can_write, format_called, formats, lost, read
-from poise.motion.format import Format, Written
+from poise.motion.format import Format, Parts, Written
 from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.refine import Refining, refine
@@ -135,6 +135,8 @@ def _file(motion: Motion, name: str) -> Answer:
     assert form.write is not None  # noqa: S101  (`_form` looked)
     written: Written = form.write(motion)
     stem = motion.source.stem if motion.source else "motion"
+    if isinstance(written, Parts):
+        written = b"".join(written.parts)
     if isinstance(written, bytes):
         ending = next((one for one in form.endings if one != "/"), "")
         own = motion.source and motion.source.suffix.lower()
