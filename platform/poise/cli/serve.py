@@ -3,6 +3,7 @@
 import json
 import time
 import urllib.request
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ examples:
   poise serve --model poise-uiprmd-kinect-3D@champion --port 8080
   poise serve --model runs/my-checkpoint         a folder, no registry needed
   poise serve --milvus-uri http://milvus:19530   the PVD of a Milvus that runs
+  poise serve --check deploy/serve.yaml          is a config file right?
 
 Starts a small local Ray (or joins the one of $RAY_ADDRESS) and an embedded
 Milvus (or uses the one of --milvus-uri), waits until the service answers, and
@@ -49,8 +51,14 @@ def serve(
     replicas_max: Annotated[
         int, typer.Option(metavar="N", help="replicas that autoscaling may start")
     ] = 1,
-) -> None:
+    check: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="look at a file for `serve deploy`, and serve nothing"),
+    ] = None,
+) -> int:
     """Serve a refiner over HTTP until Ctrl-C."""
+    if check is not None:
+        return _check(check)
     interrupt_on_sigterm()
     try:
         print("Starting; this takes about 20 seconds.", flush=True)
@@ -78,6 +86,18 @@ def serve(
                     time.sleep(1)
     except KeyboardInterrupt:
         print("Stopped.", flush=True)
+    return 0
+
+
+def _check(path: Path) -> int:
+    from poise.serving.config_check import problems_of
+
+    problems = problems_of(path)
+    for line in problems:
+        print(f"{path}: {line}")
+    if not problems:
+        print(f"{path}: keys and values are right; what they name is looked up later.")
+    return 1 if problems else 0
 
 
 def _introduce(url: str, token: str | None) -> None:

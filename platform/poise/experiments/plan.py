@@ -23,10 +23,11 @@ from pydantic_core import ErrorDetails
 
 from poise.catalog.tracks import Track
 from poise.experiments.plan_files.extends import read_extended
-from poise.experiments.plan_files.reading import find, near
+from poise.experiments.plan_files.reading import find
 from poise.experiments.space import Draw, SearchPart, Space
 from poise.runtime import names
 from poise.runtime.errors import PlanError, TrackError
+from poise.runtime.text.yaml_file import near
 from poise_models import catalogue
 from poise_models.base.budget import Optimiser, Schedule
 from poise_models.errors import RefinerError
