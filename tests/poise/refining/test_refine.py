@@ -1,5 +1,6 @@
 """What refining keeps, fills, puts right and leaves alone."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -231,6 +232,7 @@ def test_a_report_says_where_much_movement_is_gone(cutoff: float, named: str | N
         assert "left_wrist (" in taken[0]
         assert named in taken[0]
         assert "much was taken from" in report_line(report)
+    assert re.search(r"acceleration [\d.]+ -> [\d.]+ px/frame\^2", report_line(report))
 
 
 def test_a_report_says_where_bones_vary_more_than_before() -> None:

@@ -24,8 +24,8 @@ _MOST_PEOPLE: Final = 6
 
 def page(refining: Refining, report: Report) -> str:
     """Return the page."""
-    # Those who were refined first, and of them those who are there longest.
-    there = sorted(report.people, key=lambda one: (one.is_alone, -one.frames))
+    # First those of whom most was refined, then those who are there longest.
+    there = sorted(report.people, key=lambda one: (one.alone - one.frames, -one.frames))
     names = [one.person for one in there if one.frames][:_MOST_PEOPLE]
     frames, joints = refining.after.poses_FPJD.shape[0], refining.after.poses_FPJD.shape[2]
     every = max(-(-2 * frames * joints * max(len(names), 1) // _MOST_PLACES), 1)

@@ -37,7 +37,8 @@ def report_text(report: Report) -> str:
 
 def report_line(report: Report) -> str:
     """Return a report of one line, for one of many files."""
-    people = report.people
+    shown = told_in_mm(report)
+    people, unit = shown.people, shown.unit or "units"
     filled = sum(person.gaps_filled for person in people)
     left = sum(sum(person.gaps_left.values()) for person in people)
     swaps = sum(len(person.swaps) for person in people)
@@ -47,7 +48,7 @@ def report_line(report: Report) -> str:
         f"{_count(report.frames, 'frame')}",
         f"{_count(filled, 'gap')} filled, {left} left" if filled or left else "no gaps",
         f"sides put right {_count(swaps, 'time')}" if swaps else "",
-        _pair("acceleration", people[0].acceleration, "") if people else "",
+        _pair("acceleration", people[0].acceleration, f" {unit}/frame^2") if people else "",
         f"much was taken from {_count(curtailed, 'joint')}" if curtailed else "",
     ]
     told = "; ".join(part for part in parts if part)
