@@ -19,3 +19,7 @@ def test_damaged_files_end_in_a_motion_or_a_documented_error(name: str) -> None:
 
 def test_every_format_has_whole_files_to_damage() -> None:
     assert set(seeds()) == {one.name for one in formats()}
+
+
+def test_a_file_whose_damage_nobody_read_ends_no_process_that_changes_it() -> None:
+    assert fuzz("sleap", 1, first=6036).faults == []

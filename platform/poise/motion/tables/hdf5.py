@@ -1,6 +1,7 @@
 """HDF5 files that anybody may have written: nothing leads out of them, and sizes are counted."""
 
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,7 @@ def opened(path: Path) -> Iterator[Any]:
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with _unsaid(), h5py.File(path, "r", locking=False) as file:
             yield file
     except DataError:
         raise
@@ -43,13 +44,40 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
+def _unsaid() -> Iterator[None]:
+    """Raise what the library could not raise, of an object of a damaged file that it let go.
+
+    It prints a traceback instead.
+    """
+    usual, found = sys.unraisablehook, list[BaseException]()
+
+    def keep(what: "sys.UnraisableHookArgs") -> None:
+        if "h5py" in str(what.object) and what.exc_value is not None:
+            found.append(what.exc_value)
+        else:
+            usual(what)
+
+    sys.unraisablehook = keep
+    try:
+        yield
+    finally:
+        sys.unraisablehook = usual
+    if found:
+        raise found[0]
+
+
+@contextmanager
 def changed(path: Path) -> Iterator[tuple[Any, io.BytesIO]]:
     """Open a copy of a file in memory, to change values in; raise as `opened` does."""
     import h5py
 
+    # Of a file that is damaged in a place nobody read, a change would end the process.
+    with opened(path) as whole, h5py.File(io.BytesIO(), "w") as scratch:
+        for name in whole:
+            whole.copy(name, scratch)
     memory = io.BytesIO(read_file(path))
     try:
-        with h5py.File(memory, "r+") as file:
+        with _unsaid(), h5py.File(memory, "r+") as file:
             yield file, memory
     except DataError:
         raise
