@@ -21,5 +21,13 @@ def test_every_format_has_whole_files_to_damage() -> None:
     assert set(seeds()) == {one.name for one in formats()}
 
 
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [("mediapipe", 6145), ("mvnx", 1723), ("ultralytics", 1239), ("ultralytics", 4966)],
+)
+def test_faults_that_were_found_stay_mended(name: str, number: int) -> None:
+    assert fuzz(name, 1, first=number).faults == []
+
+
 def test_a_file_whose_damage_nobody_read_ends_no_process_that_changes_it() -> None:
     assert fuzz("sleap", 1, first=6036).faults == []

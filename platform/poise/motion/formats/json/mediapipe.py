@@ -220,7 +220,7 @@ def _times(frames: list[Any]) -> NDArray[np.float64] | None:
 def _arrays(
     path: Path, lists: list[list[Any]]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    first = lists[0][0]
+    first = next(one for one in lists[0] if _landmark(one))
     if isinstance(first, list):
         values = numbers_of(path, lists)
         if values.shape[-1] >= 4:
