@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
@@ -141,18 +141,24 @@ def _check(tasks: Sequence[Task], in_place: bool) -> None:
             )
 
 
-def refine_file(task: Task, options: Options, extras: Extras) -> Done:
-    """Refine one file; never raise what can be said in a line."""
+def refine_file(
+    task: Task, options: Options, extras: Extras, at: Callable[[str], None] = lambda stage: None
+) -> Done:
+    """Refine one file; never raise what can be said in a line. ``at`` gets each stage's name."""
     try:
         if task.found.listed and not task.found.is_known:
             return Done(task)
         must_be_free(task.output, task.replaces)
         for file in extras.files_of(task.source).values():
             must_be_free(file, extras.overwrite)
+        at("reading")
         motion = read(task.source, **extras.reading)
         form = _writer(motion, task)
+        at("refining")
         refining = refine(motion, options)
+        at("writing")
         refining.after.write(task.output, form.name)
+        at("measuring")
         report = report_of(refining, options, str(task.output))
         if form.name != motion.format:
             missing = [f"not in {task.output.name}: {line}" for line in lost(motion, form)]
@@ -203,13 +209,20 @@ def _writer(motion: Motion, task: Task) -> Format:
 
 
 def refine_files(
-    tasks: Sequence[Task], options: Options, extras: Extras, most: int | None = None
+    tasks: Sequence[Task],
+    options: Options,
+    extras: Extras,
+    most: int | None = None,
+    at: Callable[[str], None] = lambda stage: None,
 ) -> Iterator[Done]:
-    """Refine files, a process a core, and yield them as they are done."""
+    """Refine files, a process a core, and yield them as they are done.
+
+    ``at`` gets the stages of files that are refined in this process, one after another.
+    """
     processes = min(most or os.cpu_count() or 1, len(tasks))
     if processes <= 1:
         for task in tasks:
-            yield refine_file(task, options, extras)
+            yield refine_file(task, options, extras, at)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, context, _alone, (options.is_filter,)) as pool:

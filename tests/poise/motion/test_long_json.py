@@ -41,7 +41,7 @@ def _pieces(text: str, block: int = 2**20) -> Iterator[Piece]:
     return pieces(Path("x.json"), io.StringIO(text, newline=""), block)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(_DOCUMENTS, st.sampled_from([None, 1, "\t"]), st.booleans(), st.integers(1, 40))
 def test_pieces_are_the_document_in_any_blocks(
     document: list[object] | dict[str, object], indent: int | str | None, plain: bool, block: int

@@ -1,5 +1,8 @@
 """``poise refine``: keypoint files in, clean motion out."""
 
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +21,8 @@ from poise.cli.motion.reading import (
 )
 from poise.cli.shared.commands import resumable
 from poise.cli.shared.options import JsonOutput
-from poise.cli.shared.output import Screen, print_json, say
+from poise.cli.shared.output import Screen, in_terminal, print_json, say
+from poise.runtime.ticking import every_few_seconds
 
 if TYPE_CHECKING:
     from poise.refining.files import Done, Task
@@ -47,6 +51,8 @@ stay empty, and nothing is filled before a joint is seen first or after it is
 seen last. Exit code 2 where a file could not be refined; the others are.
 """
 
+#: Between two lines about a file that takes long.
+_EVERY_S = 20.0
 _WHAT = "What counts as seen"
 _WHO = "Who is who"
 
@@ -156,8 +162,8 @@ def refine(
     goes_on = "the same command goes on with the files that are left"
     if len(waiting) == 1 and not options.is_filter:  # which takes seconds to load
         say(f"refining {waiting[0].source} by {options.refiner} ...", aside=True)
-    with resumable(goes_on), Screen("refining") as screen:
-        for done in refine_files(waiting, options, extras):
+    with resumable(goes_on), Screen("refining") as screen, _told(screen) as at:
+        for done in refine_files(waiting, options, extras, at=at):
             found.append(done)
             _show(done, len(found), waiting, screen, json)
     if json:
@@ -166,6 +172,27 @@ def refine(
     if other:
         say(f"{other} files in folders are no keypoint files", aside=True)
     return 2 if any(one.wrong for one in found) else 0
+
+
+@contextmanager
+def _told(screen: Screen) -> Iterator[Callable[[str], None]]:
+    """Say every so often which stage of a long file this is; what is yielded takes the stages."""
+    start, stage = time.monotonic(), ""
+
+    def at(now: str) -> None:
+        nonlocal stage
+        stage = now
+
+    def tell(number: int) -> None:
+        if number > 1 and stage:
+            line = f"{stage} ... {time.monotonic() - start:.0f} s"
+            if in_terminal():
+                screen.show(line)
+            else:
+                say(line, aside=True)
+
+    with every_few_seconds(tell, _EVERY_S, "progress"):
+        yield at
 
 
 def _show(done: "Done", number: int, waiting: "list[Task]", screen: Screen, json: bool) -> None:
