@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from tests.support.walking import COCO, motion_of, walking
 
 import poise
+from poise.checkpoints.shipped import GENERAL
 from poise.motion.motion import Motion
+from poise.refining import networks
 from poise.refining.options import FILTERS, Options
 from poise.refining.refine import Refining, refine
 from poise.refining.reporting.page import page
@@ -46,6 +48,28 @@ def test_every_filter_smooths_and_keeps_the_movement(name: str) -> None:
 def test_motion_of_any_length_goes_through(name: str, frames: int) -> None:
     found = run(motion_of(noisy(frames)), refiner=name).after
     assert found.seen_FPJ.all()
+
+
+@pytest.mark.parametrize("lag", [0, 4, 31])
+def test_a_lag_holds_across_pieces(monkeypatch: pytest.MonkeyPatch, lag: int) -> None:
+    motion, short = motion_of(noisy(200)), 64
+    even_GJD = motion.poses_FPJD[:, 0].astype(np.float64)
+    whole = networks.network_for(motion, GENERAL, lag).run(even_GJD)
+    monkeypatch.setattr(networks, "_CHUNK", short)
+    pieces = networks.network_for(motion, GENERAL, lag).run(even_GJD)
+    for one, other in zip(whole, pieces, strict=True):
+        assert one is not None
+        assert other is not None
+        np.testing.assert_allclose(one, other, atol=1e-2)
+    smoother = networks.network_for(motion, GENERAL).run(even_GJD)[0]
+    roughness = [np.abs(np.diff(poses, 2, axis=0)).mean() for poses in (smoother, whole[0])]
+    assert roughness[1] > 1.2 * roughness[0] or lag == 31, "fewer frames, less smooth"
+
+
+@pytest.mark.parametrize(("refiner", "lag"), [("median", 2), (GENERAL, 32), (GENERAL, -1)])
+def test_a_lag_that_makes_no_sense_is_refused(refiner: str, lag: int) -> None:
+    with pytest.raises(PoiseError, match="lag"):
+        refine(motion_of(noisy(20)), Options(refiner=refiner, lag=lag))
 
 
 @settings(max_examples=40, deadline=None)

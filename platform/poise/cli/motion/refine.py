@@ -82,6 +82,10 @@ def refine(
         str | None,
         typer.Option(metavar="HZ|auto", help="of a filter (6); auto finds it by residual analysis"),
     ] = None,
+    lag: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="of a network: as a stream so many frames behind would"),
+    ] = None,
     fill: Annotated[
         str,
         typer.Option(
@@ -140,7 +144,7 @@ def refine(
     from poise.refining.files import Extras, refine_files, tasks_of
 
     named = _options(refiner, model, cutoff, fill, min_confidence, track, tuple(person or ()))
-    options = replace(named, rigid=rigid, feet=feet)
+    options = replace(named, rigid=rigid, feet=feet, lag=lag)
     reading = {
         "format": format,
         "skeleton": skeleton_of(skeleton),

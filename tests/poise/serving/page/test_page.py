@@ -5,7 +5,7 @@ import io
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,14 +45,20 @@ def url(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Iterator[str
 
 
 @pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
+def launch() -> "Iterator[Callable[..., Browser]]":
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
     playwright = pytest.importorskip("playwright.sync_api")
     if chromium is None:
         pytest.skip("no chromium on this machine")
-    flags = ["--no-sandbox", "--enable-unsafe-swiftshader"]
     with playwright.sync_playwright() as driver:
-        yield driver.chromium.launch(executable_path=chromium, args=flags)
+        yield lambda *flags: driver.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", *flags]
+        )
+
+
+@pytest.fixture(scope="module")
+def browser(launch: "Callable[..., Browser]") -> "Browser":
+    return launch("--enable-unsafe-swiftshader")
 
 
 class Seen:
@@ -245,6 +251,22 @@ def test_a_phone_in_light_and_dark(browser: "Browser", url: str, scheme: str) ->
     assert page.evaluate("window.shift") < 0.1
     seen.context.close()
     assert seen.wrong == []
+
+
+def test_everything_has_a_name_and_works_without_webgl(
+    launch: "Callable[..., Browser]", url: str
+) -> None:
+    seen = Seen(launch("--disable-3d-apis"), url)
+    page = seen.refined(lambda: seen.page.get_by_role("button", name="Try walking.trc").click())
+    page.get_by_text("draws no skeletons").wait_for()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_label("frame", exact=True).input_value() == "1"
+    tree = page.locator("body").aria_snapshot()
+    page.get_by_role("tab", name="Live").click()
+    tree += page.locator("body").aria_snapshot()
+    assert "tab " in tree
+    assert "slider " in tree
+    assert re.findall(r"- (?:button|combobox|slider|checkbox|img|tab)(?::| \[|$).*", tree) == []
 
 
 def test_nothing_but_the_page_comes_without_a_token(url: str) -> None:

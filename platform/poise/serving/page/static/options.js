@@ -55,4 +55,7 @@ export class Options {
   }
 }
 
-const told = (input, text) => { input.closest("label").querySelector("output").textContent = text; };
+function told(input, text) {
+  input.closest("label").querySelector(".value").textContent = text;
+  input.setAttribute("aria-valuetext", text);
+}
