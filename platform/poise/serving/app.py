@@ -248,7 +248,9 @@ class RefineService:
         del body
         frames = len(given.detected_FC)
         try:
-            refined = await self._network.finished(Work(given.detected_FC))
+            refined = await self._network.finished(
+                Work(given.detected_FC, given.options.neighbours)
+            )
         except Exception as error:
             logger.exception("A sequence of %d frames failed.", frames)
             raise HTTPException(500, f"the model failed on this sequence: {error}") from error

@@ -181,6 +181,7 @@ class ServedModel:
             error_FJ=_numpy(refined.error_FJ),
             distances_N=_numpy(work.distances_N),
             retrieval=use,
+            neighbours_FC=_numpy(work.neighbours_FC),
         )
 
 

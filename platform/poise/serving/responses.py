@@ -39,6 +39,7 @@ def refine_answer(
         quality=_quality(refined, given.frames),
         retrieval=refined.retrieval,
         distances=_summary(refined.distances_N),
+        neighbours=None,
         model=schema.ModelRef(
             name=model.name, version=model.config.model.version, track=str(model.track)
         ),
@@ -49,13 +50,13 @@ def refine_answer(
         filled=_filled(model, given.frames),
         warnings=_warnings(model, given.options.fps, given.frames),
     )
-    poses = refined.poses_FC
-    if given.nested:
-        poses = poses.reshape(len(poses), model.refiner.spec.joints, model.refiner.spec.dims)
-    poses_text = yield from _frame_by_frame(poses)
+    width = model.refiner.spec.dims if given.nested else None
+    poses_text = yield from _frame_by_frame(_nested(refined.poses_FC, width))
+    near_text = yield from _frame_by_frame(_nested(refined.neighbours_FC, width))
     error_text = yield from _frame_by_frame(refined.error_FJ)
-    rest = in_short.model_dump_json(exclude={"poses", "error"}).encode().removeprefix(b"{")
-    return b'{"poses":%b,"error":%b,%b' % (poses_text, error_text, rest)
+    rest = in_short.model_dump_json(exclude={"poses", "error", "neighbours"}).encode()
+    texts = (poses_text, error_text, near_text, rest.removeprefix(b"{"))
+    return b'{"poses":%b,"error":%b,"neighbours":%b,%b' % texts
 
 
 def model_info(model: ServedModel) -> schema.ServedModelInfo:
@@ -83,6 +84,13 @@ def example_request(model: ServedModel) -> dict[str, Any]:
     jitter_FJD = rng.normal(scale=0.01, size=(10, spec.joints, spec.dims))
     poses = np.round(pose_JD + jitter_FJD, 3).tolist()
     return {"poses": poses, "track": str(model.track), "name": "example"}
+
+
+def _nested(poses_FC: NDArray[np.float32] | None, width: int | None) -> NDArray[np.float32] | None:
+    """Poses with a list for each joint, of so many numbers; as they are without."""
+    if poses_FC is None or width is None:
+        return poses_FC
+    return poses_FC.reshape(len(poses_FC), -1, width)
 
 
 def _frame_by_frame(values: NDArray[np.float32] | None) -> Generator[None, None, bytes]:

@@ -139,6 +139,11 @@ class RefineOptions(BaseModel):
         description="Frames a second; comes back as it is. Where it differs from the rate the "
         "model was trained at, the answer carries a warning.",
     )
+    neighbours: bool = Field(
+        default=False,
+        strict=True,
+        description="Answer with the motion that was retrieved, too.",
+    )
 
 
 class RefineRequest(RefineOptions):
@@ -212,6 +217,10 @@ class RefineResponse(BaseModel):
         "uses none."
     )
     distances: Distances | None
+    neighbours: list[list[list[float]]] | list[list[float]] | None = Field(
+        description="Where `neighbours` was asked for and some took part: for each frame, the mean "
+        "of the poses that were retrieved for its windows, in their place."
+    )
     model: ModelRef
     name: str | None
     fps: float | None

@@ -37,6 +37,8 @@ class RefinedSequence:
         error_FJ: how far off each joint is expected to be; None where the refiner does not say.
         distances_N: squared L2 distances (N,) of the windows to their neighbours; None without.
         retrieval: whether neighbours took part.
+        neighbours_FC: the motion that was retrieved, averaged as windows are; None where nobody
+            asked, or none took part.
     """
 
     poses_FC: NDArray[np.float32]
@@ -44,6 +46,7 @@ class RefinedSequence:
     error_FJ: NDArray[np.float32] | None
     distances_N: NDArray[np.float32] | None
     retrieval: RetrievalUse
+    neighbours_FC: NDArray[np.float32] | None = None
 
 
 class WindowFinder(Protocol):
@@ -60,9 +63,14 @@ class Work:
         clip: the sequence.
         refined: its poses, once all of its windows are refined.
         outcome: what is told of it, or what went wrong; None until it is finished.
+        neighbours_FC: the motion that was retrieved, where it was to be kept and there was one.
+
+    Args:
+        sequence: its poses.
+        keeps: whether the motion that is retrieved is kept.
     """
 
-    def __init__(self, sequence: NDArray[np.float32]) -> None:
+    def __init__(self, sequence: NDArray[np.float32], keeps: bool = False) -> None:
         self.clip = Clip(torch.from_numpy(sequence))
         self.refined: Refined | None = None
         self.outcome: RefinedSequence | Exception | None = None
@@ -72,6 +80,9 @@ class Work:
         self._parts: list[Prediction] = []
         self._distances: list[Tensor] = []
         self._next_distances: list[Tensor] = []
+        self.neighbours_FC: Tensor | None = None
+        self._keeps = keeps
+        self._near: list[Tensor] = []
 
     @property
     def distances_N(self) -> Tensor | None:
@@ -98,9 +109,12 @@ class Work:
         found = finder.find_windows(windows)
         if found is None:
             self._alone, self._done, self._parts, self._distances = True, 0, [], []
+            self._near = []
             return self.next(rows, finder)
         neighbours_NKTC, distances_NK = found
         self._next_distances = [distances_NK[:, 0]]
+        if self._keeps:
+            self._near.append(neighbours_NKTC[:, 0])
         most = ones.shape[1]
         return windows, neighbours_NKTC[:, :most], distances_NK[:, :most]
 
@@ -113,6 +127,9 @@ class Work:
             return
         whole = Prediction.joined(self._parts, self.clip.detected_FC.device)
         self.refined = network.joined(whole, len(self.clip.detected_FC))
+        if self._near:
+            near = Prediction(torch.cat(self._near))
+            self.neighbours_FC = network.joined(near, len(self.clip.detected_FC)).poses_FC
 
 
 class SharedSteps:

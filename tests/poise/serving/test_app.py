@@ -1,7 +1,9 @@
 """The service over HTTP: a real Serve with a real checkpoint, lake and Milvus."""
 
+import io
 import json
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +18,14 @@ import psutil
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from tests.support.door import Door
 from tests.support.serving import clip, publish, save_untrained
 from tests.support.streams import Talk
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
 from poise.checkpoints.checkpoint import load_checkpoint
+from poise.motion.motion import Motion
 from poise.pvd.retriever import Retriever
 from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
@@ -113,6 +117,52 @@ def test_served_equals_offline(served: Served, frames: int) -> None:
     assert answer["model"] == {"name": "untrained", "version": None, "track": str(TRACK)}
     assert (answer["frames"], answer["name"], answer["fps"]) == (frames, "take 1", 30)
     assert answer["warnings"] == []
+
+
+def test_what_was_retrieved_comes_with_the_answer_where_it_is_asked_for(served: Served) -> None:
+    detected_FC = clip(8)
+    near_NKTC, _ = served.retriever.find(torch.from_numpy(detected_FC))
+    for poses, shape in ((detected_FC, (8, 51)), (detected_FC.reshape(8, 17, 3), (8, 17, 3))):
+        answer = refine(served.url, {"poses": poses.tolist(), "neighbours": True}).json()
+        assert np.asarray(answer["neighbours"]).shape == shape
+        found = np.asarray(answer["neighbours"]).reshape(8, 51)
+        np.testing.assert_allclose(found, near_NKTC[0, 0].numpy(), atol=1e-5)
+    assert refine(served.url, {"poses": detected_FC.tolist()}).json()["neighbours"] is None
+
+
+def test_the_page_draws_what_was_retrieved(served: Served, tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    playwright = pytest.importorskip("playwright.sync_api")
+    if chromium is None:
+        pytest.skip("no chromium on this machine")
+    poses = clip(30).reshape(30, 1, 17, 3)
+    Motion(poses_FPJD=poses, joints=TRACK.info.joint_names, fps=30.0, unit="m").write(
+        tmp_path / "clip.trc"
+    )
+    with playwright.sync_playwright() as driver:
+        flags = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        page = driver.chromium.launch(executable_path=chromium, args=flags).new_page()
+        page.set_default_timeout(60_000)
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.goto(served.url)
+        page.get_by_label("Refiner").select_option("median")
+        page.set_input_files("#file", tmp_path / "clip.trc")
+        page.locator("#status", has_text="refined by").wait_for()
+        for other in ("Input", "Refined"):
+            page.get_by_label(other, exact=True).uncheck()
+        with page.expect_response(lambda answer: answer.url.endswith("/v1/refine")):
+            page.get_by_label("Neighbour").check()
+
+        def green() -> int:
+            content = page.locator("#scene").screenshot()
+            picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
+            return int((picture[..., 1] - picture[..., 0] > 60).sum())
+
+        deadline = time.monotonic() + 60
+        while green() < 200:
+            assert time.monotonic() < deadline, "no neighbour is drawn"
+        assert wrong == []
 
 
 def test_nested_poses_come_back_nested(served: Served) -> None:

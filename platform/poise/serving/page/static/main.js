@@ -142,6 +142,7 @@ keys({
   a: () => view.scene?.camera.turn(-0.2), d: () => view.scene?.camera.turn(0.2),
   "+": () => view.scene?.camera.zoom(0.9), "=": () => view.scene?.camera.zoom(0.9), "-": () => view.scene?.camera.zoom(1.1),
   i: flip("show-before"), r: flip("show-after"), e: flip("show-error"),
+  n: () => el("show-near").closest("label").hidden || el("show-near").click(),
   j: () => view.motion && view.pick(view.joint + 1), k: () => view.motion && view.pick(view.joint - 1),
   p: () => next("person"), s: download, "?": () => el("help").showModal(),
 }, () => el("keys-on").checked);
@@ -166,6 +167,7 @@ async function begin() {
   try {
     const found = await service.abilities();
     options.offer(found);
+    view.served = await service.served();
     el("live-lag").max = found.models.find(({ name }) => name === found.served).longest_lag ?? 31;
     el("alert").textContent = "";
     el("samples").replaceChildren(...found.samples.map(({ name, about }) => {

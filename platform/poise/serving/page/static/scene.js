@@ -19,7 +19,7 @@ export class Scene {
     const sun = new three.DirectionalLight(0xffffff, 1.6);
     sun.position.set(2, 4, 3);
     this.world.add(sun);
-    this.shown = { before: true, after: true, error: false };
+    this.shown = { before: true, after: true, error: false, near: false };
     this.layout = "over";
     this.frame = 0;
     this.person = 0;
@@ -46,7 +46,8 @@ export class Scene {
     this.before = new Bodies(three, motion, { thick: 0.8 });
     this.after = new Bodies(three, motion, { thick: 1 });
     this.halos = new Halos(three, motion);
-    this.parts = [this.before, this.after, this.halos];
+    this.near = new Bodies(three, motion, { thick: 0.6 });
+    this.parts = [this.before, this.after, this.halos, this.near];
     for (const one of this.parts) this.world.add(...one.group);
     this.camera.is2D = motion.dims < 3;
     const { sides, size } = motion.frame;
@@ -63,6 +64,7 @@ export class Scene {
     this.before.paint(colour("--before"), colour("--faint"), this.person);
     this.after.paint(colour("--after"), colour("--faint"), this.person);
     this.halos.paint(colour("--error"));
+    this.near.paint(colour("--near"), colour("--near"), this.person);
     this.renderer.setClearColor(colour("--paper"), 1);
     this.grid.material.color.set(colour("--line"));
     this.grid.material.vertexColors = false;
@@ -107,6 +109,8 @@ export class Scene {
     before.show(this.places.before, this.places.beforeFrame ?? frame, person, joint);
     after.show(this.places.after, frame, person, joint);
     if (this.shown.error) this.halos.show(frame);
+    const near = this.shown.near && this.places.near;
+    if (near) this.near.show(near, frame, person, -1);
     if (this.following) this.follow();
     renderer.setScissorTest(true);
     renderer.setScissor(0, 0, wide, high);
@@ -114,12 +118,12 @@ export class Scene {
     if (this.layout === "side") {
       const half = Math.floor(wide / 2);
       this.picture(0, half, high, { before: true });
-      this.picture(half, wide - half, high, { after: true, error: this.shown.error });
-    } else this.picture(0, wide, high, this.shown);
+      this.picture(half, wide - half, high, { after: true, error: this.shown.error, near });
+    } else this.picture(0, wide, high, { ...this.shown, near });
   }
 
   picture(left, wide, high, shown) {
-    for (const [name, part] of [["before", this.before], ["after", this.after], ["error", this.halos]])
+    for (const [name, part] of [["before", this.before], ["after", this.after], ["error", this.halos], ["near", this.near]])
       for (const mesh of part.group) mesh.visible = Boolean(shown[name]);
     this.renderer.setViewport(left, 0, wide, high);
     this.renderer.setScissor(left, 0, wide, high);

@@ -34,6 +34,15 @@ async function reason(answer) {
 
 export const abilities = async () => (await asked("v1/files")).json();
 
+// The model that is served, and what it takes.
+export const served = async () => (await (await asked("v1/models")).json()).models[0];
+
+// What is retrieved for poses, frame by frame; null where nothing is.
+export async function retrieved(poses) {
+  const headers = { "Content-Type": "application/json" }, body = JSON.stringify({ poses, neighbours: true });
+  return (await (await asked("v1/refine", { method: "POST", headers, body })).json()).neighbours;
+}
+
 export async function sample(name) {
   const bytes = await (await asked(`v1/samples/${encodeURIComponent(name)}`)).blob();
   return new File([bytes], name);

@@ -1,5 +1,6 @@
 // What is looked at: frame, person, joint, measure; and all that shows them.
 import { Chart } from "./chart.js";
+import { neighbour, retrieves } from "./neighbour.js";
 import * as numbers from "./numbers.js";
 import { Player } from "./player.js";
 import { Scene } from "./scene.js";
@@ -46,6 +47,7 @@ export class View {
     changed("measure", () => this.measured());
     changed("person", () => this.choose(Number(el("person").value)));
     for (const id of ["layout", "show-before", "show-after", "show-error", "follow"]) changed(id, () => this.arrange());
+    changed("show-near", () => this.retrieve());
     changed("camera", () => this.scene?.camera.put(el("camera").value));
     let wide = innerWidth;
     addEventListener("resize", () => { if (innerWidth !== wide) { wide = innerWidth; this.redraw(); } });
@@ -63,7 +65,7 @@ export class View {
     el("left-label").hidden = el("right-label").hidden = !side || !this.motion;
     if (!scene) return;
     scene.layout = el("layout").value;
-    for (const name of ["before", "after", "error"]) scene.shown[name] = el(`show-${name}`).checked;
+    for (const name of ["before", "after", "error", "near"]) scene.shown[name] = el(`show-${name}`).checked;
     scene.following = el("follow").checked;
     if (!scene.following) scene.camera.target.set(0, 0, 0);
     scene.change();
@@ -78,6 +80,8 @@ export class View {
     el("at").max = motion.frames - 1;
     el("person").replaceChildren(...about.people.map((name, place) => new Option(name, place)));
     el("person").disabled = about.people.length < 2;
+    el("show-near").closest("label").hidden = !retrieves(motion, this.served);
+    if (!retrieves(motion, this.served)) el("show-near").checked = false;
     el("show-error").disabled = !motion.error.some((one) => one > 0);
     if (!anew) {
       const order = about.people.map((name) => about.report.people.find((one) => one.person === name)?.frames ?? 0);
@@ -97,6 +101,22 @@ export class View {
     this.choose(this.person);
   }
 
+  // Shows what was retrieved for the chosen person; asks for it once.
+  async retrieve() {
+    const { motion, person } = this;
+    if (el("show-near").checked && motion && motion.nearOf !== person) {
+      motion.nearOf = person;
+      motion.near = null;
+      try {
+        motion.near = await neighbour(motion, this.served, person);
+        if (!motion.near) this.say("Nothing was retrieved: the database does not answer.");
+      } catch (error) {
+        this.say(error.message);
+      }
+    }
+    this.arrange();
+  }
+
   choose(person) {
     this.person = person;
     el("person").value = person;
@@ -107,6 +127,7 @@ export class View {
     numbers.figures(el("figures"), this.motion, person);
     this.pick(this.joint);
     this.measured();
+    this.retrieve();
   }
 
   pick(joint) {
