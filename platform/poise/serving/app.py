@@ -18,7 +18,7 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
 from poise.serving import responses, schema
-from poise.serving.files.asked import FORM, OCTETS, FileOptions, is_file
+from poise.serving.files.asked import FORM, NPZ, OCTETS, FileOptions, is_file
 from poise.serving.files.intake import FileIntake, sample
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
 from poise.serving.intake.passing import DEPLOYMENT
@@ -163,6 +163,7 @@ class RefineService:
         response_model=schema.RefineResponse,
         openapi_extra={"requestBody": {"required": True, "content": _REQUEST}},
         responses={
+            200: {"content": {OCTETS: {}, NPZ: {}}},
             401: {"description": "The service's token is not shown."},
             404: {"description": "This service does not serve that model."},
             408: {"description": "The body came too slowly."},

@@ -67,7 +67,10 @@ class Workers:
                 logger.warning("A worker ended in the middle of a file.")
                 worker.kill()
                 return {"status": 422, "message": _DIED}, b""
-            self._idle.append(worker)
+            if answer[0]["last"]:
+                worker.kill()
+            else:
+                self._idle.append(worker)
             return answer
 
 

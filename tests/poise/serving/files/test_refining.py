@@ -164,6 +164,28 @@ def pool() -> Iterator[Workers]:
     found.close()
 
 
+def test_a_worker_that_holds_much_ends_after_its_file(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def talk() -> None:
+        about, _ = await pool.answer(asked(), sample_path().read_bytes())
+        assert (about["status"], about["last"], len(pool._idle)) == (200, False, 1)
+        [worker] = pool._idle
+        answer = worker.answer
+
+        def as_if_last(*message: Any) -> Any:
+            about, content = answer(*message) or ({}, b"")
+            return {**about, "last": True}, content
+
+        monkeypatch.setattr(worker, "answer", as_if_last)
+        about, _ = await pool.answer(asked(), sample_path().read_bytes())
+        assert about["status"] == 200
+        assert worker._process.poll() is not None
+        assert not pool._idle
+
+    asyncio.run(talk())
+
+
 def test_a_worker_that_dies_costs_its_file_alone(
     pool: Workers, monkeypatch: pytest.MonkeyPatch, folder: Path
 ) -> None:
