@@ -3,30 +3,19 @@
 Shape letters: F frames, P places of people in a frame, Q people, J joints, D dimensions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from poise.motion.motion import Floats as MotionFloats
 from poise.motion.motion import Motion
 from poise.refining.doubts import size_of
+from poise.refining.following import REACH, Follower
 from poise.refining.grid import Floats, seen
 
 Places = NDArray[np.int64]
-#: A person may be off where they are expected by this share of their size, more as time passes.
-_REACH: Final = 0.3
-_REACH_PER_S: Final = 0.7
-_MOST_REACH: Final = 1.0
-#: Who was away for longer comes back as somebody else.
-_AWAY_S: Final = 2.0
-#: They are expected to go on as they went for so long.
-_GO_ON_S: Final = 0.3
-#: What a new step counts for in a person's speed.
-_NEW: Final = 0.5
 #: Where so many of all entries would be left out it is no video of people.
 _MOST_GHOSTS: Final = 0.1
 #: Two people were exchanged where that is so much the shorter way.
@@ -81,77 +70,20 @@ def told_apart(motion: Motion, times_F: Floats, track: bool | None) -> Told:
     return Told(motion.with_people(places_FQ, names), follow, tuple(ghosts), found, note)
 
 
-@dataclass
-class _Person:
-    """Somebody who is followed."""
-
-    last_JD: Floats
-    seen_s: float
-    size: float
-    speed_D: Floats
-    places: dict[int, int] = field(default_factory=dict)
-
-    def expected_JD(self, now_s: float) -> Floats:
-        away = min(now_s - self.seen_s, _GO_ON_S)
-        place_JD: Floats = self.last_JD + self.speed_D * away
-        return place_JD
-
-    def off(self, pose_JD: Floats, now_s: float) -> float:
-        """How far a pose is from where this person is expected, in their size; infinite if far."""
-        apart_J = np.linalg.norm(pose_JD - self.expected_JD(now_s), axis=-1)
-        if np.isnan(apart_J).all():
-            return np.inf
-        reach = min(_REACH + _REACH_PER_S * (now_s - self.seen_s), _MOST_REACH)
-        off = float(np.nanmedian(apart_J)) / self.size
-        return off if off <= reach else np.inf
-
-    def at(self, frame: int, place: int, pose_JD: Floats, now_s: float) -> None:
-        passed = now_s - self.seen_s
-        step_D = np.nan_to_num(np.nanmedian(pose_JD - self.last_JD, 0)) if passed > 0 else 0.0
-        if passed > 0:
-            self.speed_D = self.speed_D + _NEW * (step_D / passed - self.speed_D)
-        self.last_JD = np.where(np.isnan(pose_JD), self.last_JD, pose_JD)
-        self.seen_s, self.places[frame] = now_s, place
-        self.size = max(0.98 * self.size, size_of(pose_JD[None]))
-
-
 def _followed(poses_FPJD: MotionFloats, times_F: Floats) -> Places:
     """Follow people by where they are expected; for each frame and person the place, or -1."""
-    people: list[_Person] = []
-    near: list[_Person] = []
+    follower = Follower()
     poses_FPJD = poses_FPJD.astype(np.float64)
     there_FP = np.asarray(seen(poses_FPJD).any(-1))
+    found: list[tuple[int, int, int]] = []
     for frame, now_s in enumerate(times_F.tolist()):
-        near = [one for one in near if now_s - one.seen_s <= _AWAY_S]
         places = np.flatnonzero(there_FP[frame]).tolist()
-        taken = _taken(near, [poses_FPJD[frame, place] for place in places], now_s)
-        for number, place in enumerate(places):
-            pose_JD = poses_FPJD[frame, place]
-            person = taken.get(number)
-            if person is None:
-                size = size_of(pose_JD[None]) or 1.0
-                person = _Person(pose_JD.copy(), now_s, size, np.zeros(pose_JD.shape[-1]))
-                people.append(person)
-                near.append(person)
-            person.at(frame, place, pose_JD, now_s)
-    places_FQ = np.full((len(times_F), len(people)), -1)
-    for column, person in enumerate(people):
-        places_FQ[list(person.places), column] = list(person.places.values())
+        who = follower.follow([poses_FPJD[frame, place] for place in places], now_s)
+        found += [(frame, one, place) for one, place in zip(who, places, strict=True)]
+    places_FQ = np.full((len(times_F), follower.people), -1)
+    for frame, one, place in found:
+        places_FQ[frame, one] = place
     return places_FQ
-
-
-def _taken(near: Sequence[_Person], poses: Sequence[Floats], now_s: float) -> dict[int, _Person]:
-    """Say which of the people that are followed each pose of a frame is."""
-    if not near or not poses:
-        return {}
-    cost = np.array([[one.off(pose_JD, now_s) for pose_JD in poses] for one in near])
-    far = 10.0 * _MOST_REACH * max(cost.shape)
-    rows, columns = linear_sum_assignment(np.where(np.isinf(cost), far, cost))
-    return {
-        int(column): near[int(row)]
-        for row, column in zip(rows, columns, strict=True)
-        if np.isfinite(cost[row, column])
-    }
 
 
 def _unexchanged(
@@ -164,7 +96,7 @@ def _unexchanged(
     for one in range(len(sizes)):
         for other in range(one + 1, len(sizes)):
             stayed_F, crossed_F = _ways(poses_FPJD[:, one], poses_FPJD[:, other])
-            far_F = stayed_F > _REACH * (sizes[one] + sizes[other])
+            far_F = stayed_F > REACH * (sizes[one] + sizes[other])
             for frame in np.flatnonzero(far_F & (crossed_F < _SHORTER * stayed_F)) + 1:
                 later = places_FP[frame:]
                 later[:, [one, other]] = later[:, [other, one]]
