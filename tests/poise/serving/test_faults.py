@@ -1,11 +1,15 @@
 """What the service does when it cannot start, and when there is too much to do."""
 
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import psutil
 import pytest
 from ray import serve
 from tests.support.mlflow_server import fresh_store
@@ -14,6 +18,8 @@ from tests.support.streams import Talk
 from tests.support.tiny_lake import write_tiny_lake
 from websockets.exceptions import InvalidStatus
 
+from poise.client import Client
+from poise.client.talking import RefinedPose
 from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving.app import ServiceArgs
 from poise.serving.errors import ServiceError
@@ -104,3 +110,77 @@ def test_overload_is_429_with_a_time_to_come_back(home: Path) -> None:
         assert answered
         assert all(int(r.headers["Retry-After"]) >= 1 for r in turned_away)
         assert refine(url, 8).status_code == 200
+
+
+def processes(kind: str) -> list[psutil.Process]:
+    """Serve's processes that this one started."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(part.startswith(f"ray::{kind}") for part in process.cmdline())
+    ]
+
+
+def memory() -> int:
+    """Bytes that the proxy and all replicas have."""
+    there = processes("ServeReplica") + processes("ProxyActor")
+    assert len(there) == 3
+    return sum(process.memory_info().rss for process in there)
+
+
+class TestTwoReplicas:
+    """Crowds that say nothing, and a replica that is killed."""
+
+    @pytest.fixture(scope="class")
+    def url(self, home: Path) -> Iterator[str]:
+        with running_service(args(home, replicas=2), port=0) as url:
+            yield url
+
+    def test_a_thousand_idle_connections_harm_nobody(self, url: str) -> None:
+        port = httpx.URL(url).port
+        assert port is not None
+        somebody_else = httpx.HTTPTransport(local_address="127.0.0.2")
+        with ExitStack() as stack, httpx.Client(transport=somebody_else, timeout=60) as neighbour:
+            body = {"poses": clip(8).tolist()}
+            stream = stack.enter_context(Client(url).stream(lag=0))
+            assert neighbour.post(f"{url}/v1/refine", json=body).status_code == 200
+            before = memory()
+            for _ in range(1000):
+                stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            assert neighbour.post(f"{url}/v1/refine", json=body).status_code == 200
+            refined = [one for pose_C in clip(30) for one in stream.push(pose_C)]
+            assert len(refined + stream.finish()) == 30
+            assert memory() - before < 50e6
+
+    def test_streams_leave_nothing_behind(self, url: str) -> None:
+        stream = url.replace("http", "ws", 1) + "/v1/stream"
+        before = 0
+        for turn in range(4):
+            talks = [Talk(stream, lag=0) for _ in range(60)]
+            for talk in talks:
+                talk.send(clip(2))
+            for talk in talks:  # half say so, half are gone
+                talk.rest() if turn % 2 else talk.connection.socket.close()
+            if turn == 1:
+                before = memory()
+        # 120 streams more, half of which are kept for a while: not 200 kB each.
+        assert memory() - before < 24e6
+
+    @pytest.mark.chaos
+    def test_streams_go_on_where_their_replica_is_killed(self, url: str) -> None:
+        clips = [clip(60, seed) for seed in range(12)]  # all on one replica in a million runs once
+        with ExitStack() as stack:
+            streams = [stack.enter_context(Client(url).stream(lag=3)) for _ in clips]
+            begun = [stream.opened["session"] for stream in streams]
+            refined: list[list[RefinedPose]] = [[] for _ in clips]
+            for number in range(60):
+                if number == 20:
+                    processes("ServeReplica")[0].kill()
+                for stream, detected_FC, found in zip(streams, clips, refined, strict=True):
+                    found += stream.push(detected_FC[number])
+            for stream, found in zip(streams, refined, strict=True):
+                found += stream.finish()
+                assert stream.lost == 0
+                assert [one.number for one in found] == [*range(60)]
+                assert np.isfinite([one.pose_JD for one in found]).all()
+            assert [stream.opened["session"] for stream in streams] != begun
