@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from poise.client.playing import sample_path
 from poise.motion.files import read
+from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.refine import Refining, refine
 from poise.serving.app import ServiceArgs
@@ -112,6 +114,17 @@ def shown(page: "Page", what: str) -> str:
     return text(page, f"#figures div:has-text('{what}') b")
 
 
+def stage(page: "Page") -> NDArray[np.int16]:
+    content = page.locator("#scene").screenshot()
+    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), np.int16)
+
+
+def blue(page: "Page") -> int:
+    """Pixels of refined bodies."""
+    pixels = stage(page)
+    return int((pixels[..., 2] - pixels[..., 0] > 60).sum())
+
+
 def moved(refining: Refining) -> float:
     [one] = refining.people.values()
     return float(np.nanmean(np.linalg.norm(one.poses_FJD - one.before_FJD, axis=-1)))
@@ -153,9 +166,7 @@ def test_a_sample_is_refined_and_looked_at_by_clicks_and_keys(seen: Seen) -> Non
     page.locator("#timeline").click(position={"x": box["width"] - 3, "y": 18})
     page.get_by_role("heading", name="pelvis").wait_for()
     assert frame.input_value() == "99"
-    picture = Image.open(io.BytesIO(page.locator("#scene").screenshot())).convert("RGB")
-    blue = np.asarray(picture, np.int16)[..., 2] - np.asarray(picture, np.int16)[..., 0] > 60
-    assert blue.sum() > 500, "a refined body is on the stage"
+    assert blue(page) > 500, "a refined body is on the stage"
 
 
 def test_options_change_numbers_and_motion(seen: Seen) -> None:
@@ -220,6 +231,22 @@ def test_a_folder_of_frames_and_what_is_no_file(seen: Seen, tmp_path: Path) -> N
     seen.refined(lambda: page.set_input_files("#file", sorted(frames.iterdir())))
     assert "12 frames" in text(page, "#status")
     assert "(openpose)" in text(page, "#status")
+
+
+def test_two_people_of_markers_without_bones(seen: Seen, tmp_path: Path) -> None:
+    one = read(sample_path())
+    poses = np.concatenate([one.poses_FPJD, one.poses_FPJD + 1.0], axis=1)
+    names = tuple(f"M{joint}" for joint in range(17))
+    two = Motion(poses_FPJD=poses, joints=names, people=("a", "b"), fps=60.0, unit="m", up="-y")
+    two.write(tmp_path / "two.csv")
+    page = seen.page
+    page.get_by_label("Refiner").select_option("median")
+    seen.refined(lambda: page.set_input_files("#file", tmp_path / "two.csv"))
+    assert "2 people" in text(page, "#status")
+    page.get_by_label("Person").select_option("b")
+    pixels = stage(page)
+    assert (pixels.min(-1) > 215).mean() > 0.95, "balls, and nothing else"
+    assert blue(page) > 50
 
 
 def test_a_stream_is_shown_while_it_runs(seen: Seen) -> None:

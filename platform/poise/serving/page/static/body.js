@@ -13,6 +13,7 @@ export class Bodies {
     this.balls = new three.InstancedMesh(ball, new three.MeshLambertMaterial(glass), people * joints);
     this.sticks = new three.InstancedMesh(
       stick, new three.MeshLambertMaterial(glass), Math.max(people * about.bones.length, 1));
+    this.sticks.count = people * about.bones.length; // markers have none
     this.group = [this.balls, this.sticks];
     for (const mesh of this.group) mesh.frustumCulled = false;
     this.scratch = [new three.Matrix4(), new three.Vector3(), new three.Vector3(), new three.Quaternion()];
