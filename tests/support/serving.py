@@ -1,15 +1,21 @@
 """What the service's tests share: an untrained SynSP++, made-up clips, a published tiny PVD."""
 
+import secrets
+from collections.abc import Generator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from mlflow.exceptions import MlflowException
 from numpy.typing import NDArray
 from tests.support.lake_rows import read_windows
 from tests.support.tiny_lake import TRACK
 
 from poise.catalog.tracks import Track
 from poise.checkpoints.checkpoint import ModelCard, pose_spec, save_checkpoint
+from poise.checkpoints.mlflow_client import mlflow_client
 from poise.lake.manifest import read_manifest
 from poise.serving.model import ReplicaConfig
 from poise.serving.model_lookup import ModelLocation
@@ -31,6 +37,31 @@ def save_untrained(folder: Path, refiner: str = "synspp", track: Track = TRACK) 
 def replica(checkpoint: str, lake: str = "no-lake", milvus_uri: str | None = None) -> ReplicaConfig:
     """Configure a replica of a checkpoint folder; by default without retrieval."""
     return ReplicaConfig(ModelLocation("m", None, checkpoint), lake, milvus_uri)
+
+
+def register_untrained(
+    uri: str, artifacts: Path, name: str, refiner: str = "synspp", champion: bool = True
+) -> str:
+    """Register an untrained checkpoint as the next version of a model; which one it is."""
+    client = mlflow_client(uri)
+    experiment = client.create_experiment(secrets.token_hex(4), str(artifacts / name))
+    run = client.create_run(experiment)
+    save_untrained(Path(run.info.artifact_uri) / "model" / "data" / "checkpoint", refiner)
+    with suppress(MlflowException):  # there is
+        client.create_registered_model(name)
+    version = client.create_model_version(name, f"runs:/{run.info.run_id}/model", run.info.run_id)
+    if champion:
+        client.set_registered_model_alias(name, "champion", version.version)
+    return str(version.version)
+
+
+def outcome(steps: Generator[None, None, Any]) -> Any:
+    """What work that is done in steps returns."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
 
 
 def clip(frames: int, seed: int = 0) -> NDArray[np.float32]:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from websockets.sync.client import ClientConnection, connect
 
 from poise.client.messages import Frames, decode, encode
-from poise.serving.model import ReplicaConfig, ServedModel
+from poise.serving.model import ReplicaConfig
 from poise.serving.model_lookup import ModelLocation
+from poise.serving.models.served_models import ServedModels
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
 from poise.serving.turns import Turns
@@ -25,9 +26,9 @@ LONG_S = 60.0
 @contextmanager
 def open_door(checkpoint: str, name: str = "m", **settings: Any) -> Iterator[StreamDoor]:
     """A door before a model's checkpoint."""
-    model = ServedModel(ReplicaConfig(ModelLocation(name, None, checkpoint), "no-lake"))
-    network: Turns[Any] = Turns("network", SharedNetwork(model.advance).step)
-    door = StreamDoor(model, network, **settings)
+    models = ServedModels(ReplicaConfig(ModelLocation(name, None, checkpoint), "no-lake"))
+    network: Turns[Any] = Turns("network", SharedNetwork(models.advance).step)
+    door = StreamDoor(models, network, **settings)
     try:
         yield door
     finally:

@@ -51,7 +51,7 @@ class AsyncClient:
         if isinstance(motion, np.ndarray | list):
             response = await self._ask("POST", "/v1/refine", body_of(np.asarray(motion), **options))
             return answer_of(response.content)
-        [model] = await self.models()
+        model, *_ = await self.models()
         poses_FPJD = motion.poses_FPJD.copy()
         for person, places, poses_FJD, scale in parts_of(motion, model):
             refined = await self.refine(poses_FJD, fps=motion.fps)

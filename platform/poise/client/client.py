@@ -90,7 +90,7 @@ class Client:
         self._http.close()
 
     def _motion(self, motion: "Motion") -> "Motion":
-        [model] = self.models()
+        model, *_ = self.models()
         poses_FPJD = motion.poses_FPJD.copy()
         for person, places, poses_FJD, scale in parts_of(motion, model):
             refined = self.refine(poses_FJD, fps=motion.fps)

@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Annotated, Any
 
+import numpy as np
 import ray
 import torch
 from fastapi import FastAPI, HTTPException, Query, Request
@@ -22,18 +23,19 @@ from poise.serving.files.asked import FORM, NPZ, OCTETS, FileOptions, is_file
 from poise.serving.files.intake import FileIntake, sample
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
 from poise.serving.intake.passing import DEPLOYMENT
-from poise.serving.intake.reading import NO_OBJECT, is_json, read_request
+from poise.serving.intake.reading import NO_OBJECT, fitted, is_json, read_body
 from poise.serving.intake.token import TokenCheck
-from poise.serving.intake.validation import problems
+from poise.serving.intake.validation import field_error, problems
 from poise.serving.metrics import ServiceMetrics
-from poise.serving.model import ReplicaConfig, ServedModel
+from poise.serving.model import ReplicaConfig
 from poise.serving.model_lookup import find_model
+from poise.serving.models.served_models import ModelWork, ServedModels
+from poise.serving.models.wanted import AWAY, WRONG, ChoiceError, agreed
 from poise.serving.page.routes import router
 from poise.serving.replica_port import listen_at_node
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
 from poise.serving.turns import Steps, Turns, step_all
-from poise.serving.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,15 @@ async def _answer_problems(_: Request, error: RequestValidationError) -> JSONRes
     return JSONResponse(problems(error.errors()).model_dump(), status_code=422)
 
 
+@app.exception_handler(ChoiceError)
+async def _answer_choice(_: Request, error: ChoiceError) -> JSONResponse:
+    if error.status == WRONG:
+        wrong = field_error(error.field, "contradiction", str(error)).errors()
+        return JSONResponse(problems(wrong).model_dump(), WRONG)
+    headers = RETRY_AFTER if error.status == AWAY else None
+    return JSONResponse({"detail": str(error)}, error.status, headers)
+
+
 class ServiceArgs(BaseModel):
     """Arguments of `build`: the ``args`` of an application in a Serve config file."""
 
@@ -77,7 +88,11 @@ class ServiceArgs(BaseModel):
     model: str | None = Field(
         None,
         description="name, name@alias or name/version in the registry, or a checkpoint "
-        "folder; by default the only champion there is.",
+        "folder, for requests that name none; by default the champion where there is one alone, "
+        "else poise:general.",
+    )
+    models: int = Field(
+        3, ge=1, description="Models that a replica keeps loaded beside it, for requests that do."
     )
     home: str | None = Field(
         None, description="Poise's folder; $POISE_HOME or ./.poise by default."
@@ -141,16 +156,16 @@ class RefineService:
     def __init__(self, config: ReplicaConfig, cpus: float, max_queued: int) -> None:
         listen_at_node()
         torch.set_num_threads(max(1, int(cpus)))
-        self._model = ServedModel(config)
+        self._models = ServedModels(config)
         self._text = Turns("text", step_all)
-        self._network = Turns("network", SharedNetwork(self._model.advance).step)
+        self._network = Turns("network", SharedNetwork(self._models.advance).step)
         # One client leaves half of the places to others.
         self._places = Places(max_queued, (max_queued + 1) // 2)
-        self._metrics = ServiceMetrics(self._model.name)
-        self._files = FileIntake(self._model, max(1, int(cpus)), self._metrics)
+        self._metrics = ServiceMetrics()
+        self._files = FileIntake(self._models, max(1, int(cpus)), self._metrics)
         self.token = config.token
         self._streams = StreamDoor(
-            self._model,
+            self._models,
             self._network,
             ray.util.get_node_ip_address(),
             config.token,
@@ -165,11 +180,12 @@ class RefineService:
         responses={
             200: {"content": {OCTETS: {}, NPZ: {}}},
             401: {"description": "The service's token is not shown."},
-            404: {"description": "This service does not serve that model."},
+            404: {"description": "There is no such model."},
             408: {"description": "The body came too slowly."},
             413: {"description": f"The body is larger than {schema.MAX_BODY_BYTES} bytes."},
             422: {"model": schema.Problems, "description": "The fields that are wrong."},
             429: {"description": "Overloaded; try again after `Retry-After` seconds."},
+            503: {"description": "That model is not loaded, and the registry does not answer."},
         },
     )
     async def refine(self, request: Request, options: Annotated[FileOptions, Query()]) -> Response:
@@ -183,25 +199,26 @@ class RefineService:
             with self._places.taken(client_of(request.scope)):
                 if is_file(request.headers.get("content-type", ""), options):
                     return await self._files.answer(request, options)
-                answer = await self._refined(request)
+                answer = await self._refined(request, options)
         except NoPlaceError as error:
             raise HTTPException(429, str(error), dict(RETRY_AFTER)) from None
         return Response(answer, media_type="application/json")
 
     @app.get("/v1/models")
     async def models(self) -> schema.ModelList:
-        """List what is served, and what it takes."""
-        return schema.ModelList(models=[responses.model_info(self._model)])
+        """List what is loaded, and what it takes; first what refines where no model is named."""
+        return schema.ModelList(models=list(map(responses.model_info, self._models.loaded)))
 
     @app.get("/v1/example")
     async def example(self) -> dict[str, Any]:
         """Give a body that `POST /v1/refine` takes as it is."""
-        return responses.example_request(self._model)
+        return responses.example_request(self._models.own)
 
     @app.get("/healthz")
     async def healthz(self) -> schema.Health:
         """Say that the service answers, and whether it can retrieve."""
-        return schema.Health(status="ok", model=self._model.name, retrieval=self._model.retrieval)
+        own = self._models.own
+        return schema.Health(status="ok", model=own.name, retrieval=own.retrieval)
 
     @app.get("/v1/files")
     async def files(self) -> dict[str, Any]:
@@ -221,7 +238,7 @@ class RefineService:
         """Describe the API, with an example that fits the served model."""
         description: dict[str, Any] = request.app.openapi()
         content = description["paths"]["/v1/refine"]["post"]["requestBody"]["content"]
-        content["application/json"]["example"] = responses.example_request(self._model)
+        content["application/json"]["example"] = responses.example_request(self._models.own)
         return description
 
     async def door(self) -> tuple[str, str, int, int]:
@@ -233,32 +250,44 @@ class RefineService:
         if hasattr(self, "_streams"):
             self._streams.close()
             self._files.close()
+            self._models.close()
 
     def check_health(self) -> None:
         """Raise where a step is stuck, so that Serve replaces this replica."""
         if max(self._text.step_s, self._network.step_s) > STEP_LONGEST_S:
             raise RuntimeError(f"a step has been going on for more than {STEP_LONGEST_S:.0f} s")
 
-    async def _refined(self, request: Request) -> bytes:
+    async def _refined(self, request: Request, asked: FileOptions) -> bytes:
         """Answer a request, all of it in threads: the event loop answers others meanwhile."""
-        start = time.perf_counter()
+        times = [time.perf_counter()]
         if not is_json(request.headers.get("content-type", "")):
             raise RequestValidationError([NO_OBJECT])
         body = (await request.receive()).get("body", b"")
-        given = await self._text.finished(Steps(read_request(self._model, body)))
+        named = asked.model is not None or asked.track is not None
+        likely = await self._models.get(asked.model, asked.track) if named else self._models.own
+        read = await self._text.finished(Steps(read_body(likely, body, chosen=named)))
         del body
+        model = await self._models.get(
+            agreed("model", asked.model, read.options.model),
+            agreed("track", asked.track, read.options.track),
+        )
+        given = await self._text.finished(Steps(fitted(model, read)))
+        del read
+        times.append(time.perf_counter())
         frames = len(given.detected_FC)
+        work = ModelWork(model, given.detected_FC, given.options.neighbours)
         try:
-            refined = await self._network.finished(
-                Work(given.detected_FC, given.options.neighbours)
-            )
+            refined = await self._network.finished(work)
         except Exception as error:
             logger.exception("A sequence of %d frames failed.", frames)
             raise HTTPException(500, f"the model failed on this sequence: {error}") from error
-        seconds = time.perf_counter() - start
-        backend = self._model.search_backend
-        self._metrics.count(frames, refined.retrieval, backend, seconds)
-        answer = responses.refine_answer(self._model, given, refined, seconds)
+        times.append(time.perf_counter())
+        parse_s, network_s = np.diff(times).tolist()
+        queue_s = max(network_s - work.network_s - work.retrieval_s, 0.0)
+        spent = responses.Spent(parse_s, queue_s, work.network_s, work.retrieval_s)
+        backend = model.search_backend
+        self._metrics.count(model.name, frames, refined.retrieval, backend, spent.seconds)
+        answer = responses.refine_answer(model, given, refined, spent)
         return bytes(await self._text.finished(Steps(answer)))
 
 
@@ -279,8 +308,8 @@ def build(args: ServiceArgs) -> Application:
 def replica_config(args: ServiceArgs) -> ReplicaConfig:
     """Find the model and check that it runs as asked.
 
-    An alias is looked up here, once. Replicas get the checkpoint folder: they agree on the version,
-    and a tracking server that is down later stops none of them from starting.
+    An alias is looked up here, and later by every replica: a tracking server that is down then
+    stops none of them from starting.
 
     Raises:
         SettingsError: a setting, given or from the environment, cannot be used.
@@ -306,6 +335,8 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
         token=settings.token,
         streams=args.streams,
         idle_s=args.idle_s,
+        tracking_uri=settings.tracking_uri,
+        models=args.models,
     )
 
 

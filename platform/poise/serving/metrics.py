@@ -4,13 +4,9 @@ from ray.util import metrics
 
 
 class ServiceMetrics:
-    """Frames refined, sequences answered by what retrieval did, and seconds a sequence takes.
+    """Frames refined, sequences answered by what retrieval did, and seconds a sequence takes."""
 
-    Args:
-        model: name of the served model; a tag of every metric.
-    """
-
-    def __init__(self, model: str) -> None:
+    def __init__(self) -> None:
         self._frames = metrics.Counter(
             "poise_frames", description="Frames refined.", tag_keys=("model",)
         )
@@ -25,19 +21,21 @@ class ServiceMetrics:
             boundaries=[0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30],
             tag_keys=("model",),
         )
-        for metric in (self._frames, self._answers, self._seconds):
-            metric.set_default_tags({"model": model})
 
-    def count(self, frames: int, retrieval: str, search_backend: str, seconds: float) -> None:
+    def count(
+        self, model: str, frames: int, retrieval: str, search_backend: str, seconds: float
+    ) -> None:
         """Count one answered request.
 
         Args:
+            model: what refined it.
             frames: of its sequence.
             retrieval: whether neighbours took part, as the response says it.
             search_backend: what searches for neighbours.
             seconds: from the parsed request to the refined poses.
         """
-        self._frames.inc(frames)
+        tags = {"model": model}
+        self._frames.inc(frames, tags)
         # The tag keeps its first name: dashboards ask for it.
-        self._answers.inc(tags={"retrieval": retrieval, "road": search_backend})
-        self._seconds.observe(seconds)
+        self._answers.inc(tags=tags | {"retrieval": retrieval, "road": search_backend})
+        self._seconds.observe(seconds, tags)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from poise.catalog.tracks import Track, TrackInfo
-from poise.checkpoints.checkpoint import load_checkpoint
+from poise.checkpoints.checkpoint import ModelCard, load_checkpoint, pose_spec
 from poise.checkpoints.inference import prepare
 from poise.evaluation.evaluate import RetrievalUse
 from poise.pvd.retriever import Retriever, SearchBackend, retrieves
@@ -44,6 +44,8 @@ class ReplicaConfig:
         token: that clients must show; None lets everybody in.
         streams: that a replica has open at a time.
         idle_s: how long a stream's client may say nothing.
+        tracking_uri: registry of the models that requests may name; None has none.
+        models: that a replica keeps loaded beside its own.
     """
 
     model: ModelLocation
@@ -54,6 +56,8 @@ class ReplicaConfig:
     token: str | None = field(default=None, repr=False)
     streams: int = 256
     idle_s: float = 60.0
+    tracking_uri: str | None = None
+    models: int = 3
 
 
 class ServedModel:
@@ -66,8 +70,7 @@ class ServedModel:
     def __init__(self, config: ReplicaConfig) -> None:
         self.config = config
         self.refiner: Refiner
-        self.refiner, self.card = load_checkpoint(config.model.checkpoint)
-        self.refiner.eval()
+        self.refiner, self.card, self.track = _loaded(config.model)
         if isinstance(self.refiner, WindowRefiner) and self.refiner.views > 1:
             raise CheckpointError(
                 f"{config.model.checkpoint} refines {self.refiner.views} cameras' views of a "
@@ -76,11 +79,15 @@ class ServedModel:
             )
         prepare(self.refiner, config.stride, config.compiled)
         self._steps = SharedSteps(self.refiner)
-        self.track = Track.parse(self.card.track)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
         self._retriever = self._open_retriever()
         if self._retriever is not None:
             self._retriever.wait(RETRIEVAL_START_S)
+
+    @property
+    def version(self) -> str | None:
+        """Version in the registry; None for a checkpoint that is not registered."""
+        return self.config.model.version
 
     @property
     def name(self) -> str:
@@ -183,6 +190,12 @@ class ServedModel:
             retrieval=use,
             neighbours_FC=_numpy(work.neighbours_FC),
         )
+
+
+def _loaded(model: ModelLocation) -> tuple[Refiner, ModelCard, Track]:
+    spec = None if model.track is None else pose_spec(model.track)
+    refiner, card = load_checkpoint(model.checkpoint, spec=spec)
+    return refiner, card, model.track or Track.parse(card.track)
 
 
 def _numpy(tensor: Tensor | None) -> NDArray[np.float32] | None:

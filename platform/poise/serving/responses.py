@@ -1,6 +1,8 @@
 """What the service answers: a refined sequence, the model it serves, an example of a request."""
 
+import time
 from collections.abc import Generator
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,26 @@ DECIMALS = 6
 _PIECE = 256
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a request until its poses were refined, as `schema.Timing` has them."""
+
+    parse: float
+    queue: float
+    network: float
+    retrieval: float
+
+    @property
+    def seconds(self) -> float:
+        """All together."""
+        return self.parse + self.queue + self.network + self.retrieval
+
+
 def refine_answer(
-    model: ServedModel, given: GivenRequest, refined: RefinedSequence, seconds: float
+    model: ServedModel,
+    given: GivenRequest,
+    refined: RefinedSequence,
+    spent: Spent,
 ) -> Generator[None, None, bytes]:
     """The answer to a request as JSON, its poses nested as the request's were.
 
@@ -30,23 +50,26 @@ def refine_answer(
         model: what refined the sequence.
         given: the request.
         refined: its sequence, refined.
-        seconds: from the whole body to the refined poses.
+        spent: from the whole body to the refined poses.
     """
+    began = time.perf_counter()
+    moved_FJ = _moved(model, given, refined)
     # Already of our making: validating a million numbers again would only cost time.
     in_short = schema.RefineResponse.model_construct(
         poses=[],
         error=None,
+        moved=None,
+        correction=_correction(moved_FJ),
         quality=_quality(refined, given.frames),
         retrieval=refined.retrieval,
         distances=_summary(refined.distances_N),
         neighbours=None,
-        model=schema.ModelRef(
-            name=model.name, version=model.config.model.version, track=str(model.track)
-        ),
+        model=schema.ModelRef(name=model.name, version=model.version, track=str(model.track)),
         name=given.options.name,
         fps=given.options.fps,
         frames=len(refined.poses_FC),
-        seconds=round(seconds, 6),
+        seconds=round(spent.seconds, 6),
+        timing=schema.Timing(**asdict(spent), format=0.0),  # which is not over yet
         filled=_filled(model, given.frames),
         warnings=_warnings(model, given.options.fps, given.frames),
     )
@@ -54,9 +77,13 @@ def refine_answer(
     poses_text = yield from _frame_by_frame(_nested(refined.poses_FC, width))
     near_text = yield from _frame_by_frame(_nested(refined.neighbours_FC, width))
     error_text = yield from _frame_by_frame(refined.error_FJ)
-    rest = in_short.model_dump_json(exclude={"poses", "error", "neighbours"}).encode()
-    texts = (poses_text, error_text, near_text, rest.removeprefix(b"{"))
-    return b'{"poses":%b,"error":%b,"neighbours":%b,%b' % texts
+    moved_text = yield from _frame_by_frame(moved_FJ if given.options.moved else None)
+    long = {"poses", "error", "neighbours", "moved", "timing"}
+    rest = in_short.model_dump_json(exclude=long).encode().removeprefix(b"{")
+    spent_s = {**asdict(spent), "format": time.perf_counter() - began}
+    timing = to_json({stage: round(one, 6) for stage, one in spent_s.items()})
+    texts = (poses_text, error_text, near_text, moved_text, timing, rest)
+    return b'{"poses":%b,"error":%b,"neighbours":%b,"moved":%b,"timing":%b,%b' % texts
 
 
 def model_info(model: ServedModel) -> schema.ServedModelInfo:
@@ -64,7 +91,7 @@ def model_info(model: ServedModel) -> schema.ServedModelInfo:
     spec = model.refiner.spec
     return schema.ServedModelInfo(
         name=model.name,
-        version=model.config.model.version,
+        version=model.version,
         track=str(model.track),
         refiner=model.refiner.name,
         joints=spec.joints,
@@ -103,6 +130,31 @@ def _frame_by_frame(values: NDArray[np.float32] | None) -> Generator[None, None,
         pieces.append(to_json(_rounded(values[first : first + _PIECE]))[1:-1])
     yield
     return b"[" + b",".join(pieces) + b"]"
+
+
+def _moved(
+    model: ServedModel, given: GivenRequest, refined: RefinedSequence
+) -> NDArray[np.float32]:
+    """How far joints were moved; NaN for those that were not seen."""
+    shape = (len(refined.poses_FC), model.refiner.spec.joints, model.refiner.spec.dims)
+    apart_FJD = (refined.poses_FC - given.frames.poses_FC).reshape(shape)
+    moved_FJ: NDArray[np.float32] = np.sqrt((apart_FJD**2).sum(axis=2))
+    if given.frames.unseen_FJ is not None:
+        moved_FJ[given.frames.unseen_FJ] = np.nan
+    return moved_FJ
+
+
+def _correction(moved_FJ: NDArray[np.float32]) -> schema.Correction | None:
+    seen = moved_FJ[~np.isnan(moved_FJ)]
+    if not len(seen):
+        return None
+    frame, joint = np.unravel_index(int(np.nanargmax(moved_FJ)), moved_FJ.shape)
+    return schema.Correction(
+        median=round(float(np.median(seen)), DECIMALS),
+        max=round(float(seen.max()), DECIMALS),
+        frame=int(frame),
+        joint=int(joint),
+    )
 
 
 def _quality(refined: RefinedSequence, given: Frames) -> list[float] | None:

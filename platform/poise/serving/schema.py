@@ -123,10 +123,14 @@ class RefineOptions(BaseModel):
     track: str | None = Field(
         default=None,
         max_length=200,
-        description="Refuse to answer unless the model was trained on this track.",
+        description="Of the poses: where no model is named, its champion refines them, or where "
+        "it has none the general network. The model has to be of this track. May be in the query.",
     )
     model: str | None = Field(
-        default=None, max_length=200, description="Refuse to answer unless this model is served."
+        default=None,
+        max_length=200,
+        description="`name` (its champion), `name@alias` or `name/version` in the registry; by "
+        "default the service's own. May be in the query.",
     )
     name: str | None = Field(
         default=None, max_length=200, description="Comes back as it is, to tell answers apart."
@@ -138,6 +142,11 @@ class RefineOptions(BaseModel):
         allow_inf_nan=False,
         description="Frames a second; comes back as it is. Where it differs from the rate the "
         "model was trained at, the answer carries a warning.",
+    )
+    moved: bool = Field(
+        default=False,
+        strict=True,
+        description="Answer with how far each joint of each frame was moved.",
     )
     neighbours: bool = Field(
         default=False,
@@ -154,6 +163,25 @@ class RefineRequest(RefineOptions):
         "Joints in the order of the track; 3D in metres, 2D in the track's units. A joint that was "
         "not seen is null, NaN or all zeros; a frame of nobody is null."
     )
+
+
+class Correction(BaseModel):
+    """How far joints that were seen were moved, in the unit of `poses`."""
+
+    median: float
+    max: float
+    frame: int = Field(description="Where it was moved most.")
+    joint: int
+
+
+class Timing(BaseModel):
+    """Seconds of each stage, waiting included."""
+
+    parse: float = Field(description="From the whole body to poses.")
+    queue: float = Field(description="Waiting for the model and its network.")
+    network: float = Field(description="Steps of the network, which several requests share.")
+    retrieval: float = Field(description="Finding neighbours, in the same steps.")
+    format: float = Field(description="From refined poses to text.")
 
 
 class Distances(BaseModel):
@@ -206,6 +234,11 @@ class RefineResponse(BaseModel):
         description="Per frame and joint, how far off the refined joint is expected to be, in the "
         "unit of `poses`; null where the refiner does not say."
     )
+    moved: list[list[float | None]] | None = Field(
+        description="Per frame and joint, how far it was moved; null for a joint that was not "
+        "seen. Null altogether unless `moved` was asked for."
+    )
+    correction: Correction | None = Field(description="Null where nothing was seen.")
     quality: list[float] | None = Field(
         description="Per frame, 0 to 1: near 1 where precise and smooth estimates agree, times the "
         "share of joints that were seen, so 0 where nothing was; null where the refiner has no "
@@ -225,7 +258,8 @@ class RefineResponse(BaseModel):
     name: str | None
     fps: float | None
     frames: int
-    seconds: float = Field(description="From the parsed request to the refined poses.")
+    seconds: float = Field(description="From the whole body to the refined poses.")
+    timing: Timing
     filled: list[FilledJoint] = Field(
         description="Joints that were not seen: null, NaN, zeros, or confidence 0."
     )

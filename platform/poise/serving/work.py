@@ -64,6 +64,8 @@ class Work:
         refined: its poses, once all of its windows are refined.
         outcome: what is told of it, or what went wrong; None until it is finished.
         neighbours_FC: the motion that was retrieved, where it was to be kept and there was one.
+        network_s, retrieval_s: that the steps took in which it had a share, in the network and
+            finding neighbours.
 
     Args:
         sequence: its poses.
@@ -74,6 +76,7 @@ class Work:
         self.clip = Clip(torch.from_numpy(sequence))
         self.refined: Refined | None = None
         self.outcome: RefinedSequence | Exception | None = None
+        self.network_s = self.retrieval_s = 0.0
         self._inputs: Columns | None = None
         self._done = 0
         self._alone = False
@@ -83,6 +86,7 @@ class Work:
         self.neighbours_FC: Tensor | None = None
         self._keeps = keeps
         self._near: list[Tensor] = []
+        self._next_near: list[Tensor] = []
 
     @property
     def distances_N(self) -> Tensor | None:
@@ -95,33 +99,37 @@ class Work:
             self._inputs = network.inputs_of(self.clip)
         return len(self._inputs[0]) - self._done
 
-    def next(self, rows: int, finder: WindowFinder | None) -> Columns:
-        """The next windows, at most so many, with neighbours where there are any.
-
-        A sequence is refined with neighbours or without, never with some: where they fail after
-        it began, it begins anew.
-        """
+    def next(self, rows: int) -> Columns:
+        """The next windows, at most so many, each as its own neighbour."""
         assert self._inputs is not None  # noqa: S101  (`left` was asked)
         windows, itself, ones = (one[self._done : self._done + rows] for one in self._inputs)
-        self._next_distances = []
-        if finder is None or self._alone:
-            return windows, itself, ones
-        found = finder.find_windows(windows)
-        if found is None:
-            self._alone, self._done, self._parts, self._distances = True, 0, [], []
-            self._near = []
-            return self.next(rows, finder)
-        neighbours_NKTC, distances_NK = found
+        self._next_distances, self._next_near = [], []
+        return windows, itself, ones
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is refined without neighbours."""
+        return self._alone
+
+    def found(self, neighbours_NKTC: Tensor, distances_NK: Tensor) -> None:
+        """Take note of the neighbours of the windows of `next`."""
         self._next_distances = [distances_NK[:, 0]]
         if self._keeps:
-            self._near.append(neighbours_NKTC[:, 0])
-        most = ones.shape[1]
-        return windows, neighbours_NKTC[:, :most], distances_NK[:, :most]
+            self._next_near = [neighbours_NKTC[:, 0]]
+
+    def begin_alone(self) -> None:
+        """Begin anew, without neighbours.
+
+        A sequence is refined with neighbours or without, never with some.
+        """
+        self._alone, self._done = True, 0
+        self._parts, self._distances, self._near = [], [], []
 
     def take(self, part: Prediction, network: WindowRefiner) -> None:
         """Take what the network made of the windows of `next`."""
         self._parts.append(part)
         self._distances += self._next_distances
+        self._near += self._next_near
         self._done += len(part.poses_BTC)
         if self.left(network):
             return
@@ -174,13 +182,19 @@ class SharedSteps:
             [works[0].refined] = network.refine([works[0].clip])
             return
         shares = _shares([work.left(network) for work in works], self._rows_of[self._hurries])
-        inputs = [work.next(rows, finder) for work, rows in zip(works, shares, strict=True)]
+        inputs = [work.next(rows) for work, rows in zip(works, shares, strict=True)]
         began = time.monotonic()
+        if finder is not None:
+            inputs = _with_neighbours(works, inputs, finder)
+        found_s = time.monotonic() - began
         joined = tuple(torch.cat(column) for column in zip(*inputs, strict=True))
         found = network.predict(*joined)
-        self._adapt(len(joined[0]), time.monotonic() - began)
+        whole_s = time.monotonic() - began
+        self._adapt(len(joined[0]), whole_s - found_s)
         parts = found.split([len(windows_NTC) for windows_NTC, *_ in inputs])
         for work, part in zip(works, parts, strict=True):
+            work.retrieval_s += found_s
+            work.network_s += whole_s - found_s
             work.take(part, network)
 
     def _adapt(self, rows: int, seconds: float) -> None:
@@ -193,6 +207,36 @@ class SharedSteps:
             self._rows_of[self._hurries] = max(now // 2, min(fewest, self._most))
         elif seconds < shortest:
             self._rows_of[self._hurries] = min(2 * now, self._most)
+
+
+def _with_neighbours(
+    works: Sequence[Work], inputs: Sequence[Columns], finder: WindowFinder
+) -> list[Columns]:
+    """Windows with their neighbours, found by one call for all sequences that want some.
+
+    Where that finds nothing, each is asked for by itself: one without an embedding is not the
+    others' fault.
+    """
+    want = [n for n, work in enumerate(works) if not work.alone]
+    given = list(inputs)
+    found: list[tuple[Tensor, ...] | None] = [None] * len(want)
+    together = finder.find_windows(torch.cat([given[n][0] for n in want])) if want else None
+    if together is not None:
+        counts = [len(given[n][0]) for n in want]
+        found = list(zip(*(column.split(counts) for column in together), strict=True))
+    elif len(want) > 1:
+        found = [finder.find_windows(given[n][0]) for n in want]
+    for n, one in zip(want, found, strict=True):
+        if one is None:
+            works[n].begin_alone()
+            given[n] = works[n].next(len(given[n][0]))
+            continue
+        neighbours_NKTC, distances_NK = one
+        windows, _, ones = given[n]
+        most = ones.shape[1]
+        given[n] = windows, neighbours_NKTC[:, :most], distances_NK[:, :most]
+        works[n].found(neighbours_NKTC, distances_NK)
+    return given
 
 
 def _rows_of_step(refiner: Refiner) -> int:

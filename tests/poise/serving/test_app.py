@@ -218,7 +218,12 @@ BAD = {
     "millimetres": (json.dumps({"poses": (1000 * clip(4)).tolist()}), 422, "poses"),
     "too many frames": (json.dumps({"poses": [[0] * 51] * (MAX_FRAMES + 1)}), 422, "poses"),
     "a frame rate of zero": (json.dumps({"poses": FLAT, "fps": 0}), 422, "fps"),
-    "another track": (json.dumps({"poses": FLAT, "track": "h36m/fcn/3D"}), 422, "track"),
+    "another track": (
+        json.dumps({"poses": FLAT, "model": "untrained", "track": "h36m/fcn/3D"}),
+        422,
+        "track",
+    ),
+    "no track": (json.dumps({"poses": FLAT, "track": "h36m"}), 422, "track"),
     "a misspelt key": (json.dumps({"poses": FLAT, "modle": "x"}), 422, "modle"),
     "a list": ("[]", 422, "body"),
     "nothing": ("", 422, "body"),
@@ -280,6 +285,25 @@ def test_another_model_is_404(served: Served) -> None:
     assert "untrained" in response.json()["detail"]
 
 
+def test_a_model_may_be_named_in_the_query(served: Served) -> None:
+    url = f"{served.url}/v1/refine?track=jhmdb/simplepose/2D"
+    joints = clip(9)[:, :30].reshape(9, 15, 2).tolist()
+    answer = httpx.post(url, json={"poses": joints, "moved": True}, timeout=60).json()
+    assert answer["model"] == {
+        "name": "poise:general",
+        "version": None,
+        "track": "jhmdb/simplepose/2D",
+    }
+    assert np.asarray(answer["moved"], float).max() == answer["correction"]["max"] > 0
+    stages = answer["timing"]
+    assert stages["network"] > 0
+    assert answer["seconds"] == pytest.approx(sum(stages.values()) - stages["format"], abs=1e-3)
+    named = [one["name"] for one in httpx.get(f"{served.url}/v1/models").json()["models"]]
+    assert named[:2] == ["untrained", "poise:general"]
+    wrong = httpx.post(url + "&model=untrained", json={"poses": joints}, timeout=60)
+    assert (wrong.status_code, wrong.json()["detail"][0]["field"]) == (422, "track")
+
+
 def test_large_bodies_are_413_announced_or_not(served: Served) -> None:
     url, chunk = f"{served.url}/v1/refine", b" " * 2**20
     announced = httpx.post(url, content=b" " * (MAX_BODY_BYTES + 1), timeout=60)
@@ -305,7 +329,7 @@ def test_the_documented_example_works_as_it_is(served: Served) -> None:
 
 
 def test_the_service_says_what_it_serves(served: Served) -> None:
-    [model] = httpx.get(f"{served.url}/v1/models").json()["models"]
+    model, *_ = httpx.get(f"{served.url}/v1/models").json()["models"]
     assert (model["name"], model["track"], model["refiner"]) == ("untrained", str(TRACK), "synspp")
     assert (model["joints"], model["dims"], model["unit"]) == (17, 3, "m")
     assert httpx.get(f"{served.url}/healthz").json() == {

@@ -7,28 +7,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support.serving import clip, replica, save_untrained
+from tests.support.serving import clip, outcome, replica, save_untrained
 
-from poise.serving.intake.reading import read_request
+from poise.serving.intake.reading import fitted, read_body
 from poise.serving.model import ServedModel
-from poise.serving.responses import refine_answer
-from poise.serving.turns import Steps
+from poise.serving.responses import Spent, refine_answer
+from poise.serving.schema import RefineResponse
 from poise.serving.work import RefinedSequence
 from poise_models.base.clip import Clip
 
 
-def finished(steps: Steps) -> Any:
-    while steps.outcome is None:
-        steps.step()
-    assert not isinstance(steps.outcome, Exception), steps.outcome
-    return steps.outcome
-
-
 def answered(model: ServedModel, poses: list[Any]) -> dict[str, Any]:
-    given = finished(Steps(read_request(model, json.dumps({"poses": poses}).encode())))
+    body = json.dumps({"poses": poses, "moved": True}).encode()
+    given = outcome(fitted(model, outcome(read_body(model, body))))
     [refined] = model.refine([given.detected_FC])
     assert isinstance(refined, RefinedSequence)
-    answer: dict[str, Any] = json.loads(finished(Steps(refine_answer(model, given, refined, 0.1))))
+    spent = Spent(parse=0.1, queue=0.2, network=0.3, retrieval=0.0)
+    text = outcome(refine_answer(model, given, refined, spent))
+    answer: dict[str, Any] = json.loads(text)
+    RefineResponse.model_validate(answer)
+    assert answer["seconds"] == pytest.approx(0.6)
+    assert answer["timing"]["format"] > 0
     return answer
 
 
@@ -49,6 +48,13 @@ def test_gaps_go_in_as_gaps_and_expected_errors_come_out(tmp_path: Path, frames:
     np.testing.assert_allclose(answer["error"], offline.error_FJ.numpy(), atol=1e-5)
     assert (answer["frames"], answer["quality"]) == (frames, None)
     assert answer["filled"][0]["frames"] == list(range(5, 15))
+    moved_FJ = np.linalg.norm(
+        found.reshape(frames, 17, 3) - poses_FC.reshape(frames, 17, 3), axis=2
+    )
+    said_FJ = np.array(answer["moved"], float)
+    np.testing.assert_allclose(said_FJ, moved_FJ, atol=1e-5)
+    most = answer["correction"]
+    assert most["max"] == said_FJ[most["frame"], most["joint"]] == np.nanmax(said_FJ)
     [warning] = answer["warnings"]
     assert warning.startswith("not seen, and refined as such: left_wrist in 10 of")
 

@@ -22,10 +22,19 @@ _Name = Annotated[str, Field(min_length=1, max_length=_FREE)]
 
 
 class FileOptions(BaseModel):
-    """As the options of ``poise refine``; what is left out is as there."""
+    """As the options of ``poise refine``; what is left out is as there.
+
+    ``model`` and ``track`` are for requests of JSON too.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    model: _Name | None = Field(
+        None, description="A registered model: `name`, `name@alias`, `name/version`."
+    )
+    track: _Name | None = Field(
+        None, description="The champion of this track, or where there is none the general model."
+    )
     filename: _Name | None = Field(
         None, description="Name of the file; formats are told by content, and endings help."
     )

@@ -11,7 +11,8 @@ from poise.checkpoints.shipped import GENERAL
 from poise.serving.files.asked import NPZ, FileOptions, checked, described
 from poise.serving.files.workers import Workers
 from poise.serving.metrics import ServiceMetrics
-from poise.serving.model import ServedModel
+from poise.serving.models.served_models import ServedModels
+from poise.serving.models.wanted import WRONG, ChoiceError
 from poise.serving.schema import Problem, Problems
 from poise.serving.streams.sessions import longest_lag
 from poise_models.general.general import GeneralConfig
@@ -28,16 +29,13 @@ class FileIntake:
     """Takes files for a replica.
 
     Args:
-        model: which clients may name, beside the general one.
+        models: which clients may name.
         threads: of the processor that a file may use.
         metrics: counts what was refined.
     """
 
-    def __init__(self, model: ServedModel, threads: int, metrics: ServiceMetrics) -> None:
-        self._served = model.name
-        # Of the general network the name and no folder: its weights differ in 2D and 3D.
-        self._models = {model.name: model.config.model.checkpoint, GENERAL: GENERAL}
-        self._lags = {model.name: longest_lag(model.refiner), GENERAL: GeneralConfig().window - 1}
+    def __init__(self, models: ServedModels, threads: int, metrics: ServiceMetrics) -> None:
+        self._models = models
         self._workers = Workers(threads)
         self._metrics = metrics
 
@@ -45,18 +43,29 @@ class FileIntake:
     def described(self) -> dict[str, Any]:
         """What may be asked, and the recordings there are."""
         samples = [{"name": name, "about": about} for name, about in SAMPLES.items()]
-        models = [{"name": name, "longest_lag": self._lags[name]} for name in self._models]
-        return {**described(), "models": models, "served": self._served, "samples": samples}
+        own = self._models.own
+        lags = {own.name: longest_lag(own.refiner), GENERAL: GeneralConfig().window - 1}
+        models = [{"name": name, "longest_lag": lag} for name, lag in lags.items()]
+        return {**described(), "models": models, "served": own.name, "samples": samples}
 
     async def answer(self, request: Request, options: FileOptions) -> Response:
         """Refine the file that a request's body is.
 
         Raises:
             RequestValidationError: it names a format, joint set or refiner that there is not.
+            ChoiceError: it names a model that there is not.
         """
+        named = self._models.own
+        if options.model is not None or options.track is not None:
+            if options.refiner is not None:
+                message = "give a refiner, or a model or track: not both"
+                raise ChoiceError(WRONG, "refiner", message)
+            named = await self._models.get(options.model, options.track)
+            options = options.model_copy(update={"refiner": named.name})
         accept = request.headers.get("accept", "")
         asked = {
-            **checked(options, self._models),
+            # Of the general network the name and no folder: its weights differ in 2D and 3D.
+            **checked(options, {named.name: named.config.model.checkpoint} | {GENERAL: GENERAL}),
             "content_type": request.headers.get("content-type", ""),
             "accept": next((kind for kind in (NPZ, _JSON) if kind in accept), ""),
         }
@@ -65,7 +74,8 @@ class FileIntake:
         if about["status"] != 200:
             problem = Problem(field="file", loc=["body"], msg=about["message"], type="file")
             return JSONResponse(Problems(detail=[problem]).model_dump(), about["status"])
-        self._metrics.count(about["frames"], "none", "none", about["seconds"])
+        refiner = options.refiner or GENERAL
+        self._metrics.count(refiner, about["frames"], "none", "none", about["seconds"])
         headers = {"X-Content-Type-Options": "nosniff"}
         if "filename" in about:
             name = about["filename"].encode("ascii", "replace").decode().replace("?", "_")

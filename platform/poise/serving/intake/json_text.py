@@ -36,6 +36,10 @@ class JsonText:
         self._at = 0
         self._usual = 1024
 
+    def mentions(self, part: str) -> bool:
+        """Whether some characters come anywhere."""
+        return part in self._text
+
     def peek(self) -> str:
         """The next character that is no space; empty at the end."""
         match = _SPACE.match(self._text, self._at)

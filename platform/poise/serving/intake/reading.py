@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
+from poise.catalog.tracks import TrackInfo
 from poise.checkpoints.inference import as_taken
 from poise.runtime.text.files import encoding
 from poise.serving import schema
@@ -23,7 +24,6 @@ from poise.serving.intake.json_text import JsonError, JsonText, TooLongError
 from poise.serving.intake.validation import (
     Frames,
     as_frames,
-    check_asked,
     check_shape,
     field_error,
 )
@@ -66,36 +66,57 @@ class GivenRequest:
     detected_FC: NDArray[np.float32]
 
 
-def read_request(model: ServedModel, body: bytes) -> Generator[None, None, GivenRequest]:
-    """Read a request for a model.
+@dataclass(frozen=True)
+class ReadBody:
+    """A request as it came: whose poses they are is not known yet."""
+
+    options: schema.RefineOptions
+    poses: list[Any]
+
+
+def read_body(
+    model: ServedModel, body: bytes, chosen: bool = False
+) -> Generator[None, None, ReadBody]:
+    """Read a request.
 
     Args:
-        model: what is to refine it.
+        model: what is likely to refine it: poses of others end the reading at their first frame,
+            unless the body itself names another model.
         body: JSON, in UTF-8 or UTF-16.
+        chosen: whether no other model will be, whatever the body says.
 
     Raises:
-        RequestValidationError: it is no request for this model.
-        HTTPException: 400, the body is no text; 404, it asks for another model.
+        RequestValidationError: it is no request.
+        HTTPException: 400, the body is no text.
     """
     try:
         text = JsonText(body.decode(encoding(body)))
     except UnicodeDecodeError:
         raise HTTPException(400, "the body is no JSON: it is not text in UTF-8") from None
     yield
+    sure = chosen or not any(map(text.mentions, ('"model"', '"track"', "\\")))
     try:
-        given = yield from _members(model, text)
+        given = yield from _members(model.info if sure else None, text)
         text.end()
     except JsonError as error:
         place = {"loc": ("body", error.at), "type": "json_invalid", "ctx": {"error": str(error)}}
         raise RequestValidationError([place]) from None
     poses = given.pop("poses", None)
     options = _options(given, complete=poses is not None)
-    check_asked(model, options)
-    yield
     assert poses is not None  # noqa: S101  (`_options` raised)
-    frames = as_frames(poses, model.info, model.unit)
+    return ReadBody(options, poses)
+
+
+def fitted(model: ServedModel, read: ReadBody) -> Generator[None, None, GivenRequest]:
+    """Make poses those of a model.
+
+    Raises:
+        RequestValidationError: they are not.
+    """
+    yield
+    frames = as_frames(read.poses, model.info, model.unit)
     detected_FC = as_taken(model.refiner, frames.poses_FC, frames.unseen_FJ)
-    return GivenRequest(options, schema.is_nested(poses), frames, detected_FC)
+    return GivenRequest(read.options, schema.is_nested(read.poses), frames, detected_FC)
 
 
 def is_json(content_type: str) -> bool:
@@ -106,7 +127,7 @@ def is_json(content_type: str) -> bool:
     )
 
 
-def _members(model: ServedModel, text: JsonText) -> Generator[None, None, dict[str, Any]]:
+def _members(info: TrackInfo | None, text: JsonText) -> Generator[None, None, dict[str, Any]]:
     if text.peek() != "{":
         raise RequestValidationError([NO_OBJECT])
     given: dict[str, Any] = {}
@@ -117,7 +138,7 @@ def _members(model: ServedModel, text: JsonText) -> Generator[None, None, dict[s
             if key in given:
                 raise field_error(key, "repeated", "it is given twice")
             if key == "poses":
-                given[key] = yield from _poses(model, text)
+                given[key] = yield from _poses(info, text)
             else:
                 given[key] = _value(text, key)
     except TooLongError:
@@ -136,7 +157,7 @@ def _value(text: JsonText, key: str) -> Any:
         raise field_error(key, "too_long", message) from None
 
 
-def _poses(model: ServedModel, text: JsonText) -> Generator[None, None, list[Any]]:
+def _poses(info: TrackInfo | None, text: JsonText) -> Generator[None, None, list[Any]]:
     """Frames, every one of which is checked as soon as it is read, `_PIECE` of them at a time."""
     if text.peek() != "[":
         raise field_error("poses", "list_type", "it should be a list of frames")
@@ -147,8 +168,8 @@ def _poses(model: ServedModel, text: JsonText) -> Generator[None, None, list[Any
             raise field_error("poses", "too_long", message)
         unknown = regular.example is None
         poses += _checked(piece, len(poses), regular)
-        if unknown and regular.example is not None:
-            check_shape(regular.example, model.info)
+        if info is not None and unknown and regular.example is not None:
+            check_shape(regular.example, info)
         yield
     if not poses:
         raise field_error("poses", "too_short", "there is no frame in it")

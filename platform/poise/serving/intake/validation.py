@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from numpy.typing import NDArray
 
@@ -18,8 +17,7 @@ from poise.readers.filling import too_little, whole
 from poise.readers.missing import confidences, no_confidences, unseen
 from poise.readers.scale import no_person
 from poise.runtime.printable import printable
-from poise.serving.model import ServedModel
-from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, RefineOptions, is_nested
+from poise.serving.schema import LARGEST, LAYOUTS, Problem, Problems, is_nested
 
 #: Problems that an answer names, and characters of a field's name that it repeats.
 MOST_PROBLEMS = 20
@@ -32,19 +30,6 @@ class Frames:
 
     poses_FC: NDArray[np.float32]
     unseen_FJ: NDArray[np.bool_] | None = None
-
-
-def check_asked(model: ServedModel, options: RefineOptions) -> None:
-    """See that a request asks for what is here.
-
-    Raises:
-        HTTPException: 404, it asks for a model that is not served here.
-        RequestValidationError: its track is not the model's.
-    """
-    if options.model not in (None, model.name):
-        raise HTTPException(404, f"no model {options.model!r} here; there is {model.name}")
-    if options.track not in (None, str(model.track)):
-        raise field_error("track", "wrong_track", f"{model.name} was trained on {model.track}")
 
 
 def check_shape(frame: list[Any], info: TrackInfo) -> None:

@@ -64,24 +64,19 @@ class Body:
 
 
 class Bodies:
-    """Finds the refiner for a skeleton: the served one, or the same weights for other joints."""
+    """Finds the refiner for a skeleton: a model's own, or the same weights for other joints."""
 
-    def __init__(self, model: ServedModel) -> None:
-        self._model = model
-        self._kept: OrderedDict[tuple[tuple[str, ...], int], Refiner] = OrderedDict()
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, tuple[str, ...], int], Refiner] = OrderedDict()
         self._lock = Lock()
 
-    def body(self, asked: Opening) -> Body:
+    def body(self, model: ServedModel, asked: Opening) -> Body:
         """Find a body; that of another skeleton takes a moment.
 
         Raises:
-            StreamError: the model does not take these joints, or it is not the one asked for.
+            StreamError: the model does not take these joints.
         """
-        model, info = self._model, self._model.info
-        if asked.model not in (None, model.name):
-            raise StreamError(POLICY, "model", f"there is only {model.name} here")
-        if asked.track not in (None, str(model.track)):
-            raise StreamError(POLICY, "track", f"{model.name} was trained on {model.track}")
+        info = model.info
         names = _names(asked) or info.joint_names
         dims = asked.dims or info.dims
         if isinstance(model.refiner, General):
@@ -89,31 +84,32 @@ class Bodies:
             order = tuple(range(len(names)))
             if dims == info.dims and names == tuple(map(plain_joint, info.joint_names)):
                 return Body(model.refiner, info, order, 1.0, unit, False)
-            refiner = self._general(names, dims)
+            refiner = self._general(model, names, dims)
             return Body(refiner, _info(info, names, dims), order, 1.0, unit, False)
         return _of_the_track(model, asked, names, dims)
 
-    def _general(self, names: tuple[str, ...], dims: int) -> Refiner:
+    def _general(self, model: ServedModel, names: tuple[str, ...], dims: int) -> Refiner:
         """The general network for other joints; the last few skeletons are kept."""
         with self._lock:
-            key = (names, dims)
+            key = (model.config.model.checkpoint, names, dims)
             if key not in self._kept:
-                self._kept[key] = self._loaded(names, dims)
+                self._kept[key] = _loaded(model, names, dims)
             self._kept.move_to_end(key)
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
             return self._kept[key]
 
-    def _loaded(self, names: tuple[str, ...], dims: int) -> Refiner:
-        name, folder = self._model.name, self._model.config.model.checkpoint
-        try:
-            folder = shipped(name, dims) or folder
-        except PoiseError as error:
-            raise StreamError(POLICY, "dims", str(error)) from None
-        if dims != self._model.info.dims and folder == self._model.config.model.checkpoint:
-            raise StreamError(POLICY, "dims", f"{name} takes {self._model.info.dims} dimensions")
-        refiner, _ = load_checkpoint(folder, spec=PoseSpec(len(names), dims, names=names))
-        return refiner
+
+def _loaded(model: ServedModel, names: tuple[str, ...], dims: int) -> Refiner:
+    own = model.config.model.checkpoint
+    try:
+        folder = shipped(model.name, dims) or own
+    except PoiseError as error:
+        raise StreamError(POLICY, "dims", str(error)) from None
+    if dims != model.info.dims and folder == own:
+        raise StreamError(POLICY, "dims", f"{model.name} takes {model.info.dims} dimensions")
+    refiner, _ = load_checkpoint(folder, spec=PoseSpec(len(names), dims, names=names))
+    return refiner
 
 
 def _names(asked: Opening) -> tuple[str, ...]:

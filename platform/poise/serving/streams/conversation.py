@@ -10,7 +10,6 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from poise.runtime.printable import printable
-from poise.serving.model import ServedModel
 from poise.serving.streams.frames import as_bytes, as_text, from_bytes, from_object
 from poise.serving.streams.opening import (
     FAULT,
@@ -43,15 +42,12 @@ class Conversation:
     Args:
         connection: through which it speaks.
         sessions: the streams of this replica.
-        model: what refines them.
         idle_s: how long a client may say nothing.
     """
 
-    def __init__(
-        self, connection: ServerConnection, sessions: Sessions, model: ServedModel, idle_s: float
-    ) -> None:
+    def __init__(self, connection: ServerConnection, sessions: Sessions, idle_s: float) -> None:
         self._connection, self._sessions = connection, sessions
-        self._model, self._idle_s = model, idle_s
+        self._idle_s = idle_s
 
     async def hold(self) -> None:
         """Speak until one of both ends it, or something is wrong."""
@@ -86,16 +82,16 @@ class Conversation:
             await session.taken_over()
             lost = session.rewind(asked.received)
         session.held_by = asyncio.current_task()
-        body, stream = session.body, session.stream
+        model, body, stream = session.model, session.body, session.stream
         answer = {
             "type": "opened",
             "session": session.token,
             "resumed": found is not None,
             "next": session.came,
             "lost": lost,
-            "model": self._model.name,
-            "version": self._model.config.model.version,
-            "track": str(self._model.track),
+            "model": model.name,
+            "version": model.version,
+            "track": str(model.track),
             "joints": body.names,
             "dims": body.info.dims,
             "unit": body.unit,
@@ -103,7 +99,7 @@ class Conversation:
             "lag": stream.lag,
             "longest_lag": longest_lag(stream.refiner),
             "format": session.asked.format,
-            "retrieval": self._model.retrieval,
+            "retrieval": model.retrieval,
             "limits": {
                 "frames": MOST_FRAMES,
                 "bytes": MOST_BYTES,

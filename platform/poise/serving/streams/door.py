@@ -21,7 +21,7 @@ from websockets.typing import Subprotocol
 
 from poise.serving.intake.passing import PATH, SEND_BYTES
 from poise.serving.intake.token import shown_as_protocol, shows
-from poise.serving.model import ServedModel
+from poise.serving.models.served_models import ServedModels
 from poise.serving.streams.conversation import Conversation
 from poise.serving.streams.opening import MOST_BYTES
 from poise.serving.streams.sessions import Sessions
@@ -41,7 +41,7 @@ class StreamDoor:
     """A running server; streams of all of its connections share the network thread.
 
     Args:
-        model: what refines them.
+        models: what refines them.
         network: the thread in which it does.
         host: address to listen at; a free port of it is taken.
         token: that clients must show; None lets everybody in.
@@ -51,14 +51,14 @@ class StreamDoor:
 
     def __init__(
         self,
-        model: ServedModel,
+        models: ServedModels,
         network: Turns[Any],
         host: str = "127.0.0.1",
         token: str | None = None,
         most: int = 256,
         idle_s: float = 60.0,
     ) -> None:
-        self._model, self._network, self._host = model, network, host
+        self._models, self._network, self._host = models, network, host
         self._token, self._most, self._idle_s = token, most, idle_s
         self.key = secrets.token_hex(8)
         self.sessions: Sessions
@@ -87,7 +87,7 @@ class StreamDoor:
             self._ready.set_exception(error)
 
     async def _serve(self) -> None:
-        self.sessions = Sessions(self._model, self._network, self._most, self.key)
+        self.sessions = Sessions(self._models, self._network, self._most, self.key)
         async with serve(
             self._hold,
             self._host,
@@ -122,4 +122,4 @@ class StreamDoor:
         return answer
 
     async def _hold(self, connection: ServerConnection) -> None:
-        await Conversation(connection, self.sessions, self._model, self._idle_s).hold()
+        await Conversation(connection, self.sessions, self._idle_s).hold()

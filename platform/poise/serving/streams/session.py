@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, Final
 
 from poise.client.messages import Frames
+from poise.serving.model import ServedModel
 from poise.serving.streams.bodies import Body
 from poise.serving.streams.opening import FAULT, POLICY, Opening, StreamError
 from poise.serving.streams.pushes import StreamJob
@@ -34,6 +35,7 @@ class Session:
     Attributes:
         token: by which a client finds it again.
         asked: how it was opened.
+        model: what refines it, to its end.
         dropped: refined frames that a slow client never gets.
         wrong: why it ends, where something is wrong.
         ended: whether all frames are refined and no more will come.
@@ -43,6 +45,7 @@ class Session:
         self,
         token: str,
         asked: Opening,
+        model: ServedModel,
         body: Body,
         stream: Stream,
         fps: float,
@@ -50,6 +53,7 @@ class Session:
     ) -> None:
         self.token = token
         self.asked = asked
+        self.model = model
         self.body = body
         self.stream = stream
         self.fps = fps

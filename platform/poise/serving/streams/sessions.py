@@ -5,7 +5,8 @@ import secrets
 from collections import OrderedDict
 from typing import Any, Final
 
-from poise.serving.model import ServedModel
+from poise.serving.models.served_models import ServedModels
+from poise.serving.models.wanted import AWAY, ChoiceError
 from poise.serving.streams.bodies import Bodies
 from poise.serving.streams.opening import BUSY, LAG, POLICY, Opening, StreamError
 from poise.serving.streams.session import Session
@@ -30,15 +31,15 @@ class Sessions:
     """The streams that are open, and those whose clients may come back.
 
     Args:
-        model: what refines them.
+        models: what refines them.
         network: the thread in which it does.
         most: how many there may be.
         door: the part of a token that says which replica a stream is on.
     """
 
-    def __init__(self, model: ServedModel, network: Turns[Any], most: int, door: str) -> None:
-        self._model, self._network, self._most, self._door = model, network, most, door
-        self._bodies = Bodies(model)
+    def __init__(self, models: ServedModels, network: Turns[Any], most: int, door: str) -> None:
+        self._models, self._network, self._most, self._door = models, network, most, door
+        self._bodies = Bodies()
         self._open: dict[str, Session] = {}
         self._left: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
         self._coming = 0
@@ -64,20 +65,24 @@ class Sessions:
             raise StreamError(BUSY, "type", f"{self._most} streams are open here: come back later")
         self._coming += 1
         try:
+            model = await self._models.get(asked.model, asked.track)
             # Another skeleton's network takes a moment.
-            body = await asyncio.to_thread(self._bodies.body, asked)
+            body = await asyncio.to_thread(self._bodies.body, model, asked)
+        except ChoiceError as error:
+            code = BUSY if error.status == AWAY else POLICY
+            raise StreamError(code, error.field, str(error)) from None
         finally:
             self._coming -= 1
         most = longest_lag(body.refiner)
         usual = LAG if most is None else min(LAG, most)
-        find: Find | None = self._model.neighbours_of if self._model.retrieval != "none" else None
+        find: Find | None = model.neighbours_of if model.retrieval != "none" else None
         try:
             stream = open_stream(body.refiner, usual if asked.lag is None else asked.lag, find)
         except ConfigError as error:
             raise StreamError(POLICY, "lag", str(error)) from None
         token = f"{self._door}.{secrets.token_urlsafe(18)}"
-        fps = asked.fps or self._model.info.fps or FPS
-        session = Session(token, asked, body, stream, fps, self._network)
+        fps = asked.fps or model.info.fps or FPS
+        session = Session(token, asked, model, body, stream, fps, self._network)
         self._open[token] = session
         return session
 

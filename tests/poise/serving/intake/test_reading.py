@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
-from tests.support.serving import clip, replica, save_untrained
+from tests.support.serving import clip, outcome, replica, save_untrained
 
-from poise.serving.intake.reading import GivenRequest, read_request
+from poise.serving.intake.reading import GivenRequest, fitted, read_body
 from poise.serving.intake.validation import MOST_PROBLEMS, problems
 from poise.serving.model import ServedModel
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES, RefineRequest
@@ -24,13 +23,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
 
 
 def read(model: ServedModel, body: str | bytes) -> GivenRequest:
-    steps = read_request(model, body.encode() if isinstance(body, str) else body)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            given: GivenRequest = end.value
-            return given
+    content = body.encode() if isinstance(body, str) else body
+    given: GivenRequest = outcome(fitted(model, outcome(read_body(model, content))))
+    return given
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +116,15 @@ def test_numbers_beyond_any_pose_are_refused(model: ServedModel, value: str) -> 
     assert fields(model, body) == ["poses[3][5][2]"]
 
 
-def test_another_model_is_told_apart_from_a_wrong_request(model: ServedModel) -> None:
-    with pytest.raises(HTTPException) as caught:
-        read(model, json.dumps({"poses": NESTED, "model": "other"}))
-    assert caught.value.status_code == 404
+@pytest.mark.parametrize("places", [("model", "poses"), ("poses", "model")])
+def test_poses_of_another_model_wait_for_its_name(
+    model: ServedModel, places: tuple[str, str]
+) -> None:
+    body = {"model": "other", "poses": [[[0.1, 0.2]] * 5]}
+    content = json.dumps({place: body[place] for place in places}).encode()
+    assert outcome(read_body(model, content)).options.model == "other"
+    with pytest.raises(RequestValidationError):
+        outcome(read_body(model, content, chosen=True))
 
 
 BIG = MAX_BODY_BYTES - 100

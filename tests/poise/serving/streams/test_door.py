@@ -35,7 +35,7 @@ OPENINGS: dict[str, tuple[Any, int, str]] = {
     "nothing in it": ("{}", 1008, "type"),
     "frames first": ({"type": "frames", "poses": FRAME}, 1008, "type"),
     "another model": ({"type": "open", "model": "other"}, 1008, "model"),
-    "another track": ({"type": "open", "track": "h36m/fcn/3D"}, 1008, "track"),
+    "another track": ({"type": "open", "model": "m", "track": "h36m/fcn/3D"}, 1008, "track"),
     "a misspelt key": ({"type": "open", "lagg": 3}, 1008, "lagg"),
     "a lag beyond the window": ({"type": "open", "lag": 8}, 1008, "lag"),
     "a negative lag": ({"type": "open", "lag": -1}, 1008, "lag"),

@@ -1,0 +1,1 @@
+"""The models of a replica: which one a request gets, and which are loaded."""
