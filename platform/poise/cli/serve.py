@@ -14,7 +14,7 @@ from poise.runtime.settings import Settings
 
 EXAMPLES = """
 examples:
-  poise serve                                    the only champion, or poise:general
+  poise serve                                    poise:general, or the champion
   poise serve --model poise-uiprmd-kinect-3D@champion --port 8080
   poise serve --model runs/my-checkpoint         a folder, no registry needed
   poise serve --milvus-uri http://milvus:19530   the PVD of a Milvus that runs
@@ -34,7 +34,7 @@ def serve(
     settings: Settings,
     model: Annotated[
         str | None,
-        typer.Option(metavar="MODEL", help=f"{MODEL} (the only champion, or poise:general)"),
+        typer.Option(metavar="MODEL", help=f"{MODEL} (the only champion, or general)"),
     ] = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="0.0.0.0 lets the network in, with a token")
