@@ -42,8 +42,8 @@ class Answer:
     rest: Mapping[str, Any]
 
 
-def body_of(poses: NDArray[np.floating], **options: Any) -> bytes:
-    """A request's body; NaN is what was not seen.
+def json_of(poses: NDArray[np.floating], **options: Any) -> dict[str, Any]:
+    """What to send of poses; NaN is what was not seen.
 
     Args:
         poses: (F, J, D) or (F, C).
@@ -53,7 +53,8 @@ def body_of(poses: NDArray[np.floating], **options: Any) -> bytes:
     if frames.ndim not in (2, 3):
         raise ClientError(f"poses are (frames, joints, dimensions), not of shape {frames.shape}")
     said = {name: value for name, value in options.items() if value is not None}
-    return json.dumps({"poses": frames.tolist(), **said}).encode()
+    body = json.dumps({"poses": frames.tolist(), **said}).encode()
+    return {"content": body, "headers": {"Content-Type": "application/json"}}
 
 
 def answer_of(body: bytes) -> Answer:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from poise.client.asking import TRIES, Answer, answer_of, body_of, check, parts_of, pause_s
+from poise.client.asking import TRIES, Answer, answer_of, check, json_of, parts_of, pause_s
 from poise.client.errors import AwayError, ClientError, away, never_there, refusal
+from poise.client.files import ANY, RefinedFile, file_of, sent_of
 from poise.client.talking import RefinedPose, Talk
 
 if TYPE_CHECKING:
@@ -49,7 +51,9 @@ class AsyncClient:
     async def refine(self, motion: Any, **options: Any) -> Any:
         """Refine whole motion, as `poise.client.client.Client.refine`."""
         if isinstance(motion, np.ndarray | list):
-            response = await self._ask("POST", "/v1/refine", body_of(np.asarray(motion), **options))
+            response = await self._ask(
+                "POST", "/v1/refine", **json_of(np.asarray(motion), **options)
+            )
             return answer_of(response.content)
         model, *_ = await self.models()
         poses_FPJD = motion.poses_FPJD.copy()
@@ -57,6 +61,13 @@ class AsyncClient:
             refined = await self.refine(poses_FJD, fps=motion.fps)
             poses_FPJD[:, person, places] = refined.poses / scale
         return motion.with_poses(poses_FPJD)
+
+    async def refine_file(
+        self, path: str | Path, *, accept: str = ANY, **options: Any
+    ) -> RefinedFile:
+        """Have a file refined, as `poise.client.client.Client.refine_file`."""
+        sent = await asyncio.to_thread(sent_of, path, accept, options)
+        return file_of(await self._ask("POST", "/v1/refine", **sent), path)
 
     @asynccontextmanager
     async def stream(self, **opening: Any) -> AsyncIterator["AsyncStream"]:
@@ -69,22 +80,19 @@ class AsyncClient:
         """Close connections."""
         await self._http.aclose()
 
-    async def _ask(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
-        kind = {"Content-Type": "application/json"}
+    async def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
         for number in range(TRIES):
             retry_after = None
             try:
-                response = await self._http.request(
-                    method, self.url + path, content=body, headers=kind
-                )
+                response = await self._http.request(method, self.url + path, **sent)
                 retry_after = response.headers.get("Retry-After")
                 check(response.status_code, response.content)
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+                raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             except (httpx.TransportError, AwayError) as error:
                 if number == TRIES - 1:
                     raise away(self.url, error) from None
                 await asyncio.sleep(pause_s(number, retry_after))
-            except httpx.InvalidURL:
-                raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             else:
                 return response
         raise AssertionError  # the last try has returned or raised

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from poise.client.asking import TRIES, Answer, answer_of, body_of, check, parts_of, pause_s
+from poise.client.asking import TRIES, Answer, answer_of, check, json_of, parts_of, pause_s
 from poise.client.errors import AwayError, ClientError, away, never_there, refusal
+from poise.client.files import ANY, RefinedFile, file_of, sent_of
 from poise.client.talking import RefinedPose, Talk
 
 if TYPE_CHECKING:
@@ -67,8 +69,22 @@ class Client:
         if not isinstance(motion, np.ndarray | list):
             return self._motion(motion)
         return answer_of(
-            self._ask("POST", "/v1/refine", body_of(np.asarray(motion), **options)).content
+            self._ask("POST", "/v1/refine", **json_of(np.asarray(motion), **options)).content
         )
+
+    def refine_file(self, path: str | Path, *, accept: str = ANY, **options: Any) -> RefinedFile:
+        """Have a keypoint file refined, or a folder whose files are one recording.
+
+        Args:
+            path: of a file in any format of `poise formats`.
+            accept: ``application/json`` or ``application/x-npz`` for all that is known of the
+                motion, in place of a file.
+            options: ``to``, ``refiner``, ``fill`` ... as in the query (docs/serving.md).
+
+        Raises:
+            ClientError: it cannot be read, the service refuses, or does not answer.
+        """
+        return file_of(self._ask("POST", "/v1/refine", **sent_of(path, accept, options)), path)
 
     @contextmanager
     def stream(self, **opening: Any) -> Iterator["Stream"]:
@@ -97,20 +113,19 @@ class Client:
             poses_FPJD[:, person, places] = refined.poses / scale
         return motion.with_poses(poses_FPJD)
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> httpx.Response:
-        kind = {"Content-Type": "application/json"}
+    def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
         for number in range(TRIES):
             retry_after = None
             try:
-                response = self._http.request(method, self.url + path, content=body, headers=kind)
+                response = self._http.request(method, self.url + path, **sent)
                 retry_after = response.headers.get("Retry-After")
                 check(response.status_code, response.content)
+            except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+                raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             except (httpx.TransportError, AwayError) as error:
                 if number == TRIES - 1:
                     raise away(self.url, error) from None
                 time.sleep(pause_s(number, retry_after))
-            except httpx.InvalidURL:
-                raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             else:
                 return response
         raise AssertionError  # the last try has returned or raised

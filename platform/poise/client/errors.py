@@ -34,7 +34,7 @@ def away(url: str, error: Exception) -> ClientError:
     """What to tell of a service that stays away."""
     if isinstance(error, ClientError):
         return error
-    return ClientError(f"{url} does not answer ({type(error).__name__}): does the service run?")
+    return ClientError(f"{url} does not answer: does the service run?")
 
 
 def refusal(error: Exception) -> ClientError | None:

@@ -1,8 +1,10 @@
 """What the service does when it cannot start, and when there is too much to do."""
 
+import asyncio
+import json
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,13 @@ from tests.support.streams import Talk
 from tests.support.tiny_lake import write_tiny_lake
 from websockets.exceptions import InvalidStatus
 
-from poise.client import Client
+from poise.client import AsyncClient, Client
+from poise.client.errors import ClientError
+from poise.client.playing import sample_path
 from poise.client.talking import RefinedPose
+from poise.motion.files import read
+from poise.refining.options import Options
+from poise.refining.refine import refine as refined
 from poise.runtime.errors import CheckpointError, ModelError
 from poise.serving.app import ServiceArgs
 from poise.serving.errors import ServiceError
@@ -165,6 +172,60 @@ class TestTwoReplicas:
                 before = memory()
         # 120 streams more, half of which are kept for a while: not 200 kB each.
         assert memory() - before < 24e6
+
+    def test_a_file_comes_back_as_the_command_writes_it(self, url: str, tmp_path: Path) -> None:
+        expected = refined(read(sample_path()), Options(refiner="median")).after
+        for answer in (
+            Client(url).refine_file(sample_path(), refiner="median", to="csv"),
+            asyncio.run(AsyncClient(url).refine_file(sample_path(), refiner="median", to="csv")),
+        ):
+            assert answer.name == "sample.poise.csv"
+            after = read(answer.write(tmp_path))
+            assert after.joints == expected.joints
+            np.testing.assert_allclose(after.poses_FPJD, expected.poses_FPJD, atol=1e-5)
+
+    def test_a_folder_is_one_recording_and_json_says_more(self, url: str, tmp_path: Path) -> None:
+        folder = tmp_path / "walk"
+        folder.mkdir()
+        for frame in range(20):
+            points = [400.0 + frame, 300.0, 0.9] * 25
+            content = json.dumps({"version": 1.3, "people": [{"pose_keypoints_2d": points}]})
+            (folder / f"walk_{frame:012d}_keypoints.json").write_text(content)
+        answer = Client(url).refine_file(folder, refiner="median", accept="application/json")
+        said = json.loads(answer.content)
+        assert (answer.name, said["frames"], said["dims"]) == ("walk.poise.json", 20, 2)
+
+    @pytest.mark.parametrize(
+        ("file", "options", "code", "said"),
+        [
+            ("sample", {"to": "docx"}, 422, "to: there is none"),
+            ("sample", {"cutof": 3}, 422, "cutof"),
+            ("empty", {}, None, "holds no files"),
+            ("missing.trc", {}, None, "cannot be read"),
+        ],
+    )
+    def test_what_is_wrong_with_a_file_is_said_at_once(
+        self, url: str, tmp_path: Path, file: str, options: Any, code: int | None, said: str
+    ) -> None:
+        (tmp_path / "empty").mkdir()
+        path = sample_path() if file == "sample" else tmp_path / file
+        with pytest.raises(ClientError, match=said) as refused:
+            Client(url).refine_file(path, **options)
+        assert refused.value.code == code
+
+    @pytest.mark.chaos
+    def test_nobody_who_asks_by_the_client_sees_a_replica_die(self, url: str) -> None:
+        def ask(number: int) -> tuple[int, int]:
+            client = Client(url)
+            found = len(client.refine(clip(60, number)).poses)
+            file = client.refine_file(sample_path(), refiner="median", accept="application/json")
+            return found, json.loads(file.content)["frames"]
+
+        with ThreadPoolExecutor(6) as pool:
+            asked = [pool.submit(ask, number) for number in range(24)]
+            wait(asked, return_when=FIRST_COMPLETED)
+            processes("ServeReplica")[0].kill()
+            assert [one.result(timeout=200) for one in asked] == [(60, 100)] * 24
 
     @pytest.mark.chaos
     def test_streams_go_on_where_their_replica_is_killed(self, url: str) -> None:
