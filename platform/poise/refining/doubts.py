@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from poise.motion.motion import Floats as MotionFloats
-from poise.refining.grid import Floats, Mask, seen
+from poise.refining.grid import Floats, Mask, blocks, seen
 
 #: A joint that jumps off and back within this time did not move.
 _LONGEST_S: Final = 0.2
@@ -32,12 +32,14 @@ def unsure(poses_FJD: Floats, confidence_FJ: MotionFloats | None, least: float) 
 
 def size_of(poses_FJD: Floats) -> float:
     """Return how large a person is: the usual diagonal of a box about all joints; 0 if unseen."""
-    seen_F = ~np.isnan(poses_FJD).all((1, 2))
-    if not seen_F.any():
-        return 0.0
-    inside_FJD = poses_FJD[seen_F]
-    diagonal_F = np.linalg.norm(np.nanmax(inside_FJD, 1) - np.nanmin(inside_FJD, 1), axis=-1)
-    return float(np.median(diagonal_F))
+    diagonals = []
+    for part in blocks(len(poses_FJD)):
+        part_FJD = poses_FJD[part]
+        inside_FJD = part_FJD[~np.isnan(part_FJD).all((1, 2))]
+        if len(inside_FJD):
+            box_FD = np.nanmax(inside_FJD, 1) - np.nanmin(inside_FJD, 1)
+            diagonals.append(np.linalg.norm(box_FD, axis=-1))
+    return float(np.median(np.concatenate(diagonals))) if diagonals else 0.0
 
 
 def jumps(poses_FJD: Floats, times_F: Floats, step: float) -> Mask:

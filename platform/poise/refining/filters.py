@@ -49,9 +49,12 @@ def _savgol(values_GX: Floats, cutoff: float) -> Floats:
 def _one_euro(values_GX: Floats, cutoff: float) -> Floats:
     """There and back, each of which lags as much as the other leads."""
     there, back = (Calmed(cutoff, _BETA, 1.0) for _ in range(2))
-    forth_GX = np.stack([there.after(values_X, 1.0) for values_X in values_GX])
-    back_GX = np.stack([back.after(values_X, 1.0) for values_X in values_GX[::-1]])
-    both_GX: Floats = (forth_GX + back_GX[::-1]) / 2
+    both_GX = np.empty_like(values_GX)
+    for point, values_X in enumerate(values_GX):
+        both_GX[point] = there.after(values_X, 1.0)
+    for point in reversed(range(len(values_GX))):
+        both_GX[point] += back.after(values_GX[point], 1.0)
+    both_GX /= 2
     return both_GX
 
 

@@ -3,6 +3,7 @@
 Shape letters: F frames, G points of the grid, X any channels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -16,6 +17,8 @@ Mask = NDArray[np.bool_]
 _NEAR: Final = 0.1
 #: Between frames further apart than so many steps the grid has gaps.
 _APART: Final = 1.5
+#: Frames that are worked on at a time, where each is by itself: more only take memory.
+_BLOCK: Final = 4096
 
 
 @dataclass(frozen=True)
@@ -51,13 +54,21 @@ class Grid:
         """Whether every frame is at a point."""
         return bool(np.all(np.abs(self.places_F - np.rint(self.places_F)) <= _NEAR))
 
+    @property
+    def _is_frames(self) -> bool:
+        """Whether the points are the frames, one by one."""
+        return self.even and np.array_equal(np.rint(self.places_F), np.arange(self.size))
+
     def onto(self, values_FX: Floats) -> Floats:
         """Return values at the points; NaN where no frame is near, or none with a value.
 
+        Not to be written to: where the points are the frames they are the same values.
         Of frames at the same time the first that has a value counts.
         """
         if not self.even:
             return self._interpolated(values_FX)
+        if self._is_frames:
+            return values_FX
         even_GX = np.full((self.size, *values_FX.shape[1:]), np.nan)
         at_F = np.rint(self.places_F).astype(np.int64)
         even_GX[at_F[::-1]] = values_FX[::-1]
@@ -76,6 +87,8 @@ class Grid:
 
     def off(self, even_GX: Floats) -> Floats:
         """Return what values at the points are at the frames: cubics through four points."""
+        if self._is_frames:
+            return even_GX
         if self.even:
             values_FX: Floats = even_GX[np.rint(self.places_F).astype(np.int64)]
             return values_FX
@@ -125,16 +138,21 @@ def filled(values_GX: Floats, reach: float = np.inf) -> Floats:
     """
     flat_GX = values_GX.reshape(len(values_GX), -1).copy()
     gaps_GX = np.isnan(flat_GX)
-    long_GX = gap_lengths(~gaps_GX) > reach
     points_G = np.arange(len(flat_GX), dtype=np.float64)
     for channel in np.flatnonzero(gaps_GX.any(0) & ((~gaps_GX).sum(0) > 1)):
         gap_G = gaps_GX[:, channel]
         seen_G = np.flatnonzero(~gap_G)
-        wanted_G = gap_G & ~long_GX[:, channel]
+        wanted_G = gap_G & (gap_lengths(~gap_G) <= reach)
         wanted_G[: seen_G[0]] = wanted_G[seen_G[-1] + 1 :] = False
         curve = PchipInterpolator(points_G[seen_G], flat_GX[seen_G, channel])
         flat_GX[wanted_G, channel] = curve(points_G[wanted_G])
     return flat_GX.reshape(values_GX.shape)
+
+
+def blocks(frames: int, before: int = 0) -> Iterator[slice]:
+    """Yield slices of some thousand frames, each with so many before it, where there are."""
+    for first in range(0, frames, _BLOCK):
+        yield slice(max(first - before, 0), min(first + _BLOCK, frames))
 
 
 def gap_lengths(seen_FX: Mask, times_F: Floats | None = None, step: float = 1.0) -> Floats:

@@ -20,6 +20,8 @@ from poise.runtime.errors import SettingsError
 #: The cutoff where nothing tells, as long as the rate allows it.
 _USUAL_HZ: Final = 6.0
 _SHARE: Final = 0.4
+#: Numbers that are filtered at a time; more only take memory.
+_AT_ONCE: Final = 2**20
 #: As large as a person who stands.
 _HEIGHT_M: Final = 1.7
 
@@ -105,18 +107,28 @@ def _by_segments(even_GJD: Floats, smooth: Filter, cutoff: float, bridge: float)
     """Filter each joint from one long gap to the next; joints with the same gaps together."""
     # One-Euro minds speeds: in metres, about.
     metre = (size_of(even_GJD) or _HEIGHT_M) / _HEIGHT_M
-    whole_GJD = filled(even_GJD, bridge) / metre
-    there_GJ = seen(whole_GJD)
-    found_GJD = np.full_like(whole_GJD, np.nan)
+    found_GJD = filled(even_GJD, bridge)
+    found_GJD /= metre
+    there_GJ = seen(found_GJD)
+    found_GJD[~there_GJ] = np.nan
     alike: dict[bytes, list[int]] = {}
     for joint, there_G in enumerate(there_GJ.T):
         alike.setdefault(np.packbits(there_G).tobytes(), []).append(joint)
-    for joints in alike.values():
-        for part in spans(there_GJ[:, joints[0]]):
-            values_GJD = whole_GJD[part][:, joints]
-            flat = np.ascontiguousarray(values_GJD.reshape(len(values_GJD), -1))
-            found_GJD[part, joints] = smooth(flat, cutoff).reshape(values_GJD.shape)
-    return found_GJD * metre
+    for group in alike.values():
+        for part in spans(there_GJ[:, group[0]]):
+            for joints in _some(group, found_GJD[part, 0].size, smooth):
+                values_GJD = found_GJD[part][:, joints]
+                flat = np.ascontiguousarray(values_GJD.reshape(len(values_GJD), -1))
+                found_GJD[part, joints] = smooth(flat, cutoff).reshape(values_GJD.shape)
+    found_GJD *= metre
+    return found_GJD
+
+
+def _some(joints: list[int], numbers: int, smooth: Filter) -> Iterator[list[int]]:
+    """Yield some joints at a time, of so many numbers each, where a filter is as fast so."""
+    most = len(joints) if smooth is filter_called("oneeuro") else max(_AT_ONCE // numbers, 1)
+    for first in range(0, len(joints), most):
+        yield joints[first : first + most]
 
 
 def spans(there_G: Mask) -> Iterator[slice]:

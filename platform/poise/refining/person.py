@@ -16,7 +16,7 @@ from poise.refining.feet.hold import Feet
 from poise.refining.grid import Floats, Grid, Mask, filled, gap_lengths, seen
 from poise.refining.method import Method
 from poise.refining.options import Options
-from poise.refining.sides import Swap, mended
+from poise.refining.sides import Swap, mend
 
 #: Frames that lie so far apart belong together, whether what is between them is filled or not.
 _TOGETHER_S: Final = 0.5
@@ -75,7 +75,7 @@ class Person:
 
 
 def refined(
-    poses_FJD: MotionFloats,
+    given_FJD: MotionFloats,
     confidence_FJ: MotionFloats | None,
     joints: Sequence[str],
     times_F: Floats,
@@ -86,7 +86,7 @@ def refined(
     """Refine one person.
 
     Args:
-        poses_FJD: NaN where a joint was not seen.
+        given_FJD: NaN where a joint was not seen.
         confidence_FJ: None where the estimator says nothing.
         joints: their names.
         times_F: of the frames, in seconds.
@@ -94,18 +94,15 @@ def refined(
         method: the refiner.
         options: what counts as seen, and what is filled.
     """
-    before_FJD = poses_FJD.astype(np.float64)
+    before_FJD = given_FJD.astype(np.float64, copy=False)
     unsure_FJ = unsure(before_FJD, confidence_FJ, options.min_confidence)
-    sure_FJD = np.where((seen(before_FJD) & ~unsure_FJ)[..., None], before_FJD, np.nan)
-    input_FJD, swaps = mended(sure_FJD, joints, times_F)
-    jumped_FJ = jumps(input_FJD, times_F, step)
-    input_FJD[jumped_FJ] = np.nan
-    there_FJ = seen(input_FJD)
-    gap_FJ = gap_lengths(there_FJ, times_F, step)
-    # At the ends gaps are without end, and none is filled.
-    short_FJ = np.isfinite(gap_FJ) & (gap_FJ <= options.fill + step / 2)
-    fills_FJ = ~there_FJ & short_FJ & (options.fill > 0)
-    output_FJD = np.full_like(input_FJD, np.nan)
+    poses_FJD = before_FJD.copy()  # the one copy of an hour: what is refined takes its place
+    poses_FJD[~seen(before_FJD) | unsure_FJ] = np.nan
+    swaps = mend(poses_FJD, joints, times_F)
+    jumped_FJ = jumps(poses_FJD, times_F, step)
+    poses_FJD[jumped_FJ] = np.nan
+    there_FJ = seen(poses_FJD)
+    fills_FJ = _fills(there_FJ, times_F, step, options.fill)
     errors, alone = np.full(there_FJ.shape, np.nan), 0
     cutoffs: list[float] = []
     analysed: list[tuple[int, Residuals]] = []
@@ -113,33 +110,48 @@ def refined(
     for part in _pieces(np.asarray(there_FJ.any(1)), times_F, bridge + step):
         frames = int(there_FJ[part].any(1).sum())
         if frames < _FEWEST:
-            output_FJD[part], alone = filled(input_FJD[part]), alone + frames
+            _replace(poses_FJD[part], filled(poses_FJD[part]), there_FJ[part])
+            alone += frames
             continue
         grid = Grid.under(times_F[part], step)
-        smooth = method.run(grid.onto(input_FJD[part]), 1 / grid.step, bridge / grid.step)
-        output_FJD[part] = grid.off(smooth.poses_GJD)
+        smooth = method.run(grid.onto(poses_FJD[part]), 1 / grid.step, bridge / grid.step)
+        _replace(poses_FJD[part], grid.off(smooth.poses_GJD), there_FJ[part])
         if smooth.error_GJ is not None:
             errors[part] = grid.off(smooth.error_GJ)
         if smooth.cutoff is not None:
             cutoffs.append(smooth.cutoff)
         if smooth.residuals is not None:
             analysed.append((frames, smooth.residuals))
-    output_FJD[~there_FJ & ~fills_FJ] = np.nan
-    # A refiner that has nothing to go by takes nothing away.
-    lost_FJ = ~seen(output_FJD) & there_FJ
-    output_FJD[lost_FJ] = input_FJD[lost_FJ]
+    poses_FJD[~there_FJ & ~fills_FJ] = np.nan
     return Person(
-        poses_FJD=output_FJD,
+        poses_FJD=poses_FJD,
         before_FJD=before_FJD,
         unsure_FJ=unsure_FJ,
         jumped_FJ=jumped_FJ,
-        filled_FJ=fills_FJ & seen(output_FJD),
+        filled_FJ=fills_FJ & seen(poses_FJD),
         error_FJ=None if np.isnan(errors).all() else errors,
         swaps=swaps,
         cutoffs=tuple(cutoffs),
         residuals=max(analysed, key=lambda one: one[0])[1] if analysed else None,
         alone=alone,
     )
+
+
+def _fills(there_FJ: Mask, times_F: Floats, step: float, longest: float) -> Mask:
+    """Say which gaps are to be filled, joint by joint."""
+    fills_FJ = np.zeros_like(there_FJ)
+    for joint, there_F in enumerate(there_FJ.T):
+        gap_F = gap_lengths(there_F, times_F, step)
+        # At the ends gaps are without end, and none is filled.
+        short_F = np.isfinite(gap_F) & (gap_F <= longest + step / 2)
+        fills_FJ[:, joint] = ~there_F & short_F & (longest > 0)
+    return fills_FJ
+
+
+def _replace(poses_FJD: Floats, refined_FJD: Floats, there_FJ: Mask) -> None:
+    """Put refined poses in; a refiner that has nothing to go by takes nothing away."""
+    found_FJ = seen(refined_FJD) | ~there_FJ
+    np.copyto(poses_FJD, refined_FJD, where=found_FJ[..., None])
 
 
 def _pieces(there_F: Mask, times_F: Floats, longest: float) -> Iterator[slice]:

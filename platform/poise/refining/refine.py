@@ -83,28 +83,34 @@ def refine(
             "names are known (--skeleton)"
         )
     legs = legs_of(before) if options.feet else []
-    poses = before.poses_FPJD.copy()
     confidence = None if before.confidence_FPJ is None else before.confidence_FPJ.copy()
     factors_D, unit = before.proportions
-    people = {}
+    as_given = bool((factors_D == 1).all())
+    people: dict[str, Person] = {}
     for done, name in enumerate(names):
         progress(done, len(names))
         place = before.people.index(name)
         sure_FJ = None if confidence is None else confidence[:, place]
-        given_FJD = poses[:, place] * factors_D
+        given_FJD = before.poses_FPJD[:, place]
+        given_FJD = given_FJD if as_given else given_FJD * factors_D
         one = refined(given_FJD, sure_FJ, before.joints, times_F, step, method, options)
         if options.rigid:
             one = replace(one, poses_FJD=rigid(one.poses_FJD, bones, root_of(before)))
         if options.feet:
             still_FJD, feet = held(one.poses_FJD, one.before_FJD, legs, str(before.up), times_F)
             one = replace(one, poses_FJD=still_FJD, feet=feet)
-        # What stayed where it was keeps its digits.
-        stayed_FJD = one.poses_FJD == given_FJD
-        poses[:, place] = np.where(stayed_FJD, poses[:, place], one.poses_FJD / factors_D)
         if confidence is not None:
             confidence[:, place] = _sure(confidence[:, place], one)
         people[name] = one
     progress(len(names), len(names))
+    poses = before.poses_FPJD.copy()
+    for name, one in people.items():
+        now_FJD = poses[:, before.people.index(name)]
+        # What stayed where it was keeps its digits.
+        moved_FJD = one.poses_FJD != one.before_FJD
+        np.divide(one.poses_FJD, factors_D, out=now_FJD, where=moved_FJD, casting="same_kind")
+        if as_given and poses.dtype == np.float64:  # the same numbers, in memory once
+            people[name] = replace(one, poses_FJD=np.asarray(now_FJD, np.float64))
     after = before.with_poses(poses, confidence)
     return Refining(
         before, after, people, told, method.about, times_F, 1 / step, not motion.rate_known, unit

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import plain_joints
 from poise.refining.doubts import size_of
-from poise.refining.grid import Floats, Mask
+from poise.refining.grid import Floats, Mask, blocks
 
 #: Words of joints, limb by limb; those of a limb change sides together.
 _LIMBS: Final = {
@@ -51,20 +51,18 @@ def limbs(joints: Sequence[str]) -> dict[str, list[tuple[int, int]]]:
     return found
 
 
-def mended(
-    poses_FJD: Floats, joints: Sequence[str], times_F: Floats
-) -> tuple[Floats, tuple[Swap, ...]]:
-    """Put sides right that were mixed up for a while, where there is no doubt of it.
+def mend(poses_FJD: Floats, joints: Sequence[str], times_F: Floats) -> tuple[Swap, ...]:
+    """Put sides right, in place, that were mixed up for a while, where there is no doubt of it.
 
     A limb jumps to the other side's place in one frame, and back in a later one.
     """
-    poses_FJD, swaps = poses_FJD.copy(), []
+    swaps: list[Swap] = []
     size = size_of(poses_FJD)
     if not size:
-        return poses_FJD, ()
+        return ()
     for limb, pairs in limbs(joints).items():
         left, right = (list(side) for side in zip(*pairs, strict=True))
-        changed = _changes(poses_FJD[:, left], poses_FJD[:, right], size)
+        changed = _changes(poses_FJD, left, right, size)
         place = 0
         while place + 1 < len(changed):
             first, end = int(changed[place]), int(changed[place + 1])
@@ -75,7 +73,7 @@ def mended(
             poses_FJD[here, left + right] = poses_FJD[here, right + left]
             swaps.append(Swap(limb, first, end))
             place += 2
-    return poses_FJD, tuple(swaps)
+    return tuple(swaps)
 
 
 def swapped_in(before_FJD: Floats, after_FJD: Floats, joints: Sequence[str]) -> dict[str, Mask]:
@@ -83,15 +81,29 @@ def swapped_in(before_FJD: Floats, after_FJD: Floats, joints: Sequence[str]) -> 
     found = {}
     for limb, pairs in limbs(joints).items():
         left, right = (list(side) for side in zip(*pairs, strict=True))
-        stayed, crossed = _ways(
-            (before_FJD[:, left], before_FJD[:, right]), (after_FJD[:, left], after_FJD[:, right])
-        )
-        found[limb] = (crossed < stayed) & (stayed > 0)
+        found[limb] = np.zeros(len(before_FJD), bool)
+        for part in blocks(len(before_FJD)):
+            before_BJD, after_BJD = before_FJD[part], after_FJD[part]
+            stayed, crossed = _ways(
+                (before_BJD[:, left], before_BJD[:, right]),
+                (after_BJD[:, left], after_BJD[:, right]),
+            )
+            found[limb][part] = (crossed < stayed) & (stayed > 0)
     return found
 
 
-def _changes(left_FND: Floats, right_FND: Floats, size: float) -> NDArray[np.int64]:
+def _changes(
+    poses_FJD: Floats, left: list[int], right: list[int], size: float
+) -> NDArray[np.int64]:
     """Frames in which a limb's sides are exchanged against the frame before."""
+    found = [
+        part.start + _changes_within(poses_FJD[part][:, left], poses_FJD[part][:, right], size)
+        for part in blocks(len(poses_FJD), before=1)
+    ]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def _changes_within(left_FND: Floats, right_FND: Floats, size: float) -> NDArray[np.int64]:
     stayed_F, crossed_F = _ways((left_FND[:-1], right_FND[:-1]), (left_FND[1:], right_FND[1:]))
     apart_FN = np.linalg.norm(left_FND - right_FND, axis=-1)
     count_F = np.maximum((~np.isnan(apart_FN)).sum(1), 1)

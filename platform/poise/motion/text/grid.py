@@ -73,6 +73,7 @@ class Grid:
         Raises:
             DataError: a cell is no number, or a row has too many; names file and line.
         """
+        style = sample.style
         all_lines = sample.text.split("\n")
         end = len(all_lines)
         while header < end and not all_lines[header].strip():
@@ -87,7 +88,7 @@ class Grid:
         values = _parse(sample.path, lines, header, separator, comma, tuple(columns))
         return cls(
             path=sample.path,
-            style=sample.style,
+            style=style,
             before=tuple(all_lines[:header]),
             lines=tuple(lines),
             separator=separator,
@@ -107,13 +108,26 @@ class Grid:
             rows: which rows are in the new file, in order.
             values_RC: their numbers.
         """
-        decimals = self._decimals()
-        parts = ["\n".join(self.before)] if self.before else []
+        return b"".join(self.rewritten_in_parts(rows, values_RC))
+
+    def rewritten_in_parts(
+        self, rows: NDArray[np.int64], values_RC: NDArray[Any]
+    ) -> Iterator[bytes]:
+        """Yield what `rewritten` returns, some thousand rows at a time."""
+        return self.style.encoded(self._texts(rows, values_RC))
+
+    def _texts(self, rows: NDArray[np.int64], values_RC: NDArray[Any]) -> Iterator[str]:
+        decimals, line_end = self._decimals(), ""
+        if self.before:
+            yield "\n".join(self.before)
+            line_end = "\n"
         for first in range(0, len(rows), _BLOCK):
             block = rows[first : first + _BLOCK]
             lines = self._with_values(block, values_RC[first : first + _BLOCK], decimals)
-            parts.append("\n".join(lines))
-        return self.style.encode("\n".join(parts) + "\n" * self.style.ends_in_line)
+            yield line_end + "\n".join(lines)
+            line_end = "\n"
+        if self.style.ends_in_line:
+            yield "\n"
 
     def cut(self, rows: NDArray[np.int64]) -> Self:
         """Return some of the rows."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from scipy.signal import detrend
 
-from poise.refining.grid import Floats, Mask, seen
+from poise.refining.grid import Floats, Mask, blocks, seen
 from poise.refining.method import spans
 
 #: Voluntary movement has little above it.
@@ -67,9 +67,15 @@ def measured(
         fps: frames a second.
     """
     poses_FJD = np.where(there_FJ[..., None], poses_FJD, np.nan)
-    bend_FJ = np.linalg.norm(np.diff(poses_FJD, 2, axis=0), axis=-1)
     ends = np.array(bones, np.int64).reshape(-1, 2)
-    length_FE = np.linalg.norm(poses_FJD[:, ends[:, 0]] - poses_FJD[:, ends[:, 1]], axis=-1)
+    bend_FJ = np.concatenate(
+        [np.linalg.norm(np.diff(poses_FJD[part], 2, axis=0), axis=-1)
+         for part in blocks(len(poses_FJD), before=2)]
+    )  # fmt: skip
+    length_FE = np.concatenate(
+        [np.linalg.norm(poses_FJD[part, ends[:, 0]] - poses_FJD[part, ends[:, 1]], axis=-1)
+         for part in blocks(len(poses_FJD))]
+    )  # fmt: skip
     return Measures(
         acceleration=_mean(bend_FJ),
         jitter=_jitter(poses_FJD, fps),
@@ -119,12 +125,14 @@ def _fast_power(run_GD: Floats, fps: float) -> Floats:
 def _ranges(poses_FJD: Floats) -> Floats:
     """Diagonal of the box that a joint stays in, relative to the mean of those mostly seen."""
     steady_J = seen(poses_FJD).mean(0) > _STEADY
-    about_FJD = poses_FJD
+    centre_FD = np.zeros((len(poses_FJD), poses_FJD.shape[-1]))
     if steady_J.any():
-        about_FJD = poses_FJD - poses_FJD[:, steady_J].mean(1, keepdims=True)
+        for part in blocks(len(poses_FJD)):
+            centre_FD[part] = poses_FJD[part, steady_J].mean(1)
     found = []
-    for joint_FD in about_FJD.transpose(1, 0, 2):
-        known_FD = joint_FD[seen(joint_FD)]
+    for joint_FD in poses_FJD.transpose(1, 0, 2):
+        about_FD = joint_FD - centre_FD
+        known_FD = about_FD[seen(about_FD)]
         if not len(known_FD):
             found.append(np.nan)
             continue
@@ -133,9 +141,17 @@ def _ranges(poses_FJD: Floats) -> Floats:
     return np.array(found)
 
 
+def way(from_FJD: Floats, to_FJD: Floats) -> Floats:
+    """How far joints are from where they were, (F, J)."""
+    found_FJ = np.empty(from_FJD.shape[:2])
+    for part in blocks(len(from_FJD)):
+        found_FJ[part] = np.linalg.norm(to_FJD[part] - from_FJD[part], axis=-1)
+    return found_FJ
+
+
 def _peaks(poses_FJD: Floats, fps: float) -> Floats:
     apart = max(round(_SPEED_S * fps), 1)
     if len(poses_FJD) <= apart:
         return np.full(poses_FJD.shape[1], np.nan)
-    speed_FJ = np.linalg.norm(poses_FJD[apart:] - poses_FJD[:-apart], axis=-1) * (fps / apart)
+    speed_FJ = way(poses_FJD[:-apart], poses_FJD[apart:]) * (fps / apart)
     return _by_column(speed_FJ, lambda known: np.quantile(known, _PEAK))

@@ -14,7 +14,7 @@ from poise.refining.method import spans
 from poise.refining.options import Options
 from poise.refining.person import Person
 from poise.refining.refine import Refining
-from poise.refining.reporting.measures import Measures, measured
+from poise.refining.reporting.measures import Measures, measured, way
 from poise.refining.sides import swapped_in
 
 #: So many of the most corrected frames and joints are named.
@@ -251,7 +251,7 @@ def _person(
     new = measured(person.poses_FJD, both_FJ, bones, fps)
     numbers = after.frames_F
     there = np.flatnonzero(person.seen_FJ.any(1))
-    moved_FJ = np.linalg.norm(person.poses_FJD - person.before_FJD, axis=-1)
+    moved_FJ = way(person.before_FJD, person.poses_FJD)
     mixed = swapped_in(person.before_FJD, person.poses_FJD, after.joints)
     filled, left = _gaps(person, refining.times_F)
     return PersonReport(

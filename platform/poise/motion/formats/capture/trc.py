@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.catalog.joint_sets import of_names
-from poise.motion.format import Format, Sample, Written
+from poise.motion.format import Format, Parts, Sample, Written
 from poise.motion.motion import Floats, Motion
 from poise.motion.names import MOST_FRAME, plain_cell, told_apart
 from poise.motion.rates import rate_of
@@ -34,7 +34,7 @@ def _fits(sample: Sample) -> bool:
 
 
 def _read(sample: Sample) -> Motion:
-    path, lines = sample.path, sample.text.split("\n", _HEADER + 2)
+    path, lines = sample.path, sample.text.split("\n", _HEADER + 2)[: _HEADER + 2]
     if len(lines) <= _HEADER:
         raise DataError(f"{path}: only {len(lines)} lines of its header are there; copy it again")
     told = dict(zip(lines[1].lower().split(), lines[2].split(), strict=False))
@@ -100,7 +100,8 @@ def _write(motion: Motion) -> Written:
         whole = np.array_equal(rows, np.arange(len(motion.rest.lines)))  # as the header counts
         if whole and 2 + poses[0].size == len(motion.rest.columns):
             same = motion.rest.values_RC[rows, :2]
-            return motion.rest.rewritten(rows, np.hstack([same, poses.reshape(frames, -1)]))
+            now = np.hstack([same, poses.reshape(frames, -1)])
+            return Parts(motion.rest.rewritten_in_parts(rows, now))
     return _new(motion, poses)
 
 
