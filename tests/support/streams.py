@@ -91,8 +91,8 @@ class Talk:
             if isinstance(found, dict) and found["type"] != "refined":
                 return poses, errors, found
             if isinstance(found, Frames):
-                poses += list(found.poses_FJD.reshape(len(found), -1))
-                errors += [] if found.error_FJ is None else list(found.error_FJ)
+                poses += list(found.poses_NJD.reshape(len(found), -1))
+                errors += [] if found.error_NJ is None else list(found.error_NJ)
             else:
                 flat = [None if one is None else np.ravel(one) for one in found["poses"]]
                 poses += flat

@@ -135,9 +135,9 @@ class Talk:
         return [
             RefinedPose(
                 first + at,
-                frames.poses_FJD[at],
-                None if frames.error_FJ is None else frames.error_FJ[at],
-                None if frames.quality_F is None else float(frames.quality_F[at]),
+                frames.poses_NJD[at],
+                None if frames.error_NJ is None else frames.error_NJ[at],
+                None if frames.quality_N is None else float(frames.quality_N[at]),
             )
             for at in range(len(frames))
         ]

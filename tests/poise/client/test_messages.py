@@ -1,5 +1,7 @@
 """Frames as bytes: whatever goes in comes out, and nothing else is read."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,23 +18,27 @@ def some_frames(draw: st.DrawFn) -> Frames:
     def values(*shape: int, dtype: str = "float32") -> st.SearchStrategy[np.ndarray]:
         return arrays(dtype, shape)
 
+    people_F = draw(st.none() | arrays("uint16", count, elements=st.integers(0, 3)))
+    poses = count if people_F is None else int(people_F.sum())
     return Frames(
-        draw(values(count, joints, dims)),
+        draw(values(poses, joints, dims)),
         draw(st.integers(0, 2**32 - 1)),
         draw(st.none() | values(count, dtype="float64")),
-        draw(st.none() | values(count, joints)),
-        draw(st.none() | values(count, joints)),
-        draw(st.none() | values(count)),
+        draw(st.none() | values(poses, joints)),
+        draw(st.none() | values(poses, joints)),
+        draw(st.none() | values(poses)),
+        people_F,
+        draw(st.none() | values(poses, dtype="int32")),
     )
 
 
 @given(some_frames())
 def test_what_is_encoded_is_decoded(frames: Frames) -> None:
-    _, joints, dims = frames.poses_FJD.shape
+    _, joints, dims = frames.poses_NJD.shape
     back = decode(encode(frames), joints, dims)
-    assert back.first == frames.first
-    for name in ("poses_FJD", "times_F", "confidence_FJ", "error_FJ", "quality_F"):
-        np.testing.assert_array_equal(getattr(back, name), getattr(frames, name))
+    assert (back.first, len(back)) == (frames.first, len(frames))
+    for part in fields(Frames):
+        np.testing.assert_array_equal(getattr(back, part.name), getattr(frames, part.name))
 
 
 @given(st.binary(max_size=200), st.integers(1, 4), st.integers(2, 3))
@@ -41,7 +47,7 @@ def test_other_bytes_are_frames_or_refused(data: bytes, joints: int, dims: int) 
         frames = decode(data, joints, dims)
     except LayoutError:
         return
-    assert frames.poses_FJD.shape[1:] == (joints, dims)
+    assert frames.poses_NJD.shape[1:] == (joints, dims)
 
 
 def test_the_layout_is_the_documented_one() -> None:

@@ -41,7 +41,7 @@ def from_bytes(message: bytes, body: Body) -> Frames:
     except LayoutError as error:
         field, _, text = str(error).partition(": ")
         raise StreamError(INVALID, field, text) from None
-    if frames.error_FJ is not None or frames.quality_F is not None:
+    if frames.error_NJ is not None or frames.quality_N is not None:
         raise StreamError(INVALID, "flags", "frames that come have no errors and no quality")
     _check_count(len(frames))
     return frames
@@ -75,8 +75,8 @@ def as_bytes(told: Sequence[Told], body: Body) -> bytes:
         Frames(
             np.stack([nowhere_JD if one.pose_JD is None else one.pose_JD for one in told]),
             told[0].number,
-            error_FJ=np.stack(errors) if any(one.error_J is not None for one in told) else None,
-            quality_F=np.array(qualities, np.float32) if not np.isnan(qualities).all() else None,
+            error_NJ=np.stack(errors) if any(one.error_J is not None for one in told) else None,
+            quality_N=np.array(qualities, np.float32) if not np.isnan(qualities).all() else None,
         )
     )
 

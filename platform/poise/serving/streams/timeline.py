@@ -188,7 +188,7 @@ class Timeline:
 
     def _checked(self, frames: Frames) -> tuple[Floats, Bools]:
         """Poses as the refiner takes them, and which joints were not seen."""
-        body, poses_FJD = self.body, frames.poses_FJD
+        body, poses_FJD = self.body, frames.poses_NJD
         with np.errstate(invalid="ignore"):
             beyond = np.argwhere(np.abs(poses_FJD) > LARGEST)
         if len(beyond):
@@ -196,7 +196,7 @@ class Timeline:
             text = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
             raise StreamError(INVALID, f"poses{place}", text)
         taken_FJD = body.taken(poses_FJD)
-        sure_FJ = frames.confidence_FJ
+        sure_FJ = frames.confidence_NJ
         ordered_FJ = None if sure_FJ is None else sure_FJ[:, body.order].astype(np.float64)
         if ordered_FJ is not None and not confidences(ordered_FJ):
             raise StreamError(INVALID, "confidence", no_confidences(ordered_FJ))

@@ -77,9 +77,9 @@ BYTES: dict[str, tuple[Any, int, str]] = {
     "another version": (b"\2" + binary()[1:], 1007, "version"),
     "unknown parts": (binary()[:1] + b"\x80" + binary()[2:], 1007, "flags"),
     "half a frame": (binary()[:-50], 1007, "frames"),
-    "errors": (binary(error_FJ=np.ones((1, 17))), 1007, "flags"),
+    "errors": (binary(error_NJ=np.ones((1, 17))), 1007, "flags"),
     "no time": (binary(times_F=np.array([np.nan])), 1007, "times"),
-    "no confidence": (binary(confidence_FJ=np.full((1, 17), -1.0)), 1007, "confidence"),
+    "no confidence": (binary(confidence_NJ=np.full((1, 17), -1.0)), 1007, "confidence"),
 }
 
 
