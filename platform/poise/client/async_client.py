@@ -1,7 +1,7 @@
 """The client of a Poise service, for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -126,14 +126,19 @@ class AsyncStream:
         """Frames whose refined ones never come."""
         return self._talk.lost
 
-    async def push(self, pose: NDArray[np.floating], time: float | None = None) -> None:
-        """Send a frame, NaN where a joint was not seen; ``time`` is seconds of any clock.
+    async def push(
+        self,
+        pose: NDArray[np.floating],
+        time: float | None = None,
+        ids: Sequence[int] | None = None,
+    ) -> None:
+        """Send a frame, as `poise.client.client.Stream.push`.
 
         Raises:
             ClientError: the service refuses to go on, or is away.
         """
         async with self._saying:
-            await self._say(self._talk.push(pose, time))
+            await self._say(self._talk.push(pose, time, ids))
 
     async def end(self) -> None:
         """Say that no more frames come."""

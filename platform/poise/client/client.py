@@ -1,7 +1,7 @@
 """A client of a Poise service."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -92,7 +92,7 @@ class Client:
 
         Args:
             opening: fields of its first message: ``fps``, ``lag``, ``joints``, ``skeleton``,
-                ``dims``, ``unit``, ``slow`` ... (docs/serving.md).
+                ``dims``, ``unit``, ``people``, ``slow`` ... (docs/serving.md).
 
         Raises:
             ClientError: the service refuses, or does not answer.
@@ -132,7 +132,7 @@ class Client:
 
 
 class Stream:
-    """Frames of one person in, refined frames out; it connects again where it is cut off.
+    """Frames in, refined frames out; it connects again where it is cut off.
 
     Args:
         address: of the endpoint, ``ws://...``.
@@ -157,17 +157,23 @@ class Stream:
         """Frames whose refined ones never come."""
         return self._talk.lost
 
-    def push(self, pose: NDArray[np.floating], time: float | None = None) -> list[RefinedPose]:
+    def push(
+        self,
+        pose: NDArray[np.floating],
+        time: float | None = None,
+        ids: Sequence[int] | None = None,
+    ) -> list[RefinedPose]:
         """Send a frame, and return the refined ones that have arrived meanwhile.
 
         Args:
-            pose: (J, D) or (C,); NaN where a joint was not seen.
+            pose: (J, D) or (C,); NaN where a joint was not seen. Of many people (P, J, D).
             time: seconds, of any clock.
+            ids: of many people who each is, a number from 0; None has the service follow them.
 
         Raises:
             ClientError: the service refuses to go on, or is away.
         """
-        message = self._talk.push(pose, time)
+        message = self._talk.push(pose, time, ids)
         try:
             self._connection.send(message)
         except ConnectionClosed:

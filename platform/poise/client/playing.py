@@ -1,11 +1,11 @@
 """A recording played through a stream at its own pace, and how late what comes back is.
 
-Shape letters: F frames, J joints, D dimensions.
+Shape letters: F frames, P people, J joints, D dimensions.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from poise.client.errors import ClientError
 from poise.client.talking import RefinedPose
 from poise.motion.motion import Motion
 
+Floats = NDArray[np.floating]
 #: The name of the recording that comes with Poise.
 SAMPLE: Final = "sample"
 #: Rate of recordings that say none.
@@ -55,17 +56,17 @@ def sample_path() -> Path:
 def play(
     client: Client,
     motion: Motion,
-    person: int = 0,
+    person: int | None = None,
     lag: int | None = None,
     speed: float = 1.0,
     seen: Callable[[int, int], None] = lambda done, total: None,
 ) -> Played:
-    """Play one person of a recording through a service's stream.
+    """Play a recording through a service's stream.
 
     Args:
         client: of the service.
         motion: whose joints the model takes.
-        person: which of its people.
+        person: which of its people; None plays all of them.
         lag: frames that each frame waits for; None takes the service's own.
         speed: times as fast as it was recorded.
         seen: told how many frames have come back, of how many.
@@ -73,32 +74,74 @@ def play(
     Raises:
         ClientError: the service refuses, or does not answer.
     """
-    poses_FJD = motion.poses_FPJD[:, person].copy()
+    poses_FPJD = motion.poses_FPJD.copy()
     if motion.confidence_FPJ is not None:
-        poses_FJD[motion.confidence_FPJ[:, person] == 0] = np.nan
+        poses_FPJD[motion.confidence_FPJ == 0] = np.nan
     if motion.dims not in (2, 3):
         raise ClientError(f"a stream has poses of 2 or 3 dimensions, not {motion.dims}")
     fps = motion.fps or _FPS
     times_F = (motion.times_F - motion.times_F[0]) / (1.0 if motion.fps else _FPS)
     unit = motion.unit or ("m" if motion.dims == 3 else "px")
+    many = person is None and len(motion.people) > 1
     with client.stream(
-        joints=list(motion.joints), dims=motion.dims, unit=unit, fps=fps, lag=lag
+        joints=list(motion.joints),
+        dims=motion.dims,
+        unit=unit,
+        fps=fps,
+        lag=lag,
+        people="many" if many else "one",
     ) as stream:
-        sent, heard = _through(stream, poses_FJD, times_F, speed, seen)
+        pushed = _everybody(motion, poses_FPJD) if many else _one(poses_FPJD[:, person or 0])
+        sent, heard = _through(stream, pushed, times_F, speed, seen)
         lag, lost = int(stream.opened["lag"]), stream.lost
-    refined_FPJD = motion.poses_FPJD.copy()
-    refined_FPJD[:, person] = np.nan
-    late = []
-    for answer, arrived in heard:
-        refined_FPJD[answer.number, person] = answer.pose_JD
-        if answer.number + lag < len(sent):
-            late.append(arrived - sent[answer.number + lag])
-    return Played(motion.with_poses(refined_FPJD), lag, np.array(late, dtype=np.float64), lost, fps)
+    late = [
+        arrived - sent[answer.number + lag]
+        for answer, arrived in heard
+        if answer.number + lag < len(sent)
+    ]
+    return Played(
+        _with(motion, [answer for answer, _ in heard], None if many else person or 0),
+        lag,
+        np.array(late, dtype=np.float64),
+        lost,
+        fps,
+    )
+
+
+def _with(motion: Motion, answers: Sequence[RefinedPose], place: int | None) -> Motion:
+    """The motion with what came back of one of its people; None: of all."""
+    poses_FPJD = motion.poses_FPJD.copy()
+    if place is None and not motion.identified:
+        # The service followed them: they are not the places of the file.
+        people = max([0, *(one.person + 1 for one in answers)])
+        poses_FPJD = np.empty((len(motion), people, *poses_FPJD.shape[2:]), poses_FPJD.dtype)
+        nowhere_FP = np.full((len(motion), people), -1)
+        motion = motion.with_people(nowhere_FP, tuple(map(str, range(people))))
+    poses_FPJD[:, slice(None) if place is None else place] = np.nan
+    for one in answers:
+        poses_FPJD[one.number, one.person if place is None else place] = one.pose_JD
+    return replace(motion, poses_FPJD=poses_FPJD)
+
+
+_Pushed = list[tuple[Floats, list[int] | None]]
+
+
+def _one(poses_FJD: Floats) -> _Pushed:
+    return [(pose_JD, None) for pose_JD in poses_FJD]
+
+
+def _everybody(motion: Motion, poses_FPJD: Floats) -> _Pushed:
+    """For each frame who is in it, and where the file says so their places among its people."""
+    there_FP = np.asarray(~np.isnan(poses_FPJD).all((2, 3)))
+    return [
+        (poses_PJD[there_P], np.flatnonzero(there_P).tolist() if motion.identified else None)
+        for poses_PJD, there_P in zip(poses_FPJD, there_FP, strict=True)
+    ]
 
 
 def _through(
     stream: Stream,
-    poses_FJD: NDArray[np.floating],
+    pushed: _Pushed,
     times_F: NDArray[np.float64],
     speed: float,
     seen: Callable[[int, int], None],
@@ -110,12 +153,13 @@ def _through(
     def hear(answers: list[RefinedPose]) -> None:
         now = time.perf_counter()
         heard.extend((answer, now) for answer in answers)
-        seen(len(heard), len(poses_FJD))
+        done = heard[-1][0].number + 1 if heard else 0
+        seen(done, len(pushed))
 
-    for pose_JD, at in zip(poses_FJD, times_F.tolist(), strict=True):
+    for (pose, ids), at in zip(pushed, times_F.tolist(), strict=True):
         while (left := began + at / speed - time.perf_counter()) > 0:
             hear(stream.receive(left))
         sent.append(time.perf_counter())
-        hear(stream.push(pose_JD, at))
+        hear(stream.push(pose, at, ids))
     hear(stream.finish())
     return sent, heard

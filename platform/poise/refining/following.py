@@ -28,12 +28,16 @@ _NEW: Final = 0.5
 class Follower:
     """Follows people frame by frame; what it remembers does not grow with time.
 
+    Args:
+        most: people that are known at a time; those who were seen last.
+
     Attributes:
         people: there have been so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
         self.people = 0
+        self._most = most
         self._near: list[_Person] = []
 
     def follow(self, poses: Sequence[Floats], now_s: float) -> list[int]:
@@ -59,6 +63,8 @@ class Follower:
                 self._near.append(person)
             person.at(pose_JD, now_s)
             found.append(person.number)
+        if self._most is not None and len(self._near) > self._most:
+            self._near = sorted(self._near, key=lambda one: one.seen_s)[-self._most :]
         return found
 
 
@@ -77,14 +83,9 @@ class _Person:
         place_JD: Floats = self.last_JD + self.speed_D * away
         return place_JD
 
-    def off(self, pose_JD: Floats, now_s: float) -> float:
-        """How far a pose is from where this person is expected, in their size; infinite if far."""
-        apart_J = np.linalg.norm(pose_JD - self.expected_JD(now_s), axis=-1)
-        if np.isnan(apart_J).all():
-            return np.inf
-        reach = min(REACH + _REACH_PER_S * (now_s - self.seen_s), _MOST_REACH)
-        off = float(np.nanmedian(apart_J)) / self.size
-        return off if off <= reach else np.inf
+    def reach(self, now_s: float) -> float:
+        """How far off they may be, in their size."""
+        return min(REACH + _REACH_PER_S * (now_s - self.seen_s), _MOST_REACH)
 
     def at(self, pose_JD: Floats, now_s: float) -> None:
         passed = now_s - self.seen_s
@@ -100,7 +101,7 @@ def _taken(near: Sequence[_Person], poses: Sequence[Floats], now_s: float) -> di
     """Say which of the people that are followed each pose of a frame is."""
     if not near or not poses:
         return {}
-    cost = np.array([[one.off(pose_JD, now_s) for pose_JD in poses] for one in near])
+    cost = _apart(near, np.stack(poses), now_s)
     far = 10.0 * _MOST_REACH * max(cost.shape)
     rows, columns = linear_sum_assignment(np.where(np.isinf(cost), far, cost))
     return {
@@ -108,3 +109,18 @@ def _taken(near: Sequence[_Person], poses: Sequence[Floats], now_s: float) -> di
         for row, column in zip(rows, columns, strict=True)
         if np.isfinite(cost[row, column])
     }
+
+
+def _apart(near: Sequence[_Person], poses_PJD: Floats, now_s: float) -> Floats:
+    """How far poses are from where people are expected, in their size; infinite if too far."""
+    expected_QJD = np.stack([one.expected_JD(now_s) for one in near])
+    sizes_Q1 = np.array([[one.size] for one in near])
+    reach_Q1 = np.array([[one.reach(now_s)] for one in near])
+    apart_QPJ = np.linalg.norm(poses_PJD - expected_QJD[:, None], axis=-1)
+    off_QP = np.full(apart_QPJ.shape[:2], np.inf)
+    known_QP = ~np.isnan(apart_QPJ).all(-1)
+    if known_QP.any():
+        off_QP[known_QP] = np.nanmedian(apart_QPJ[known_QP], axis=-1)
+    off_QP /= sizes_Q1
+    off_QP[off_QP > reach_Q1] = np.inf
+    return off_QP

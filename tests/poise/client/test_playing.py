@@ -11,8 +11,10 @@ from tests.support.streams import open_door
 
 from poise.checkpoints.shipped import GENERAL, shipped
 from poise.cli.main import main
-from poise.client.playing import sample_path
+from poise.client.client import Client
+from poise.client.playing import play, sample_path
 from poise.motion.files import read
+from poise.motion.motion import Motion
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,26 @@ def test_a_recording_in_images_of_other_joints_is_played(url: str, tmp_path: Pat
     arguments = [str(file), "--skeleton", "coco17", "--fps", "30", "--speed", "20"]
     assert main(["stream", *arguments, "--url", url, "-o", str(output)]) == 0
     assert np.load(output).shape[:1] == (40,)
+
+
+@pytest.mark.parametrize("identified", [True, False])
+def test_everybody_in_a_recording_is_played(url: str, tmp_path: Path, identified: bool) -> None:
+    one = read(sample_path()).cut(0, 40)
+    poses_FPJD = np.concatenate([one.poses_FPJD, one.poses_FPJD + 4.0], axis=1)
+    if not identified:
+        poses_FPJD[::2] = poses_FPJD[::2, ::-1].copy()
+    two = Motion(
+        poses_FPJD=poses_FPJD,
+        joints=one.joints,
+        people=("a", "b"),
+        fps=60.0,
+        unit="m",
+        identified=identified,
+    )
+    back = play(Client(url), two, lag=3, speed=20.0).motion
+    assert back.people == (("a", "b") if identified else ("0", "1"))
+    far_FJ = np.linalg.norm(back.poses_FPJD[:, 1] - back.poses_FPJD[:, 0], axis=-1)
+    np.testing.assert_allclose(np.abs(far_FJ), 4 * np.sqrt(3), atol=0.5)
 
 
 @pytest.mark.parametrize(

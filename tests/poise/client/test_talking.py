@@ -15,6 +15,7 @@ from tests.support.streams import LONG_S, Floats, Talk, open_door, url_of
 
 from poise.client import AsyncClient, Client
 from poise.client.errors import ClientError
+from poise.client.talking import RefinedPose
 from poise.serving.streams.door import StreamDoor
 
 
@@ -118,6 +119,34 @@ def test_another_replica_goes_on_where_one_is_gone(door: StreamDoor, checkpoint:
         assert stream.lost == 0
     assert [one.number for one in refined] == [*range(60)]
     assert all(np.isfinite(one.pose_JD).all() for one in refined)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_people_go_on_through_lost_connections_and_replicas(
+    door: StreamDoor, checkpoint: str, named: bool
+) -> None:
+    """The other replica cannot know whom the first one followed: they get new numbers."""
+    apart_P1 = np.array([[0.0], [5.0]], np.float32)
+    ids = [3, 8] if named else None
+    with (
+        open_door(checkpoint) as second,
+        wire(door) as between,
+        Client(between.url).stream(lag=5, people="many") as stream,
+    ):
+        refined: list[RefinedPose] = []
+        for number, pose_C in enumerate(clip(60)):
+            if number == 20:
+                between.cut()
+            if number == 40:
+                while not refined:
+                    refined += stream.receive(LONG_S)
+                between.lead_to(second.port)
+                between.cut()
+            refined += stream.push((pose_C + apart_P1).reshape(2, 17, 3), ids=ids)
+        refined += stream.finish()
+        assert stream.lost == 0
+    assert [one.number for one in refined] == [number for number in range(60) for _ in (0, 1)]
+    assert sorted({one.person for one in refined}) == (ids or [0, 1, 2, 3])
 
 
 def test_asyncio_gives_the_same(door: StreamDoor) -> None:

@@ -22,7 +22,7 @@ examples:
   poise stream clip.json --lag 8 -o clean.json
   poise stream clip.trc --url http://host:8000 --json
 
-Plays one person of a keypoint file at its frame rate through WS /v1/stream,
+Plays a keypoint file at its frame rate through WS /v1/stream, all its people,
 and says how late refined frames are: from the frame that was waited for to
 its answer. $POISE_TOKEN is shown where it is set. A program does the same
 with poise.client.Client(url).stream().
@@ -45,7 +45,7 @@ def stream(
         typer.Option("--output", "-o", metavar="FILE", help="what comes back, as a keypoint file"),
     ] = None,
     person: Annotated[
-        str | None, typer.Option(metavar="ID", help="whom (the first; poise info)")
+        str | None, typer.Option(metavar="ID", help="whom (everybody; poise info)")
     ] = None,
     speed: Annotated[
         float, typer.Option(metavar="X", help="times as fast as it was recorded")
@@ -75,7 +75,7 @@ def stream(
     motion = read(path, format=format, skeleton=skeleton_of(skeleton), fps=fps, unit=unit)
     if person is not None:
         motion.person(person)  # or nobody is called that
-    place = 0 if person is None else motion.people.index(person)
+    place = None if person is None else motion.people.index(person)
     client = Client(url, Settings.current().token)
     with Screen("streaming") as screen:
         played = play(
@@ -91,6 +91,7 @@ def stream(
     back = len(motion) - played.lost
     found: dict[str, Any] = {
         "frames": len(motion),
+        "people": len(played.motion.people) if person is None else 1,
         "back": back,
         "fps": played.fps,
         "lag": played.lag,
@@ -100,8 +101,9 @@ def stream(
     if json:
         print_json(found)
         return
+    of_many = f" of {found['people']} people" if found["people"] > 1 else ""
     say(
-        f"{len(motion)} frames at {played.fps:g} fps, {back} came back, lag {played.lag} "
+        f"{len(motion)} frames{of_many} at {played.fps:g} fps, {back} came back, lag {played.lag} "
         f"({1e3 * played.lag / played.fps:.0f} ms)\n"
         f"late beyond the lag: p50 {found['late_ms_p50']} ms, p99 {found['late_ms_p99']} ms "
         f"(a frame is {1e3 / played.fps:.1f} ms)"

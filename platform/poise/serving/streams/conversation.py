@@ -82,7 +82,7 @@ class Conversation:
             await session.taken_over()
             lost = session.rewind(asked.received)
         session.held_by = asyncio.current_task()
-        model, body, stream = session.model, session.body, session.stream
+        model, body = session.model, session.body
         answer = {
             "type": "opened",
             "session": session.token,
@@ -96,9 +96,10 @@ class Conversation:
             "dims": body.info.dims,
             "unit": body.unit,
             "fps": session.fps,
-            "lag": stream.lag,
-            "longest_lag": longest_lag(stream.refiner),
+            "lag": session.lag,
+            "longest_lag": longest_lag(body.refiner),
             "format": session.asked.format,
+            "people": session.asked.people,
             "retrieval": model.retrieval,
             "limits": {
                 "frames": MOST_FRAMES,
@@ -150,13 +151,13 @@ class Conversation:
                 raise StreamError(POLICY, "type", "should be frames or end")
             if session.asked.format != "json":
                 raise StreamError(UNSUPPORTED, "format", "text, and it was opened for binary")
-            await session.put(from_object(found, session.body))
+            await session.put(from_object(found, session.body, session.asked.people))
 
     async def _tell(self, session: Session) -> None:
         binary = session.asked.format == "binary"
         while told := await session.take(MOST_FRAMES):
             await self._connection.send(as_bytes(told, session.body) if binary else as_text(told))
-        end = {"type": "end", "frames": session.timeline.came, "dropped": session.dropped}
+        end = {"type": "end", "frames": session.people.came, "dropped": session.dropped}
         await self._connection.send(to_json(end).decode())
         await self._close(1000, "")
 

@@ -4,7 +4,8 @@ Shape letters: F frames, J joints, D dimensions.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from itertools import pairwise
+from typing import Any, Final, Literal
 
 import numpy as np
 from fastapi.exceptions import RequestValidationError
@@ -25,9 +26,11 @@ from poise.serving.streams.opening import (
     POLICY,
     StreamError,
 )
+from poise.serving.streams.people import ToldTogether, placed
 from poise.serving.streams.timeline import Told
 
-_KEYS: Final = {"type", "poses", "times"}
+_KEYS: Final = {"one": {"type", "poses", "times"}, "many": {"type", "poses", "times", "ids"}}
+_ID: Final = 2**31
 
 
 def from_bytes(message: bytes, body: Body) -> Frames:
@@ -47,53 +50,106 @@ def from_bytes(message: bytes, body: Body) -> Frames:
     return frames
 
 
-def from_object(message: dict[str, Any], body: Body) -> Frames:
+def from_object(message: dict[str, Any], body: Body, people: Literal["one", "many"]) -> Frames:
     """Read frames of a JSON object ``{"type": "frames", "poses": [...], "times": [...]}``.
+
+    Of many people a frame is a list of poses, and there may be ``ids``.
 
     Raises:
         StreamError: they are none, or none of this body.
     """
-    unknown = next((key for key in message if key not in _KEYS), None)
+    unknown = next((key for key in message if key not in _KEYS[people]), None)
     if unknown is not None:
         raise StreamError(POLICY, printable(unknown[:100]), "there is no such field")
     poses = message.get("poses")
     if not isinstance(poses, list):
         raise StreamError(INVALID, "poses", "should be a list of frames")
     _check_count(len(poses))
-    poses_FJD, confidence_FJ = _poses(poses, body)
-    return Frames(poses_FJD, 0, _times(message.get("times"), len(poses)), confidence_FJ)
+    times_F = _times(message.get("times"), len(poses))
+    if people == "one":
+        poses_FJD, confidence_FJ = _poses(poses, body)
+        return Frames(poses_FJD, 0, times_F, confidence_FJ)
+    wrong = next((at for at, one in enumerate(poses) if not isinstance(one, list | None)), None)
+    if wrong is not None:
+        raise StreamError(INVALID, f"poses[{wrong}]", "should be a list of people's poses")
+    people_F = np.array([len(one or ()) for one in poses])
+    try:
+        poses_NJD, confidence_NJ = _poses([pose for one in poses for pose in one or ()], body)
+    except StreamError as error:
+        raise placed(error, people_F) from None
+    ids_N = _ids(message.get("ids"), people_F)
+    return Frames(poses_NJD, 0, times_F, confidence_NJ, people_F=people_F, ids_N=ids_N)
 
 
-def as_bytes(told: Sequence[Told], body: Body) -> bytes:
+def as_bytes(told: Sequence[Told | ToldTogether], body: Body) -> bytes:
     """Write refined frames in the binary layout; NaN where nobody was there."""
     shape = (body.info.joints, body.info.dims)
     nowhere_JD = np.full(shape, np.nan, np.float32)
     nothing_J = np.full(shape[0], np.nan, np.float32)
-    errors = [nothing_J if one.error_J is None else one.error_J for one in told]
-    qualities = [np.nan if one.quality is None else one.quality for one in told]
+    ones, people_F, ids_N = _apart(told)
+    poses = [nowhere_JD if one.pose_JD is None else one.pose_JD for one in ones]
+    errors = [nothing_J if one.error_J is None else one.error_J for one in ones]
+    qualities = [np.nan if one.quality is None else one.quality for one in ones]
     return encode(
         Frames(
-            np.stack([nowhere_JD if one.pose_JD is None else one.pose_JD for one in told]),
+            np.stack(poses) if poses else np.empty((0, *shape), np.float32),
             told[0].number,
-            error_NJ=np.stack(errors) if any(one.error_J is not None for one in told) else None,
+            error_NJ=np.stack(errors) if any(one.error_J is not None for one in ones) else None,
             quality_N=np.array(qualities, np.float32) if not np.isnan(qualities).all() else None,
+            people_F=people_F,
+            ids_N=ids_N,
         )
     )
 
 
-def as_text(told: Sequence[Told]) -> str:
+def as_text(told: Sequence[Told | ToldTogether]) -> str:
     """Write refined frames as JSON; null where nobody was there."""
-    message = {
+    ones, people_F, ids_N = _apart(told)
+    message: dict[str, Any] = {
         "type": "refined",
         "first": told[0].number,
-        "poses": [_listed(one.pose_JD) for one in told],
-        "error": [_listed(one.error_J) for one in told],
-        "quality": [one.quality and round(one.quality, DECIMALS) for one in told],
+        "poses": [_listed(one.pose_JD) for one in ones],
+        "error": [_listed(one.error_J) for one in ones],
+        "quality": [one.quality and round(one.quality, DECIMALS) for one in ones],
     }
     for name in ("error", "quality"):
-        if all(value is None for value in message[name]):  # type: ignore[attr-defined]
+        if all(value is None for value in message[name]):
             message[name] = None
+    if people_F is not None and ids_N is not None:
+        message["ids"] = ids_N.tolist()
+        ends = [0, *np.cumsum(people_F).tolist()]
+        for name in ("poses", "error", "quality", "ids"):
+            values = message[name]
+            if values is not None:
+                message[name] = [values[start:end] for start, end in pairwise(ends)]
     return to_json(message).decode()
+
+
+def _apart(
+    told: Sequence[Told | ToldTogether],
+) -> tuple[list[Told], NDArray[np.int64] | None, NDArray[np.int64] | None]:
+    """What is told of each, and of many how many each frame has, and who they are."""
+    together = [one for one in told if isinstance(one, ToldTogether)]
+    if not together:
+        return [one for one in told if isinstance(one, Told)], None, None
+    ids_N = np.array([who for frame in together for who, _ in frame.people], np.int64)
+    people_F = np.array([len(frame.people) for frame in together])
+    return [one for frame in together for _, one in frame.people], people_F, ids_N
+
+
+def _ids(ids: Any, people_F: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Who everybody is, flat; None where nobody says."""
+    if ids is None:
+        return None
+    good = isinstance(ids, list) and len(ids) == len(people_F)
+    for frame in ids if good else ():
+        good &= isinstance(frame, list | None) and all(
+            type(one) is int and 0 <= one < _ID for one in frame or ()
+        )
+    if not good or [len(frame or ()) for frame in ids] != people_F.tolist():
+        text = "should be for each frame a list of numbers from 0, one a person"
+        raise StreamError(INVALID, "ids", text)
+    return np.array([one for frame in ids for one in frame or ()], np.int64)
 
 
 def _check_count(count: int) -> None:
@@ -103,6 +159,8 @@ def _check_count(count: int) -> None:
 
 def _poses(poses: list[Any], body: Body) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     info, regular = body.info, Regularity()
+    if not poses:
+        return np.empty((0, info.joints, info.dims), np.float32), None
     try:
         LAYOUTS[is_nested(poses)].validate_python(poses)
         regular.check(poses)

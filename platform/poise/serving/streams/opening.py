@@ -53,7 +53,7 @@ class Opening(BaseModel):
     lag: int | None = Field(None, ge=0)
     format: Literal["json", "binary"] = "json"
     slow: Literal["drop", "close"] = "drop"
-    people: Literal["one"] = "one"
+    people: Literal["one", "many"] = "one"
     resume: str | None = Field(None, max_length=100)
     sent: int = Field(0, ge=0)
     received: int = Field(0, ge=0)

@@ -1,4 +1,4 @@
-"""One person's stream on its replica: frames wait, are refined, and are kept until they are sent.
+"""A client's stream on its replica: frames wait, are refined, and are kept until they are sent.
 
 It outlives its connection for a while, so that a client that lost it can go on.
 """
@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections import deque
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -14,10 +15,10 @@ from poise.client.messages import Frames
 from poise.serving.model import ServedModel
 from poise.serving.streams.bodies import Body
 from poise.serving.streams.opening import FAULT, POLICY, Opening, StreamError
-from poise.serving.streams.pushes import StreamJob
-from poise.serving.streams.timeline import Asked, Timeline, Told
+from poise.serving.streams.people import AskedOf, People, Person, ToldTogether
+from poise.serving.streams.pushes import Answer, StreamJob
+from poise.serving.streams.timeline import Asked, Told
 from poise.serving.turns import Turns
-from poise_models.live.stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -47,17 +48,17 @@ class Session:
         asked: Opening,
         model: ServedModel,
         body: Body,
-        stream: Stream,
+        people: People,
         fps: float,
+        lag: int,
         network: Turns[Any],
     ) -> None:
         self.token = token
         self.asked = asked
         self.model = model
         self.body = body
-        self.stream = stream
-        self.fps = fps
-        self.timeline = Timeline(body, fps)
+        self.people = people
+        self.fps, self.lag = fps, lag
         self.dropped = 0
         self.wrong: StreamError | None = None
         self.ended = False
@@ -67,7 +68,7 @@ class Session:
         self.held_by: asyncio.Task[Any] | None = None
         self._network = network
         self._inbox: deque[tuple[Frames | StreamError | None, float]] = deque()
-        self._kept: deque[Told] = deque(maxlen=KEPT)
+        self._kept: deque[Told | ToldTogether] = deque(maxlen=KEPT)
         self._next = 0
         self._changed = asyncio.Condition()
         self._worker = asyncio.create_task(self._work())
@@ -76,7 +77,7 @@ class Session:
     def came(self) -> int:
         """Frames that came, those that wait too: the number of the next one."""
         waiting = (len(said) for said, _ in self._inbox if isinstance(said, Frames))
-        return self.timeline.came + sum(waiting)
+        return self.people.came + sum(waiting)
 
     async def put(self, said: Frames | StreamError | None) -> None:
         """Take more frames, as soon as there is room; None is the end, an error a bad one.
@@ -86,7 +87,7 @@ class Session:
         """
         async with self._changed:
             await self._changed.wait_for(
-                lambda: self.wrong or self.came - self.timeline.came < WAITING
+                lambda: self.wrong or self.came - self.people.came < WAITING
             )
             if self.wrong is not None:
                 raise self.wrong
@@ -97,7 +98,7 @@ class Session:
             self._inbox.append((said, time.monotonic()))
             self._changed.notify_all()
 
-    async def take(self, most: int) -> list[Told]:
+    async def take(self, most: int) -> Sequence[Told | ToldTogether]:
         """Wait for refined frames, and take them; none at the end.
 
         Raises:
@@ -114,8 +115,8 @@ class Session:
 
     def rewind(self, received: int) -> int:
         """Go on from a frame again; answer how many from there on are lost."""
-        oldest = self._kept[0].number if self._kept else self.timeline.told
-        self._next = min(max(received, oldest), self.timeline.told)
+        oldest = self._kept[0].number if self._kept else self.people.told
+        self._next = min(max(received, oldest), self.people.told)
         return max(oldest - received, 0)
 
     async def fails(self) -> None:
@@ -142,7 +143,7 @@ class Session:
 
     @property
     def _unsent(self) -> int:
-        return self.timeline.told - self._next
+        return self.people.told - self._next
 
     async def _work(self) -> None:
         while not self.ended and self.wrong is None:
@@ -158,21 +159,19 @@ class Session:
 
     async def _refine(self, parts: list[Frames | StreamError | None]) -> StreamError | None:
         """Refine frames, and keep them; say what is wrong with the first that are none."""
-        asked: Asked = []
+        asked: AskedOf = []
         wrong = None
         for said in parts:
             self._inbox.popleft()
             try:
                 if isinstance(said, StreamError):
                     raise said
-                asked += self.timeline.end() if said is None else self.timeline.ask(said)
+                asked += self.people.end() if said is None else self.people.ask(said)
             except StreamError as error:
                 wrong = error
                 break
-        pushes = [one for one in asked if not isinstance(one, int)]
         try:
-            answers = await self._network.finished(StreamJob(self.stream, pushes)) if pushes else []
-            self._keep(self.timeline.tell(asked, answers))
+            self._keep(self.people.tell(await self._answered(asked)))
         except StreamError as error:
             return error
         except Exception as error:
@@ -180,7 +179,25 @@ class Session:
             return StreamError(FAULT, "poses", f"the model failed on this stream: {error}")
         return wrong
 
-    def _keep(self, told: list[Told]) -> None:
+    async def _answered(self, asked: AskedOf) -> list[tuple[Person, Asked, list[Answer]]]:
+        """Ask everybody's stream, all at a time."""
+        of_each: dict[Person, Asked] = {}
+        for person, more in asked:
+            of_each.setdefault(person, []).extend(more)
+        jobs = []
+        for person, all_of_it in of_each.items():
+            pushes = [one for one in all_of_it if not isinstance(one, int)]
+            jobs.append(StreamJob(person.stream, pushes) if pushes else None)
+        answers = await asyncio.gather(
+            *(self._network.finished(job) for job in jobs if job is not None)
+        )
+        left = iter(answers)
+        return [
+            (person, all_of_it, [] if job is None else next(left))
+            for (person, all_of_it), job in zip(of_each.items(), jobs, strict=True)
+        ]
+
+    def _keep(self, told: Sequence[Told | ToldTogether]) -> None:
         self._kept.extend(told)
         beyond = self._unsent - UNSENT
         if beyond <= 0:

@@ -3,12 +3,14 @@
 import asyncio
 import secrets
 from collections import OrderedDict
+from functools import partial
 from typing import Any, Final
 
 from poise.serving.models.served_models import ServedModels
 from poise.serving.models.wanted import AWAY, ChoiceError
 from poise.serving.streams.bodies import Bodies
 from poise.serving.streams.opening import BUSY, LAG, POLICY, Opening, StreamError
+from poise.serving.streams.people import ManyPeople, OnePerson, People
 from poise.serving.streams.session import Session
 from poise.serving.turns import Turns
 from poise_models.base.refiner import Refiner
@@ -76,13 +78,17 @@ class Sessions:
         most = longest_lag(body.refiner)
         usual = LAG if most is None else min(LAG, most)
         find: Find | None = model.neighbours_of if model.retrieval != "none" else None
+        lag = usual if asked.lag is None else asked.lag
         try:
-            stream = open_stream(body.refiner, usual if asked.lag is None else asked.lag, find)
+            stream = open_stream(body.refiner, lag, find)
         except ConfigError as error:
             raise StreamError(POLICY, "lag", str(error)) from None
         token = f"{self._door}.{secrets.token_urlsafe(18)}"
         fps = asked.fps or model.info.fps or FPS
-        session = Session(token, asked, model, body, stream, fps, self._network)
+        people: People = OnePerson(body, fps, stream)
+        if asked.people == "many":
+            people = ManyPeople(body, fps, partial(open_stream, body.refiner, lag, find))
+        session = Session(token, asked, model, body, people, fps, lag, self._network)
         self._open[token] = session
         return session
 

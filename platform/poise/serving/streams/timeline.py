@@ -63,12 +63,12 @@ class Timeline:
     Args:
         body: whose joints.
         fps: frames a second.
+        first: number of the first.
     """
 
-    def __init__(self, body: Body, fps: float) -> None:
+    def __init__(self, body: Body, fps: float, first: int = 0) -> None:
         self.body = body
-        self.came = 0
-        self.told = 0
+        self.came = first
         self._fps = fps
         self._together = max(round(TOGETHER_S * fps), 1) + 1
         self._time: float | None = None
@@ -86,13 +86,19 @@ class Timeline:
         Raises:
             StreamError: they are no frames of this body; none of them has been taken then.
         """
-        poses_FJD, unseen_FJ = self._checked(frames)
-        steps_F = self._steps(frames.times_F, len(frames))
+        poses_FJD, unseen_FJ = checked(frames, self.body, first=self.came == 0)
+        return self.take(poses_FJD, unseen_FJ, frames.times_F)
+
+    def take(
+        self, poses_FJD: Floats, unseen_FJ: Bools, times_F: NDArray[np.float64] | None
+    ) -> Asked:
+        """The same with poses as the refiner takes them, which are known to be such."""
+        steps_F = self._steps(times_F, len(poses_FJD))
         asked: Asked = []
         for pose_JD, unseen_J, step in zip(poses_FJD, unseen_FJ, steps_F.tolist(), strict=True):
             asked += self._place(pose_JD, unseen_J, step)
-        if frames.times_F is not None:
-            self._time = float(frames.times_F[-1])
+        if times_F is not None:
+            self._time = float(times_F[-1])
         return asked
 
     def end(self) -> Asked:
@@ -120,7 +126,6 @@ class Timeline:
                 found += self._rest(answer)
             elif answer is not None:
                 found += self._one(answer, *self._waiting.popleft())
-        self.told += len(found)
         return found
 
     def _place(self, pose_JD: Floats, unseen_J: Bools, step: int) -> Asked:
@@ -175,38 +180,12 @@ class Timeline:
         """How many frames each one comes after the last; 1 where nobody says when."""
         if times_F is None:
             return np.ones(frames, dtype=np.int64)
-        if not np.isfinite(times_F).all():
-            raise StreamError(INVALID, "times", "they are seconds: numbers, none of them infinite")
+        checked_times(times_F, self._time)
         before = times_F[0] - 1 / self._fps if self._time is None else self._time
         apart_F = np.diff(times_F, prepend=before)
-        if (apart_F < 0).any():
-            place = int((apart_F < 0).argmax())
-            raise StreamError(INVALID, f"times[{place}]", "it lies before that of the last frame")
         # What is longer than this is refined apart, however long it is.
         steps_F = np.rint(np.minimum(apart_F * self._fps, 2.0 * self._together + 2))
         return np.maximum(steps_F, 1).astype(np.int64)
-
-    def _checked(self, frames: Frames) -> tuple[Floats, Bools]:
-        """Poses as the refiner takes them, and which joints were not seen."""
-        body, poses_FJD = self.body, frames.poses_NJD
-        with np.errstate(invalid="ignore"):
-            beyond = np.argwhere(np.abs(poses_FJD) > LARGEST)
-        if len(beyond):
-            place = "".join(f"[{at}]" for at in beyond[0].tolist())
-            text = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
-            raise StreamError(INVALID, f"poses{place}", text)
-        taken_FJD = body.taken(poses_FJD)
-        sure_FJ = frames.confidence_NJ
-        ordered_FJ = None if sure_FJ is None else sure_FJ[:, body.order].astype(np.float64)
-        if ordered_FJ is not None and not confidences(ordered_FJ):
-            raise StreamError(INVALID, "confidence", no_confidences(ordered_FJ))
-        unseen_FJ = unseen(taken_FJD.astype(np.float64), body.info, ordered_FJ)
-        if body.in_metres and self.came == 0:
-            seen_F = ~unseen_FJ.any(axis=1)
-            wrong = no_person(taken_FJD[seen_F]) if seen_F.any() else ""
-            if wrong:
-                raise StreamError(INVALID, "poses", f"{wrong}; say so with `unit`")
-        return taken_FJD, unseen_FJ
 
     def _one(self, answer: RefinedFrame, number: int | None, seen: bool) -> list[Told]:
         if number is None:
@@ -235,3 +214,49 @@ class Timeline:
             frame = RefinedFrame(answer.poses_FC[at], quality, error_J)
             found += self._one(frame, number, seen)
         return found
+
+
+def checked(frames: Frames, body: Body, first: bool) -> tuple[Floats, Bools]:
+    """Poses as the refiner takes them, and which joints were not seen.
+
+    Args:
+        frames: that came.
+        body: whose they are.
+        first: whether they are the first ones: whose unit is looked at.
+
+    Raises:
+        StreamError: a pose or a confidence is none.
+    """
+    poses_FJD = frames.poses_NJD
+    with np.errstate(invalid="ignore"):
+        beyond = np.argwhere(np.abs(poses_FJD) > LARGEST)
+    if len(beyond):
+        place = "".join(f"[{at}]" for at in beyond[0].tolist())
+        text = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
+        raise StreamError(INVALID, f"poses{place}", text)
+    taken_FJD = body.taken(poses_FJD)
+    sure_FJ = frames.confidence_NJ
+    ordered_FJ = None if sure_FJ is None else sure_FJ[:, body.order].astype(np.float64)
+    if ordered_FJ is not None and not confidences(ordered_FJ):
+        raise StreamError(INVALID, "confidence", no_confidences(ordered_FJ))
+    unseen_FJ = unseen(taken_FJD.astype(np.float64), body.info, ordered_FJ)
+    if body.in_metres and first:
+        seen_F = ~unseen_FJ.any(axis=1)
+        wrong = no_person(taken_FJD[seen_F]) if seen_F.any() else ""
+        if wrong:
+            raise StreamError(INVALID, "poses", f"{wrong}; say so with `unit`")
+    return taken_FJD, unseen_FJ
+
+
+def checked_times(times_F: NDArray[np.float64], before: float | None) -> None:
+    """Refuse times that do not rise from the last one on.
+
+    Raises:
+        StreamError: they do not.
+    """
+    if not np.isfinite(times_F).all():
+        raise StreamError(INVALID, "times", "they are seconds: numbers, none of them infinite")
+    apart_F = np.diff(times_F, prepend=times_F[0] if before is None else before)
+    if (apart_F < 0).any():
+        place = int((apart_F < 0).argmax())
+        raise StreamError(INVALID, f"times[{place}]", "it lies before that of the last frame")

@@ -48,7 +48,7 @@ OPENINGS: dict[str, tuple[Any, int, str]] = {
     "no joints": ({"type": "open", "joints": []}, 1008, "joints"),
     "images": ({"type": "open", "dims": 2}, 1008, "dims"),
     "pixels": ({"type": "open", "unit": "px"}, 1008, "unit"),
-    "several people": ({"type": "open", "people": "many"}, 1008, "people"),
+    "some people": ({"type": "open", "people": "some"}, 1008, "people"),
     "another format": ({"type": "open", "format": "xml"}, 1008, "format"),
     "too large": ('{"type": "open"}' + " " * MOST_BYTES, 1009, "message"),
 }
@@ -79,7 +79,27 @@ BYTES: dict[str, tuple[Any, int, str]] = {
     "half a frame": (binary()[:-50], 1007, "frames"),
     "errors": (binary(error_NJ=np.ones((1, 17))), 1007, "flags"),
     "no time": (binary(times_F=np.array([np.nan])), 1007, "times"),
+    "many people": (binary(people_F=np.array([1])), 1008, "people"),
     "no confidence": (binary(confidence_NJ=np.full((1, 17), -1.0)), 1007, "confidence"),
+}
+
+#: Of streams of many people, in either format.
+PEOPLE: dict[str, tuple[Any, int, str]] = {
+    "one person's": ({"type": "frames", "poses": FRAME}, 1007, "poses[0][0]"),
+    "text": ({"type": "frames", "poses": ["a"]}, 1007, "poses[0]"),
+    "too many": ({"type": "frames", "poses": [[], FRAME * 33]}, 1008, "poses[1]"),
+    "too far": ({"type": "frames", "poses": [FRAME, [*FRAME, [1e7] * 51]]}, 1007, "poses[1][1][0]"),
+    "an id too few": ({"type": "frames", "poses": [FRAME * 2], "ids": [[1]]}, 1007, "ids"),
+    "no id": ({"type": "frames", "poses": [FRAME], "ids": [["a"]]}, 1007, "ids"),
+    "an id twice": (
+        {"type": "frames", "poses": [[], FRAME * 2], "ids": [[], [1, 1]]},
+        1007,
+        "ids[1]",
+    ),
+    "back in time": ({"type": "frames", "poses": [[], []], "times": [1, 0]}, 1007, "times[1]"),
+    "bytes of one person": (binary(), 1007, "people"),
+    "more people than bytes": (binary(people_F=np.array([9])), 1007, "frames"),
+    "an id below 0": (binary(people_F=np.array([1]), ids_N=np.array([-1])), 1007, "ids[0]"),
 }
 
 
@@ -116,6 +136,21 @@ def test_wrong_bytes_are_refused_and_the_field_is_named(url: str, case: str) -> 
     talk = Talk(url, format="binary")
     talk.say(said)
     refused(talk, code, field)
+
+
+@pytest.mark.parametrize("case", PEOPLE)
+def test_wrong_frames_of_people_are_refused_and_the_field_is_named(url: str, case: str) -> None:
+    said, code, field = PEOPLE[case]
+    talk = Talk(url, people="many", format="binary" if isinstance(said, bytes) else "json")
+    talk.say(said)
+    refused(talk, code, field)
+
+
+def test_people_have_ids_in_all_frames_or_in_none(url: str) -> None:
+    talk = Talk(url, people="many")
+    talk.say({"type": "frames", "poses": [FRAME], "ids": [[3]]})
+    talk.say({"type": "frames", "poses": [FRAME]})
+    refused(talk, 1007, "ids")
 
 
 def test_what_came_before_a_wrong_message_is_answered(url: str) -> None:
@@ -259,7 +294,7 @@ def test_a_slow_reader_may_lose_the_oldest_frames(swift: StreamDoor) -> None:
     with talk:
         session = swift.sessions.back(talk.opened["session"])
         assert session is not None
-        eventually(lambda: session.came == session.timeline.told == sent)
+        eventually(lambda: session.came == session.people.told == sent)
         assert session.dropped > 0
         talk.say({"type": "end"})
         numbers, last = list[int](), talk.hear()

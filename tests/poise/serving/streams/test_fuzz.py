@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.support.serving import clip
@@ -27,11 +28,20 @@ MESSAGES = st.one_of(
     st.text(max_size=200),
     JSON.map(json.dumps),
     st.fixed_dictionaries(
-        {"type": st.just("frames"), "poses": POSES},
-        optional={"times": st.lists(st.floats(), max_size=4) | JSON},
+        {"type": st.just("frames"), "poses": POSES | st.lists(POSES, max_size=3)},
+        optional={
+            "times": st.lists(st.floats(), max_size=4) | JSON,
+            "ids": st.lists(st.lists(st.integers(-1, 5), max_size=3), max_size=3) | JSON,
+        },
     ).map(json.dumps),
-    st.just(encode(Frames(clip(1).reshape(1, 17, 3)))),
-    st.integers(0, 200).map(lambda at: encode(Frames(clip(1).reshape(1, 17, 3)))[:at]),
+    st.builds(
+        lambda people, ids, end: encode(
+            Frames(clip(2).reshape(2, 17, 3), people_F=people, ids_N=ids)
+        )[:end],
+        st.none() | st.lists(st.integers(0, 3), max_size=3).map(np.array),
+        st.none() | st.lists(st.integers(-1, 3), min_size=2, max_size=2).map(np.array),
+        st.none() | st.integers(0, 400),
+    ),
 )
 OPENING = st.fixed_dictionaries(
     {"type": st.just("open")},
@@ -40,6 +50,7 @@ OPENING = st.fixed_dictionaries(
         "fps": st.floats() | JSON,
         "format": st.sampled_from(["json", "binary", "none"]),
         "slow": st.sampled_from(["drop", "close"]) | JSON,
+        "people": st.sampled_from(["one", "many"]) | JSON,
         "joints": st.lists(st.text(max_size=5), max_size=3) | JSON,
         "dims": st.integers(1, 7),
         "unit": st.sampled_from(["m", "mm", "px"]) | JSON,
@@ -50,7 +61,7 @@ OPENING = st.fixed_dictionaries(
     },
 )
 SHORT = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
@@ -79,9 +90,14 @@ def spoken(url: str, messages: list[str | bytes]) -> None:
 
 
 @SHORT
-@given(st.lists(MESSAGES, max_size=4), st.sampled_from(["json", "binary"]))
-def test_messages(url: str, messages: list[str | bytes], format: str) -> None:
-    spoken(url, [json.dumps({"type": "open", "lag": 1, "format": format}), *messages])
+@given(
+    st.lists(MESSAGES, max_size=4),
+    st.sampled_from(["json", "binary"]),
+    st.sampled_from(["one", "many"]),
+)
+def test_messages(url: str, messages: list[str | bytes], format: str, people: str) -> None:
+    opening = {"type": "open", "lag": 1, "format": format, "people": people}
+    spoken(url, [json.dumps(opening), *messages])
 
 
 @SHORT
