@@ -21,7 +21,7 @@ from poise.runtime.errors import SettingsError
 _USUAL_HZ: Final = 6.0
 _SHARE: Final = 0.4
 #: Numbers that are filtered at a time; more only take memory.
-_AT_ONCE: Final = 2**20
+_AT_ONCE: Final = 2**18
 #: As large as a person who stands.
 _HEIGHT_M: Final = 1.7
 

@@ -95,6 +95,7 @@ def _general(
     short_GJ = ~seen_GJ & (gap_lengths(seen_GJ) <= _BRIDGED)
     bridged_GJD[short_GJ] = np.nan
     refined_GJD, error_GJ = _in_chunks(refiner, bridged_GJD, lag)
+    del bridged_GJD  # of an hour it is much
     if error_GJ is not None:
         error_GJ[:, [name not in refiner.knows for name in names]] = np.nan
     return put_back(refined_GJD, even_GJD, names), error_GJ
@@ -136,20 +137,20 @@ def _held(values_GJD: Floats) -> Floats:
 
 def _in_chunks(refiner: Refiner, even_GJD: Floats, lag: int | None) -> tuple[Floats, Floats | None]:
     """Refine any number of points, some thousands at a time."""
-    points, joints, _ = even_GJD.shape
+    points, joints, dims = even_GJD.shape
     # In double precision, so that a body far from the origin keeps its digits.
     places_XD = even_GJD.reshape(-1, even_GJD.shape[-1])
     seen_X = seen(places_XD)
     centre_D = places_XD[seen_X].mean(0) if seen_X.any() else np.zeros(places_XD.shape[-1])
-    flat_GC = torch.from_numpy((even_GJD - centre_D).reshape(points, -1)).float()
-    poses, errors = [], []
+    poses_GJD, errors = np.empty_like(even_GJD), []
     for first in range(0, points, _CHUNK):
         begin, end = max(first - _LEAD, 0), min(first + _CHUNK + _LEAD, points)
         here = slice(first - begin, first - begin + _CHUNK)
-        clip = Clip(flat_GC[begin:end])
+        about_HJD = even_GJD[begin:end] - centre_D
+        clip = Clip(torch.from_numpy(about_HJD.reshape(end - begin, -1)).float())
         refined = (refiner.refine([clip]) if lag is None else refine_live(refiner, [clip], lag))[0]
-        poses.append(refined.poses_FC[here].double().numpy())
+        found_HC = refined.poses_FC[here].double().numpy()
+        poses_GJD[first : first + _CHUNK] = found_HC.reshape(-1, joints, dims) + centre_D
         if refined.error_FJ is not None:
             errors.append(refined.error_FJ[here].double().numpy())
-    poses_GJD = np.concatenate(poses).reshape(even_GJD.shape) + centre_D
     return poses_GJD, np.concatenate(errors).reshape(points, joints) if errors else None

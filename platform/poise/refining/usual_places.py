@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from poise.refining.grid import Floats
+from poise.refining.grid import Floats, blocks
 
 #: What tells which way a body faces.
 _HIPS: Final = ("left_hip", "right_hip")
@@ -31,12 +31,17 @@ def put_back(refined_GJD: Floats, given_GJD: Floats, joints: Sequence[str]) -> F
         joints: their plain names.
     """
     axes_GDD = _axes(refined_GJD, joints)
-    way_GJD = np.einsum("gad,gjd->gja", axes_GDD, given_GJD - refined_GJD)
-    usual_JD = np.zeros(way_GJD.shape[1:])
-    known_J = ~np.isnan(way_GJD).any(-1).all(0)
-    usual_JD[known_J] = np.nanmedian(way_GJD[:, known_J], axis=0)
-    back_GJD: Floats = np.einsum("gad,ja->gjd", axes_GDD, usual_JD)
-    return refined_GJD + back_GJD
+    found_GJD = np.empty_like(refined_GJD)  # the ways, and then the poses
+    for part in blocks(len(refined_GJD)):
+        way_BJD = given_GJD[part] - refined_GJD[part]
+        found_GJD[part] = np.einsum("gad,gjd->gja", axes_GDD[part], way_BJD)
+    usual_JD = np.zeros(refined_GJD.shape[1:])
+    for joint in np.flatnonzero(~np.isnan(found_GJD).any(-1).all(0)):
+        usual_JD[joint] = np.nanmedian(found_GJD[:, joint], axis=0)
+    for part in blocks(len(refined_GJD)):
+        back_BJD = np.einsum("gad,ja->gjd", axes_GDD[part], usual_JD)
+        found_GJD[part] = refined_GJD[part] + back_BJD
+    return found_GJD
 
 
 def _axes(poses_GJD: Floats, joints: Sequence[str]) -> Floats:

@@ -1,6 +1,7 @@
 """What refining keeps, fills, puts right and leaves alone."""
 
 import re
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -335,3 +336,19 @@ def test_bones_of_constant_length_vary_by_nothing() -> None:
     still = np.repeat(np.concatenate([walking(1), walking(1)[..., :1]], -1), 40, axis=0)
     motion = motion_of(still + np.arange(40)[:, None, None] / 7, unit="mm")
     assert report_of(run(motion), BUTTERWORTH).people[0].bone_spread == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("refiner", ["butterworth", "oneeuro"])
+def test_memory_of_a_long_recording_is_a_few_copies_of_its_numbers(refiner: str) -> None:
+    frames = 16_000
+    poses_FJD = np.concatenate([noisy(frames), np.zeros((frames, 17, 1))], -1)
+    poses_FJD[100:104, WRIST] = np.nan
+    motion = motion_of(poses_FJD)
+    tracemalloc.start()
+    try:
+        found = run(motion, refiner=refiner)
+        report_of(found, BUTTERWORTH)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 6 * poses_FJD.nbytes
