@@ -171,6 +171,7 @@ class RefineService:
             config.token,
             config.streams,
             config.idle_s,
+            self._metrics.count_streams,
         )
 
     @app.post(

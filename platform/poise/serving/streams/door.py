@@ -10,6 +10,7 @@ import logging
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Final
@@ -23,12 +24,15 @@ from poise.serving.intake.passing import PATH, SEND_BYTES
 from poise.serving.intake.token import shown_as_protocol, shows
 from poise.serving.models.served_models import ServedModels
 from poise.serving.streams.conversation import Conversation
+from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.opening import MOST_BYTES
 from poise.serving.streams.sessions import Sessions
 from poise.serving.turns import Turns
 
 #: What browsers ask for beside the token, which is no protocol.
 PROTOCOL: Final = Subprotocol("poise")
+#: How often what was counted is told.
+_COUNTED_S: Final = 1.0
 #: Messages of a connection that wait to be read.
 _WAITING: Final = 4
 #: A larger message is not read; one a little too large is, and told so.
@@ -47,6 +51,7 @@ class StreamDoor:
         token: that clients must show; None lets everybody in.
         most: streams at a time.
         idle_s: how long a client may say nothing.
+        count: told every second what the streams did.
     """
 
     def __init__(
@@ -57,9 +62,11 @@ class StreamDoor:
         token: str | None = None,
         most: int = 256,
         idle_s: float = 60.0,
+        count: Callable[[StreamCounts], None] = lambda _: None,
     ) -> None:
         self._models, self._network, self._host = models, network, host
         self._token, self._most, self._idle_s = token, most, idle_s
+        self._count = count
         self.key = secrets.token_hex(8)
         self.sessions: Sessions
         self._loop = asyncio.new_event_loop()
@@ -104,8 +111,16 @@ class StreamDoor:
             for one in self._server.sockets:  # connections inherit it
                 one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
             self._ready.set_result(self._server.sockets[0].getsockname()[1])
+            counting = asyncio.create_task(self._counting())
             await self._server.wait_closed()
+            counting.cancel()
         await self.sessions.close()
+        self._count(self.sessions.counted())
+
+    async def _counting(self) -> None:
+        while True:
+            await asyncio.sleep(_COUNTED_S)
+            self._count(self.sessions.counted())
 
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
         if request.path.partition("?")[0] != PATH.decode():

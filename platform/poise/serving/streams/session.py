@@ -14,6 +14,7 @@ from typing import Any, Final
 from poise.client.messages import Frames
 from poise.serving.model import ServedModel
 from poise.serving.streams.bodies import Body
+from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.opening import FAULT, POLICY, Opening, StreamError
 from poise.serving.streams.people import AskedOf, People, Person, ToldTogether
 from poise.serving.streams.pushes import Answer, StreamJob
@@ -52,6 +53,7 @@ class Session:
         fps: float,
         lag: int,
         network: Turns[Any],
+        counts: StreamCounts,
     ) -> None:
         self.token = token
         self.asked = asked
@@ -62,11 +64,9 @@ class Session:
         self.dropped = 0
         self.wrong: StreamError | None = None
         self.ended = False
-        #: Seconds from the last frame's arrival to its answer's being there, of each turn.
-        self.seconds: deque[float] = deque(maxlen=64)
         #: What speaks with its client.
         self.held_by: asyncio.Task[Any] | None = None
-        self._network = network
+        self._network, self._counts = network, counts
         self._inbox: deque[tuple[Frames | StreamError | None, float]] = deque()
         self._kept: deque[Told | ToldTogether] = deque(maxlen=KEPT)
         self._next = 0
@@ -151,9 +151,15 @@ class Session:
                 await self._changed.wait_for(lambda: self._inbox)
             # All that came while the network was busy goes on together.
             parts = list(self._inbox)
+            came, told = self.people.came, self.people.told
             self.wrong = await self._refine([said for said, _ in parts])
             self.ended = self.wrong is None and parts[-1][0] is None
-            self.seconds.append(time.monotonic() - parts[-1][1])
+            self._counts.refined(
+                self.people.came - came,
+                self.people.told - told,
+                time.monotonic() - parts[0][1],
+                1 / self.fps,
+            )
             async with self._changed:
                 self._changed.notify_all()
 
@@ -207,3 +213,4 @@ class Session:
             raise StreamError(POLICY, "slow", text)
         self._next += beyond
         self.dropped += beyond
+        self._counts.dropped += beyond

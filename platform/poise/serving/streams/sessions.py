@@ -3,12 +3,14 @@
 import asyncio
 import secrets
 from collections import OrderedDict
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from poise.serving.models.served_models import ServedModels
 from poise.serving.models.wanted import AWAY, ChoiceError
 from poise.serving.streams.bodies import Bodies
+from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.opening import BUSY, LAG, POLICY, Opening, StreamError
 from poise.serving.streams.people import ManyPeople, OnePerson, People
 from poise.serving.streams.session import Session
@@ -45,6 +47,7 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._left: OrderedDict[str, asyncio.TimerHandle] = OrderedDict()
         self._coming = 0
+        self._counts = StreamCounts()
 
     def __len__(self) -> int:
         """How many there are."""
@@ -54,6 +57,12 @@ class Sessions:
     def waiting(self) -> int:
         """How many wait for clients to come back."""
         return len(self._left)
+
+    def counted(self) -> StreamCounts:
+        """Say what was counted since the last time."""
+        counts = replace(self._counts, open=len(self))
+        vars(self._counts).update(vars(StreamCounts()))
+        return counts
 
     async def begin(self, asked: Opening) -> Session:
         """Open a stream.
@@ -88,7 +97,7 @@ class Sessions:
         people: People = OnePerson(body, fps, stream)
         if asked.people == "many":
             people = ManyPeople(body, fps, partial(open_stream, body.refiner, lag, find))
-        session = Session(token, asked, model, body, people, fps, lag, self._network)
+        session = Session(token, asked, model, body, people, fps, lag, self._network, self._counts)
         self._open[token] = session
         return session
 

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from poise.client.messages import Frames, encode
+from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.opening import MOST_BYTES, MOST_FRAMES
 
@@ -232,6 +233,23 @@ def test_there_are_so_many_streams_and_no_more(synspp: str) -> None:
         with Talk(url_of(door), lag=0) as fourth, two:
             assert not fourth.opened["resumed"]
             assert len(door.sessions) == 2
+
+
+def test_what_streams_do_is_counted(synspp: str) -> None:
+    counted: list[StreamCounts] = []
+    with (
+        open_door(synspp, count=counted.append) as door,
+        Talk(url_of(door), lag=2) as talk,
+        Talk(url_of(door), lag=2, people="many") as many,
+    ):
+        talk.say({"type": "frames", "poses": clip(10).tolist()})
+        many.say({"type": "frames", "poses": [[]] * 5})
+        eventually(lambda: sum(one.frames_in for one in counted) == 15)
+        assert max(one.open for one in counted) == 2
+        talk.rest()
+    assert sum(one.frames_out for one in counted) == 15
+    assert sum(one.late for one in counted) <= 15
+    assert max(one.longest_s for one in counted) > 0
 
 
 def test_who_says_nothing_is_sent_away(synspp: str) -> None:
