@@ -71,7 +71,8 @@ class Grid:
             separator: between cells; None tells it from the first row.
 
         Raises:
-            DataError: a cell is no number, or a row has too many; names file and line.
+            DataError: a cell is no number, a row has too many, or the last one ends in its midst;
+                names file and line.
         """
         style = sample.style
         all_lines = sample.text.split("\n")
@@ -85,6 +86,8 @@ class Grid:
             raise DataError(f"{sample.path}: no frames below its header; record it again")
         separator = separator or separator_of(lines[0])
         comma = separator != "," and decimal_commas(lines[:_SAMPLED])
+        if not sample.style.ends_in_line:
+            _check_end(sample.path, lines, header, separator)
         values = _parse(sample.path, lines, header, separator, comma, tuple(columns))
         return cls(
             path=sample.path,
@@ -241,6 +244,20 @@ def unquoted(cell: str) -> str:
     if len(cell) > 1 and cell[0] == cell[-1] == '"':
         cell = cell[1:-1].replace('""', '"').strip()
     return cell
+
+
+def _check_end(path: Path, lines: Sequence[str], header: int, separator: str) -> None:
+    """Refuse a last row that stops in its midst: its last number may be half of one."""
+    *above, there = (len(_cells_of(line, separator)) for line in lines[-2:])
+    if above and there < above[0]:
+        raise DataError(
+            f"{path}, line {header + len(lines)}: ends after {there} of {above[0]} cells, without "
+            "a line end; the file is cut short, so fetch it again or take out that line"
+        )
+
+
+def _cells_of(line: str, separator: str) -> list[str]:
+    return line.split() if separator == _BLANKS else split_cells(line, separator)
 
 
 def _parse(
