@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: A step that takes longer, or shorter, is followed by one of half, or of twice as many windows.
 STEP_LONGEST_S, STEP_SHORTEST_S = 1.0, 0.1
 _FEWEST_WINDOWS = 32
+#: Windows of a sequence in a step, at least: fewer of more sequences cost more than they refine.
+_EACH = 16
 #: The same where streams wait, whose frames are due within a frame's time.
 _SHORT_LONGEST_S, _SHORT_SHORTEST_S = 0.02, 0.005
 _SHORT_FEWEST = 8
@@ -64,6 +66,7 @@ class Work:
         refined: its poses, once all of its windows are refined.
         outcome: what is told of it, or what went wrong; None until it is finished.
         neighbours_FC: the motion that was retrieved, where it was to be kept and there was one.
+        turn: the last step that it had a share in, 0 before the first.
         network_s, retrieval_s: that the steps took in which it had a share, in the network and
             finding neighbours.
 
@@ -76,6 +79,7 @@ class Work:
         self.clip = Clip(torch.from_numpy(sequence))
         self.refined: Refined | None = None
         self.outcome: RefinedSequence | Exception | None = None
+        self.turn = 0
         self.network_s = self.retrieval_s = 0.0
         self._inputs: Columns | None = None
         self._done = 0
@@ -141,7 +145,10 @@ class Work:
 
 
 class SharedSteps:
-    """Refines several sequences side by side: their windows share every step equally.
+    """Refines several sequences side by side: windows of some fill every step, in equal parts.
+
+    Where there are more than find room, half of it is for those that have just come, so that a
+    short one waits for no long one, and half for those that have waited longest.
 
     Args:
         refiner: ready to refine.
@@ -153,6 +160,7 @@ class SharedSteps:
         #: Windows of a step: where nobody else waits, and where streams do.
         self._rows_of = {False: self._most, True: min(_FEWEST_WINDOWS, self._most)}
         self._hurries = False
+        self._turn = 0
 
     def hurry(self, hurries: bool) -> None:
         """Say whether the next steps are to be short, because streams wait."""
@@ -166,6 +174,7 @@ class SharedSteps:
         """
         if not isinstance(self._refiner, WindowRefiner):
             works = [min(works, key=lambda work: len(work.clip.detected_FC))]
+        works = self._chosen(works)
         try:
             self._together(works, finder)
         except Exception as error:
@@ -175,6 +184,18 @@ class SharedSteps:
             logger.exception("A step of %d sequences failed; going on one by one.", len(works))
             for work in works:
                 self.take([work], finder)
+
+    def _chosen(self, works: Sequence[Work]) -> Sequence[Work]:
+        most = max(self._rows_of[self._hurries] // _EACH, 2)
+        if len(works) > most:
+            new = [work for work in works if not work.turn][: most // 2]
+            rest = [work for work in works if work.turn or work not in new]
+            rest.sort(key=lambda work: work.turn or self._turn + 1)
+            works = [*new, *rest[: most - len(new)]]
+        self._turn += 1
+        for work in works:
+            work.turn = self._turn
+        return works
 
     def _together(self, works: Sequence[Work], finder: WindowFinder | None) -> None:
         network = self._refiner

@@ -45,6 +45,23 @@ def test_a_short_sequence_waits_for_no_long_one(model: ServedModel) -> None:
     np.testing.assert_allclose(short.outcome.poses_FC, alone.poses_FC, atol=1e-6)
 
 
+def test_many_sequences_take_turns_and_each_goes_on(model: ServedModel) -> None:
+    works = [Work(clip(100, seed)) for seed in range(40)]
+    while not all(work.turn for work in works):
+        model.advance(works)
+    short: list[Work] = []
+    while not all(work.outcome for work in works):
+        short.append(Work(clip(10, len(short))))  # that never ends
+        model.advance([work for work in [*works, *short] if work.outcome is None])
+        assert short[-1].outcome is not None
+        assert len(short) < 500
+    for work, seed in ((works[0], 0), (works[39], 39)):
+        [alone] = model.refine([clip(100, seed)])
+        assert isinstance(work.outcome, RefinedSequence)
+        assert isinstance(alone, RefinedSequence)
+        np.testing.assert_allclose(work.outcome.poses_FC, alone.poses_FC, atol=1e-6)
+
+
 def test_the_shortest_of_filters_sequences_comes_first(tmp_path: Path) -> None:
     model = ServedModel(replica(save_untrained(tmp_path, "gaussian1d")))
     assert steps_of(model, [Work(clip(500)), Work(clip(300)), Work(clip(10))]) == [3, 2, 1]
