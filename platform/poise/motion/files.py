@@ -52,6 +52,8 @@ def format_of(sample: Sample) -> Format:
     for one in formats():
         if one.fits(sample):
             return one
+    if not sample.is_folder and not sample.head:
+        raise DataError(f"{sample.path}: is empty; copy or export it again")
     what = "folder" if sample.is_folder else "file"
     raise DataError(
         f"{sample.path}: no keypoint {what} Poise knows, by its content; poise formats lists what "

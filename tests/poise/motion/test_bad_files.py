@@ -99,6 +99,7 @@ BAD = {
         b"gait of person x, y, z axes, left_x, left_y\nup (mm), and, so, on, then\n",
         "no keypoint",
     ),
+    "empty.json": (b"", "is empty; copy or export it again"),
     "cut.csv": (b"frame,nose_x,nose_y\n1,0.25,0.5\n2,0.2", r"line 3: ends after 2 of 3 cells.*cut"),
     "cut.trc": (trc(ROW, ROW.replace("1", "2", 1)[:-6]), "ends after .* cells, without a line end"),
     "norows.csv": (b"frame,nose_x,nose_y\n", "no frames below its header"),

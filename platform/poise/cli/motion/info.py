@@ -159,7 +159,9 @@ def _lines(facts: dict[str, Any]) -> list[tuple[str, str]]:
     if facts["fps"]:
         rate = f"{facts['fps']:g} frames a second, {facts['seconds']:.2f} s"
     people = sorted(facts["people"].items(), key=lambda one: -one[1])
-    shown = ", ".join(f"{name} ({count:,} frames)" for name, count in people[:_SHOWN])
+    shown = ", ".join(
+        f"{name} ({count:,} frame{'s' * (count != 1)})" for name, count in people[:_SHOWN]
+    )
     more = f" and {len(people) - _SHOWN} more" if len(people) > _SHOWN else ""
     who = "" if facts["identified"] else "; the file does not say who is who"
     skeleton = facts["skeleton"] or ", ".join(facts["joints"][:_SHOWN])

@@ -218,7 +218,8 @@ def _taken_away(people: list[PersonReport], options: Options) -> list[str]:
     for person in people:
         lost = person.curtailed
         if lost:
-            more = f" and {len(lost) - _MOST} more joints" if len(lost) > _MOST else ""
+            others = len(lost) - _MOST
+            more = f" and {others} more joint{'s' * (others > 1)}" if others > 0 else ""
             notes.append(
                 f"much was taken from person {person.person}: {', '.join(lost[:_MOST])}{more}; if "
                 f"it was movement and not jitter, try {instead}"
