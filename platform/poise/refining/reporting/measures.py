@@ -24,6 +24,8 @@ _PEAK: Final = 0.99
 _STEADY: Final = 0.9
 #: Shorter runs tell nothing about frequencies.
 _FEWEST: Final = 16
+#: What is shorter beside the longest bone is two joints in one place.
+_SHORTEST: Final = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,11 @@ class Measures:
 
     @property
     def bone_spread(self) -> float:
-        """Mean spread of bones, as a share of their lengths; NaN without bones."""
-        known_E = self.lengths_E > 0
+        """Mean spread of bones, as a share of their lengths; NaN without bones.
+
+        Joints in one place, as hips of BVH skeletons are, have no bone between them.
+        """
+        known_E = self.lengths_E > _SHORTEST * np.fmax.reduce(self.lengths_E, initial=0.0)
         if not known_E.any():
             return float("nan")
         return float((self.spreads_E[known_E] / self.lengths_E[known_E]).mean())
