@@ -17,6 +17,8 @@ FILTERS: Final = (
     "kalman",
     "spline",
 )
+#: In Hz; a motion of which less is left stands still.
+LOWEST_CUTOFF: Final = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raise `SettingsError` where a value makes no sense."""
-        if self.cutoff != "auto" and not 0 < self.cutoff < math.inf:
-            raise SettingsError(f"cutoff {self.cutoff} must be above 0 Hz, or auto")
+        if self.cutoff != "auto" and not LOWEST_CUTOFF <= self.cutoff < math.inf:
+            raise SettingsError(f"cutoff {self.cutoff} must be 0.01 Hz or more, or auto")
         if not self.fill >= 0:
             raise SettingsError(f"fill {self.fill} must be seconds, at least 0 (or none, or all)")
         if not math.isfinite(self.min_confidence):

@@ -19,7 +19,7 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
 from poise.serving import responses, schema
-from poise.serving.files.asked import FORM, NPZ, OCTETS, FileOptions, is_file
+from poise.serving.files.asked import ARCHIVE, ENDINGS, FORM, NPZ, OCTETS, FileOptions, is_file
 from poise.serving.files.intake import FileIntake, sample
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
 from poise.serving.intake.passing import DEPLOYMENT
@@ -53,6 +53,7 @@ app = FastAPI(
     openapi_url=None,
     docs_url=None,
     redoc_url=None,
+    responses={401: schema.refused("The service's token is not shown.")},
 )
 #: Described by hand: FastAPI describes only what it reads itself, and in one go.
 _FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
@@ -176,17 +177,18 @@ class RefineService:
 
     @app.post(
         "/v1/refine",
-        response_model=schema.RefineResponse,
+        # Of a file, JSON is whatever its format is.
+        response_model=schema.RefineResponse | dict[str, Any] | list[Any],
         openapi_extra={"requestBody": {"required": True, "content": _REQUEST}},
         responses={
-            200: {"content": {OCTETS: {}, NPZ: {}}},
-            401: {"description": "The service's token is not shown."},
-            404: {"description": "There is no such model."},
-            408: {"description": "The body came too slowly."},
-            413: {"description": f"The body is larger than {schema.MAX_BODY_BYTES} bytes."},
+            200: {"content": {kind: {} for kind in (NPZ, OCTETS, ARCHIVE, *ENDINGS.values())}},
+            400: schema.refused("The body is no text in UTF-8, 16 or 32."),
+            404: schema.refused("There is no such model."),
+            408: schema.refused("The body came too slowly."),
+            413: schema.refused(f"The body is larger than {schema.MAX_BODY_BYTES} bytes."),
             422: {"model": schema.Problems, "description": "The fields that are wrong."},
-            429: {"description": "Overloaded; try again after `Retry-After` seconds."},
-            503: {"description": "That model is not loaded, and the registry does not answer."},
+            429: schema.refused("Overloaded; try again after `Retry-After` seconds."),
+            503: schema.refused("That model is not loaded, and the registry does not answer."),
         },
     )
     async def refine(self, request: Request, options: Annotated[FileOptions, Query()]) -> Response:
@@ -226,7 +228,13 @@ class RefineService:
         """List formats of files, refiners for them, and recordings to try."""
         return self._files.described
 
-    @app.get("/v1/samples/{name}", responses={404: {"description": "There is no such recording."}})
+    @app.get(
+        "/v1/samples/{name}",
+        responses={
+            200: {"content": {OCTETS: {}}},
+            404: schema.refused("There is no such recording."),
+        },
+    )
     async def sample(self, name: str) -> Response:
         """Give a recording that comes with Poise."""
         content = sample(name)

@@ -293,3 +293,14 @@ class Problems(BaseModel):
     """Why a request was refused."""
 
     detail: list[Problem]
+
+
+class Refusal(BaseModel):
+    """Why a request was refused, where no field of it is wrong."""
+
+    detail: str
+
+
+def refused(why: str) -> dict[str, Any]:
+    """Describe an answer that is a `Refusal`."""
+    return {"model": Refusal, "description": why}

@@ -13,6 +13,7 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+from benchmarks.fuzz_api import fuzz
 from ray import serve
 from tests.support.mlflow_server import fresh_store
 from tests.support.serving import clip, save_untrained
@@ -212,6 +213,11 @@ class TestTwoReplicas:
         with pytest.raises(ClientError, match=said) as refused:
             Client(url).refine_file(path, **options)
         assert refused.value.code == code
+
+    def test_answers_are_those_that_are_described(self, url: str) -> None:
+        found = fuzz(url, examples=20)
+        assert {name: told.wrong for name, told in found.items() if told.wrong} == {}
+        assert found["POST /v1/refine"].statuses[422]
 
     @pytest.mark.chaos
     def test_nobody_who_asks_by_the_client_sees_a_replica_die(self, url: str) -> None:

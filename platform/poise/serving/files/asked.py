@@ -9,13 +9,20 @@ from poise.catalog.joint_sets import joint_sets
 from poise.checkpoints.shipped import GENERAL
 from poise.motion.files import formats
 from poise.motion.units import Axis, Unit
-from poise.refining.options import FILTERS
+from poise.refining.options import FILTERS, LOWEST_CUTOFF
 
 #: What a body may be: one file, several that are one recording, or anything with a name.
 OCTETS: Final = "application/octet-stream"
 FORM: Final = "multipart/form-data"
 #: Arrays of everything that is known of the motion before and after.
 NPZ: Final = "application/x-npz"
+#: What a file is sent as, by its ending; as `OCTETS` where that says nothing.
+ENDINGS: Final = {
+    ".json": "application/json",
+    ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
+}
+ARCHIVE: Final = "application/zip"
 _FREE: Final = 255
 
 _Name = Annotated[str, Field(min_length=1, max_length=_FREE)]
@@ -44,7 +51,7 @@ class FileOptions(BaseModel):
     unit: Unit | None = None
     up: Axis | None = None
     refiner: _Name | None = Field(None, description=f"A filter, {GENERAL}, or the model served.")
-    cutoff: Annotated[float, Field(gt=0, le=10_000)] | Literal["auto"] = Field(
+    cutoff: Annotated[float, Field(ge=LOWEST_CUTOFF, le=10_000)] | Literal["auto"] = Field(
         6.0, description="Of a filter, in Hz."
     )
     lag: int | None = Field(

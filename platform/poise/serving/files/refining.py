@@ -19,7 +19,7 @@ from poise.refining.refine import Refining, refine
 from poise.refining.reporting.report import report_of
 from poise.runtime.errors import DataError, expected_errors
 from poise.runtime.printable import printable
-from poise.serving.files.asked import FORM, NPZ, OCTETS
+from poise.serving.files.asked import ARCHIVE, ENDINGS, FORM, NPZ, OCTETS
 from poise.serving.files.content import arrays_of, as_json, summary
 from poise.serving.files.form import files_of
 from poise.serving.schema import MAX_FRAMES
@@ -29,8 +29,6 @@ Answer = tuple[dict[str, Any], bytes]
 MOST_PEOPLE: Final = 64
 MOST_PLACES: Final = 3_000_000
 _JSON: Final = "application/json"
-_ENDINGS: Final = {".json": _JSON, ".csv": "text/csv", ".tsv": "text/tab-separated-values"}
-_ARCHIVE: Final = "application/zip"
 
 
 def answered(asked: dict[str, Any], body: bytes) -> Answer:
@@ -141,13 +139,13 @@ def _file(motion: Motion, name: str) -> Answer:
         ending = next((one for one in form.endings if one != "/"), "")
         own = motion.source and motion.source.suffix.lower()
         ending = own if form.name == motion.format and own in form.endings else ending
-        kind = _ENDINGS.get(ending, OCTETS)
+        kind = ENDINGS.get(ending, OCTETS)
         return {"status": 200, "type": kind, "filename": f"{stem}.poise{ending}"}, written
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for inside, content in written:
             archive.writestr(inside, content)
-    return {"status": 200, "type": _ARCHIVE, "filename": f"{stem}.poise.zip"}, packed.getvalue()
+    return {"status": 200, "type": ARCHIVE, "filename": f"{stem}.poise.zip"}, packed.getvalue()
 
 
 def _written(motion: Motion) -> list[dict[str, Any]]:
