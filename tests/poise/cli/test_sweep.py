@@ -92,3 +92,20 @@ def test_a_tracking_server_that_does_not_answer_is_said_at_once(
     said = capsys.readouterr().out
     assert "$MLFLOW_TRACKING_URI: start it" in said
     assert "The sweep goes on" in said
+
+
+def test_a_track_or_folder_with_a_slip_is_told_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "poses" / "uiprmd_kinect_3D"
+    for part in ("detected/uiprmd_kinect_3D", "groundtruth/uiprmd_gt_3D"):
+        for split in ("train", "test"):
+            file = folder / f"{part}_{split}.npz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    (tmp_path / "tiny.yaml").write_text(PLAN)
+    given = ["sweep", "--plan", str(tmp_path / "tiny.yaml"), "--home", str(tmp_path), "--dry-run"]
+    main([*given, "--track", "uiprmd/kinct/3D", "--data", str(tmp_path)])
+    assert "did you mean uiprmd/kinect/3D?" in capsys.readouterr().out
+    main([*given, "--data", str(tmp_path / "elsewhere")])
+    assert f"there is no folder {tmp_path / 'elsewhere'}" in capsys.readouterr().out

@@ -9,9 +9,10 @@ from poise.catalog.tracks import Track
 from poise.ingest.sources import is_generated
 from poise.ingest.track import ensure_ingested
 from poise.lake.manifest import Manifest, has_track, read_manifest
-from poise.readers.layouts import needed_files, split_exists
+from poise.readers.layouts import needed_files, split_exists, tracks_under
 from poise.runtime.errors import DataError, in_short
 from poise.runtime.settings import Settings
+from poise.runtime.text.yaml_file import near
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +87,16 @@ def _why_not(track: Track, settings: Settings) -> str:
             f"no data: not in the lake {settings.lake}, and no data folder was given (--data "
             f"FOLDER); {_HOW}"
         )
+    if not settings.data.is_dir():
+        return (
+            f"no data: not in the lake {settings.lake}, and there is no folder {settings.data} "
+            f"(--data); {_HOW}"
+        )
     if any(split_exists(settings.data, track.stored, split) for split in SPLITS):
         return ""
     place = _place(settings.data, track)
-    return f"no data: neither in the lake {settings.lake} nor as {place}; {_HOW}"
+    meant = near(str(track), map(str, tracks_under(settings.data)))
+    return f"no data{meant}: neither in the lake {settings.lake} nor as {place}; {_HOW}"
 
 
 def _place(data: Path, track: Track) -> str:

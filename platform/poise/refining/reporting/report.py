@@ -180,7 +180,7 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
         skeleton=after.skeleton,
         unit=refining.unit,
         people=people,
-        notes=[*_notes(refining, options), *_taken_away(people, options), *_looser(people)],
+        notes=[*_notes(refining, options), *_taken_away(people, options), *_looser(people, options)],
     )
 
 
@@ -229,7 +229,7 @@ def _taken_away(people: list[PersonReport], options: Options) -> list[str]:
     return notes
 
 
-def _looser(people: list[PersonReport]) -> list[str]:
+def _looser(people: list[PersonReport], options: Options) -> list[str]:
     """Name those whose bones vary more than before, which no smoothing of a body should do."""
     names = []
     for person in people:
@@ -240,7 +240,8 @@ def _looser(people: list[PersonReport]) -> list[str]:
         return []
     more = f" and {len(names) - _MOST} more" if len(names) > _MOST else ""
     told = ", ".join(names[:_MOST])
-    return [f"bones' lengths vary more than before in person {told}{more}: --rigid holds them"]
+    cure = "" if options.rigid else ": --rigid holds them"
+    return [f"bones' lengths vary more than before in person {told}{more}{cure}"]
 
 
 def _person(
