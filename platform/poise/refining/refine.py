@@ -16,7 +16,7 @@ from poise.refining.method import method_for
 from poise.refining.options import Options
 from poise.refining.people import Told, told_apart
 from poise.refining.person import Person, refined
-from poise.refining.rigid import rigid
+from poise.refining.rigid import rigid, stiff
 from poise.runtime.errors import SettingsError
 
 #: Of the steps between frames, from the shortest, the one that is taken for usual.
@@ -95,7 +95,11 @@ def refine(
         given_FJD = given_FJD if as_given else given_FJD * factors_D
         one = refined(given_FJD, sure_FJ, before.joints, times_F, step, method, options)
         if options.rigid:
-            one = replace(one, poses_FJD=rigid(one.poses_FJD, bones, root_of(before)))
+            held_FJD = rigid(one.poses_FJD, one.poses_FJD, bones, root_of(before))
+            one = replace(one, poses_FJD=held_FJD)
+        elif before.dims == 3 and stiff(one.before_FJD, bones):
+            held_FJD = rigid(one.poses_FJD, one.before_FJD, bones, root_of(before))
+            one = replace(one, poses_FJD=held_FJD)
         if options.feet:
             still_FJD, feet = held(one.poses_FJD, one.before_FJD, legs, str(before.up), times_F)
             one = replace(one, poses_FJD=still_FJD, feet=feet)

@@ -9,8 +9,19 @@ import numpy as np
 
 from poise.refining.grid import Floats, seen
 
+_STIFF = 1e-4  # of the longest bone: digits of a file
 
-def rigid(poses_FJD: Floats, bones: Sequence[tuple[int, int]], root: int) -> Floats:
+
+def stiff(poses_FJD: Floats, bones: Sequence[tuple[int, int]]) -> bool:
+    """Say whether no bone changes its length, as in motion that was written as rotations."""
+    spans = [_lengths(poses_FJD, bone) for bone in bones]
+    longest = max((float(span.max()) for span in spans if len(span)), default=0.0)
+    return longest > 0 and all(np.ptp(span) <= _STIFF * longest for span in spans if len(span))
+
+
+def rigid(
+    poses_FJD: Floats, lengths_of_FJD: Floats, bones: Sequence[tuple[int, int]], root: int
+) -> Floats:
     """Hold bones at their median lengths, from a root outwards; directions stay.
 
     A joint stays where it is in frames in which it or the joint before it is not there. Where bones
@@ -18,6 +29,7 @@ def rigid(poses_FJD: Floats, bones: Sequence[tuple[int, int]], root: int) -> Flo
 
     Args:
         poses_FJD: of one person, NaN where a joint is not there.
+        lengths_of_FJD: whose median lengths bones shall have.
         bones: pairs of joints.
         root: the joint that stays.
     """
@@ -26,10 +38,19 @@ def rigid(poses_FJD: Floats, bones: Sequence[tuple[int, int]], root: int) -> Flo
         way_FD = poses_FJD[:, child] - poses_FJD[:, parent]
         length_F = np.linalg.norm(way_FD, axis=-1)
         there_F = seen(way_FD) & (length_F > 0)
-        if there_F.any():
-            share_F1 = (np.median(length_F[there_F]) / length_F[there_F])[:, None]
+        lengths = _lengths(lengths_of_FJD, (parent, child))
+        if there_F.any() and len(lengths):
+            share_F1 = (np.median(lengths) / length_F[there_F])[:, None]
             held_FJD[there_F, child] = held_FJD[there_F, parent] + way_FD[there_F] * share_F1
     return held_FJD
+
+
+def _lengths(poses_FJD: Floats, bone: tuple[int, int]) -> Floats:
+    """Return a bone's lengths in the frames that show both of its ends."""
+    parent, child = bone
+    way_FD = poses_FJD[:, child] - poses_FJD[:, parent]
+    lengths: Floats = np.linalg.norm(way_FD[seen(way_FD)], axis=-1)
+    return lengths
 
 
 def _outwards(bones: Sequence[tuple[int, int]], root: int) -> Iterator[tuple[int, int]]:

@@ -75,7 +75,7 @@ AMASS = npz(
     poses=np.zeros((4, 156)), trans=np.zeros((4, 3)), mocap_frame_rate=60.0, gender="neutral"
 )
 BAD = {
-    "nothing.json": (b"", "no keypoint file"),
+    "nothing.json": (b"", "nothing.json: is empty"),
     "blanks.csv": (b"\n\n  \n", "no keypoint file"),
     "picture.json": (b"\x89PNG\r\n\x1a\n\0\0\0\0", "no keypoint file"),
     "cut.json": (coco(entry(), entry())[:200], "line 1, column 201: JSON that ends too early"),

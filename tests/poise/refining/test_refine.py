@@ -260,6 +260,19 @@ def test_a_report_says_where_much_movement_is_gone(cutoff: float, named: str | N
     assert re.search(r"acceleration [\d.]+ -> [\d.]+ px/frame\^2", report_line(report))
 
 
+def test_bones_that_never_change_their_lengths_keep_them() -> None:
+    flat = np.repeat(walking(1), 120, axis=0) / 100
+    body = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1)
+    angle = 0.6 * np.minimum(np.arange(120), 60)
+    turned = 0.3 * np.stack([np.cos(angle), np.sin(angle), np.zeros(120)], -1)
+    elbow = COCO.index("left_elbow")
+    body[:, WRIST] = body[:, elbow] + turned
+    found = run(motion_of(body, unit="m", up="-y"), cutoff=1.0)
+    after = found.after.poses_FPJD[:, 0]
+    np.testing.assert_allclose(np.linalg.norm(after[:, WRIST] - after[:, elbow], axis=-1), 0.3)
+    assert np.abs(after[:, WRIST] - body[:, WRIST]).max() > 0.05
+
+
 def test_a_report_says_where_bones_vary_more_than_before() -> None:
     flat = np.repeat(walking(1), 120, axis=0) / 100
     body = np.concatenate([flat, np.zeros_like(flat[..., :1])], -1)
@@ -267,6 +280,7 @@ def test_a_report_says_where_bones_vary_more_than_before() -> None:
     angle = 0.6 * np.minimum(np.arange(120), 60)
     turned = 0.3 * np.stack([np.cos(angle), np.sin(angle), np.zeros(120)], -1)
     body[:, WRIST] = body[:, COCO.index("left_elbow")] + turned
+    body[::2, COCO.index("left_knee"), 1] += 1e-3  # a body of constant lengths keeps them
     noted = []
     for cutoff in (14.0, 1.0):
         options = replace(BUTTERWORTH, cutoff=cutoff)

@@ -180,7 +180,11 @@ def report_of(refining: Refining, options: Options, output: str = "") -> Report:
         skeleton=after.skeleton,
         unit=refining.unit,
         people=people,
-        notes=[*_notes(refining, options), *_taken_away(people, options), *_looser(people, options)],
+        notes=[
+            *_notes(refining, options),
+            *_taken_away(people, options),
+            *_looser(people, options),
+        ],
     )
 
 
