@@ -18,7 +18,7 @@ from poise.serving.intake.passing import APPLICATION, DEPLOYMENT
 
 #: Where Serve finds the application.
 IMPORT_PATH = f"{build.__module__}:{build.__name__}"
-_TOKEN = "POISE_TOKEN"  # noqa: S105  (its name)
+_VARIABLE = "POISE_TOKEN"
 
 
 def problems_of(path: Path) -> list[str]:
@@ -105,9 +105,9 @@ def _around(given: dict[str, Any]) -> Iterator[str]:
     host = http.get("host", "0.0.0.0") if isinstance(http, dict) else "0.0.0.0"  # noqa: S104
     args = ours[0].get("args")
     shown = isinstance(args, dict) and args.get("token")
-    if not is_loopback(str(host)) and not shown and _TOKEN not in _variables(ours[0]):
+    if not is_loopback(str(host)) and not shown and _VARIABLE not in _variables(ours[0]):
         yield (
-            f"http_options.host: {host} lets the network in: add a token under args (or {_TOKEN} "
+            f"http_options.host: {host} lets the network in: add a token under args (or {_VARIABLE} "
             "to env_vars), or stay on 127.0.0.1"
         )
     if _variables(given.get("controller_options")).get(CALLBACK) != LIMIT_CONNECTIONS:
