@@ -73,7 +73,8 @@ def _family(name: str, said: str) -> str | None:
 
 def _written(page: str) -> dict[str, str]:
     """Return the licence of each package in the page's table."""
-    rows = re.findall(r"^\| (.+?) \| (.+) \|$", page.partition(_BEGIN)[2], re.MULTILINE)[1:]
+    table = page.partition(_BEGIN)[2].partition(_END)[0]
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE)[1:]
     return {name: family for family, names in rows for name in names.split(", ")}
 
 

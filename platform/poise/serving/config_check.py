@@ -107,8 +107,8 @@ def _around(given: dict[str, Any]) -> Iterator[str]:
     shown = isinstance(args, dict) and args.get("token")
     if not is_loopback(str(host)) and not shown and _VARIABLE not in _variables(ours[0]):
         yield (
-            f"http_options.host: {host} lets the network in: add a token under args (or {_VARIABLE} "
-            "to env_vars), or stay on 127.0.0.1"
+            f"http_options.host: {host} lets the network in: add a token under args (or "
+            f"{_VARIABLE} to env_vars), or stay on 127.0.0.1"
         )
     if _variables(given.get("controller_options")).get(CALLBACK) != LIMIT_CONNECTIONS:
         yield (
