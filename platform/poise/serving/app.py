@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from poise.serving.models.served_models import ModelWork, ServedModels
 from poise.serving.models.wanted import AWAY, WRONG, ChoiceError, agreed
 from poise.serving.page.routes import router
 from poise.serving.replica_port import listen_at_node
+from poise.serving.streams.counts import StreamMetrics
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
 from poise.serving.turns import Steps, Turns, step_all
@@ -172,7 +174,7 @@ class RefineService:
             config.token,
             config.streams,
             config.idle_s,
-            self._metrics.count_streams,
+            StreamMetrics().count,
         )
 
     @app.post(
@@ -296,8 +298,11 @@ class RefineService:
         spent = responses.Spent(parse_s, queue_s, work.network_s, work.retrieval_s)
         backend = model.search_backend
         self._metrics.count(model.name, frames, refined.retrieval, backend, spent.seconds)
-        answer = responses.refine_answer(model, given, refined, spent)
-        return bytes(await self._text.finished(Steps(answer)))
+        steps = Steps(responses.refine_answer(model, given, refined, spent))
+        answer = bytes(await self._text.finished(steps))
+        format_s = time.perf_counter() - times[-1]
+        self._metrics.count_stages(model.name, asdict(spent) | {"format": format_s})
+        return answer
 
 
 def build(args: ServiceArgs) -> Application:

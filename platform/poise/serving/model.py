@@ -16,6 +16,7 @@ from poise.evaluation.evaluate import RetrievalUse
 from poise.pvd.retriever import Retriever, SearchBackend, retrieves
 from poise.runtime.errors import CheckpointError
 from poise.serving.errors import NotFiniteError
+from poise.serving.metrics import StepMetrics
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
 from poise.serving.work import RefinedSequence, SharedSteps, Work
@@ -78,7 +79,7 @@ class ServedModel:
                 "view"
             )
         prepare(self.refiner, config.stride, config.compiled)
-        self._steps = SharedSteps(self.refiner)
+        self._steps = SharedSteps(self.refiner, StepMetrics(self.name).count)
         self._retrieves = retrieves(self.refiner) and self.track.has_pvd
         self._retriever = self._open_retriever()
         if self._retriever is not None:

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from poise.pvd.retriever import SearchBackend
 from poise.runtime.errors import LakeError, PoiseError
+from poise.serving.metrics import SearchMetrics
 from poise_retrieval.errors import RetrievalError, VectorError
 
 logger = logging.getLogger(__name__)
@@ -20,6 +22,7 @@ RETRY_LONGEST_S = 30.0
 WATCH_S = 30.0
 
 RetrievalState = Literal["ready", "unavailable"]
+_Neighbours = tuple[Tensor, Tensor]
 
 
 class NeighbourFinder(Protocol):
@@ -50,6 +53,7 @@ class ReconnectingRetriever:
     def __init__(self, open_finder: Callable[[], NeighbourFinder]) -> None:
         self._open_finder = open_finder
         self._finder: NeighbourFinder | None = None
+        self._metrics = SearchMetrics()
         self._wanted = threading.Event()
         self._wanted.set()
         self._tried = threading.Event()
@@ -73,7 +77,7 @@ class ReconnectingRetriever:
         self._tried.wait(seconds)
         return self.state
 
-    def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor] | None:
+    def find_windows(self, detected_NTC: Tensor) -> _Neighbours | None:
         """Find neighbours of windows (N, T, C) of a sequence.
 
         Returns:
@@ -82,18 +86,27 @@ class ReconnectingRetriever:
         """
         finder = self._finder
         if finder is None:
+            self._metrics.count("unavailable", len(detected_NTC), None)
             return None
+        began = time.monotonic()
+        found, outcome = self._asked(finder, detected_NTC)
+        self._metrics.count(outcome, len(detected_NTC), time.monotonic() - began)
+        return found
+
+    def _asked(
+        self, finder: NeighbourFinder, detected_NTC: Tensor
+    ) -> tuple[_Neighbours | None, str]:
         try:
-            return finder.find_windows(detected_NTC)
+            return finder.find_windows(detected_NTC), "found"
         except VectorError as error:
             logger.warning("No neighbours for this sequence: %s", error)
-            return None
+            return None, "no_embedding"
         except (RetrievalError, LakeError) as error:
             logger.warning("Retrieval failed, going on without it: %s", error)
             if self._finder is finder:
                 self._finder = None
                 self._wanted.set()
-            return None
+            return None, "failed"
 
     def close(self) -> None:
         """Stop the background thread."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -152,10 +152,14 @@ class SharedSteps:
 
     Args:
         refiner: ready to refine.
+        count: told of every step of a network, how many windows it held and had room for.
     """
 
-    def __init__(self, refiner: Refiner) -> None:
+    def __init__(
+        self, refiner: Refiner, count: Callable[[int, int], None] = lambda windows, room: None
+    ) -> None:
         self._refiner = refiner
+        self._count = count
         self._most = _rows_of_step(refiner)
         #: Windows of a step: where nobody else waits, and where streams do.
         self._rows_of = {False: self._most, True: min(_FEWEST_WINDOWS, self._most)}
@@ -211,6 +215,7 @@ class SharedSteps:
         joined = tuple(torch.cat(column) for column in zip(*inputs, strict=True))
         found = network.predict(*joined)
         whole_s = time.monotonic() - began
+        self._count(len(joined[0]), self._rows_of[self._hurries])
         self._adapt(len(joined[0]), whole_s - found_s)
         parts = found.split([len(windows_NTC) for windows_NTC, *_ in inputs])
         for work, part in zip(works, parts, strict=True):

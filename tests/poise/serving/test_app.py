@@ -16,11 +16,13 @@ import httpx
 import numpy as np
 import psutil
 import pytest
+import ray
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 from tests.support.bad_requests import BAD, FLAT, wrong
 from tests.support.door import Door
+from tests.support.metrics import BAD_LUCK, asked_for
 from tests.support.serving import clip, publish, save_untrained
 from tests.support.streams import Talk
 from tests.support.tiny_lake import TRACK, write_tiny_lake
@@ -315,6 +317,20 @@ def test_a_stream_is_the_offline_result_beside_a_long_request(served: Served) ->
             stream_FC = np.array(talk.rest()[0])
         assert poses(long.result()).shape == (1000, 51)
     np.testing.assert_allclose(stream_FC, expected_FC, atol=1e-5)
+
+
+def test_prometheus_finds_every_metric_of_the_dashboard(served: Served) -> None:
+    assert refine(served.url, {"poses": []}).status_code == 422
+    with Talk(served.url.replace("http", "ws", 1) + "/v1/stream", lag=7) as talk:
+        talk.send(clip(20))
+        talk.rest()
+    [node] = ray.nodes()
+    exported = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    missing, deadline = asked_for() - BAD_LUCK, time.monotonic() + 90
+    while missing:
+        assert time.monotonic() < deadline, f"not exported: {missing}"
+        time.sleep(1)  # Ray reports every few seconds
+        missing -= set(re.findall(r"^\w+", httpx.get(exported).text, re.MULTILINE))
 
 
 def test_health_answers_while_a_long_sequence_is_refined(served: Served) -> None:

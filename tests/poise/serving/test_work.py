@@ -109,6 +109,17 @@ def test_a_sequence_has_neighbours_for_all_of_its_windows_or_for_none(model: Ser
     assert len(whole.distances_N) == 393
 
 
+def test_every_step_is_counted_with_its_room(model: ServedModel) -> None:
+    counted: list[tuple[int, int]] = []
+    steps = SharedSteps(model.refiner, lambda windows, room: counted.append((windows, room)))
+    works = [Work(clip(400)), Work(clip(10))]
+    while going_on := [work for work in works if work.refined is None]:
+        steps.take(going_on, None)
+    assert sum(windows for windows, _ in counted) == 393 + 3
+    assert all(windows == room for windows, room in counted[:-1])
+    assert counted[-1][0] <= counted[-1][1]
+
+
 def test_steps_that_take_long_become_smaller_and_grow_again(
     model: ServedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
