@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.signal import butter, sosfilt, sosfilt_zi
 
-from poise_models.filters.gaps import Array, Held
+from poise_models.filters.gaps import TOLERANCE, Array, Held
 
 #: A gap of so many periods of the cutoff parts a sequence in two, which know nothing of each other.
 LONG_GAP = 10
@@ -68,7 +68,8 @@ class OnePass:
             self._state = sosfilt_zi(self._sections)[..., None] * self._last_C
             between = 1
         else:
-            between = min(max(round(step), 1), self._most)
+            # Half frames go up, also where a sum of times has left them just below a half.
+            between = min(max(int(step + 0.5 + TOLERANCE), 1), self._most)
             new_C = np.isnan(self._last_C)
             if new_C.any():  # what is seen for the first time has always been there
                 self._last_C = np.where(new_C, frame_C, self._last_C)

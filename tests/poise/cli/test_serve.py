@@ -18,11 +18,11 @@ pytestmark = pytest.mark.usefixtures("soon_given_up")
 NO_MILVUS = ("--milvus-uri", "http://127.0.0.1:9")
 
 
-def test_an_empty_registry_says_what_to_do(
+def test_a_model_that_an_empty_registry_lacks_says_what_to_do(
     cluster: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--tracking-uri", fresh_store(tmp_path), "--port", "0", *NO_MILVUS]
-    assert main(["serve", *arguments]) == 2
+    assert main(["serve", "--model", "poise-uiprmd-kinect-3D@champion", *arguments]) == 2
     said = capsys.readouterr().err
     assert said.startswith("poise: ")
     assert "poise sweep" in said

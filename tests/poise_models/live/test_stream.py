@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.small_refiners import NETWORKS, build, found, network, sequence
 from torch import Tensor
@@ -234,6 +234,7 @@ class TestButterworth:
 
 
 @given(steps=st.lists(st.floats(0.1, 40), min_size=1, max_size=40), lag=st.integers(0, 8))
+@example(steps=[0.1, 14.5, 0.7, 8.5, 1.1, 3.5, 2.0, 6.5], lag=1)
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("name", ["oneeuro", "butterworth"])
 def test_uneven_times_go_in_by_steps(name: str, steps: list[float], lag: int) -> None:
