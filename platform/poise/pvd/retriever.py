@@ -156,7 +156,8 @@ class Retriever:
     def find_windows(self, detected_NTC: Tensor) -> tuple[Tensor, Tensor]:
         """Neighbours of windows (N, T, C): (N, K, T, C), best first, and distances (N, K)."""
         info = self.track.info
-        query = embed(detected_NTC, info.skeleton, self.track.representation)
+        # In double precision, so that the digits do not depend on what else is asked with them.
+        query = embed(detected_NTC.double(), info.skeleton, self.track.representation)
         if self.index is not None:
             found = self.index.search(query.numpy(), k=self._neighbours)
         else:

@@ -23,6 +23,7 @@ from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
 
 GB = 10**9
+LENGTHS = (3, 8, 20, 45, 80, 5, 31, 64, 12, 27)
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +45,15 @@ def backends(lake: Path, milvus: str) -> Iterator[tuple[Retriever, Retriever]]:
     server = Retriever(lake, tinylake.TRACK, milvus, search_backend="milvus")
     yield index, server
     server.close()
+
+
+def test_what_is_found_does_not_depend_on_what_else_is_asked(
+    backends: tuple[Retriever, Retriever],
+) -> None:
+    index, _ = backends
+    parts = [unfold(torch.from_numpy(clip(frames, seed=frames)), 8) for frames in LENGTHS]
+    _, together = index.find_windows(torch.cat(parts))
+    assert torch.equal(together, torch.cat([index.find_windows(part)[1] for part in parts]))
 
 
 @settings(deadline=None, max_examples=25)

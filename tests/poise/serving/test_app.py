@@ -176,7 +176,7 @@ def test_nested_poses_come_back_nested(served: Served) -> None:
 
 
 def test_concurrent_requests_do_not_change_each_other(served: Served) -> None:
-    clips = [clip(frames, seed=frames) for frames in (3, 8, 20, 45, 80, 5, 33, 64, 12, 27)]
+    clips = [clip(frames, seed=frames) for frames in (3, 8, 20, 45, 80, 5, 31, 64, 12, 27)]
     alone = [poses(refine(served.url, {"poses": one.tolist()})) for one in clips]
     bodies: list[Any] = [{"poses": one.tolist()} for one in clips]
     bad = {"poses": np.zeros((10, 50)).tolist()}
