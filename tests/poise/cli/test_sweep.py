@@ -97,12 +97,6 @@ def test_a_tracking_server_that_does_not_answer_is_said_at_once(
 def test_a_track_or_folder_with_a_slip_is_told_by_its_name(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = tmp_path / "poses" / "uiprmd_kinect_3D"
-    for part in ("detected/uiprmd_kinect_3D", "groundtruth/uiprmd_gt_3D"):
-        for split in ("train", "test"):
-            file = folder / f"{part}_{split}.npz"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
     (tmp_path / "tiny.yaml").write_text(PLAN)
     given = ["sweep", "--plan", str(tmp_path / "tiny.yaml"), "--home", str(tmp_path), "--dry-run"]
     main([*given, "--track", "uiprmd/kinct/3D", "--data", str(tmp_path)])

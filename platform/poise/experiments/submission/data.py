@@ -4,12 +4,13 @@ import logging
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
+from poise.catalog import datasets
 from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.ingest.sources import is_generated
 from poise.ingest.track import ensure_ingested
 from poise.lake.manifest import Manifest, has_track, read_manifest
-from poise.readers.layouts import needed_files, split_exists, tracks_under
+from poise.readers.layouts import needed_files, split_exists
 from poise.runtime.errors import DataError, in_short
 from poise.runtime.settings import Settings
 from poise.runtime.text.yaml_file import near
@@ -95,8 +96,19 @@ def _why_not(track: Track, settings: Settings) -> str:
     if any(split_exists(settings.data, track.stored, split) for split in SPLITS):
         return ""
     place = _place(settings.data, track)
-    meant = near(str(track), map(str, tracks_under(settings.data)))
+    known = _catalogued()
+    meant = "" if str(track) in known else near(str(track), known)
     return f"no data{meant}: neither in the lake {settings.lake} nor as {place}; {_HOW}"
+
+
+def _catalogued() -> list[str]:
+    """Return the tracks that the catalogue names."""
+    return [
+        f"{dataset.name}/{estimator}/{part.representation}"
+        for dataset in datasets.known().values()
+        for part in dataset.tracks
+        for estimator in part.estimators
+    ]
 
 
 def _place(data: Path, track: Track) -> str:
