@@ -5,11 +5,14 @@ Shape letters: B queries, K neighbours of a query.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from poise_retrieval.errors import VectorError
+
+_BLOCK: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,18 @@ class Neighbours:
         """Return an answer without any neighbour, for the search to fill in."""
         ids_BK = np.full((queries, k), -1, np.int64)
         return cls(ids_BK, np.full((queries, k), np.inf, np.float32))
+
+    def merged(self, other: "Neighbours") -> "Neighbours":
+        """Return the K nearest of two answers to one question, from rows that both do not share.
+
+        Of equal distances the lower id is first, as in a search of all rows at once.
+        """
+        ids = np.concatenate([self.ids_BK, other.ids_BK], 1)
+        distances = np.concatenate([self.distances_BK, other.distances_BK], 1)
+        best_BK = np.lexsort((ids, distances), axis=1)[:, : self.ids_BK.shape[1]]
+        return Neighbours(
+            np.take_along_axis(ids, best_BK, 1), np.take_along_axis(distances, best_BK, 1)
+        )
 
 
 def by_subject(
@@ -71,8 +86,9 @@ def checked_vectors(vectors: NDArray[np.floating], width: int, what: str) -> NDA
     checked = np.ascontiguousarray(vectors, np.float32)
     if checked.ndim != 2 or checked.shape[1] != width:
         raise VectorError(f"{what} must be (rows, {width}), got {checked.shape}")
-    finite = np.isfinite(checked).all(1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        raise VectorError(f"{what}: row {row} holds NaN or infinity; leave that window out")
+    for begin in range(0, len(checked), _BLOCK):
+        finite = np.isfinite(checked[begin : begin + _BLOCK]).all(1)
+        if not finite.all():
+            row = begin + int(np.argmin(finite))
+            raise VectorError(f"{what}: row {row} holds NaN or infinity; leave that window out")
     return checked

@@ -8,6 +8,7 @@ Shape letters: N rows, B queries, P probed cells, K candidates, E numbers of a v
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, Self
 
 import faiss
@@ -27,6 +28,7 @@ _CELLS_PER_ROOT: Final = 4
 _POINTS_PER_CELL: Final = 39
 _PASSES: Final = 8
 _BLOCK: Final = 65_536
+_MEAN, _COMPONENTS, _CELLS = "mean.npy", "components.npy", "cells.faiss"
 
 
 class Cells:
@@ -74,6 +76,21 @@ class Cells:
         for start in range(0, count, _BLOCK):
             index.add(made._project(rows(slice(start, start + _BLOCK))))
         return made
+
+    def write(self, folder: Path) -> None:
+        """Write files that `open` reads."""
+        np.save(folder / _MEAN, self._mean_E)
+        np.save(folder / _COMPONENTS, self._components_EC)
+        faiss.write_index(self._index, str(folder / _CELLS))
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """Open written cells; their rows stay in the file, which processes share in memory."""
+        untyped: Any = faiss
+        index = faiss.read_index(str(folder / _CELLS), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        # Else every search starts threads that read cells which are in memory already.
+        untyped.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
+        return cls(np.load(folder / _MEAN), np.load(folder / _COMPONENTS), index)
 
     def __len__(self) -> int:
         return int(self._index.nlist)

@@ -3,10 +3,12 @@
 Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
 """
 
+import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
+from pathlib import Path
 from typing import Any, Final, Self
 
 import faiss
@@ -19,6 +21,8 @@ from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 
 _log = logging.getLogger(__name__)
 
+#: To be raised where the same rows give other files than before.
+INDEX_VERSION: Final = 1
 #: Up to so many rows the index searches exactly: 1416 queries then take a quarter of a second.
 EXACT_ROWS: Final = 100_000
 #: Above, it looks at as many cells as this share of the exact neighbours takes.
@@ -39,6 +43,7 @@ _PRODUCTS_FROM: Final = 1344
 #: From so many queries on it pays to search with several threads.
 _SPLIT: Final = 64
 _BLOCK: Final = 262_144
+_FACTS, _IDS, _ORDER = "index.json", "ids.npy", "order.npy"
 
 _Question = tuple[Floats, Range]
 
@@ -65,6 +70,8 @@ class NeighbourIndex:
         self._cells: Cells | None = None
         self._probes, self._candidates = _PROBES[0], _CANDIDATES[0]
         self._built_recall = 1.0
+        # Its default is for products that all threads share.
+        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM
 
     @classmethod
     def build(
@@ -90,13 +97,43 @@ class NeighbourIndex:
             raise VectorError(
                 f"{len(ids)} ids, {len(vectors_NE)} vectors, {len(subjects)} subjects"
             )
-        faiss.cvar.distance_compute_blas_threshold = _PRODUCTS_FROM
         order_N, ranges = _by_name(subjects)
         ids_N = np.asarray(ids, np.int64)[order_N]
         if len(ids_N) <= exact_rows:
             return cls(ids_N, vectors_NE[order_N], None, ranges)
         index = cls(ids_N, vectors_NE, order_N, ranges)
         index._cluster()
+        return index
+
+    def write(self, folder: Path) -> None:
+        """Write an index that is not exact, without its vectors, for `open`.
+
+        Args:
+            folder: an empty one.
+        """
+        assert self._cells is not None  # noqa: S101
+        self._cells.write(folder)
+        np.save(folder / _IDS, self._ids_N)
+        np.save(folder / _ORDER, np.asarray(self._order_N))
+        facts = [self._ranges, self._probes, self._candidates, self._built_recall]
+        (folder / _FACTS).write_text(json.dumps(facts))
+
+    @classmethod
+    def open(cls, folder: Path, vectors: NDArray[np.float32]) -> Self:
+        """Open a written index; of its files and these vectors, processes share one copy in memory.
+
+        Args:
+            folder: what `write` was given.
+            vectors: (N, E), those it was built of; mapped from a file, they stay there.
+        """
+        ids_N, order_N = (
+            np.asarray(np.load(folder / name, mmap_mode="r")) for name in (_IDS, _ORDER)
+        )
+        ranges, probes, candidates, recall = json.loads((folder / _FACTS).read_bytes())
+        places = {name: (begin, end) for name, (begin, end) in ranges.items()}
+        index = cls(ids_N, np.asarray(vectors), order_N, places)
+        index._probes, index._candidates, index._built_recall = probes, candidates, recall
+        index._cells = Cells.open(folder)
         return index
 
     def __len__(self) -> int:
@@ -122,6 +159,7 @@ class NeighbourIndex:
         queries: NDArray[np.float32],
         k: int,
         exclude_subjects: Sequence[str | None] | None = None,
+        exactly: bool = False,
     ) -> Neighbours:
         """Find each query's k nearest rows that are not its excluded subject's.
 
@@ -129,6 +167,7 @@ class NeighbourIndex:
             queries: (B, E) float32.
             k: neighbours wanted.
             exclude_subjects: (B,) subject to leave out of each query's answer, or None.
+            exactly: look at all rows, to see what others would have found.
 
         Raises:
             VectorError: wrong width, NaN, or not one subject for each query.
@@ -140,7 +179,11 @@ class NeighbourIndex:
             left_out = self._ranges.get(subject, (0, 0)) if subject is not None else (0, 0)
             for start in range(0, len(rows), _STEP):
                 part = rows[start : start + _STEP]
-                distances_BK, places_BK = self._side_by_side(queries_BE[part], k, left_out)
+                asked_BE = queries_BE[part]
+                if exactly:
+                    distances_BK, places_BK = self._exact([(asked_BE, left_out)], k)[0]
+                else:
+                    distances_BK, places_BK = self._side_by_side(asked_BE, k, left_out)
                 _check_rule(places_BK, left_out, subject)
                 kept = places_BK.shape[1]
                 found_BK = places_BK >= 0
@@ -152,7 +195,7 @@ class NeighbourIndex:
     def _cluster(self) -> None:
         self._cells = Cells.build(self._rows, len(self), self.width)
         questions = self._questions()
-        truth = self._exact(questions, 3)
+        truth = [places_BK for _, places_BK in self._exact(questions, 3)]
         cells = len(self._cells)
         some = [probes for probes in _PROBES if probes < cells]
         for self._candidates, self._probes in product(_CANDIDATES, [*some, cells]):
@@ -212,15 +255,15 @@ class NeighbourIndex:
 
     def _search_group(self, queries_BE: Floats, k: int, left_out: Range) -> tuple[Floats, Places]:
         if self._cells is None or k == 0:
-            return self._rank(queries_BE, self._near([(queries_BE, left_out)], k)[0], k)
+            return self._exact([(queries_BE, left_out)], k)[0]
         wanted = max(self._candidates, k + _SPARE)
         places_BK = self._cells.candidates(queries_BE, wanted, self._probes, left_out)
         return self._rank(queries_BE, places_BK, k)
 
-    def _exact(self, questions: list[_Question], k: int) -> list[Places]:
+    def _exact(self, questions: list[_Question], k: int) -> list[tuple[Floats, Places]]:
         near = self._near(questions, k)
         return [
-            self._rank(queries_BE, places_BK, k)[1]
+            self._rank(queries_BE, places_BK, k)
             for (queries_BE, _), places_BK in zip(questions, near, strict=True)
         ]
 

@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import faiss
 import numpy as np
@@ -199,6 +200,33 @@ def test_the_same_rows_give_the_same_answers_and_are_not_copied() -> None:
     )
     assert np.array_equal(found.ids_BK, again.ids_BK)
     assert np.array_equal(found.distances_BK, again.distances_BK)
+
+
+def test_an_index_in_files_answers_as_it_did_and_is_not_copied(tmp_path: Path) -> None:
+    ids, vectors, subjects = _rows(3000)
+    built = NeighbourIndex.build(ids, vectors, subjects, exact_rows=0)
+    built.write(tmp_path)
+    opened = NeighbourIndex.open(tmp_path, vectors)
+    assert np.shares_memory(opened._vectors_NE, vectors)
+    assert isinstance(opened._ids_N.base, np.memmap)
+    assert opened.recall == built.recall
+    for exclude in (None, list(subjects[:200])):
+        found, same = (one.search(vectors[:200], 3, exclude) for one in (opened, built))
+        assert np.array_equal(found.ids_BK, same.ids_BK)
+        assert np.array_equal(found.distances_BK, same.distances_BK)
+
+
+@pytest.mark.parametrize("exactly", [False, True])
+def test_answers_of_shards_merge_to_that_of_all_rows(exactly: bool) -> None:
+    ids, vectors, subjects = rows = _rows(1000)
+    exact_rows = 0 if exactly else 10_000  # cells are passed by, or there are none
+    whole = NeighbourIndex.build(*rows).search(vectors, 3, list(subjects))
+    merged = Neighbours.none_found(len(ids), 3)
+    for part in (slice(0, 1), slice(1, 400), slice(400, 1000)):
+        shard = NeighbourIndex.build(ids[part], vectors[part], subjects[part], exact_rows)
+        merged = merged.merged(shard.search(vectors, 3, list(subjects), exactly=exactly))
+    assert np.array_equal(merged.ids_BK, whole.ids_BK)
+    assert np.array_equal(merged.distances_BK, whole.distances_BK)
 
 
 def test_a_recall_below_the_promise_is_a_warning(
