@@ -87,7 +87,8 @@ class Cells:
     def open(cls, folder: Path) -> Self:
         """Open written cells; their rows stay in the file, which processes share in memory."""
         untyped: Any = faiss
-        index = faiss.read_index(str(folder / _CELLS), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        flags = untyped.IO_FLAG_MMAP | untyped.IO_FLAG_READ_ONLY
+        index = untyped.read_index(str(folder / _CELLS), flags)
         # Else every search starts threads that read cells which are in memory already.
         untyped.downcast_InvertedLists(index.invlists).prefetch_nthread = 0
         return cls(np.load(folder / _MEAN), np.load(folder / _COMPONENTS), index)
