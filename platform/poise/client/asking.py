@@ -4,6 +4,7 @@ Shape letters: F frames, P people, J joints, D dimensions, C = J x D.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -40,6 +41,16 @@ class Answer:
     error_FJ: Floats | None
     quality_F: Floats | None
     rest: Mapping[str, Any]
+
+
+def traced(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers, and with them the trace that the caller's current span is of, where it has one."""
+    found = dict(headers)
+    if "opentelemetry.trace" in sys.modules:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        TraceContextTextMapPropagator().inject(found)
+    return found
 
 
 def json_of(poses: NDArray[np.floating], **options: Any) -> dict[str, Any]:

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
-from poise.client.asking import TRIES, Answer, answer_of, check, json_of, parts_of, pause_s
+from poise.client.asking import (
+    TRIES,
+    Answer,
+    answer_of,
+    check,
+    json_of,
+    parts_of,
+    pause_s,
+    traced,
+)
 from poise.client.errors import AwayError, ClientError, away, never_there, refusal
 from poise.client.files import ANY, RefinedFile, file_of, sent_of
 from poise.client.talking import RefinedPose, Talk
@@ -81,6 +90,7 @@ class AsyncClient:
         await self._http.aclose()
 
     async def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        sent["headers"] = traced(sent.get("headers", {}))
         for number in range(TRIES):
             retry_after = None
             try:
@@ -192,7 +202,7 @@ class AsyncStream:
             try:
                 connection = await connect(
                     self._address + self._talk.query,
-                    additional_headers=self._headers,
+                    additional_headers=traced(self._headers),
                     max_size=None,
                     compression=None,
                 )

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from poise.client.asking import TRIES, Answer, answer_of, check, json_of, parts_of, pause_s
+from poise.client.asking import (
+    TRIES,
+    Answer,
+    answer_of,
+    check,
+    json_of,
+    parts_of,
+    pause_s,
+    traced,
+)
 from poise.client.errors import AwayError, ClientError, away, never_there, refusal
 from poise.client.files import ANY, RefinedFile, file_of, sent_of
 from poise.client.talking import RefinedPose, Talk
@@ -114,6 +123,7 @@ class Client:
         return motion.with_poses(poses_FPJD)
 
     def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
+        sent["headers"] = traced(sent.get("headers", {}))
         for number in range(TRIES):
             retry_after = None
             try:
@@ -244,7 +254,7 @@ class Stream:
             try:
                 self._connection = connect(
                     self._address + self._talk.query,
-                    additional_headers=self._headers,
+                    additional_headers=traced(self._headers),
                     max_size=None,
                     compression=None,
                 )

@@ -37,6 +37,9 @@ from poise.serving.replica_port import listen_at_node
 from poise.serving.streams.counts import StreamMetrics
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
+from poise.serving.tracing.log_lines import log_as_serve_does
+from poise.serving.tracing.middleware import TraceRequests
+from poise.serving.tracing.spans import check_exporter, send_rest, stages
 from poise.serving.turns import Steps, Turns, step_all
 
 logger = logging.getLogger(__name__)
@@ -67,6 +70,7 @@ _REQUEST = {
 app.include_router(router)
 app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
 app.add_middleware(TokenCheck, token_of=lambda: serve.get_replica_context().servable_object.token)
+app.add_middleware(TraceRequests)
 
 
 @app.exception_handler(RequestValidationError)
@@ -158,6 +162,7 @@ class RefineService:
 
     def __init__(self, config: ReplicaConfig, cpus: float, max_queued: int) -> None:
         listen_at_node()
+        log_as_serve_does()
         torch.set_num_threads(max(1, int(cpus)))
         self._models = ServedModels(config)
         self._text = Turns("text", step_all)
@@ -262,6 +267,7 @@ class RefineService:
             self._streams.close()
             self._files.close()
             self._models.close()
+            send_rest()
 
     def check_health(self) -> None:
         """Raise where a step is stuck, so that Serve replaces this replica."""
@@ -300,8 +306,10 @@ class RefineService:
         self._metrics.count(model.name, frames, refined.retrieval, backend, spent.seconds)
         steps = Steps(responses.refine_answer(model, given, refined, spent))
         answer = bytes(await self._text.finished(steps))
-        format_s = time.perf_counter() - times[-1]
-        self._metrics.count_stages(model.name, asdict(spent) | {"format": format_s})
+        times.append(time.perf_counter())
+        all_s = asdict(spent) | {"format": times[-1] - times[-2]}
+        self._metrics.count_stages(model.name, all_s)
+        stages(times[-1], all_s)
         return answer
 
 
@@ -337,6 +345,7 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
         tracking_uri=args.tracking_uri,
         token=args.token,
     )
+    check_exporter()
     model = find_model(args.model, settings.tracking_uri)
     # A replica's failing constructor is retried for a minute: better to fail here and at once.
     check(load_checkpoint(model.checkpoint)[0], args.stride, args.compiled)

@@ -34,6 +34,7 @@ from poise.serving.errors import ServiceError
 from poise.serving.running_service import running_service
 
 pytestmark = pytest.mark.slow
+PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,9 @@ def test_a_token_is_asked_for_by_requests_and_streams(home: Path) -> None:
         stream = url.replace("http", "ws", 1) + "/v1/stream"
         for headers, status in (({}, 401), ({"Authorization": "Bearer no"}, 401), (shown, 200)):
             for path in ("/v1/models", "/openapi.json"):
-                assert httpx.get(url + path, headers=headers).status_code == status
+                answer = httpx.get(url + path, headers={**headers, "traceparent": PARENT})
+                assert answer.status_code == status
+                assert answer.headers["traceparent"].split("-")[1] == PARENT.split("-")[1]
         assert httpx.get(f"{url}/healthz").status_code == 200
         with pytest.raises(InvalidStatus, match="401"):
             Talk(stream)

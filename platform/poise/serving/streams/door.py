@@ -15,7 +15,9 @@ from concurrent.futures import Future
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
+from opentelemetry.trace import Span
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
@@ -27,6 +29,7 @@ from poise.serving.streams.conversation import Conversation
 from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.opening import MOST_BYTES
 from poise.serving.streams.sessions import Sessions
+from poise.serving.tracing.spans import begin, current, told
 from poise.serving.turns import Turns
 
 #: What browsers ask for beside the token, which is no protocol.
@@ -72,6 +75,7 @@ class StreamDoor:
         self._loop = asyncio.new_event_loop()
         self._ready: Future[int] = Future()
         self._server: Server
+        self._spans: WeakKeyDictionary[ServerConnection, Span] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
         self._thread.start()
         self.port = self._ready.result()
@@ -100,6 +104,7 @@ class StreamDoor:
             self._host,
             0,
             process_request=self._let_in,
+            process_response=self._trace,
             select_subprotocol=lambda _, offered: PROTOCOL if PROTOCOL in offered else None,
             compression=None,
             max_size=_HARD_BYTES,
@@ -136,5 +141,12 @@ class StreamDoor:
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
 
+    def _trace(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Make the stream a span of its client's trace, and say which."""
+        span = begin(request.headers.raw_items(), "WS /v1/stream")
+        response.headers.update(told(span))
+        self._spans[connection] = span
+
     async def _hold(self, connection: ServerConnection) -> None:
-        await Conversation(connection, self.sessions, self._idle_s).hold()
+        with current(self._spans.pop(connection)):
+            await Conversation(connection, self.sessions, self._idle_s).hold()
