@@ -29,7 +29,7 @@ from tests.support.serving import clip, save_untrained
 from tests.support.tiny_lake import write_tiny_lake
 
 from poise.serving.app import ServiceArgs
-from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS
+from poise.serving.intake.connections import PROXY_ENV
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = REPOSITORY / "jobs" / "serve.py"
@@ -51,8 +51,8 @@ def test_the_serve_config_has_no_key_that_serve_would_overlook() -> None:
     ServeDeploySchema.model_validate(CONFIG)
 
 
-def test_the_proxies_of_the_serve_config_limit_their_connections() -> None:
-    assert CONFIG["controller_options"]["runtime_env"]["env_vars"] == {CALLBACK: LIMIT_CONNECTIONS}
+def test_the_proxies_of_the_serve_config_are_those_that_poise_starts() -> None:
+    assert CONFIG["controller_options"]["runtime_env"]["env_vars"] == PROXY_ENV
 
 
 def test_the_serve_config_builds_our_application() -> None:

@@ -13,7 +13,7 @@ from poise.runtime.loopback import is_loopback
 from poise.runtime.printable import printable
 from poise.runtime.text.yaml_file import near, read_yaml
 from poise.serving.app import RefineService, ServiceArgs, build
-from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS
+from poise.serving.intake.connections import CALLBACK, PROXY_ENV
 from poise.serving.intake.passing import APPLICATION, DEPLOYMENT
 
 #: Where Serve finds the application.
@@ -110,11 +110,16 @@ def _around(given: dict[str, Any]) -> Iterator[str]:
             f"http_options.host: {host} lets the network in: add a token under args (or "
             f"{_VARIABLE} to env_vars), or stay on 127.0.0.1"
         )
-    if _variables(given.get("controller_options")).get(CALLBACK) != LIMIT_CONNECTIONS:
-        yield (
-            "controller_options.runtime_env.env_vars: without "
-            f"{CALLBACK}: {LIMIT_CONNECTIONS} there are no streams, and no limits of connections"
+    proxies = _variables(given.get("controller_options"))
+    for name, value in PROXY_ENV.items():
+        lacking = (
+            "there are no streams, and no limits of connections"
+            if name == CALLBACK
+            else "a proxy asks the replicas beside it alone"
         )
+        if proxies.get(name) != value:
+            said = value if name == CALLBACK else f'"{value}"'
+            yield f"controller_options.runtime_env.env_vars: without {name}: {said} {lacking}"
 
 
 def _variables(given: Any) -> dict[str, Any]:

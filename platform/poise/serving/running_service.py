@@ -20,7 +20,7 @@ from poise.runtime.ray_cluster.join import connect
 from poise.runtime.settings import Settings
 from poise.serving.app import ServiceArgs, build
 from poise.serving.errors import ServiceError
-from poise.serving.intake.connections import CALLBACK, LIMIT_CONNECTIONS
+from poise.serving.intake.connections import PROXY_ENV
 from poise.serving.intake.passing import APPLICATION
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
                 },
                 logging_config=QUIET,
                 # The proxies, which the controller starts, have its environment.
-                controller_options={"runtime_env": {"env_vars": {CALLBACK: LIMIT_CONNECTIONS}}},
+                controller_options={"runtime_env": {"env_vars": PROXY_ENV}},
             )
             _deploy(application)
             _wait_until_healthy(url)

@@ -31,6 +31,7 @@ def test_the_file_that_comes_with_poise_is_right(capsys: pytest.CaptureFixture[s
         ("  port: 8000", "  port: high", "http_options.port: Input should be a valid integer"),
         ("poise.serving.app:build", "poise.serving:app", "applications: none has import_path"),
         ("limit_connections\n", "limit\n", "controller_options.runtime_env.env_vars: without"),
+        ("NODE_ROUTING:", "NODE_ROUTINGS:", "controller_options.runtime_env.env_vars: without"),
         ("proxy_location: EveryNode", "proxy_location: Nowhere", "proxy_location: "),
     ],
 )
