@@ -4,6 +4,7 @@ Shape letters: F frames, P people, J joints, D dimensions, C = J x D.
 """
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,10 +18,14 @@ from poise.client.errors import AwayError, ClientError
 if TYPE_CHECKING:
     from poise.motion.motion import Motion
 
+logger = logging.getLogger(__name__)
+
 Floats = NDArray[np.float32]
-#: How often a request is made, and the longest pause between two.
-TRIES: Final = 8
-_LONGEST_PAUSE_S: Final = 10.0
+#: How often a service is asked that has answered before, for the better part of a minute: that
+#: is what a proxy or a replica takes that starts again. One that never has may not be there.
+_TRIES: Final = 16
+_FIRST_TRIES: Final = 7
+_LONGEST_PAUSE_S: Final = 5.0
 #: Of a service that has too much to do, or whose replica has just died.
 _AWAY: Final = (408, 429, 502, 503, 504)
 _METRES: Final = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
@@ -101,11 +106,23 @@ def check(status: int, body: bytes) -> None:
     raise ClientError(str(detail or f"the service answers {status}"), status)
 
 
-def pause_s(number: int, retry_after: str | None) -> float:
-    """How long to wait after so many tries, or as long as the service says."""
+def gives_up(number: int, answered: bool) -> bool:
+    """Say whether a try was the last one, the first being 0.
+
+    Args:
+        number: of the try, which failed.
+        answered: whether the service has ever answered.
+    """
+    return number + 1 >= (_TRIES if answered else _FIRST_TRIES)
+
+
+def pause_s(number: int, error: Exception, retry_after: str | None = None) -> float:
+    """How long to wait after so many tries, the last of which failed, or what the service says."""
+    pause = float(min(0.1 * 2**number, _LONGEST_PAUSE_S))
     if retry_after is not None and retry_after.isdigit():
-        return min(float(retry_after), 60.0)
-    return float(min(0.1 * 2**number, _LONGEST_PAUSE_S))
+        pause = min(float(retry_after), 60.0)
+    logger.info("Asks again in %.1f s: %s", pause, str(error) or type(error).__name__)
+    return pause
 
 
 def parts_of(

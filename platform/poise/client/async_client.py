@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -14,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from poise.client.asking import (
-    TRIES,
     Answer,
     answer_of,
     check,
+    gives_up,
     json_of,
     parts_of,
     pause_s,
@@ -44,6 +45,7 @@ class AsyncClient:
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url.rstrip("/")
         self.headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._answered = False
         self._http = httpx.AsyncClient(headers=self.headers, timeout=_TIMEOUT_S)
 
     async def models(self) -> list[dict[str, Any]]:
@@ -91,18 +93,19 @@ class AsyncClient:
 
     async def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
         sent["headers"] = traced(sent.get("headers", {}))
-        for number in range(TRIES):
+        for number in count():
             retry_after = None
             try:
                 response = await self._http.request(method, self.url + path, **sent)
+                self._answered = True
                 retry_after = response.headers.get("Retry-After")
                 check(response.status_code, response.content)
             except (httpx.InvalidURL, httpx.UnsupportedProtocol):
                 raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             except (httpx.TransportError, AwayError) as error:
-                if number == TRIES - 1:
+                if gives_up(number, self._answered):
                     raise away(self.url, error) from None
-                await asyncio.sleep(pause_s(number, retry_after))
+                await asyncio.sleep(pause_s(number, error, retry_after))
             else:
                 return response
         raise AssertionError  # the last try has returned or raised
@@ -198,7 +201,7 @@ class AsyncStream:
             await self._connect()  # says it again
 
     async def _connect(self) -> None:
-        for number in range(TRIES):
+        for number in count():
             try:
                 connection = await connect(
                     self._address + self._talk.query,
@@ -214,10 +217,11 @@ class AsyncStream:
                 self._connection = connection
             except (OSError, ConnectionClosed, InvalidHandshake, AwayError) as error:
                 refused = refusal(error)
-                never = never_there(error, bool(self._talk.opened))
-                if refused is not None or never or number == TRIES - 1:
+                opened = bool(self._talk.opened)
+                never = never_there(error, opened)
+                if refused is not None or never or gives_up(number, opened):
                     raise refused or away(self._address, error) from None
-                await asyncio.sleep(pause_s(number, None))
+                await asyncio.sleep(pause_s(number, error))
             except InvalidURI:
                 raise ClientError(f"{self._address} is no URL") from None
             else:

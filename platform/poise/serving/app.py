@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from ray import serve
 from ray.serve import Application, Deployment
-from ray.serve.config import AutoscalingConfig, BackpressureConfig
+from ray.serve.config import BackpressureConfig
 
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
@@ -34,7 +34,8 @@ from poise.serving.models.served_models import ModelWork, ServedModels
 from poise.serving.models.wanted import AWAY, WRONG, ChoiceError, agreed
 from poise.serving.page.routes import router
 from poise.serving.replica_port import listen_at_node
-from poise.serving.streams.counts import StreamMetrics
+from poise.serving.scaling import ReplicaLoad, autoscaling
+from poise.serving.streams.counts import StreamCounts, StreamMetrics
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
 from poise.serving.tracing.log_lines import log_as_serve_does
@@ -46,8 +47,6 @@ logger = logging.getLogger(__name__)
 
 #: A step that takes longer is stuck: Serve replaces the replica.
 STEP_LONGEST_S = 120.0
-#: Requests a replica has at a time before another one is started.
-TARGET_REQUESTS = 8
 #: Requests of any kind that Serve hands to a replica: no request for its health waits for a place
 #: behind requests that are refined, which a replica counts itself.
 MOST_REQUESTS = 1024
@@ -124,9 +123,17 @@ class ServiceArgs(BaseModel):
         False, description="Compile the network, for long sequences; a minute more to start."
     )
     replicas: int = Field(
-        1, ge=1, description="Replicas that always run; two answer on where one is killed."
+        1,
+        ge=0,
+        description="Replicas that always run; two answer on where one is killed, and with none "
+        "the first who asks after a pause waits for one to start.",
     )
     replicas_max: int = Field(1, ge=1, description="Replicas that autoscaling may start.")
+    downscale_delay_s: float = Field(
+        120.0,
+        ge=0,
+        description="Seconds that fewer replicas must do before one is stopped.",
+    )
     cpus: float = Field(1.0, gt=0, description="Cores of a replica; also its torch threads.")
     max_queued: int = Field(
         64,
@@ -170,8 +177,15 @@ class RefineService:
         # One client leaves half of the places to others.
         self._places = Places(max_queued, (max_queued + 1) // 2)
         self._metrics = ServiceMetrics()
+        self._load = ReplicaLoad(lambda: self._network.busy_s, lambda: self._streams.address[-1])
         self._files = FileIntake(self._models, max(1, int(cpus)), self._metrics)
         self.token = config.token
+        metrics = StreamMetrics()
+
+        def count(counts: StreamCounts) -> None:
+            metrics.count(counts)
+            self._load.streamed(counts)
+
         self._streams = StreamDoor(
             self._models,
             self._network,
@@ -179,7 +193,7 @@ class RefineService:
             config.token,
             config.streams,
             config.idle_s,
-            StreamMetrics().count,
+            count,
         )
 
     @app.post(
@@ -261,6 +275,10 @@ class RefineService:
         """Say where streams come in, and how many are open; Serve's proxies ask."""
         return self._streams.address
 
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Say how much there is to do; Serve asks every few seconds."""
+        return self._load.told()
+
     def __del__(self) -> None:
         """Close streams, so that their clients go elsewhere."""
         if hasattr(self, "_streams"):
@@ -304,6 +322,7 @@ class RefineService:
         spent = responses.Spent(parse_s, queue_s, work.network_s, work.retrieval_s)
         backend = model.search_backend
         self._metrics.count(model.name, frames, refined.retrieval, backend, spent.seconds)
+        self._load.answered(queue_s)
         steps = Steps(responses.refine_answer(model, given, refined, spent))
         answer = bytes(await self._text.finished(steps))
         times.append(time.perf_counter())
@@ -366,13 +385,8 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
 def _deployment(args: ServiceArgs) -> Deployment:
     return serve.deployment(
         name=DEPLOYMENT,
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=args.replicas,
-            max_replicas=max(args.replicas, args.replicas_max),
-            target_ongoing_requests=TARGET_REQUESTS,
-            look_back_period_s=15.0,
-            upscale_delay_s=5,
-            downscale_delay_s=120,
+        autoscaling_config=autoscaling(
+            args.replicas, max(args.replicas, args.replicas_max), args.downscale_delay_s
         ),
         max_ongoing_requests=MOST_REQUESTS,
         max_queued_requests=MOST_REQUESTS,
@@ -380,6 +394,7 @@ def _deployment(args: ServiceArgs) -> Deployment:
         # A replica that died is missed at the next look; one that hangs after three of 30 seconds.
         health_check_period_s=1,
         health_check_timeout_s=30,
-        graceful_shutdown_timeout_s=30,
+        # The longest sequence takes a minute: who is stopped ends what it has begun.
+        graceful_shutdown_timeout_s=120,
         ray_actor_options={"num_cpus": args.cpus},
     )(RefineService)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from poise.serving.metrics import StepMetrics
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
 from poise.serving.work import RefinedSequence, SharedSteps, Work
-from poise_models.base.clip import Refined
+from poise_models.base.clip import Clip, Refined
 from poise_models.base.refiner import Refiner
 from poise_models.base.window_refiner import WindowRefiner
 
@@ -84,6 +85,7 @@ class ServedModel:
         self._retriever = self._open_retriever()
         if self._retriever is not None:
             self._retriever.wait(RETRIEVAL_START_S)
+        self._warm_up()
 
     @property
     def version(self) -> str | None:
@@ -163,6 +165,11 @@ class ServedModel:
         """Stop what runs in the background."""
         if self._retriever is not None:
             self._retriever.close()
+
+    def _warm_up(self) -> None:
+        """Refine something: the first time takes ten times as long, and nobody waits for it."""
+        with torch.inference_mode():
+            self.refiner.refine([Clip(torch.randn(64, self.refiner.spec.channels))])
 
     def _open_retriever(self) -> ReconnectingRetriever | None:
         lake, track, uri = self.config.lake, self.track, self.config.milvus_uri

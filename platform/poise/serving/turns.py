@@ -36,6 +36,7 @@ class Turns(Generic[SomeJob]):
         self._inbox: queue.SimpleQueue[tuple[SomeJob, Future[Any]]] = queue.SimpleQueue()
         self._open: list[tuple[SomeJob, Future[Any]]] = []
         self._step_began: float | None = None
+        self._steps_s = 0.0
         threading.Thread(target=self._work, name=name, daemon=True).start()
 
     @property
@@ -43,6 +44,11 @@ class Turns(Generic[SomeJob]):
         """Seconds that the step which is being taken has lasted."""
         began = self._step_began
         return 0.0 if began is None else time.monotonic() - began
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that all steps have lasted until now."""
+        return self._steps_s + self.step_s
 
     async def finished(self, job: SomeJob) -> Any:
         """Wait for a job's outcome. Whoever is cancelled while waiting ends the job.
@@ -67,6 +73,7 @@ class Turns(Generic[SomeJob]):
                 logger.exception("A step of %d jobs failed", len(self._open))
                 for job, _ in self._open:
                     job.outcome = error
+            self._steps_s += self.step_s
             self._step_began = None
             self._give_out()
 
