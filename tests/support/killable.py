@@ -6,7 +6,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from unittest.mock import patch
 
-from tests.support.ingesting import settings
+from tests.support.ingesting import Report, settings
 
 from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
@@ -17,7 +17,7 @@ from poise.ingest.track import IngestOptions, ingest
 def run(data: Path, lake: Path, said: Connection) -> None:
     """Say ``begin`` when all is imported, and ``end`` when the track is in the lake."""
     with (
-        patch("poise.ingest.split_writer.PART_BYTES", 1_000_000),
+        patch("poise.ingest.parts.PART_BYTES", 1_000_000),
         patch("poise.ingest.draft.write_splits", _here),
         patch("poise.ingest.track.connect", nullcontext),
     ):
@@ -27,5 +27,7 @@ def run(data: Path, lake: Path, said: Connection) -> None:
         said.send("end")
 
 
-def _here(data: Path | None, track: Track, lake: str, splits: Iterable[Split]) -> list[SplitResult]:
+def _here(
+    data: Path | None, track: Track, lake: str, splits: Iterable[Split], report: Report
+) -> list[SplitResult]:
     return [write_split(data, track, lake, split) for split in splits]

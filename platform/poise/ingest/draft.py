@@ -3,8 +3,8 @@
 import time
 from importlib import metadata
 
+from poise.ingest.rounds import write_splits
 from poise.ingest.sources import RawTrack
-from poise.ingest.split_writer import write_splits
 from poise.lake.ids import WINDOW
 from poise.lake.manifest import SCHEMA_VERSION, Manifest
 from poise.pvd.progress import Report, pace
@@ -24,7 +24,7 @@ def draft(raw: RawTrack, lake: str, report: Report) -> Manifest:
     size = sum(source.size for source in sources) / 1e6
     report(f"{track}: reading {len(sources)} source{'s' * (len(sources) != 1)}, {size:.1f} MB")
     clock = time.monotonic()
-    results = write_splits(raw.data, track, lake, raw.splits)
+    results = write_splits(raw.data, track, lake, raw.splits, report)
     sequences, frames = (
         sum(one.summary.sequences for one in results),
         sum(one.summary.frames for one in results),

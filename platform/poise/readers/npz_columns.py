@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -14,6 +14,7 @@ from poise.catalog.tracks import Track
 from poise.readers.image_names import as_text
 from poise.readers.missing import confidences, no_confidences
 from poise.readers.units import POSE_KEYS, needs_image_shape, stored_widths
+from poise.readers.untrusted.located import Located, Unpacked
 from poise.readers.untrusted.object_npz import ObjectColumn, listed, npz_keys
 from poise.readers.untrusted.safe_pickle import Refused
 from poise.runtime.errors import DataError
@@ -60,6 +61,8 @@ class Images:
             return names
         if len(names) == 1 and isinstance(names[0], list | np.ndarray):
             return cls.of(names[0])
+        if len(names) > 1 and type(names[0]) is str and _in_one_folder(names):
+            return cls(names[0], len(names))
         texts = [as_text(name) or "" for name in names]
         first = next(filter(None, texts), "")
         folder = _folder(first)
@@ -68,13 +71,30 @@ class Images:
         return cls(first, len(texts), None if turn is None else (turn, texts[turn]))
 
 
+def _in_one_folder(names: list[Any]) -> bool:
+    """Say, quickly, whether these are texts as they stand, of one folder; no may be wrong."""
+    folder = _folder(names[0])
+    if not folder or folder[0] == "b" or not all(type(name) is str for name in names):
+        return False
+    together = "".join(names)
+    return (
+        all(name.startswith(folder) for name in names)
+        and "\0" not in together
+        and all(together.count(mark) == len(names) * folder.count(mark) for mark in "/\\")
+    )
+
+
 def _folder(image: str) -> str:
     return image[: max(image.rfind("/"), image.rfind("\\")) + 1]
 
 
 @dataclass(frozen=True)
 class StoredSequence:
-    """A sequence as a file stores it."""
+    """A sequence as a file stores it.
+
+    Attributes:
+        poses: its frames, or where they are (`Located`); so is ``confidence``.
+    """
 
     file: Path
     key: str
@@ -225,20 +245,37 @@ class PoseColumns:
 
     def __iter__(self) -> Iterator[StoredSequence]:
         """Read sequence by sequence; raise `DataError` where the file is damaged."""
-        beside = [
-            itertools.repeat(None, self.count) if column is None else column
-            for column in (self.images, self.image_shapes, self.confidences)
-        ]
+        return self._read(_whole)
+
+    def locate(self, unpacked: Unpacked) -> Iterator[StoredSequence]:
+        """Read all but the poses and confidences, of which it is told where they are.
+
+        Args:
+            unpacked: where they go if the file is compressed.
+
+        Raises:
+            NotLocatedError: they have to be read in one go.
+            DataError: the file is damaged.
+        """
+        return self._read(lambda column: column.locate(unpacked))
+
+    def _read(self, numbers: Callable[[ObjectColumn], Iterator[Any]]) -> Iterator[StoredSequence]:
+        columns = (
+            self.images and iter(self.images),
+            self.image_shapes and iter(self.image_shapes),
+            self.confidences and numbers(self.confidences),
+        )
+        beside = [column or itertools.repeat(None, self.count) for column in columns]
         nameless = 0
-        for poses, images, *others in zip(self._sequences(), *beside, strict=True):
+        poses_of = self._sequences(numbers(self.poses))
+        for poses, images, *others in zip(poses_of, *beside, strict=True):
             nameless += isinstance(images, Images) and not images.first
             yield StoredSequence(self.file, self.key, poses, images, *others)
         if nameless:
             which = f"{nameless} of {self.count} sequences: each counts as a person of its own"
             log.warning("%s: imgname names no image in %s", self.file, which)
 
-    def _sequences(self) -> Iterator[Any]:
-        entries = iter(self.poses)
+    def _sequences(self, entries: Iterator[Any]) -> Iterator[Any]:
         for first in entries:
             if self.one_frame and _shape(first) in self.one_frame:
                 # One may be odd; two in a row are how somebody saved a list of frames.
@@ -256,6 +293,10 @@ class PoseColumns:
             yield from entries
 
 
+def _whole(column: ObjectColumn) -> Iterator[Any]:
+    return iter(column)
+
+
 def _shapes_of_a_frame(track: Track) -> Iterator[tuple[int, ...]]:
     dims = track.info.dims if track.representation != "smpl" else 3
     for width in stored_widths(track):
@@ -265,6 +306,8 @@ def _shapes_of_a_frame(track: Track) -> Iterator[tuple[int, ...]]:
 
 
 def _shape(entry: Any) -> tuple[int, ...] | None:
+    if isinstance(entry, Located):
+        return entry.shape
     if not isinstance(entry, list | np.ndarray):
         return None
     try:

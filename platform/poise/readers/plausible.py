@@ -3,6 +3,8 @@
 What one sequence alone cannot tell: a child is as large as an adult in another unit.
 """
 
+from dataclasses import dataclass
+from functools import cache
 from itertools import permutations, product
 
 import numpy as np
@@ -19,6 +21,42 @@ _LARGE = 0.3
 _FRAMES = 64
 
 
+@dataclass(frozen=True)
+class Looks:
+    """What counts of one sequence.
+
+    Attributes:
+        detected: reach of its body; so is ``truth``.
+        errors: mean distance of detections from truth, with the axes turned every way.
+    """
+
+    detected: float
+    truth: float | None = None
+    errors: tuple[float, ...] = ()
+
+
+def look(
+    detected_FC: NDArray[np.float32], truth_FC: NDArray[np.float32] | None, info: TrackInfo
+) -> Looks | None:
+    """Look at a sequence, both without gaps; None where its joints have no positions."""
+    if info.dims not in (2, 3):
+        return None
+    step = max(len(detected_FC) // _FRAMES, 1)
+    shape = (-1, info.joints, info.dims)
+    detected_FJD = detected_FC[::step].reshape(shape)
+    if truth_FC is None:
+        return Looks(reach(detected_FJD))
+    truth_FJD = truth_FC[::step].reshape(shape)
+    ours_FJD, theirs_FJD = (
+        poses - poses.mean(axis=1, keepdims=True) for poses in (detected_FJD, truth_FJD)
+    )
+    errors = tuple(
+        float(np.linalg.norm(ours_FJD @ turn_DD.T - theirs_FJD, axis=-1).mean())
+        for turn_DD in _turns(info.dims)
+    )
+    return Looks(reach(detected_FJD), reach(truth_FJD), errors)
+
+
 class Bodies:
     """The bodies of a split, sequence by sequence, and what there is to say of all of them."""
 
@@ -26,30 +64,20 @@ class Bodies:
         """Begin with no sequence of a track."""
         self._info = info
         self._reaches: dict[str, list[float]] = {"detected": [], "truth": []}
-        self._turns_T = _turns(info.dims) if info.dims in (2, 3) else np.empty((0, 0, 0))
-        self._errors_T = np.zeros(len(self._turns_T))
-        self._size = 0.0
+        self._errors_T = np.zeros(len(_turns(info.dims)) if info.dims in (2, 3) else 0)
 
     def add(self, detected_FC: NDArray[np.float32], truth_FC: NDArray[np.float32] | None) -> None:
         """Look at a sequence; both without gaps."""
-        info = self._info
-        if not len(self._turns_T):
+        self.count(look(detected_FC, truth_FC, self._info))
+
+    def count(self, looks: Looks | None) -> None:
+        """Take in what counts of a sequence; in the same order for the same words."""
+        if looks is None:
             return
-        step = max(len(detected_FC) // _FRAMES, 1)
-        shape = (-1, info.joints, info.dims)
-        detected_FJD = detected_FC[::step].reshape(shape)
-        self._reaches["detected"].append(reach(detected_FJD))
-        if truth_FC is None:
-            return
-        truth_FJD = truth_FC[::step].reshape(shape)
-        self._reaches["truth"].append(reach(truth_FJD))
-        self._size += self._reaches["truth"][-1]
-        ours_FJD, theirs_FJD = (
-            poses - poses.mean(axis=1, keepdims=True) for poses in (detected_FJD, truth_FJD)
-        )
-        for number, turn_DD in enumerate(self._turns_T):
-            apart_FJ = np.linalg.norm(ours_FJD @ turn_DD.T - theirs_FJD, axis=-1)
-            self._errors_T[number] += apart_FJ.mean()
+        self._reaches["detected"].append(looks.detected)
+        if looks.truth is not None:
+            self._reaches["truth"].append(looks.truth)
+            self._errors_T += looks.errors
 
     def notes(self) -> list[str]:
         """Say what is odd about them, a line each."""
@@ -69,9 +97,9 @@ class Bodies:
         if not self._reaches["truth"]:
             return []
         as_is, best = self._errors_T[0], int(self._errors_T.argmin())
-        if as_is < _LARGE * self._size or self._errors_T[best] > _LEFT * as_is:
+        if as_is < _LARGE * sum(self._reaches["truth"]) or self._errors_T[best] > _LEFT * as_is:
             return []
-        order = ", ".join(_axis(row_D) for row_D in self._turns_T[best])
+        order = ", ".join(_axis(row_D) for row_D in _turns(self._info.dims)[best])
         share = self._errors_T[best] / as_is
         return [
             f"detected poses have other axes than truth: with ({order}) in place of "
@@ -80,6 +108,7 @@ class Bodies:
         ]
 
 
+@cache
 def _turns(dims: int) -> NDArray[np.float32]:
     """Return all ways to name and to point the axes, (T, D, D); the first one as they are."""
     eye_DD = np.eye(dims, dtype=np.float32)

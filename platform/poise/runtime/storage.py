@@ -168,6 +168,13 @@ def remove(uri: Location) -> None:
         filesystem.delete_file(path)
 
 
+def remove_folder(uri: Location) -> None:
+    """Remove a folder with all that is in it; one that is already gone is fine."""
+    filesystem, path = resolve(uri)
+    if filesystem.get_file_info(path).type == fs.FileType.Directory:
+        filesystem.delete_dir(path)
+
+
 @contextmanager
 def _reached(uri: Location, filesystem: fs.FileSystem) -> Iterator[None]:
     """Say in words that a storage elsewhere does not answer, or not to us."""

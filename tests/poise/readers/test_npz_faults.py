@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.smoothnet_files import DRAW, KINECT, images, save
 
-from poise.readers import npz_split
+from poise.readers import npz_sequence
 from poise.readers.npz_columns import StoredSequence
 from poise.readers.npz_split import read_split
 from poise.readers.sequence import PoseSequence, Rejected
@@ -18,10 +18,10 @@ from poise.runtime.errors import DataError
 
 #: Steps that every sequence passes once.
 STEPS: list[tuple[Any, str]] = [
-    (npz_split, "parse_imgname"),
-    (npz_split, "to_poise"),
+    (npz_sequence, "parse_imgname"),
+    (npz_sequence, "to_poise"),
     (StoredSequence, "frames"),
-    (npz_split, "PoseSequence"),
+    (npz_sequence, "PoseSequence"),
 ]
 
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import math
+import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,13 @@ from numpy.typing import NDArray
 from poise.readers.untrusted import pickle_stream as picklestream
 from poise.readers.untrusted import safe_pickle as safepickle
 from poise.readers.untrusted.budget import Budget, BudgetError
+from poise.readers.untrusted.located import (
+    SMALLEST,
+    AsStored,
+    NotLocatedError,
+    Place,
+    Unpacked,
+)
 from poise.runtime.errors import DataError, in_short
 
 #: Others may ask for gigabytes before they give a byte.
@@ -24,6 +32,10 @@ _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SHOWN: Final = 20
 _LONGEST_KEY: Final = 80
 _BUFFER: Final = 2**16
+#: Of a member's head in an archive; its last four bytes say how long name and extras are.
+_HEAD: Final = 30
+#: Bytes of arrays of one column that are too small to be left where they are.
+_MOST_INLINE: Final = 2**22
 
 
 def npz_keys(path: Path) -> tuple[str, ...]:
@@ -80,6 +92,32 @@ class ObjectColumn:
             if member.stream.read(1):
                 raise ValueError("data after its end")
 
+    def locate(self, unpacked: Unpacked) -> Iterator[Any]:
+        """Yield the entries as iterating does, arrays of numbers as `Located`.
+
+        Args:
+            unpacked: where arrays of a compressed column go.
+
+        Raises:
+            NotLocatedError: the entries are of a kind that has to be read in one go.
+            DataError: the file turns out to be damaged.
+        """
+        inline = 0
+        with _member(self.path, self.key) as member:
+            kept = unpacked if member.base is None else AsStored(str(self.path), member.base)
+            for entry in _located(member, lambda size: kept.keep(member.stream, size)):
+                if isinstance(entry, np.ndarray):
+                    inline += entry.nbytes
+                if isinstance(entry, list) or inline > _MOST_INLINE or _has_objects(entry):
+                    raise NotLocatedError
+                yield entry
+            if member.stream.read(1):
+                raise ValueError("data after its end")
+
+
+def _has_objects(entry: Any) -> bool:
+    return isinstance(entry, np.ndarray) and entry.dtype.hasobject
+
 
 def _open(path: Path) -> zipfile.ZipFile:
     try:
@@ -101,6 +139,7 @@ class Member:
         size: bytes it has in all.
         budget: of the file.
         shape: the first axis counts sequences.
+        base: where the stream begins in the archive; None where it is compressed.
     """
 
     stream: "io.BufferedReader[Any]"
@@ -109,9 +148,16 @@ class Member:
     shape: tuple[int, ...]
     fortran: bool
     dtype: np.dtype[Any]
+    base: int | None = None
 
     @classmethod
-    def begin(cls, stream: "io.BufferedReader[Any]", size: int, budget: Budget) -> Self:
+    def begin(
+        cls,
+        stream: "io.BufferedReader[Any]",
+        size: int,
+        budget: Budget,
+        base: int | None = None,
+    ) -> Self:
         """Read the head, and check that what it announces can follow."""
         version = npy.read_magic(stream)
         if version not in ((1, 0), (2, 0)):
@@ -126,11 +172,15 @@ class Member:
             if math.prod(shape) * dtype.itemsize > size:
                 raise ValueError(f"shape {shape} of {dtype} in {size:,} bytes")
             budget.numbers(shape, dtype.itemsize)
-        return cls(stream, size, budget, shape, fortran, dtype)
+        return cls(stream, size, budget, shape, fortran, dtype, base)
 
-    def values(self, digest: Callable[[Any], Any] | None = None) -> Iterator[Any]:
+    def values(
+        self,
+        digest: Callable[[Any], Any] | None = None,
+        keep: Callable[[int], Place] | None = None,
+    ) -> Iterator[Any]:
         """Read the elements of an object array."""
-        return picklestream.entries(self.stream, self.shape, self.budget, self.size, digest)
+        return picklestream.entries(self.stream, self.shape, self.budget, self.size, digest, keep)
 
 
 @contextmanager
@@ -143,7 +193,7 @@ def _member(path: Path, key: str) -> Iterator[Member]:
                 raise ValueError(f"packed by method {found.compress_type}, NumPy packs by 0 or 8")
             budget.member(found.file_size)
             with archive.open(found) as packed, io.BufferedReader(packed, _BUFFER) as stream:  # type: ignore[type-var]
-                yield Member.begin(stream, found.file_size, budget)
+                yield Member.begin(stream, found.file_size, budget, _base(archive, found))
         except safepickle.RefusedError as error:
             raise DataError(
                 f"{where}: refused {error}: only NumPy arrays, lists, strings and numbers are "
@@ -152,7 +202,7 @@ def _member(path: Path, key: str) -> Iterator[Member]:
             ) from error
         except BudgetError as error:
             raise DataError(f"{where}: refused: {error}; {safepickle.NO_MOTION}") from error
-        except (DataError, GeneratorExit):
+        except (DataError, NotLocatedError, GeneratorExit):
             raise
         # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
         except Exception as error:
@@ -160,6 +210,16 @@ def _member(path: Path, key: str) -> Iterator[Member]:
                 f"{where}: damaged ({in_short(error)}); none of its sequences can be trusted: "
                 "copy or save the file again"
             ) from error
+
+
+def _base(archive: zipfile.ZipFile, found: zipfile.ZipInfo) -> int | None:
+    """Return where the content of a member begins in its archive; None where it is compressed."""
+    if found.compress_type != zipfile.ZIP_STORED or archive.fp is None:
+        return None
+    archive.fp.seek(found.header_offset)
+    head = archive.fp.read(_HEAD)
+    name, extra = struct.unpack("<HH", head[-4:])
+    return found.header_offset + _HEAD + int(name) + int(extra)
 
 
 def plain_array(path: Path, key: str) -> NDArray[Any]:
@@ -220,6 +280,17 @@ def _entries(member: Member, digest: Callable[[Any], Any] | None) -> Iterator[An
     else:
         rows = (_numbers(member) for _ in range(member.shape[0]))
     yield from rows if digest is None else map(digest, rows)
+
+
+def _located(member: Member, keep: Callable[[int], Place]) -> Iterator[Any]:
+    if member.dtype.hasobject and len(member.shape) == 1:
+        yield from member.values(keep=keep)
+        return
+    size = math.prod(member.shape[1:]) * member.dtype.itemsize
+    if member.dtype.hasobject or size < SMALLEST or (member.fortran and len(member.shape) > 1):
+        raise NotLocatedError
+    for _ in range(member.shape[0]):
+        yield keep(size).array(member.dtype, member.shape[1:], "C")
 
 
 def _numbers(member: Member) -> NDArray[Any]:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from poise.readers.untrusted.budget import Budget
+from poise.readers.untrusted.located import SMALLEST, Located, Place
 from poise.readers.untrusted.safe_pickle import (
     Outer,
     Refused,
@@ -40,6 +41,7 @@ def entries(
     budget: Budget,
     longest: int,
     digest: Callable[[Any], Any] | None = None,
+    keep: Callable[[int], Place] | None = None,
 ) -> Iterator[Any]:
     """Read one pickled object array, element by element in the order they are stored.
 
@@ -49,6 +51,8 @@ def entries(
         budget: of the file.
         longest: how many bytes the pickle can have.
         digest: function that sums up an element; its result is yielded in place of the element.
+        keep: function that goes past so many bytes of the stream and says where they are. Arrays
+            of numbers then come as `Located`.
 
     An element that is anything else than arrays, lists, strings, bytes and numbers comes as a
     `Refused`; nothing of it was called.
@@ -56,9 +60,10 @@ def entries(
     Raises:
         RefusedError: the pickle as a whole is something else, or does what no data do.
         BudgetError: reading it costs more than it may.
+        NotLocatedError: with ``keep``, bytes that are no array of numbers.
         Exception: a damaged pickle may raise any error.
     """
-    reader = _Unpickler(stream, budget, longest, digest)
+    reader = _Unpickler(stream, budget, longest, digest, keep)
     announced = math.prod(shape)
     for place, entry in enumerate(reader.run()):
         if place == announced:
@@ -88,7 +93,7 @@ class _Known:
 
     def __init__(self, value: Any) -> None:
         self.value = value
-        self.size = value.nbytes if isinstance(value, np.ndarray) else _SHORT
+        self.size = value.nbytes if isinstance(value, np.ndarray | Located) else _SHORT
 
 
 _TAKEN: Final = _Taken()
@@ -147,15 +152,23 @@ class _Unpickler(Unpickler):
         budget: Budget,
         longest: int,
         digest: Callable[[Any], Any] | None,
+        keep: Callable[[int], Place] | None,
     ) -> None:
         super().__init__(stream, budget, longest)
         self.memo: _Memo = _Memo()
         self._digest = digest
+        self._keep = keep
         self._outer: Outer | None = None
         self._taken = 0
 
     def find_class(self, module: str, name: str) -> Any:
         return find_or_stand_in(module, name)
+
+    def binary(self, width: int) -> Any:
+        if self._keep is None:
+            return super().binary(width)
+        size = self.announced(width)
+        return self.read(size) if size < SMALLEST else self._keep(size)
 
     def load_memoize(self) -> None:
         memo = self.memo
@@ -245,7 +258,7 @@ class _Unpickler(Unpickler):
         for item in items:
             if type(item) is _Known:
                 value = item.value
-                if isinstance(value, np.ndarray):  # else it is a digest
+                if isinstance(value, np.ndarray | Located):  # else it is a digest
                     value = plain_or_refused(value, self.budget)
             else:
                 value = plain_or_refused(item, self.budget)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from poise.readers.untrusted.budget import Budget, BudgetError
+from poise.readers.untrusted.located import Located, NotLocatedError, Place
 
 #: What to do about an entry that is no data, and about one that exceeds a budget.
 ONLY_DATA: Final = (
@@ -94,7 +95,7 @@ class StoredArray(StandIn):
 
     def __init__(self) -> None:
         self.refused = ""
-        self.value: NDArray[Any] = np.empty(0)
+        self.value: NDArray[Any] | Located = np.empty(0)
         self.outer: Outer | None = None
         self.shape: tuple[int, ...] = ()
 
@@ -114,18 +115,21 @@ class StoredArray(StandIn):
         if isinstance(content, list):
             # Whatever the flag says, NumPy lists objects row by row.
             self.value = _objects(content, shape).reshape(shape)
-        else:
-            order: Literal["F", "C"] = "F" if fortran else "C"
-            self.value = _numbers(content, dtype).reshape(shape, order=order)
-            if masked:
-                self._lose(np.frombuffer(masked[0], bool).reshape(shape, order=order))
+            return
+        order: Literal["F", "C"] = "F" if fortran else "C"
+        if isinstance(content, Place) and not masked:
+            self.value = content.array(dtype.value, shape, order)
+            return
+        self.value = values = _numbers(content, dtype).reshape(shape, order=order)
+        if masked:
+            self._lose(values, np.frombuffer(masked[0], bool).reshape(shape, order=order))
 
-    def _lose(self, masked: NDArray[np.bool_]) -> None:
+    def _lose(self, values: NDArray[Any], masked: NDArray[np.bool_]) -> None:
         """Put NaN where a masked array has no number."""
-        if self.value.dtype.kind not in "fiub":
+        if values.dtype.kind not in "fiub":
             self.refused = "masked arrays of other things than numbers"
         elif masked.any():
-            self.value = np.where(masked, NO_NUMBER, self.value)
+            self.value = np.where(masked, NO_NUMBER, values)
 
 
 class Function(StandIn):
@@ -146,7 +150,7 @@ def _reconstruct(*_: Any) -> StoredArray:
 
 
 def _from_buffer(
-    content: bytes | bytearray,
+    content: bytes | bytearray | Place,
     dtype: Dtype,
     shape: tuple[int, ...],
     order: str,
@@ -155,6 +159,9 @@ def _from_buffer(
     array = StoredArray()
     array.refused = dtype.refused
     if array.refused:
+        return array
+    if isinstance(content, Place):
+        array.value = content.array(dtype.value, shape, order)
         return array
     numbers = _numbers(content, dtype)
     if order == "K" and axes is not None:
@@ -184,7 +191,9 @@ def _no_bytes() -> bytes:
     return b""
 
 
-def _numbers(content: bytes | bytearray | str, dtype: Dtype) -> NDArray[Any]:
+def _numbers(content: bytes | bytearray | str | Place, dtype: Dtype) -> NDArray[Any]:
+    if isinstance(content, Place):
+        raise NotLocatedError
     if not isinstance(dtype, Dtype) or dtype.value.hasobject:
         raise RefusedError("an array whose type and content do not go together")
     raw = content.encode("latin1") if isinstance(content, str) else content
@@ -314,9 +323,11 @@ def plain(root: Any, budget: Budget) -> Any:
                 item = flat[place] = item.value
             elif kind is tuple:
                 item = flat[place] = list(item)
-            elif kind not in (list, np.ndarray):
+            elif kind is Place:
+                raise NotLocatedError
+            elif kind not in (list, np.ndarray, Located):
                 raise RefusedError(_what(item))
-            if isinstance(item, np.ndarray):
+            if isinstance(item, np.ndarray | Located):
                 budget.numbers(item.shape, item.itemsize)
                 if item.dtype != object:
                     continue

@@ -225,13 +225,18 @@ class Unpickler(Base):
         self.append(self._decode_string(self._content(4)))
 
     def load_binbytes(self) -> None:
-        self.append(self._content(4))
+        self.append(self.binary(4))
 
     def load_binbytes8(self) -> None:
-        self.append(self._content(8))
+        self.append(self.binary(8))
 
     def load_bytearray8(self) -> None:
-        self.append(bytearray(self._content(8)))
+        content = self.binary(8)
+        self.append(bytearray(content) if isinstance(content, bytes) else content)
+
+    def binary(self, width: int) -> Any:
+        """Read the bytes of an array after their number, which takes up ``width`` bytes."""
+        return self._content(width)
 
     def load_short_binunicode(self) -> None:
         read = self.read
@@ -244,14 +249,18 @@ class Unpickler(Base):
         self.append(str(self._content(8), "utf-8", "surrogatepass"))
 
     def _content(self, width: int) -> bytes:
-        """Read bytes after their number; a reader makes room for all that a number announces."""
+        """Read bytes after their number."""
+        content: bytes = self.read(self.announced(width))
+        return content
+
+    def announced(self, width: int) -> int:
+        """Read how many bytes follow; a reader makes room for all that are announced."""
         size = int.from_bytes(self.read(width), "little")
         if size > self._longest:
             raise BudgetError(
                 f"announces {size:,} bytes, where {self._longest:,} can follow (budget: bytes)"
             )
-        content: bytes = self.read(size)
-        return content
+        return size
 
     def _count(self, array: StoredArray) -> None:
         self.budget.made(array.value.nbytes)
