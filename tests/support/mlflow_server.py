@@ -35,21 +35,23 @@ def fresh_store(folder: Path) -> str:
 class MlflowServer:
     """Start, kill -9, and start again on the same port and store."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, store: str = "", artifacts: str = "") -> None:
+        """By default it keeps all it has in the folder: sqlite, and files."""
         self.folder = folder
+        self._store = store
+        self._artifacts = artifacts or str(folder / "artifacts")
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        store = f"sqlite:///{self.folder}/mlflow.db"
-        if not (self.folder / "mlflow.db").exists():
-            fresh_store(self.folder)
+        if not self._store:
+            self._store = fresh_store(self.folder)
         command = [
             sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1",
             "--port", str(self.port), "--workers", "1",
-            "--backend-store-uri", store,
-            "--artifacts-destination", str(self.folder / "artifacts"),
+            "--backend-store-uri", self._store,
+            "--artifacts-destination", self._artifacts,
         ]  # fmt: skip
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -58,7 +60,7 @@ class MlflowServer:
                 env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             )  # fmt: skip
         deadline = time.monotonic() + 120
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self._process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=2):  # noqa: S310
                     return

@@ -30,7 +30,7 @@ TRACK = Track("uiprmd", "kinect", "3D")
 
 
 def write_tiny_lake(
-    lake: Path,
+    lake: Path | str,
     subjects: int = 3,
     per_subject: int = 3,
     frames: int = 40,

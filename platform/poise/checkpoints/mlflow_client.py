@@ -28,6 +28,13 @@ _IMPATIENCE = {
 _PATIENCE_S = (5.0, 10.0)
 #: How requests and MLflow say that a server does not answer.
 _NO_ANSWER = ("Max retries exceeded", "ConnectionPool", "Connection aborted", "timed out")
+#: What a server that refuses says, and what to do.
+_CURES = {
+    "Invalid Host header": "its server does not know itself by this address: start it with "
+    "`mlflow server --allowed-hosts HOST:PORT`",
+    "error code 401 ": "its server asks for a login: MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+}
 #: Before what a database says, for whoever wrote the query.
 _ADVICE = "(raised as a result of Query-invoked autoflush"
 #: A code of MLflow's, or the class of an error of a database.
@@ -82,6 +89,9 @@ def in_words(error: Exception) -> str:
     text = str(error).strip()
     if any(sign in text for sign in _NO_ANSWER):
         return "its server does not answer"
+    for sign, cure in _CURES.items():
+        if sign in text:
+            return cure
     lines = [line for line in text.splitlines() if not line.startswith(_ADVICE)]
     lines = lines or ["no reason given"]
     return printable(_CODE.sub("", lines[0]))

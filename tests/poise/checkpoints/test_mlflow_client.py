@@ -65,6 +65,22 @@ def test_a_command_that_needs_it_names_the_variable_in_one_line(
             ),
             "database or disk is full",
         ),
+        (
+            MlflowException(
+                "API request to endpoint /api/x failed with error code 403 != 200. "
+                "Response body: 'Invalid Host header - possible DNS rebinding attack detected'"
+            ),
+            "its server does not know itself by this address: start it with "
+            "`mlflow server --allowed-hosts HOST:PORT`",
+        ),
+        (
+            MlflowException(
+                "API request to endpoint /api/x failed with error code 401 != 200. "
+                "Response body: 'You are not authenticated.'"
+            ),
+            "its server asks for a login: MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+        ),
         (OSError(), "no reason given"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
-from tests.support.mlflow_server import MlflowServer, fresh_store
+from tests.support.mlflow_server import fresh_store
 from tests.support.written_sweep import (
     INPUT,
     NETWORK,
@@ -24,17 +24,13 @@ from tests.support.written_sweep import (
     train,
 )
 
-from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.checkpoints.registry import model_name, resolve
 from poise.experiments.background_publisher import BackgroundPublisher
 from poise.experiments.grid import Fold
 from poise.experiments.mlflow_mirror import MlflowMirror
-from poise.experiments.promote import Candidate, promote
 from poise.experiments.records import Epoch, SweepFolder, TrialResult
 from poise.experiments.tracking.comparison import described
 from poise.experiments.tracking.facts import TRIAL_KEY
-from poise.runtime.errors import ModelError
 
 
 @pytest.fixture
@@ -348,44 +344,3 @@ def test_the_last_failure_is_told_in_one_line() -> None:
     publisher = BackgroundPublisher(publish, 60.0, "somewhere")
     publisher.start()
     assert publisher.finish(patience=10) == "no route to host"
-
-
-@pytest.mark.slow
-@pytest.mark.chaos
-def test_a_server_killed_in_the_middle_gets_everything_later(
-    server: None, sweep: SweepFolder, tmp_path: Path
-) -> None:
-    remote = MlflowServer(tmp_path / "server")
-    with remote:
-        mirror = MlflowMirror(sweep, remote.uri, None)
-        train(sweep, NETWORK, 1)
-        mirror.publish(running=True)
-        remote.kill()
-        for spec in SPECS:
-            train(sweep, spec, 3)
-            finish(sweep, spec)
-        publisher = BackgroundPublisher(mirror.publish, 60.0, remote.uri)
-        publisher.start()
-        start = time.monotonic()
-        assert "does not answer" in publisher.finish(60)
-        assert time.monotonic() - start < 30
-        remote.start()
-        again = MlflowMirror(sweep, remote.uri, None)
-        again.publish(running=False)
-        assert again.link.startswith(f"{remote.uri}/#/experiments/")
-        found = runs(remote.uri)
-        assert len(found) == len(SPECS) + 1
-        assert {run.info.status for run in found.values()} == {"FINISHED"}
-        steps = [m.step for m in again.client.get_metric_history(again.run_id(NETWORK.key), "loss")]
-        assert steps == [1, 2, 3]
-        result = sweep.trial(NETWORK.key).result()
-        assert result is not None
-        assert "is champion" in "".join(promote(again, Candidate(NETWORK, result)))
-        cache = tmp_path / "cache"
-        local = resolve(model_name(TRACK), remote.uri, cache)
-        assert Path(local).is_relative_to(cache)
-        remote.kill()
-        # Version 1 stays readable from the cache, but a name has to be looked up.
-        load_checkpoint(local)
-        with pytest.raises(ModelError, match="does not answer"):
-            resolve(model_name(TRACK), remote.uri, cache)
