@@ -26,6 +26,7 @@ from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
 from poise.runtime.names import same_but_for_case
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import see_that_nodes_share
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ def run_sweep(
 
     Raises:
         BusyError: another submission of the plan is running.
+        ClusterError: a node of the cluster does not see the lake or the sweep's folder.
         LakeError: a track that is not absent is not in the lake.
         PlanError: see `checked_grid`; or there is no GPU, which the plan asks for; or its folder is
             that of another plan.
@@ -101,6 +103,7 @@ def run_sweep(
         if pending:
             # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
+            see_that_nodes_share({"--storage": sweep.uri, "--lake": lake})
             resources = trial_resources(plan)
         commit, origin = keep_source(sweep, lake)
         sweep.begin(plan, [spec.key for spec in specs], commit, origin, absent)

@@ -32,6 +32,7 @@ from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.places import cannot_write
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import see_that_nodes_share
 from poise.runtime.settings import Settings
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION
 
@@ -105,6 +106,8 @@ def ingest(
                 with pvd_store(settings):
                     pass  # a wrong address is told before hours of reading
             with connect(), heard_of(report) as said:
+                read = None if found or is_generated(track) else settings.data
+                see_that_nodes_share({"--lake": lake}, {"--data": str(read)} if read else {})
                 start = found or replace(draft(raw, lake, said), pvd=_pvd_of(lake, track))
                 manifest = _complete(start, settings, options, said)
                 _check_rows(lake, manifest)

@@ -20,6 +20,7 @@ from poise.runtime import storage
 from poise.runtime.errors import LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import see_that_nodes_share
 from poise.runtime.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ def rebuild(
         before = read_manifest(lake, track)
         report(f"{track}: its PVD anew from the lake {lake}")
         with connect(), pvd_store(settings) as uri:
+            see_that_nodes_share({"LAKE": lake})
             check_owner(uri, lake, track, options.patience_s)
             drop_unpublished(uri, pvd_alias(track), options.patience_s)
             exclude = before.pvd.exclude if before.pvd else "subject"

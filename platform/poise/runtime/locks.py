@@ -12,6 +12,7 @@ import ray
 from poise.runtime import storage
 from poise.runtime.errors import BusyError
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import on_this_node
 
 
 @contextmanager
@@ -60,7 +61,9 @@ def _cluster_lock(uri: str) -> Iterator[None]:
     name, namespace = f"lock of {uri}", "poise"
     try:
         options = {"name": name, "namespace": namespace, "num_cpus": 0}
-        holder = ray.remote(_Holder).options(**options).remote(_me())
+        # On another node it would end with that one, and the lock with it.
+        where = {"scheduling_strategy": on_this_node()}
+        holder = ray.remote(_Holder).options(**options, **where).remote(_me())
     except ValueError:
         owner = ray.get(ray.get_actor(name, namespace=namespace).owner.remote(), timeout=30)
         raise BusyError(_busy(uri, owner)) from None

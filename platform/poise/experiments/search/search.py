@@ -43,6 +43,7 @@ from poise.runtime import storage
 from poise.runtime.errors import PlanError
 from poise.runtime.locks import exclusive
 from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import see_that_nodes_share
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ def run_search(
         if left and not limits.spent:
             # A plan that cannot run is refused before anything is written.
             cluster.enter_context(connect())
+            see_that_nodes_share({"--storage": sweep.uri, "--lake": lake})
             resources = trial_resources(plan)
             if points.search.gpu_hours and not resources.get("gpu"):
                 raise PlanError("search.gpu_hours: there is no GPU here, and no hours would pass")

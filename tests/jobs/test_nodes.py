@@ -1,0 +1,92 @@
+"""Three nodes, each with its own disk and address: ingest, sweep and service, and a node lost.
+
+What one machine alone makes is what three have to make, whichever of them dies meanwhile.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support.nodes import ADDRESSES, Nodes
+from tests.support.tiny_lake import TRACK
+
+from poise.catalog.splits import SPLITS
+from poise.ingest.split_writer import write_split
+from poise.lake.manifest import part_folder, read_manifest
+from poise.readers.layouts import write_smoothnet
+from poise.readers.synthetic.sequences import Size, sequences
+
+pytestmark = [pytest.mark.slow, pytest.mark.chaos]
+
+#: A dead node is missed after some seconds, not after a minute.
+MISSED_SOON = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "3000",
+    "RAY_health_check_failure_threshold": "3",
+}
+LOOK = """
+import os, sys
+import ray
+from poise.runtime.errors import ClusterError
+from poise.runtime.locks import exclusive
+from poise.runtime.ray_cluster.join import connect
+from poise.runtime.ray_cluster.nodes import see_that_nodes_share
+shared, own = sys.argv[1], os.getcwd()
+with connect():
+    see_that_nodes_share({"--lake": shared}, {"--data": shared})
+    for written, read in [({"--lake": own}, {}), ({}, {"--data": own})]:
+        try:
+            see_that_nodes_share(written, read)
+        except ClusterError as error:
+            print(error)
+    with exclusive("memory://sweeps/tiny"):
+        table = ray._private.state.actors()
+        (lock,) = [a for a in table.values() if a["Name"].startswith("lock of")]
+        print(lock["Address"]["NodeID"] == ray.get_runtime_context().get_node_id())
+"""
+
+
+@pytest.fixture(scope="module")
+def nodes(server: None) -> Iterator[Nodes]:
+    """A head and two others, with a CPU each."""
+    with Nodes(**MISSED_SOON) as there:
+        there.add("head")
+        there.add("first", "second")
+        yield there
+
+
+def test_a_folder_of_one_node_is_refused_and_a_lock_is_held_where_its_owner_is(
+    nodes: Nodes,
+) -> None:
+    head = nodes.there["head"]
+    (head.disk / "work" / "file").touch()
+    looking = head.start(
+        sys.executable, "-c", LOOK, str(nodes.shared), log="look.log", RAY_ADDRESS=nodes.address
+    )
+    *refused, held = head.said(looking, "look.log").splitlines()[-3:]
+    others = f"({ADDRESSES['first']}, {ADDRESSES['second']})"
+    for line, option in zip(refused, ("--lake", "--data"), strict=True):
+        assert line.startswith(f"{option}: {head.own}/work")
+        assert f"2 of the 2 other nodes do not see {others}: name one that all share" in line
+    assert held == "True"
+    assert [path.name for path in (head.disk / "work").iterdir()] == ["file"]
+
+
+def test_an_ingest_whose_node_dies(nodes: Nodes) -> None:
+    data, lake = nodes.shared / "data", nodes.shared / "ingested"
+    for split in SPLITS:
+        write_smoothnet(data, TRACK, split, sequences(split, Size(3, 8, 200)))
+    options = ("--data", str(data), "--lake", str(lake), "--no-pvd")
+    running = nodes.poise("ingest", "--track", str(TRACK), *options, log="ingest.log")
+    nodes.lose(nodes.worker("Map"))
+    assert running.poll() is None
+    nodes.there["head"].said(running, "ingest.log")
+    for split in SPLITS:
+        alone = write_split(data, TRACK, str(nodes.shared / "alone"), split)
+        assert read_manifest(str(lake), TRACK).splits[split].sequences_parts == (
+            alone.summary.sequences_parts
+        )
+        folder = Path(part_folder(str(lake), TRACK, "sequences", split))
+        assert sorted(path.name for path in folder.iterdir()) == alone.summary.sequences_parts
