@@ -33,7 +33,7 @@ from poise.lake.split_index import RowGroup, SplitIndex
 from poise.pvd.build import build
 from poise.pvd.bulk import build_in_bulk
 from poise.pvd.options import BulkFolder, Collection, FillOptions
-from poise.pvd.vectors import window_vectors
+from poise.pvd.vectors import write_vectors
 from poise.readers.sequence import PoseSequence
 from poise.runtime.ray_cluster.join import connect
 from poise_retrieval.milvus.standalone import StandaloneMilvus
@@ -97,7 +97,9 @@ def make(folder: Path, rows: int) -> SplitIndex:
 def fill(uri: str, index: SplitIndex, options: FillOptions, seal: bool) -> str:
     """Fill a collection; return the figures as the end of a row of the table."""
     watch = Watch()
-    rows, vectors = index.windows, window_vectors(index, "truth")
+    rows = index.windows
+    lake = Path(index.groups[0].path).parents[1] / "vectors"
+    written = write_vectors(index, str(lake))
     collection = Collection(uri, f"bench_{time.monotonic_ns()}", WIDTH, rows)
     before = cpu_seconds()
     begin = time.monotonic()
@@ -113,9 +115,9 @@ def fill(uri: str, index: SplitIndex, options: FillOptions, seal: bool) -> str:
     load = os.getloadavg()[0]
     with watched(watch), contextlib.suppress(Enough):
         if options.bulk is None:
-            build(vectors, collection, options, progress)
+            build(written, collection, options, progress)
         else:
-            build_in_bulk(vectors, collection, options.bulk, options, progress)
+            build_in_bulk(written, collection, options.bulk, options, progress)
     seconds = time.monotonic() - begin
     with contextlib.closing(PoseStore(uri)) as store:
         if collection.name in store.list():

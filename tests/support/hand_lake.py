@@ -9,9 +9,10 @@ from poise.catalog.splits import Split
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW, sequence_ids
 from poise.lake.manifest import SCHEMA_VERSION, Manifest, SplitSummary, part_folder, write_manifest
+from poise.lake.parts import window_ranges
 from poise.lake.schemas import sequence_table
 from poise.lake.split_index import SplitIndex
-from poise.lake.windows import write_windows
+from poise.lake.windows import write_windows_part
 from poise.readers.sequence import PoseSequence
 
 
@@ -54,5 +55,8 @@ def _split(lake: Path, track: Track, split: Split, made: Sequence[PoseSequence])
         truth=truth,
         subjects=sorted({one.subject for one in made}),
         sequences_parts=[write_rows(folder, table)],
-        windows_parts=write_windows(lake, index, None),
+        windows_parts=[
+            write_windows_part(lake, index, number)
+            for number in range(len(window_ranges(index.windows)))
+        ],
     )

@@ -23,6 +23,7 @@ from poise.lake.manifest import (
     read_manifest,
     write_manifest,
 )
+from poise.lake.schemas import vector_schema
 from poise.lake.windows import neighbours_of
 
 Change = Callable[[pa.Table], pa.Table]
@@ -183,6 +184,25 @@ def on(kind: Kind, split: Split, change: Change) -> Damage:
     return lambda lake: edit(lake, kind, split, change)
 
 
+def vectors(change: Change = lambda table: table) -> Damage:
+    """Give the tiny lake vectors of its training windows, of which it has none."""
+
+    def apply(lake: Path) -> None:
+        manifest = read_manifest(lake, TRACK)
+        assert manifest.pvd is not None
+        (path,) = part_paths(str(lake), manifest, "windows", "train")
+        rows = pq.read_table(path, partitioning=None).select(["window_id", "subject"])
+        schema = vector_schema(manifest.pvd.width)
+        made = list(np.zeros((rows.num_rows, manifest.pvd.width), np.float32))
+        table = rows.append_column("vector", pa.array(made, schema.field("vector").type))
+        name = write_rows(
+            part_folder(str(lake), TRACK, "vectors", "train"), change(table.cast(schema))
+        )
+        write_manifest(lake, replace(manifest, pvd=replace(manifest.pvd, vectors_parts=[name])))
+
+    return apply
+
+
 DAMAGES: dict[str, tuple[str, str, Damage]] = {
     # name: level, check, damage
     "schema-version": ("error", "manifest", old_schema),
@@ -267,4 +287,7 @@ DAMAGES: dict[str, tuple[str, str, Damage]] = {
         "error", "distances",
         on("windows", "train", lambda t: put(t, "neighbour_distances", [[3.0, 2.0, 1.0]] * len(t))),
     ),
+    "vectors-short": ("error", "counts", vectors(lambda t: t.slice(1))),
+    "vectors-of-others": ("error", "vector-ids", vectors(with_first("subject", "S9"))),
+    "vectors-not-finite": ("error", "vectors", vectors(with_first("vector", [np.nan] * 84))),
 }  # fmt: skip

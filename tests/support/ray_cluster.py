@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from tests.support.object_store import ACCOUNT
@@ -37,6 +38,7 @@ def shared_ray() -> Iterator[None]:
         "PYTHONPATH": os.pathsep.join(filter(None, roots)),
     }
     with ExitStack() as running:
+        environment["POISE_CACHE"] = running.enter_context(TemporaryDirectory())
         with pytest.MonkeyPatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)

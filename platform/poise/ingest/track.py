@@ -233,7 +233,7 @@ def _check_rows(lake: str, manifest: Manifest) -> None:
 
 
 def _drop_other_parts(lake: str, manifest: Manifest) -> None:
-    for kind in KINDS:
+    for kind in (*KINDS, "vectors"):
         for split in SPLITS:
             folder = part_folder(lake, manifest.track_name, kind, split)
             kept = set(part_paths(lake, manifest, kind, split))

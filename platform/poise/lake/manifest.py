@@ -25,7 +25,8 @@ Exclude = Literal["subject", "take"]
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 
-Kind = Literal["sequences", "windows"]
+Kind = Literal["sequences", "windows", "vectors"]
+#: The tables of every split; vectors are of the train split alone, where there is a PVD.
 KINDS: tuple[Kind, ...] = ("sequences", "windows")
 
 
@@ -92,6 +93,7 @@ class Pvd:
         recall: of the neighbour search against an exact one, with what ``exclude`` leaves out.
         exclude: what a training window's neighbours must not share with it.
         embedding: `EMBEDDING_VERSION` of its vectors; 1 in manifests from before there were two.
+        vectors_parts: names of the parts that hold its rows; none in manifests of earlier versions.
     """
 
     collection: str
@@ -102,6 +104,7 @@ class Pvd:
     recall: float
     exclude: Exclude = "subject"
     embedding: int = 1
+    vectors_parts: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,8 @@ def part_paths(lake: storage.Location, manifest: Manifest, kind: Kind, split: Sp
     if summary is None:
         return []
     names = summary.sequences_parts if kind == "sequences" else summary.windows_parts
+    if kind == "vectors":
+        names = manifest.pvd.vectors_parts if manifest.pvd and split == "train" else []
     folder = part_folder(lake, manifest.track_name, kind, split)
     return [storage.join(folder, name) for name in names]
 

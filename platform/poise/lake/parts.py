@@ -12,12 +12,24 @@ from poise.runtime.errors import LakeError, in_short
 
 #: Frames of a row group of ``sequences``: what one task reads.
 GROUP_FRAMES = 16_384
-#: Rows of a row group of ``windows``.
-GROUP_ROWS = 262_144
-_FLOATS = [f"{name}.list.element.list.element" for name in ("detected", "truth")]
+#: Parts that a split's windows are dealt to, and the least and the most rows of one.
+_PARTS, _LEAST_ROWS, _MOST_ROWS = 32, 8_192, 131_072
+_FLOATS = [
+    *(f"{name}.list.element.list.element" for name in ("detected", "truth")),
+    "vector.list.element",
+]
 _TEXTS = ["sequence", "subject", "camera", "action", "take"]
 #: Measured: see docs/benchmarks.md.
 _COMPRESSION, _LEVEL = "zstd", 1
+
+
+def window_ranges(windows: int) -> list[tuple[int, int]]:
+    """Deal the windows of a split, by their numbers, to parts that tasks write side by side.
+
+    How many there are depends on the windows alone, not on who writes them.
+    """
+    rows = min(max(-(-windows // _PARTS), _LEAST_ROWS), _MOST_ROWS)
+    return [(begin, min(begin + rows, windows)) for begin in range(0, windows, rows)]
 
 
 def read_part(path: str, columns: list[str] | None = None, group: int | None = None) -> pa.Table:

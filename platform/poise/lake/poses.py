@@ -112,6 +112,22 @@ def gather_windows(frames_FC: Floats, frames_S: Ints) -> Iterator[Floats]:
         yield _gather(frames_FC, first_B, end_S[row_B])
 
 
+def windows_between(index: SplitIndex, begin: int, end: int, pose: Pose) -> Iterator[Floats]:
+    """Yield the windows of these numbers in lake order, (B, T, C) at a time.
+
+    Only their sequences' row groups are read. Raises as `read_poses`.
+    """
+    row_N, start_N = index.places(np.arange(begin, end))
+    wanted_S = np.zeros(len(index), np.bool_)
+    wanted_S[row_N] = True
+    frames_FC = read_poses(index, (pose,), wanted_S)[pose]
+    end_S = np.cumsum(np.where(wanted_S, index.frames_S, 0))
+    for at in range(0, len(row_N), _CHUNK):
+        row_B = row_N[at : at + _CHUNK]
+        first_B = end_S[row_B] - index.frames_S[row_B] + start_N[at : at + _CHUNK]
+        yield _gather(frames_FC, first_B, end_S[row_B])
+
+
 def pose_frames(table: pa.Table, pose: Pose) -> Floats | None:
     """Return all frames of a table one after the other, (F, C); None where a row has none."""
     column: Any = table.column(pose)

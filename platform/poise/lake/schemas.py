@@ -49,6 +49,16 @@ def window_schema() -> pa.Schema:
     return pa.schema(fields)
 
 
+def vector_schema(width: int) -> pa.Schema:
+    """Return the schema of ``vectors``: one row a window of truth, its embedding of E numbers."""
+    fields: list[pa.Field[Any]] = [
+        pa.field("window_id", pa.int64(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),
+        pa.field("vector", pa.list_(pa.float32(), width), nullable=False),
+    ]
+    return pa.schema(fields)
+
+
 def sequence_table(ids: Sequence[int], sequences: Sequence[PoseSequence]) -> pa.Table:
     """Put sequences into a table of `sequence_schema`; all have the same width C."""
     channels = sequences[0].detected_FC.shape[1]

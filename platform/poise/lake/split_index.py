@@ -128,6 +128,12 @@ class SplitIndex:
         row_N, start_N = window_index(self.frames_S)
         return row_N, encode(self.ids_S[row_N], start_N)
 
+    def places(self, number_B: Ints) -> tuple[Ints, Ints]:
+        """Return the sequence (its row) and the first frame of windows by number, in lake order."""
+        end_S = np.cumsum(self.windows_S)
+        row_B = np.searchsorted(end_S, number_B, side="right")
+        return row_B, number_B - (end_S - self.windows_S)[row_B]
+
     def find(self, window_ids: Ints) -> tuple[Ints, Bools]:
         """Return the row of the sequence each window is of, and whether there is such a window.
 

@@ -11,35 +11,29 @@ from numpy.typing import NDArray
 
 from poise.lake.ids import Ints, encode
 from poise.lake.manifest import Manifest, part_folder, part_paths
-from poise.lake.parts import GROUP_ROWS, read_part, row_group_sizes, write_part
+from poise.lake.parts import read_part, row_group_sizes, window_ranges, write_part
 from poise.lake.schemas import NEIGHBOURS, window_schema
 from poise.lake.split_index import Bools, SplitIndex
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise_retrieval.neighbours import Neighbours
 
-#: Rows of one windows part, some 60 bytes each before packing and 30 after.
-PART_ROWS = 4_194_304
 
-
-def write_windows(lake: Location, index: SplitIndex, neighbours: Neighbours | None) -> list[str]:
-    """Write a split's windows parts; return their names in row order.
+def write_windows_part(
+    lake: Location, index: SplitIndex, number: int, neighbours: Neighbours | None = None
+) -> str:
+    """Write one of a split's windows parts, some 60 bytes a row before packing; return its name.
 
     Args:
         lake: where.
         index: of the split.
-        neighbours: of every window, in the order of `SplitIndex.every_window`; None for none.
+        number: of the part; its windows are those of `window_ranges`.
+        neighbours: of these windows, in lake order; None for none.
     """
+    begin, end = window_ranges(index.windows)[number]
     folder = part_folder(lake, index.track, "windows", index.split)
-    names = []
-    for number, begin in enumerate(range(0, index.windows, PART_ROWS)):
-        end = min(begin + PART_ROWS, index.windows)
-        groups = (
-            _rows(index, np.arange(at, min(at + GROUP_ROWS, end)), neighbours)
-            for at in range(begin, end, GROUP_ROWS)
-        )
-        names.append(write_part(folder, number, window_schema(), groups))
-    return names
+    rows = _rows(index, np.arange(begin, end), neighbours)
+    return write_part(folder, number, window_schema(), [rows])
 
 
 def read_neighbours(
@@ -96,14 +90,9 @@ _COLUMNS = ["neighbour_ids", "neighbour_distances"]
 
 
 def _rows(index: SplitIndex, number_B: Ints, neighbours: Neighbours | None) -> pa.Table:
-    """Return the windows of these numbers."""
-    end_S = np.cumsum(index.windows_S)
-    row_B = np.searchsorted(end_S, number_B, side="right")
-    start_B = number_B - (end_S - index.windows_S)[row_B]
+    row_B, start_B = index.places(number_B)
     sequence_B = index.ids_S[row_B]
-    near = Neighbours.none_found(len(number_B), NEIGHBOURS)
-    if neighbours is not None:
-        near = Neighbours(neighbours.ids_BK[number_B], neighbours.distances_BK[number_B])
+    near = neighbours or Neighbours.none_found(len(number_B), NEIGHBOURS)
     columns: list[pa.Array[Any]] = [
         pa.array(encode(sequence_B, start_B)),
         pa.array(sequence_B),

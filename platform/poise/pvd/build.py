@@ -15,7 +15,7 @@ import ray
 from numpy.typing import NDArray
 
 from poise.pvd.options import Collection, FillOptions
-from poise.pvd.vectors import vectors_of
+from poise.pvd.vectors import RECEIPT, read_vectors, shared
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry
 from poise_retrieval.errors import CollectionError, StoreUnavailableError
@@ -25,28 +25,33 @@ log = logging.getLogger(__name__)
 
 
 def build(
-    vectors: ray.data.Dataset,
+    written: ray.data.Dataset,
     collection: Collection,
     options: FillOptions,
     progress: Callable[[int], None],
-) -> None:
+) -> list[str]:
     """Fill a collection and make it searchable; rows that an interrupted build wrote are kept.
 
+    Each part is sent by a task as soon as it is written.
+
     Args:
-        vectors: `poise.pvd.vectors.window_vectors` of the truth.
+        written: `poise.pvd.vectors.write_vectors`.
         collection: what to fill.
         options: how.
         progress: callback with the number of rows that are there so far.
 
+    Returns:
+        The names of the parts, in order.
+
     Raises:
-        LakeError: it holds another number of rows than it was given.
+        LakeError: it holds another number of rows than it was given, or a part cannot be written.
         StoreUnavailableError: Milvus stayed away.
     """
     patience_s = options.patience_s
     with closing(PoseStore(collection.uri)) as store:
         tasks = _writers(retry(lambda: store.one_writer, patience_s), options.writers)
         there = retry(lambda: _start(store, collection), patience_s)
-    receipts = vectors.map_batches(
+    receipts = written.map_batches(
         _upsert,
         batch_size=None,
         batch_format="pyarrow",
@@ -58,14 +63,18 @@ def build(
         },
         compute=ray.data.TaskPoolStrategy(size=tasks),
     )
-    done = 0
-    for receipt in receipts.iter_batches(batch_size=None, batch_format="numpy"):
-        for error in filter(None, receipt["error"]):
-            raise StoreUnavailableError(error)
-        done += int(receipt["rows"].sum())
+    done, parts = 0, []
+    for receipt in receipts.iter_rows():
+        if receipt["away"]:
+            raise StoreUnavailableError(receipt["away"])
+        if receipt["error"]:
+            raise LakeError(receipt["error"])
+        parts.append(receipt["part"])
+        done += receipt["rows"]
         progress(done)
     with closing(PoseStore(collection.uri)) as store:
         check_and_seal(store, collection, patience_s)
+    return sorted(parts)
 
 
 def check_and_seal(store: PoseStore, collection: Collection, patience_s: float) -> None:
@@ -115,21 +124,32 @@ def _start(store: PoseStore, collection: Collection) -> NDArray[np.int64]:
 
 
 def _upsert(
-    block: pa.Table, uri: str, collection: str, there: "ray.ObjectRef[Any]", patience_s: float
+    receipts: pa.Table, uri: str, collection: str, there: "ray.ObjectRef[Any]", patience_s: float
 ) -> pa.Table:
-    rows, error = block.num_rows, ""
-    written: NDArray[np.int64] = ray.get(there)
-    if len(written):
-        block = block.filter(~np.isin(block.column("window_id").to_numpy(), written))
-    if block.num_rows:
-        ids = block.column("window_id").to_numpy()
-        subjects: list[Any] = block.column("subject").to_pylist()
-        # Made in the task, as a Milvus client cannot travel, and closed: an idle one keeps pinging.
-        with closing(PoseStore(uri)) as store:
-            try:
-                retry(
-                    lambda: store.upsert(collection, ids, vectors_of(block), subjects), patience_s
-                )
-            except StoreUnavailableError as reason:
-                error = str(reason)
-    return pa.table({"rows": [rows], "error": [error]})
+    away = [""] * receipts.num_rows
+    rows: list[dict[str, Any]] = receipts.to_pylist()
+    for number, receipt in enumerate(rows):
+        if receipt["error"]:
+            continue
+        try:
+            _send(receipt["path"], uri, collection, shared(there), patience_s)
+        except StoreUnavailableError as reason:
+            away[number] = str(reason)
+        except LakeError as reason:
+            receipt["error"] = str(reason)
+    return pa.Table.from_pylist(rows, RECEIPT).append_column("away", pa.array(away))
+
+
+def _send(
+    path: str, uri: str, collection: str, there: NDArray[np.int64], patience_s: float
+) -> None:
+    """Write the rows of a part, but for those that are there."""
+    ids, vectors, subjects = read_vectors(path)
+    if len(there):
+        missing = np.flatnonzero(~np.isin(ids, there))
+        ids, vectors, subjects = ids[missing], vectors[missing], [subjects[i] for i in missing]
+    if not len(ids):
+        return
+    # Made in the task, as a Milvus client cannot travel, and closed: an idle one keeps pinging.
+    with closing(PoseStore(uri)) as store:
+        retry(lambda: store.upsert(collection, ids, vectors, subjects), patience_s)

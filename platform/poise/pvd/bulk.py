@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import ray
 from numpy.typing import NDArray
 
+from poise.lake.parts import read_part
 from poise.pvd.build import check_and_seal, writing_tasks
 from poise.pvd.options import BulkFolder, Collection, FillOptions
 from poise.pvd.vectors import vectors_of
@@ -30,23 +31,26 @@ _LOOK_S = 0.5
 
 
 def build_in_bulk(
-    vectors: ray.data.Dataset,
+    written: ray.data.Dataset,
     collection: Collection,
     bulk: BulkFolder,
     options: FillOptions,
     progress: Callable[[int], None],
-) -> None:
+) -> list[str]:
     """Fill a new collection as `poise.pvd.build.build` does, by files that the server imports.
 
     An import that ended early is not taken up again: Milvus would keep rows twice. What it left is
     dropped, by itself or by the next one.
 
     Args:
-        vectors: `poise.pvd.vectors.window_vectors` of the truth.
+        written: `poise.pvd.vectors.write_vectors`.
         collection: what to fill, in a full-size Milvus; no other way of filling may use its name.
         bulk: where the files lie until they are imported; emptied again whatever happens.
         options: how.
         progress: callback with the number of rows that Milvus has read so far.
+
+    Returns:
+        The names of the parts, in order.
 
     Raises:
         ImportFailedError: this is a Milvus Lite, or the server could not import a file.
@@ -57,9 +61,10 @@ def build_in_bulk(
     name, patience_s = collection.name, options.patience_s
     folder, tasks = storage.join(bulk.folder, name), writing_tasks(options.writers)
     with closing(PoseStore(collection.uri)) as store, _new(store, collection, patience_s):
+        parts = written.materialize()
         with _emptied(folder), closing(BulkImport(collection.uri, name)) as imports:
             ids = []
-            for file, ids_B in _files(vectors, folder, collection.width, tasks):
+            for file, ids_B in _files(parts, folder, collection.width, tasks):
                 imports.start(bulk.to_server(name, file))
                 ids.append(ids_B)
                 retry(imports.look, patience_s)
@@ -70,6 +75,7 @@ def build_in_bulk(
                 retry(imports.look, patience_s)
                 progress(imports.rows)
         check_and_seal(store, collection, patience_s)
+    return sorted(receipt["part"] for receipt in parts.iter_rows())
 
 
 @contextmanager
@@ -117,10 +123,13 @@ def _remove_folder(folder: str) -> None:
 
 
 def _files(
-    vectors: ray.data.Dataset, folder: str, width: int, tasks: int
+    parts: ray.data.Dataset, folder: str, width: int, tasks: int
 ) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Write the rows; yield the name of each file when it is there, with the ids in it."""
-    receipts = vectors.map_batches(
+    for receipt in parts.iter_rows():
+        if receipt["error"]:
+            raise LakeError(receipt["error"])
+    receipts = parts.map_batches(_read, batch_size=1, batch_format="numpy").map_batches(
         _write,
         batch_size=rows_of_a_file(width),
         batch_format="pyarrow",
@@ -131,6 +140,11 @@ def _files(
         if receipt["error"]:
             raise LakeError(receipt["error"])
         yield receipt["file"], np.frombuffer(receipt["ids"], np.int64)
+
+
+def _read(batch: dict[str, NDArray[Any]]) -> Iterator[pa.Table]:
+    for path in batch["path"].tolist():
+        yield read_part(path)
 
 
 def _write(rows: pa.Table, folder: str) -> pa.Table:

@@ -24,7 +24,9 @@ def counting(what: str, total: int, report: Report) -> Callable[[int], None]:
         now = time.monotonic()
         if done < total and now - last >= _EVERY_S:
             last = now
-            report(f"  {what}: {done:,} of {total:,}, {done / (now - began):,.0f} a second")
+            rate = done / (now - began)
+            left = f", {(total - done) / rate:,.0f} s left" if rate else ""
+            report(f"  {what}: {done:,} of {total:,}, {rate:,.0f} a second{left}")
 
     return tell
 

@@ -2,27 +2,24 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from poise.catalog.splits import SPLITS
 from poise.lake.ids import WINDOW
-from poise.lake.manifest import Exclude, Manifest, Pvd, manifest_hash, pvd_alias
+from poise.lake.manifest import Exclude, Manifest, Pvd, manifest_hash, part_folder, pvd_alias
 from poise.lake.split_index import SplitIndex
-from poise.lake.windows import write_windows
 from poise.pvd.build import build
 from poise.pvd.bulk import build_in_bulk
 from poise.pvd.collection import check_owner, next_name, publish
-from poise.pvd.neighbour_search import find_neighbours, load_index
+from poise.pvd.neighbour_search import Parts, Splits, search_windows, write_windows
+from poise.pvd.node_index import Shard
 from poise.pvd.options import Collection, FillOptions
 from poise.pvd.progress import Report, counting, pace
-from poise.pvd.vectors import window_vectors
+from poise.pvd.vectors import write_vectors
+from poise.runtime import storage
 from poise_retrieval.geometry.embedding import EMBEDDING_VERSION, embedding_width
-from poise_retrieval.neighbours import Neighbours
 
 METRIC = "L2"
-
-_Search = Callable[[SplitIndex], Neighbours]
 
 
 def why_no_pvd(manifest: Manifest) -> str | None:
@@ -41,7 +38,11 @@ def why_no_pvd(manifest: Manifest) -> str | None:
 def add_windows(start: Manifest, lake: str, reason: str, report: Report) -> Manifest:
     """Write the windows of a track that gets no PVD, without neighbours, and report the reason."""
     report(f"  PVD         none: {reason}")
-    return replace(_with_windows(start, lake, None, report), pvd=None)
+    splits = _splits_of(start, lake)
+    clock, total = time.monotonic(), _windows(splits)
+    parts = write_windows(lake, splits, counting("windows", total, report))
+    report(f"  windows     {total:,}{pace(total, clock)}")
+    return replace(_with_windows(start, parts), pvd=None)
 
 
 def add_pvd(
@@ -67,19 +68,16 @@ def add_pvd(
     check_owner(uri, lake, start.track_name, options.patience_s)
     _warn(start, exclude, report)
     train = SplitIndex.read(lake, start, "train")
-    collection = _fill(start, train, uri, options, report)
-    clock = time.monotonic()
-    takes = train if exclude == "take" else None
-    index = load_index(uri, collection.name, options.patience_s, takes)
-    lines = f"  index       {train.windows:,} rows, recall {index.recall:.4f}"
-    report(lines + pace(train.windows, clock))
-
-    def search(own: SplitIndex) -> Neighbours:
-        apart = exclude if own.split == "train" else None
-        progress = counting(f"{own.split} neighbours", own.windows, report)
-        return find_neighbours(index, own, apart, progress)
-
-    done = _with_windows(start, lake, search, report)
+    collection, vectors = _fill(start, train, lake, uri, options, report)
+    folder = part_folder(lake, train.track, "vectors", "train")
+    paths = [storage.join(folder, name) for name in vectors]
+    shards, splits = Shard.all(train, paths, collection.width, exclude), _splits_of(start, lake)
+    clock, total = time.monotonic(), _windows(splits)
+    progress = counting("neighbours", total * len(shards), report)
+    parts, recall = search_windows(lake, splits, shards, progress)
+    many = f" in {len(shards)} shards" if len(shards) > 1 else ""
+    found = f"  neighbours  of {total:,} windows{many}, recall {recall:.4f}"
+    report(found + pace(total, clock))
     alias = pvd_alias(train.track)
     publish(uri, alias, collection.name, start.pvd, options.patience_s)
     pvd = Pvd(
@@ -88,11 +86,12 @@ def add_pvd(
         width=collection.width,
         rows=collection.rows,
         metric=METRIC,
-        recall=index.recall,
+        recall=recall,
         exclude=exclude,
         embedding=EMBEDDING_VERSION,
+        vectors_parts=vectors,
     )
-    return replace(done, pvd=pvd)
+    return replace(_with_windows(start, parts), pvd=pvd)
 
 
 def fingerprint(manifest: Manifest) -> str:
@@ -114,32 +113,41 @@ def _warn(start: Manifest, exclude: Exclude, report: Report) -> None:
 
 
 def _fill(
-    start: Manifest, train: SplitIndex, uri: str, options: FillOptions, report: Report
-) -> Collection:
-    """Fill a new collection with the truth of the train split."""
+    start: Manifest,
+    train: SplitIndex,
+    lake: str,
+    uri: str,
+    options: FillOptions,
+    report: Report,
+) -> tuple[Collection, list[str]]:
+    """Fill a new collection with the truth of the train split; return it and its vectors' parts."""
     info, bulk, clock = train.track.info, options.bulk, time.monotonic()
     alias, patience_s = pvd_alias(train.track), options.patience_s
     name = next_name(uri, alias, fingerprint(start), patience_s, bulk=bulk is not None)
     width = embedding_width(WINDOW, info.skeleton, info.dims)
     collection = Collection(uri, name, width, train.windows)
-    vectors = window_vectors(train, "truth")
+    written = write_vectors(train, lake)
     progress = counting("PVD", collection.rows, report)
     if bulk is None:
-        build(vectors, collection, options, progress)
+        parts = build(written, collection, options, progress)
     else:
-        build_in_bulk(vectors, collection, bulk, options, progress)
+        parts = build_in_bulk(written, collection, bulk, options, progress)
     report(f"  PVD         {collection.rows:,} windows in {name}{pace(collection.rows, clock)}")
-    return collection
+    return collection, parts
 
 
-def _with_windows(start: Manifest, lake: str, search: _Search | None, report: Report) -> Manifest:
-    """Write the windows of all splits, with the neighbours that a search finds."""
-    splits = dict(start.splits)
-    for split in SPLITS:
-        if split not in splits or not splits[split].sequences:
-            continue
-        own, clock = SplitIndex.read(lake, start, split), time.monotonic()
-        parts = write_windows(lake, own, None if search is None else search(own))
-        report(f"  {split:<11} {own.windows:,} windows{pace(own.windows, clock)}")
-        splits[split] = replace(splits[split], windows_parts=parts)
-    return replace(start, splits=splits)
+def _splits_of(start: Manifest, lake: str) -> Splits:
+    there = [split for split in SPLITS if split in start.splits and start.splits[split].sequences]
+    return {split: SplitIndex.read(lake, start, split) for split in there}
+
+
+def _windows(splits: Splits) -> int:
+    return sum(index.windows for index in splits.values())
+
+
+def _with_windows(start: Manifest, parts: Parts) -> Manifest:
+    windows = {
+        str(split): replace(start.splits[split], windows_parts=names)
+        for split, names in parts.items()
+    }
+    return replace(start, splits={**start.splits, **windows})

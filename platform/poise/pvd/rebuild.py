@@ -1,10 +1,12 @@
 """Make a PVD anew from the lake alone, while readers use the old one (``poise pvd rebuild``)."""
 
 import logging
+from itertools import product
 
 from poise.catalog.splits import SPLITS
 from poise.catalog.tracks import Track
 from poise.lake.manifest import (
+    Kind,
     Manifest,
     part_paths,
     pvd_alias,
@@ -63,18 +65,20 @@ def rebuild(
             exclude = before.pvd.exclude if before.pvd else "subject"
             after = add_pvd(before, lake, uri, exclude, options, report)
         write_manifest(lake, after)
-        changed = _drop_old_windows(lake, before, after)
+        changed = _drop_old_parts(lake, before, after)
     same = "the windows changed with it" if changed else "the windows are the same as before"
     report(f"{track}: done, {same}")
     return after
 
 
-def _drop_old_windows(lake: str, before: Manifest, after: Manifest) -> bool:
+def _drop_old_parts(lake: str, before: Manifest, after: Manifest) -> bool:
+    """Remove what the new manifest does not name; say whether windows are among it."""
     changed = False
-    for split in SPLITS:
-        kept = set(part_paths(lake, after, "windows", split))
-        for path in part_paths(lake, before, "windows", split):
+    kinds: tuple[Kind, ...] = ("windows", "vectors")
+    for kind, split in product(kinds, SPLITS):
+        kept = set(part_paths(lake, after, kind, split))
+        for path in part_paths(lake, before, kind, split):
             if path not in kept:
                 storage.remove(path)
-                changed = True
+                changed |= kind == "windows"
     return changed

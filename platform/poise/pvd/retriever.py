@@ -1,8 +1,9 @@
 """Neighbours for sequences the lake has never seen, as the service and evaluation need them.
 
 There are two search backends. Where the published collection fits into memory, its rows are read
-once into an in-process index, which answers in less than a millisecond and needs no Milvus any
-more. Where it does not, Milvus is asked every time. The neighbours' poses come from the lake.
+once into an in-process index, from the lake where it has them, which answers in less than a
+millisecond and needs no Milvus any more. Where it does not, Milvus is asked every time. The
+neighbours' poses come from the lake.
 """
 
 import logging
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from poise.catalog.tracks import Track
 from poise.lake.ids import WINDOW
-from poise.lake.manifest import Manifest, Pvd, read_manifest
+from poise.lake.manifest import Manifest, Pvd, part_paths, read_manifest
 from poise.lake.split_index import SplitIndex
-from poise.pvd.neighbour_search import load_index
+from poise.pvd.node_index import Shard, load_index
 from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.retry import retry
@@ -113,10 +114,11 @@ class Retriever:
             # take minutes: no request waits for that.
             first = np.zeros((1, width), np.float32)
             retry(lambda: self._store.search(self._alias, first, k=1), PATIENCE_S)
-        self.bank = PoseBank.read(SplitIndex.read(lake, manifest, "train"))
+        train = SplitIndex.read(lake, manifest, "train")
+        self.bank = PoseBank.read(train)
         self.index: NeighbourIndex | None = None
         if self.search_backend == "index":
-            self.index = load_index(milvus_uri, self._alias, PATIENCE_S)
+            self.index = self._open(train, pvd)
             self._store.close()
         log.info(
             "PVD of %s: %d windows of %s, searched by %s (an index takes %.2f of %.1f GB free)",
@@ -127,6 +129,17 @@ class Retriever:
             index_bytes(rows, width) / 1e9,
             free / 1e9,
         )
+
+    def _open(self, train: SplitIndex, pvd: Pvd) -> NeighbourIndex:
+        """Open the index of the published rows, which the lake may have in files."""
+        paths = part_paths(self._lake, self._manifest, "vectors", "train")
+        if paths and self._collection == pvd.collection:
+            every = Shard(train, tuple(paths), 0, train.windows, pvd.width, pvd.exclude)
+            try:
+                return every.open()
+            except LakeError as error:
+                log.warning("%s; the rows are read from Milvus instead", error)
+        return load_index(self._store.uri, self._alias, PATIENCE_S)
 
     def stale(self) -> bool:
         """Say whether another collection is published by now; False where nobody answers."""

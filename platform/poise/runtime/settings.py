@@ -115,6 +115,14 @@ class Settings(BaseSettings):
         None,
         description="Milvus of the Pose Vector Database, such as http://milvus:19530",
     )
+    cache: Annotated[Path, AfterValidator(_absolute)] | None = Field(
+        None,
+        description="folder on a node's own disk for copies of what the lake holds",
+    )
+    cache_gb: Annotated[float, Field(ge=0)] = Field(
+        20.0,
+        description="how much that folder may take, in GB; what was not used for longest goes",
+    )
     tracking_uri: str = Field(
         default_factory=lambda known: _sqlite_uri(known["home"] / STORE),
         validation_alias="MLFLOW_TRACKING_URI",
@@ -218,7 +226,8 @@ class Settings(BaseSettings):
         Raises:
             CatalogueError: see `dataset_texts`.
         """
-        env = {} if self.smpl is None else {VARIABLES["smpl"]: str(self.smpl)}
+        given = self.model_fields_set & {"smpl", "cache", "cache_gb"}
+        env = {VARIABLES[name]: str(getattr(self, name)) for name in sorted(given)}
         texts = [text for _, text in self.dataset_texts()]
         if texts or self.datasets_toml is not None:
             env[VARIABLES["datasets_toml"]] = json.dumps(texts)

@@ -62,6 +62,9 @@ def test_every_row_is_right(data: Path, tmp_path: Path, milvus: str) -> None:
     windows = read_windows(tmp_path / "lake", TRACK, "train")
     assert sorted(stored) == sorted(windows.column("window_id").to_numpy())
     check_neighbours(tmp_path / "lake")
+    report = check_track(str(tmp_path / "lake"), str(TRACK))
+    assert "86 vectors of the PVD" in report.text()
+    assert not report.failed
 
 
 def test_takes_may_be_left_out_instead_of_subjects(data: Path, tmp_path: Path, milvus: str) -> None:

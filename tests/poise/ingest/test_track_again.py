@@ -58,7 +58,7 @@ def test_changed_files_are_seen_and_old_parts_go(data: Path, tmp_path: Path, mil
     manifest = ingest(TRACK, data=data, lake=place, milvus_uri=milvus, report=said.append)
     assert said.said("raw files changed")
     assert manifest.splits["train"].sequences == 4
-    assert len(files(place)) == 4
+    assert len(files(place)) == 5
     assert read_sequences(place, TRACK, "train").num_rows == 4
 
 
@@ -127,7 +127,7 @@ def test_an_interrupted_ingest_leaves_the_old_track_and_is_finished_later(
 
     manifest = ingest(TRACK, data=data, lake=place, milvus_uri=milvus)
     assert manifest.splits["train"].sequences == 4
-    assert len(files(place)) == 4
+    assert len(files(place)) == 5
     assert len(collections_of(milvus)) == 1
     check_neighbours(place)
 
@@ -137,7 +137,7 @@ def test_a_lake_behind_a_uri(data: Path, tmp_path: Path, milvus: str) -> None:
     manifest = ingest(TRACK, data=data, lake=place, milvus_uri=milvus)
     assert ensure_ingested(TRACK, lake=place, milvus_uri=milvus) == manifest
     assert storage.list_dir(storage.join(place, "uiprmd", "kinect-3D")) == [
-        "lock", "manifest.json", "sequences", "windows",
+        "lock", "manifest.json", "sequences", "vectors", "windows",
     ]  # fmt: skip
 
 

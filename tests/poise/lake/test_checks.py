@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 from tests.support.hand_lake import write_lake
-from tests.support.lake_damage import DAMAGES
+from tests.support.lake_damage import DAMAGES, vectors
 from tests.support.lake_rows import read_sequences
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
@@ -44,6 +44,13 @@ def test_a_sound_lake_has_no_findings(sound: Path) -> None:
     assert report.findings == []
     assert not report.failed
     assert "train: 297 windows, neighbours are training windows" in report.text()
+
+
+def test_vectors_are_looked_at_where_there_are_some(lake: Path) -> None:
+    vectors()(lake)
+    report = report_of(lake)
+    assert report.findings == []
+    assert "297 vectors of the PVD" in report.text()
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

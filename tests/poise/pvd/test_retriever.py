@@ -10,10 +10,13 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support import tiny_lake as tinylake
+from tests.support.lake_rows import write_rows
 from tests.support.serving import clip, publish
 
-from poise.lake.manifest import read_manifest, write_manifest
+from poise.lake.manifest import part_folder, read_manifest, write_manifest
+from poise.lake.split_index import SplitIndex
 from poise.pvd import publish as publishing
+from poise.pvd import vectors
 from poise.pvd.retriever import Retriever, choose_search_backend
 from poise.runtime.errors import LakeError
 from poise_models.base.windows import unfold
@@ -86,6 +89,34 @@ def test_the_backend_is_chosen_and_said(
     with caplog.at_level("INFO", "poise.pvd.retriever"):
         assert Retriever(lake, tinylake.TRACK, milvus).search_backend == "index"
     assert "searched by an index here" in caplog.text
+
+
+def test_the_index_is_made_of_the_lake_where_it_has_what_is_published(
+    lake: Path,
+    milvus: str,
+    backends: tuple[Retriever, Retriever],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    before = read_manifest(lake, tinylake.TRACK)
+    table = vectors._table(SplitIndex.read(lake, before, "train"), 0, 297)
+    folder = Path(part_folder(lake, tinylake.TRACK, "vectors", "train"))
+    name = write_rows(str(folder), table)
+    assert before.pvd is not None
+    write_manifest(lake, replace(before, pvd=replace(before.pvd, vectors_parts=[name])))
+    query_FC = torch.from_numpy(clip(31))
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("poise.pvd.retriever.load_index", None)  # Milvus is not read
+            from_lake = Retriever(lake, tinylake.TRACK, milvus)
+        (folder / name).write_bytes(b"PAR1")
+        from_milvus = Retriever(lake, tinylake.TRACK, milvus)
+    finally:
+        write_manifest(lake, before)
+    assert "the rows are read from Milvus instead" in caplog.text
+    for held in (from_lake, from_milvus):
+        for ours, theirs in zip(held.find(query_FC), backends[0].find(query_FC), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_another_collection_or_manifest_is_noticed(lake: Path, milvus: str) -> None:

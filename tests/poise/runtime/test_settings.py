@@ -17,6 +17,8 @@ VALUES = {
     "data": ("/env/data", "/given/data"),
     "lake": ("s3://env/lake", "/given/lake"),
     "milvus_uri": ("http://env:19530", "http://given:19530"),
+    "cache": ("/env/cache", "/given/cache"),
+    "cache_gb": ("1.5", "2.5"),
     "tracking_uri": ("http://env:5000", "sqlite:////given.db"),
     "smpl": ("/env/smpl", "/given/smpl"),
     "datasets": ("/env/a.toml", "/given/a.toml"),

@@ -9,6 +9,7 @@ from poise.catalog.tracks import Track
 from poise.lake.checks.parts import tables
 from poise.lake.checks.report import Report
 from poise.lake.checks.sequences import SequenceCheck
+from poise.lake.checks.vectors import VectorCheck
 from poise.lake.checks.windows import WindowCheck
 from poise.lake.manifest import (
     Exclude,
@@ -19,7 +20,7 @@ from poise.lake.manifest import (
     read_manifest,
     tracks_in,
 )
-from poise.lake.schemas import sequence_schema, window_schema
+from poise.lake.schemas import sequence_schema, vector_schema, window_schema
 from poise.lake.split_index import SplitIndex
 from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError, in_short
@@ -83,6 +84,8 @@ class _Check:
         train = found.get("train", none)
         for own in found.values():
             self._windows(WindowCheck(own, train, self.rule, self.again, self.report))
+        if self.manifest.pvd is not None and self.manifest.pvd.vectors_parts:
+            self._vectors(VectorCheck(train, self.again, self.report), self.manifest.pvd.width)
 
     @property
     def rule(self) -> Exclude:
@@ -202,6 +205,18 @@ class _Check:
             rule = f", none of the window's own {self.rule}" if split == "train" else ""
             text = f"neighbours are training windows{rule}" if self.manifest.pvd else "no PVD"
             self.report.passed.append(f"{split}: {check.rows:,} windows, {text}")
+
+    def _vectors(self, check: VectorCheck, width: int) -> None:
+        before, schema = len(self.report.findings), vector_schema(width)
+        for path in self._parts("vectors", "train"):
+            where = _where(path, "vectors", "train")
+            for table in tables(path, where, schema, self.again, self.report):
+                check.check(table, where)
+        if check.rows != check.train.windows:
+            problem = f"{check.rows:,} vectors for {check.train.windows:,} training windows"
+            self.report.add("error", "counts", "vectors", problem, self.again)
+        if len(self.report.findings) == before:
+            self.report.passed.append(f"{check.rows:,} vectors of the PVD, of the right windows")
 
     def _parts(self, kind: Kind, split: Split) -> list[str]:
         paths = part_paths(self.lake, self.manifest, kind, split)
