@@ -1,6 +1,5 @@
 """``poise tracks``: what Poise can read, and what of it a folder holds."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -38,7 +37,7 @@ HOME/datasets: see docs/own-data.md.
 def tracks(
     settings: Settings,
     data: Annotated[
-        Path | None, typer.Argument(metavar="[DATA]", help="show only what this folder holds")
+        str | None, typer.Argument(metavar="[DATA]", help="show only what this folder or URI holds")
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(metavar="NAME", help="only this data set, for example h36m")
@@ -47,6 +46,7 @@ def tracks(
 ) -> None:
     """List the tracks Poise can read, or what of them a folder holds."""
     from poise.cli.shared.track_table import print_json, print_tracks
+    from poise.runtime.remote_path import place
 
     show = print_json if json else print_tracks
-    show(data, dataset)
+    show(None if data is None else place(data), dataset)

@@ -1,7 +1,8 @@
 """What a track is made from: its raw files, or the code that generates it, with checksums."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -10,10 +11,14 @@ from typing import Self
 from poise.catalog import datasets
 from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
+from poise.ingest.tasks import in_tasks
 from poise.lake.manifest import Source
 from poise.readers import layouts
 from poise.readers import raw_split as raw
 from poise.runtime.errors import DataError
+
+#: Bytes of files that this process reads for itself.
+_IN_THREADS = 256 * 2**20
 
 
 def is_generated(track: Track) -> bool:
@@ -66,25 +71,50 @@ class RawTrack:
     sources: list[Source]
 
     @classmethod
-    def find(cls, data: Path | None, track: Track) -> Self:
-        """Look for the track; raise `DataError` where it has no split."""
+    def find(
+        cls, data: Path | None, track: Track, start_ray: Callable[[], object] | None = None
+    ) -> Self:
+        """Look for the track, and read its files once, for their checksums.
+
+        Args:
+            data: folder of the raw files.
+            track: which track.
+            start_ray: called before large files are read, which is then done in tasks.
+
+        Raises:
+            DataError: the track has no split.
+        """
         found = [split for split in SPLITS if raw.split_exists(data, track, split)]
         # Where nothing is there, asking for it gives the error that says what was looked for.
         splits = found or [split for split in SPLITS if raw.sources(data, track, split)]
-        return cls(track, data, splits, checksums(data, track, splits))
+        return cls(track, data, splits, checksums(data, track, splits, start_ray))
 
 
-def checksums(data: Path | None, track: Track, splits: Sequence[Split]) -> list[Source]:
+def checksums(
+    data: Path | None,
+    track: Track,
+    splits: Sequence[Split],
+    start_ray: Callable[[], object] | None = None,
+) -> list[Source]:
     """Return the files the splits are read from, with size and SHA-256.
 
     A generated track's source is the code that makes it; so is one of simulated detections. What a
     user says of her data set is one more: with another unit or pattern the same files mean
     something else.
     """
-    files = {file for split in splits for file in raw.sources(data, track, split)}
+    files = sorted({file for split in splits for file in raw.sources(data, track, split)})
     if data is None or not files:
         return [_code("poise.readers.synthetic")]
-    found = [_source(str(file.relative_to(data)), file) for file in sorted(files)]
+    names = [str(file.relative_to(data)) for file in files]
+    sizes = [file.stat().st_size for file in files]
+    if start_ray is not None and sum(sizes) > _IN_THREADS:
+        start_ray()
+        told = dict(in_tasks(_digest, files, "the folder for temporary files"))
+        digests = [told[number] for number in range(len(files))]
+    else:
+        with ThreadPoolExecutor() as threads:  # hashing leaves the lock to the others
+            digests = list(threads.map(_digest, files))
+    found = list(map(Source, names, sizes, digests))
     noise = track.info.noise
     if noise is not None and noise.kind == "simulated":
         found.append(_code("poise.readers.simulated"))
@@ -96,10 +126,9 @@ def _description(track: Track) -> Source:
     return Source(f"data set {track.dataset}", len(text), hashlib.sha256(text).hexdigest())
 
 
-def _source(name: str, file: Path) -> Source:
+def _digest(file: Path) -> str:
     with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return Source(name, file.stat().st_size, digest)
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _code(package: str) -> Source:

@@ -17,6 +17,7 @@ from poise.lake.split_index import SplitIndex
 from poise.readers import raw_split as raw
 from poise.readers.plausible import Bodies
 from poise.readers.sequence import Rejected
+from poise.runtime.remote_path import place
 
 #: Poses kept in memory; what comes after them goes to a temporary file.
 MEMORY_BYTES = 64 * 2**20
@@ -75,7 +76,7 @@ def result_of(
 
 
 def _quarantined(split: Split, item: Rejected, data: Path | None) -> Quarantined:
-    file = Path(item.file)
+    file = place(item.file)
     inside = data is not None and file.is_relative_to(data)
     name = str(file.relative_to(data)) if inside and data is not None else item.file
     return Quarantined(split, name, item.sequence, item.key, item.reason)

@@ -1,6 +1,7 @@
 """One track into the lake and its PVD into Milvus: the same rows every time, and only once."""
 
 import logging
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
 from poise.catalog.splits import SPLITS
@@ -93,8 +94,8 @@ def ingest(
     lake = settings.lake
     check_name(lake, track)
     try:
-        with exclusive(track_folder(lake, track)):
-            raw = RawTrack.find(settings.data, track)
+        with exclusive(track_folder(lake, track)), ExitStack() as running:
+            raw = RawTrack.find(settings.data, track, lambda: running.enter_context(connect()))
             found = None if options.force else _finished(lake, raw, report)
             if found is not None:
                 missing = _missing_pvd(found, settings, options)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from poise.runtime.errors import CatalogueError, DataError, SettingsError
@@ -44,6 +44,14 @@ def _folder(path: Path) -> Path:
     if path.exists() and not path.is_dir():
         raise ValueError(f"{path} is a file; name a folder")
     return _absolute(path)
+
+
+def _data(given: str | Path) -> Path:
+    if "://" not in str(given):
+        return _folder(Path(given))
+    from poise.runtime.remote_path import RemotePath  # which starts pyarrow
+
+    return RemotePath(str(given))
 
 
 def _location(text: str) -> str:
@@ -103,9 +111,9 @@ class Settings(BaseSettings):
         default_factory=_home,
         description="folder in which Poise keeps what it makes: lake, PVD, sweeps, tracking store",
     )
-    data: Annotated[Path, AfterValidator(_folder)] | None = Field(
+    data: Annotated[Path, PlainValidator(_data)] | None = Field(
         None,
-        description="folder of the raw tracks, which holds poses/",
+        description="folder or URI of the raw tracks, which holds poses/",
     )
     lake: Annotated[str, AfterValidator(_location)] = Field(
         default_factory=lambda known: str(known["home"] / "lake"),

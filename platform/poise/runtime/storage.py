@@ -56,21 +56,21 @@ def join(uri: Location, *parts: str) -> str:
 def exists(uri: Location) -> bool:
     """Say whether a file or folder is there."""
     filesystem, path = resolve(uri)
-    with _reached(uri, filesystem):
+    with reached(uri, filesystem):
         return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
 
 
 def size(uri: Location) -> int:
     """Return how many bytes a file has; 0 where there is none."""
     filesystem, path = resolve(uri)
-    with _reached(uri, filesystem):
+    with reached(uri, filesystem):
         return int(filesystem.get_file_info(path).size or 0)
 
 
 def list_dir(uri: Location) -> list[str]:
     """Return the sorted names in a folder; empty where there is no such folder."""
     filesystem, path = resolve(uri)
-    with _reached(uri, filesystem):
+    with reached(uri, filesystem):
         found = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     return sorted(posixpath.basename(info.path.rstrip("/")) for info in found)
 
@@ -79,7 +79,7 @@ def read_bytes(uri: Location) -> bytes:
     """Return a file's content; raise `FileNotFoundError` where there is none."""
     filesystem, path = resolve(uri)
     with (
-        _reached(uri, filesystem),
+        reached(uri, filesystem),
         filesystem.open_input_stream(path, compression=None) as stream,
     ):
         return bytes(stream.read())
@@ -176,7 +176,7 @@ def remove_folder(uri: Location) -> None:
 
 
 @contextmanager
-def _reached(uri: Location, filesystem: fs.FileSystem) -> Iterator[None]:
+def reached(uri: Location, filesystem: fs.FileSystem) -> Iterator[None]:
     """Say in words that a storage elsewhere does not answer, or not to us."""
     try:
         yield

@@ -99,6 +99,13 @@ def test_a_mistake_is_one_line_that_names_variable_or_option(
         Settings.current()
 
 
+def test_raw_tracks_may_be_behind_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = Settings.load(data="s3://bucket/raw")
+    assert str(given.data) == "s3://bucket/raw"
+    monkeypatch.setenv("POISE_DATA", str(given.data))
+    assert Settings.current().data == given.data
+
+
 def test_used_settings_are_those_of_the_process(tmp_path: Path) -> None:
     used = Settings.use(home="mine", milvus_uri="http://milvus:19530", smpl="body", lake="l")
     assert Settings.current() == used

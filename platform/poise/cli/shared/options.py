@@ -95,7 +95,7 @@ LakeAndTrack = Annotated[
 #: Metavariable, what it is where neither option nor variable is given, and type.
 _SHARED: dict[str, tuple[str, str, Any]] = {
     "home": ("FOLDER", ".poise", Path | None),
-    "data": ("FOLDER", "none", Path | None),
+    "data": ("FOLDER|URI", "none", str | None),
     "lake": ("FOLDER|URI", "HOME/lake", str | None),
     "milvus_uri": ("URI", "an embedded server", str | None),
     "tracking_uri": ("URI", "sqlite in HOME", str | None),

@@ -6,7 +6,7 @@ import math
 import struct
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,7 +25,7 @@ from poise.readers.untrusted.located import (
     Place,
     Unpacked,
 )
-from poise.runtime.errors import DataError, in_short
+from poise.runtime.errors import DataError, PoiseError, in_short
 
 #: Others may ask for gigabytes before they give a byte.
 _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -119,15 +119,21 @@ def _has_objects(entry: Any) -> bool:
     return isinstance(entry, np.ndarray) and entry.dtype.hasobject
 
 
-def _open(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file") from None
-    except Exception as error:  # a damaged directory can raise anything
-        raise DataError(
-            f"{path}: not a readable npz file ({in_short(error)}); copy it again"
-        ) from error
+@contextmanager
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    with ExitStack() as opened:
+        try:
+            file = opened.enter_context(path.open("rb"))
+            archive = opened.enter_context(zipfile.ZipFile(file))
+        except FileNotFoundError:
+            raise DataError(f"{path}: no such file") from None
+        except PoiseError:  # of a store that cannot be reached
+            raise
+        except Exception as error:  # a damaged directory can raise anything
+            raise DataError(
+                f"{path}: not a readable npz file ({in_short(error)}); copy it again"
+            ) from error
+        yield archive
 
 
 @dataclass(frozen=True)
