@@ -72,25 +72,33 @@ class General(FastWindowRefiner):
         found = places(spec.names) if spec.has_places else NOWHERE
         if sum(place is not None for place in found) < _FEWEST:
             found = NOWHERE
-        self._from = [place if place is not None else spec.joints for place in found]
         known = {place for place in found if place is not None}
-        self._others = [joint for joint in range(spec.joints) if joint not in known]
+        others = [joint for joint in range(spec.joints) if joint not in known]
+        self._others = len(others)
+        #: Names of the skeleton's joints that are refined as a body's, in its order.
+        self.knows = tuple(name for joint, name in enumerate(spec.names) if joint in known)
         # Of the body's joints, then the others, the one that is each of the skeleton's.
         order = {place: joint for joint, place in enumerate(found) if place is not None}
         first = len(JOINTS) if known else 0
-        order |= {joint: first + at for at, joint in enumerate(self._others)}
-        self._back = [order[joint] for joint in range(spec.joints)]
+        order |= {joint: first + at for at, joint in enumerate(others)}
+        beyond = spec.joints
+        for name, joints in (
+            ("from_K", [beyond if place is None else place for place in found]),
+            ("others_X", others),
+            ("back_J", [order[joint] for joint in range(spec.joints)]),
+            ("ends_2N", [end for ends in zip(*BONES, strict=True) for end in ends]),
+        ):
+            self.register_buffer(name, torch.tensor(joints, dtype=torch.long), persistent=False)
+        self.from_K: Tensor
+        self.others_X: Tensor
+        self.back_J: Tensor
+        self.ends_2N: Tensor
 
     @property
     def chunk_size(self) -> int:
         """Windows of one forward pass: every channel of the companion is one of its own."""
-        apart = len(self._others) * self.spec.dims
+        apart = self._others * self.spec.dims
         return max(super().chunk_size // max(apart, 1), _FEWEST_WINDOWS)
-
-    @property
-    def knows(self) -> tuple[str, ...]:
-        """Names of the skeleton's joints that are refined as a body's, in its order."""
-        return tuple(n for joint, n in enumerate(self.spec.names) if joint not in self._others)
 
     def forward(
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
@@ -106,11 +114,12 @@ class General(FastWindowRefiner):
             # Joints are windows of their own here.
             one_NTD = others_BTXD.transpose(1, 2).flatten(0, 1)
             rest = self.rest(one_NTD, neighbours_BKTC, distances_BK)
-            shape = (len(detected_BTC), len(self._others), self.window, -1)
+            shape = (len(detected_BTC), self._others, self.window, -1)
             poses.append(rest.poses_BTC.reshape(shape).transpose(1, 2))
             errors.append(rest.error_BTJ.reshape(shape[:3]).transpose(1, 2))
-        poses_BTJD = torch.cat(poses, 2)[:, :, self._back] * size_B[:, None, None, None] + centre
-        error_BTJ = torch.cat(errors, 2)[:, :, self._back] * size_B[:, None, None]
+        poses_BTJD = torch.cat(poses, 2).index_select(2, self.back_J)
+        poses_BTJD = poses_BTJD * size_B[:, None, None, None] + centre
+        error_BTJ = torch.cat(errors, 2).index_select(2, self.back_J) * size_B[:, None, None]
         return Prediction(poses_BTJD.flatten(2), error_BTJ=error_BTJ)
 
     def loss(self, batch: Batch) -> Tensor:
@@ -119,10 +128,10 @@ class General(FastWindowRefiner):
         truth_BTJD = batch.truth_BTC.unflatten(-1, (self.spec.joints, -1))
         truth_BTJD = (truth_BTJD - centre) / size_B[:, None, None, None]
         beyond_BT1D = torch.zeros_like(truth_BTJD[:, :, :1])
-        known_BTKD = torch.cat([truth_BTJD, beyond_BT1D], 2)[:, :, self._from]
+        known_BTKD = torch.cat([truth_BTJD, beyond_BT1D], 2).index_select(2, self.from_K)
         loss = self.body.loss(Batch.without_neighbours(body_BTKD.flatten(2), known_BTKD.flatten(2)))
         every_BTJD = torch.cat([body_BTKD, others_BTXD] if self.knows else [others_BTXD], 2)
-        every_BTJD = every_BTJD[:, :, self._back]
+        every_BTJD = every_BTJD.index_select(2, self.back_J)
         joint = int(torch.randint(self.spec.joints, ()))
         one = (every_BTJD[::_EVERY, :, joint], truth_BTJD[::_EVERY, :, joint])
         return loss + self.rest.loss(Batch.without_neighbours(*one))
@@ -137,16 +146,17 @@ class General(FastWindowRefiner):
         centre_B11D = _mean_of_seen(poses_BTJD, (1, 2))
         about_BTJD = poses_BTJD - centre_B11D
         nowhere_BT1D = torch.full_like(about_BTJD[:, :, :1], torch.nan)
-        body_BTKD = torch.cat([about_BTJD, nowhere_BT1D], 2)[:, :, self._from]
-        size_B = _size(body_BTKD, about_BTJD)
+        body_BTKD = torch.cat([about_BTJD, nowhere_BT1D], 2).index_select(2, self.from_K)
+        size_B = _size(body_BTKD, about_BTJD, self.ends_2N)
         scale = size_B[:, None, None, None]
-        return body_BTKD / scale, about_BTJD[:, :, self._others] / scale, centre_B11D, size_B
+        others_BTXD = about_BTJD.index_select(2, self.others_X)
+        return body_BTKD / scale, others_BTXD / scale, centre_B11D, size_B
 
 
-def _size(body_BTKD: Tensor, every_BTJD: Tensor) -> Tensor:
+def _size(body_BTKD: Tensor, every_BTJD: Tensor, ends_2N: Tensor) -> Tensor:
     """How large the body is, (B,): by its bones, or where none is seen by how far joints spread."""
-    ends_BTNDE = torch.stack([body_BTKD[:, :, list(ends)] for ends in zip(*BONES, strict=True)], -1)
-    length_BTN = ends_BTNDE.diff(dim=-1).squeeze(-1).norm(dim=-1)
+    from_BTND, to_BTND = body_BTKD.index_select(2, ends_2N).chunk(2, 2)
+    length_BTN = (to_BTND - from_BTND).norm(dim=-1)
     bones_BN = _mean_of_seen(length_BTN, (1,)).squeeze(1)
     seen_BN = (~length_BTN.isnan()).any(1).to(bones_BN.dtype)
     by_bones_B = bones_BN.sum(-1) / (seen_BN @ bones_BN.new_tensor(LENGTHS_M)).clamp(min=1e-6)

@@ -1,12 +1,14 @@
 """Streams: frames in one by one, refined frames out, each as many frames later as was chosen.
 
-Shape letters: S streams, T frames of a window, F frames, C = joints x dims, J joints.
+Shape letters: S streams, T frames of a window, F frames, C = joints x dims, J joints,
+L = lag + 1, X what is known of a frame.
 """
 
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from poise_models.live.windows import (
     weights_of,
 )
 
+Floats = NDArray[np.float32]
 #: Neighbours (S, K, T, C) and squared distances (S, K) of windows (S, T, C).
 Find = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -124,9 +127,10 @@ def push_together(
         triples = zip(streams, frames, steps, strict=True)
         return [s.answer(frame, step) for s, frame, step in triples if isinstance(s, FilterStream)]
     asked = [stream.take(frame) for stream, frame in zip(by_windows, frames, strict=True)]
-    known = iter(_asked([one for one in asked if one is not None], by_windows[0]))
+    known = _asked([one for one in asked if one is not None], by_windows[0])
+    rows = count()
     return [
-        None if one is None else stream.due(next(known))
+        None if one is None else stream.due(known, next(rows))
         for stream, one in zip(by_windows, asked, strict=True)
     ]
 
@@ -135,12 +139,15 @@ def push_together(
 class Question:
     """A window (T, C) that the network is asked about; `whole`: all of its frames came."""
 
-    window_TC: Tensor
+    window_TC: Floats
     whole: bool
 
 
 class WindowStream(Stream):
-    """A stream through a network on windows: it keeps one window, and sums of what was refined."""
+    """A stream through a network on windows: it keeps one window, and sums of what was refined.
+
+    One frame of one person is too little for torch, whose calls cost more than the numbers here.
+    """
 
     def __init__(self, refiner: Windowed, lag: int, find: Find | None = None) -> None:
         super().__init__(refiner, lag)
@@ -148,74 +155,89 @@ class WindowStream(Stream):
         refiner.eval()
         self.windowed = refiner
         self.find = find
-        self._weights_T = self._cover_T = weights_of(refiner)
+        #: Of a window's last frames: the others are answered when it comes.
+        self._weights_L: Floats = weights_of(refiner).numpy(force=True)[-lag - 1 :]
+        self._cover_L = self._weights_L
+        self.window_TC: Floats = np.empty((0, 0), np.float32)
         self._begin()
 
     def take(self, frame_C: Tensor) -> "Question | None":
         """Put a frame at the end of the window; ask about it where a frame is due."""
-        frame_C = frame_C.float()
+        pose_C = frame_C.float().numpy(force=True)
         if self.taken == 0:
-            self.window_TC = frame_C.expand(self.windowed.window, -1)
+            self.window_TC = np.broadcast_to(pose_C, (self.windowed.window, len(pose_C)))
         if not self.windowed.takes_missing:
-            frame_C = torch.where(frame_C.isnan(), self.window_TC[-1], frame_C)
-        self.window_TC = torch.cat([self.window_TC[1:], frame_C[None]])
+            pose_C = np.where(np.isnan(pose_C), self.window_TC[-1], pose_C)
+        self.window_TC = np.concatenate([self.window_TC[1:], pose_C[None]])
         self.taken += 1
         if self.taken <= self.lag:
             return None
         return Question(self.window_TC, self.taken >= self.windowed.window)
 
-    def due(self, known: Mapping[str, Tensor]) -> RefinedFrame:
+    def due(self, known: Mapping[str, Floats], row: int) -> RefinedFrame:
         """The frame that has waited for `lag` frames, with what the last window gives.
 
         Args:
-            known: by name, (T, ...).
+            known: by name, (S, T, ...).
+            row: the window's.
         """
         fresh = not self._sums
-        for name, values_T in known.items():
-            weighted = self._weights_T.view(-1, *[1] * (values_T.dim() - 1)) * values_T
-            self._sums[name] = weighted if fresh else _moved(self._sums[name]).add_(weighted)
-        self._cover_T = self._weights_T if fresh else _moved(self._cover_T).add_(self._weights_T)
-        place = self.windowed.window - 1 - self.lag
-        mean = {name: sums[place] / self._cover_T[place] for name, sums in self._sums.items()}
-        pose_C, quality, error_J = values_of(mean)
-        return RefinedFrame(pose_C, None if quality is None else float(quality), error_J)
+        self._cover_L = self._weights_L if fresh else _moved(self._cover_L, self._weights_L)
+        for name, values_STX in known.items():
+            values_LX = values_STX[row, -self.lag - 1 :]
+            weighted_LX = _along(self._weights_L, values_LX) * values_LX
+            self._sums[name] = weighted_LX if fresh else _moved(self._sums[name], weighted_LX)
+        mean = {name: sums_LX[0] / self._cover_L[0] for name, sums_LX in self._sums.items()}
+        quality = mean.get("quality")
+        error_J = mean.get("error")
+        return RefinedFrame(
+            torch.from_numpy(mean["poses"]),
+            None if quality is None else float(quality),
+            None if error_J is None else torch.from_numpy(error_J),
+        )
 
     @torch.inference_mode()
     def finish(self) -> Refined:
         """Answer the frames that are left, at most `lag`; the stream begins anew after that."""
         length, left = self.windowed.window, min(self.lag, self.taken)
         if self.taken and self.taken <= self.lag:
-            self.window_TC = ended(self.window_TC[length - self.taken :], length)
-            (known,) = _asked([Question(self.window_TC, whole=True)], self)
-            values = {name: window_T[:left] for name, window_T in known.items()}
+            here_FC = torch.from_numpy(self.window_TC[length - self.taken :])
+            whole_TC = ended(here_FC, length).numpy()
+            known = _asked([Question(whole_TC, whole=True)], self)
+            values = {name: values_1TX[0, :left] for name, values_1TX in known.items()}
         elif self._sums:
-            rest = slice(length - left, None)
             values = {
-                name: sums[rest] / self._cover_T[rest].view(-1, *[1] * (sums.dim() - 1))
-                for name, sums in self._sums.items()
+                name: sums_LX[1:] / _along(self._cover_L[1:], sums_LX)
+                for name, sums_LX in self._sums.items()
             }
         else:
-            values = {"poses": self._weights_T.new_zeros(0, self.refiner.spec.channels)}
+            values = {"poses": np.zeros((0, self.refiner.spec.channels), np.float32)}
         self._begin()
-        return Refined(*values_of(values))
+        return Refined(*values_of({name: torch.from_numpy(one) for name, one in values.items()}))
 
     def _begin(self) -> None:
         self.taken = 0
-        self.window_TC = torch.empty(0)
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Floats] = {}
 
 
-def _moved(sums_T: Tensor) -> Tensor:
-    """Sums for the window that ends a frame later."""
-    return torch.cat([sums_T[1:], torch.zeros_like(sums_T[:1])])
+def _moved(sums_LX: Floats, more_LX: Floats) -> Floats:
+    """Sums for the window that ends a frame later, and has more to give."""
+    moved_LX = more_LX.copy()
+    moved_LX[:-1] += sums_LX[1:]
+    return moved_LX
 
 
-def _asked(questions: Sequence[Question], stream: "WindowStream") -> list[dict[str, Tensor]]:
-    """What the network of a stream makes of windows; whole ones have neighbours."""
+def _along(weights_L: Floats, values_LX: Floats) -> Floats:
+    """Weights of frames beside what is known of each."""
+    return weights_L.reshape(-1, *[1] * (values_LX.ndim - 1))
+
+
+def _asked(questions: Sequence[Question], stream: "WindowStream") -> dict[str, Floats]:
+    """What the network of a stream makes of windows, (S, T, ...); whole ones have neighbours."""
     if not questions:
-        return []
+        return {}
     refiner, find = stream.windowed, stream.find
-    windows_STC = torch.stack([question.window_TC for question in questions])
+    windows_STC = torch.from_numpy(np.stack([question.window_TC for question in questions]))
     near_SKTC = windows_STC[:, None].expand(-1, refiner.neighbours, -1, -1)
     far_SK = windows_STC.new_ones(near_SKTC.shape[:2])
     rows = [row for row, question in enumerate(questions) if question.whole]
@@ -223,7 +245,7 @@ def _asked(questions: Sequence[Question], stream: "WindowStream") -> list[dict[s
         near_SKTC = near_SKTC.clone()
         near_SKTC[rows], far_SK[rows] = find(windows_STC[rows])
     known = predicted(refiner, windows_STC, near_SKTC, far_SK)
-    return [{name: values[row] for name, values in known.items()} for row in range(len(questions))]
+    return {name: values.numpy(force=True) for name, values in known.items()}
 
 
 class FilterStream(Stream):

@@ -22,6 +22,7 @@ from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.windows import triangle
 from poise_models.errors import ConfigError
+from poise_models.fast.linear import added, fuses, linear
 from poise_models.fast.window_refiner import FastWindowRefiner
 from poise_models.networks.dct import dct_matrix
 
@@ -73,11 +74,16 @@ class Block(nn.Module):
 
     def forward(self, x_BTE: Tensor) -> Tensor:
         """Map (B, T, E) to the same."""
-        mixed = functional.gelu(_over_frames(self.frames_in, self.before_frames(x_BTE)))
-        x_BTE = x_BTE + _over_frames(self.frames_out, mixed)
-        mixed = functional.gelu(self.channels_in(self.before_channels(x_BTE)))
-        out: Tensor = x_BTE + self.channels_out(mixed)
-        return out
+        x_BTE = x_BTE + self._over_frames(self.before_frames(x_BTE))
+        mixed = linear(self.channels_in, self.before_channels(x_BTE), gelu=True)
+        return added(self.channels_out, mixed, x_BTE)
+
+    def _over_frames(self, x_BTE: Tensor) -> Tensor:
+        if fuses(x_BTE):
+            mixed_BES = linear(self.frames_in, x_BTE.transpose(1, 2), gelu=True)
+            return linear(self.frames_out, mixed_BES).transpose(1, 2)
+        mixed = functional.gelu(_over_frames(self.frames_in, x_BTE))
+        return _over_frames(self.frames_out, mixed)
 
 
 def _over_frames(layer: nn.Linear, x_BTE: Tensor) -> Tensor:
@@ -170,17 +176,21 @@ class Poise(FastWindowRefiner):
         seen_BTJ, centred_BTC, centre_B1C = self._centred(poses_BTJD)
         spectrum_BTC = self.basis_TT @ centred_BTC
         marks_BTJ = self.basis_TT @ (1 - seen_BTJ)
-        x_BTE = self.embed(torch.cat([spectrum_BTC / _UNIT, marks_BTJ], dim=-1)) + self.place_TE
+        x_BTE = linear(self.embed, torch.cat([spectrum_BTC / _UNIT, marks_BTJ], -1)) + self.place_TE
         for block in self.blocks:
             x_BTE = block(x_BTE)
         kept = len(self.gain)
         low_BTC = self.basis_TT[:kept].T @ (self.gain * spectrum_BTC[:, :kept])
-        poses_BTC = low_BTC + self.basis_TT.T @ (_UNIT * self.correct(x_BTE))
+        poses_BTC = low_BTC + self.basis_TT.T @ (_UNIT * linear(self.correct, x_BTE))
         return poses_BTC + centre_B1C - self.offset_C, x_BTE
 
     def _error(self, hidden_BTE: Tensor) -> Tensor:
         # Softplus: positive, and about linear where errors are large. In hundredths of a unit.
-        raw_BTJ = self.spread(self.basis_TT.T @ hidden_BTE)
+        norm, inner, _, outer = self.spread
+        assert isinstance(inner, nn.Linear)  # noqa: S101  (as it was made)
+        assert isinstance(outer, nn.Linear)  # noqa: S101
+        spread_BTE = norm(self.basis_TT.T @ hidden_BTE)
+        raw_BTJ = linear(outer, linear(inner, spread_BTE, gelu=True))
         error_BTJ = 0.01 * functional.softplus(raw_BTJ) + 1e-5
         if not self.config.apart:
             return error_BTJ

@@ -37,10 +37,12 @@ def unseen(poses_FJD: Floats, info: TrackInfo, confidence_FJ: Floats | None = No
     with np.errstate(invalid="ignore"):
         lost_FJ: Bools = np.logical_and.reduce(np.abs(poses_FJD) <= FARTHEST, axis=-1)
     lost_FJ = np.logical_not(lost_FJ)
-    equal_FJ = (poses_FJD == poses_FJD[..., :1]).all(axis=-1)
-    lost_FJ |= equal_FJ & np.isin(poses_FJD[..., 0], _SENTINELS)
     if confidence_FJ is not None:
         lost_FJ |= ~(confidence_FJ > 0)
+    equal_FJ = np.logical_and.reduce(poses_FJD == poses_FJD[..., :1], axis=-1)
+    if not np.logical_or.reduce(equal_FJ, axis=None):  # as in most frames of most streams
+        return lost_FJ
+    lost_FJ |= equal_FJ & np.isin(poses_FJD[..., 0], _SENTINELS)
     zero_FJ = equal_FJ & (poses_FJD[..., 0] == 0)
     if zero_FJ.any():
         zero_FJ[:, _origin(zero_FJ, lost_FJ, info)] = False

@@ -64,7 +64,7 @@ def _mmac(method: Method) -> str:
         return "–"
 
 
-@torch.inference_mode()
+@torch.no_grad()  # in inference mode networks call what the counter does not know
 def frame_macs(network: WindowRefiner) -> float:
     """Return multiplications a frame; what does not grow with the length does not count.
 

@@ -5,9 +5,10 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Generator
-from concurrent.futures import Future
+from collections import defaultdict
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ class Turns(Generic[SomeJob]):
 
     def __init__(self, name: str, advance: Callable[[list[SomeJob]], None]) -> None:
         self._advance = advance
-        self._inbox: queue.SimpleQueue[tuple[SomeJob, Future[Any]]] = queue.SimpleQueue()
-        self._open: list[tuple[SomeJob, Future[Any]]] = []
+        self._inbox: queue.SimpleQueue[_Waited[SomeJob]] = queue.SimpleQueue()
+        self._open: list[_Waited[SomeJob]] = []
         self._step_began: float | None = None
         self._steps_s = 0.0
         threading.Thread(target=self._work, name=name, daemon=True).start()
@@ -56,9 +57,10 @@ class Turns(Generic[SomeJob]):
         Raises:
             Exception: the outcome, where it is an exception.
         """
-        future: Future[Any] = Future()
-        self._inbox.put((job, future))
-        outcome = await asyncio.wrap_future(future)
+        loop = asyncio.get_running_loop()
+        waited = _Waited(job, loop, loop.create_future())
+        self._inbox.put(waited)
+        outcome = await waited.future
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -68,32 +70,49 @@ class Turns(Generic[SomeJob]):
             self._take_in()
             self._step_began = time.monotonic()
             try:
-                self._advance([job for job, _ in self._open])
+                self._advance([one.job for one in self._open])
             except Exception as error:  # belongs to those whose step it was
                 logger.exception("A step of %d jobs failed", len(self._open))
-                for job, _ in self._open:
-                    job.outcome = error
+                for one in self._open:
+                    one.job.outcome = error
             self._steps_s += self.step_s
             self._step_began = None
             self._give_out()
 
     def _take_in(self) -> None:
         while not self._open or not self._inbox.empty():
-            job, future = self._inbox.get()
-            if not future.cancelled():
-                self._open.append((job, future))
+            waited = self._inbox.get()
+            if not waited.future.cancelled():
+                self._open.append(waited)
 
     def _give_out(self) -> None:
+        done: dict[asyncio.AbstractEventLoop, list[_Waited[SomeJob]]] = defaultdict(list)
         going_on = []
-        for job, future in self._open:
-            if future.cancelled():
-                continue
-            if job.outcome is None:
-                going_on.append((job, future))
+        for one in self._open:
+            if one.job.outcome is None and not one.future.cancelled():
+                going_on.append(one)
             else:
-                with suppress(Exception):  # it was cancelled just now
-                    future.set_result(job.outcome)
+                done[one.loop].append(one)
         self._open = going_on
+        for loop, jobs in done.items():
+            # A loop is woken once for all of its jobs: each time costs more than a frame does.
+            with suppress(RuntimeError):  # it has ended, and nobody waits any more
+                loop.call_soon_threadsafe(_tell, jobs)
+
+
+@dataclass(frozen=True)
+class _Waited(Generic[SomeJob]):
+    """A job, and what waits for it on an event loop."""
+
+    job: SomeJob
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+
+
+def _tell(jobs: Sequence[_Waited[Any]]) -> None:
+    for one in jobs:
+        if not one.future.done():  # or whoever waited has been cancelled
+            one.future.set_result(one.job.outcome)
 
 
 class Steps:

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from threading import Lock
 from typing import Final
 
@@ -46,6 +47,11 @@ class Body:
     unit: str
     in_metres: bool
 
+    @cached_property
+    def as_it_comes(self) -> bool:
+        """Whether client and refiner have the joints in the same order."""
+        return self.order == tuple(range(len(self.order)))
+
     @property
     def names(self) -> tuple[str, ...]:
         """The joints in the client's order, as the refiner calls them."""
@@ -54,12 +60,16 @@ class Body:
 
     def taken(self, poses_FJD: Floats) -> Floats:
         """Poses as the refiner takes them."""
-        return poses_FJD[:, self.order] * np.float32(self.scale)
+        ordered_FJD = poses_FJD if self.as_it_comes else poses_FJD[:, self.order]
+        return ordered_FJD if self.scale == 1 else ordered_FJD * np.float32(self.scale)
 
-    def given(self, values_FJX: Floats, scaled: bool = True) -> Floats:
+    def given(self, values_FJX: Floats) -> Floats:
         """Values of the refiner's joints as the client has them."""
+        given_FJX = values_FJX if self.scale == 1 else values_FJX / np.float32(self.scale)
+        if self.as_it_comes:
+            return given_FJX
         back_FJX = np.empty_like(values_FJX)
-        back_FJX[:, self.order] = values_FJX / np.float32(self.scale if scaled else 1.0)
+        back_FJX[:, self.order] = given_FJX
         return back_FJX
 
 

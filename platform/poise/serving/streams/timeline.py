@@ -93,9 +93,9 @@ class Timeline:
         self, poses_FJD: Floats, unseen_FJ: Bools, times_F: NDArray[np.float64] | None
     ) -> Asked:
         """The same with poses as the refiner takes them, which are known to be such."""
-        steps_F = self._steps(times_F, len(poses_FJD))
+        steps = self._steps(times_F, len(poses_FJD))
         asked: Asked = []
-        for pose_JD, unseen_J, step in zip(poses_FJD, unseen_FJ, steps_F.tolist(), strict=True):
+        for pose_JD, unseen_J, step in zip(poses_FJD, unseen_FJ, steps, strict=True):
             asked += self._place(pose_JD, unseen_J, step)
         if times_F is not None:
             self._time = float(times_F[-1])
@@ -133,7 +133,8 @@ class Timeline:
         number, self.came = self.came, self.came + 1
         info = self.body.info
         fewest = min(FEWEST, info.joints) if info.dims < 6 else 1
-        nobody = int((~unseen_J).sum()) < (fewest if self._last_JD is None else 1)
+        seen = info.joints - int(np.count_nonzero(unseen_J))
+        nobody = seen < (fewest if self._last_JD is None else 1)
         self._since_seen += step
         asked: Asked = []
         if self._last_JD is not None and self._since_seen > self._together:
@@ -165,6 +166,9 @@ class Timeline:
 
     def _taken(self, pose_JD: Floats, unseen_J: Bools, nobody: bool) -> torch.Tensor:
         """A frame as the refiner takes it: with gaps, or what was seen last in their place."""
+        if not np.logical_or.reduce(unseen_J):  # as in most frames
+            self._last_JD = pose_JD
+            return torch.from_numpy(pose_JD.reshape(-1))
         gaps_JD = np.where(unseen_J[:, None], np.float32(np.nan), pose_JD)
         before_JD = gaps_JD if self._last_JD is None else self._last_JD
         self._last_JD = held_JD = np.where(np.isnan(gaps_JD), before_JD, gaps_JD)
@@ -176,16 +180,17 @@ class Timeline:
             return torch.from_numpy(full_1C[0])
         return torch.from_numpy(held_JD.reshape(-1))
 
-    def _steps(self, times_F: NDArray[np.float64] | None, frames: int) -> NDArray[np.int64]:
+    def _steps(self, times_F: NDArray[np.float64] | None, frames: int) -> list[int]:
         """How many frames each one comes after the last; 1 where nobody says when."""
         if times_F is None:
-            return np.ones(frames, dtype=np.int64)
+            return [1] * frames
         checked_times(times_F, self._time)
         before = times_F[0] - 1 / self._fps if self._time is None else self._time
         apart_F = np.diff(times_F, prepend=before)
         # What is longer than this is refined apart, however long it is.
         steps_F = np.rint(np.minimum(apart_F * self._fps, 2.0 * self._together + 2))
-        return np.maximum(steps_F, 1).astype(np.int64)
+        steps: list[int] = np.maximum(steps_F, 1).astype(np.int64).tolist()
+        return steps
 
     def _one(self, answer: RefinedFrame, number: int | None, seen: bool) -> list[Told]:
         if number is None:
@@ -195,7 +200,7 @@ class Timeline:
         error_J = None
         if answer.error_J is not None:
             error_J = self.body.given(answer.error_J.numpy(force=True)[None])[0]
-        if not np.isfinite(pose_JD).all():
+        if not np.logical_and.reduce(np.isfinite(pose_JD), axis=None):
             raise NotFiniteError("the model gave NaN or infinity for finite poses")
         return [Told(number, pose_JD, error_J, answer.quality)]
 
@@ -229,9 +234,9 @@ def checked(frames: Frames, body: Body, first: bool) -> tuple[Floats, Bools]:
     """
     poses_FJD = frames.poses_NJD
     with np.errstate(invalid="ignore"):
-        beyond = np.argwhere(np.abs(poses_FJD) > LARGEST)
-    if len(beyond):
-        place = "".join(f"[{at}]" for at in beyond[0].tolist())
+        beyond_FJD = np.abs(poses_FJD) > LARGEST
+    if np.logical_or.reduce(beyond_FJD, axis=None):
+        place = "".join(f"[{at}]" for at in np.argwhere(beyond_FJD)[0].tolist())
         text = f"should be a number from {-LARGEST:g} to {LARGEST:g}"
         raise StreamError(INVALID, f"poses{place}", text)
     taken_FJD = body.taken(poses_FJD)
