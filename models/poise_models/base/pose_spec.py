@@ -1,8 +1,10 @@
 """What one frame of a track is: joints, dimensions, roots, and which sides there are."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:  # whoever asks what a track is has no use for it, and it takes seconds to import
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class LeftRightFlip:
     joints: tuple[int, ...]
     axis: int
 
-    def __call__(self, poses_BTC: Tensor) -> Tensor:
+    def __call__(self, poses_BTC: "Tensor") -> "Tensor":
         """Reflect poses (..., T, C) through the plane where the axis is 0."""
         poses_BTJD = poses_BTC.unflatten(-1, (len(self.joints), -1))[..., self.joints, :]
         sign_D = poses_BTC.new_ones(poses_BTJD.shape[-1])

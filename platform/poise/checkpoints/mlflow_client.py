@@ -10,11 +10,10 @@ import requests
 from mlflow import MlflowClient
 from mlflow.telemetry import set_telemetry_client
 
-from poise.checkpoints.run_files import database
 from poise.checkpoints.sqlite_store import check_store, make_store
 from poise.runtime.errors import ModelError
 from poise.runtime.printable import printable
-from poise.runtime.settings import VARIABLES
+from poise.runtime.settings import VARIABLES, database
 from poise.runtime.telemetry import turn_off_telemetry
 
 #: MLflow's own patience is minutes; a server that is down must not hold anybody up that long.

@@ -15,18 +15,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from poise.runtime.errors import ModelError
-from poise.runtime.settings import ARTIFACTS
+from poise.runtime.settings import ARTIFACTS, database
 
 log = logging.getLogger(__name__)
-
-_SQLITE = "sqlite:///"
-
-
-def database(tracking_uri: str) -> Path | None:
-    """Return the file of an sqlite store; None for a server."""
-    if not tracking_uri.startswith(_SQLITE):
-        return None
-    return Path(unquote(tracking_uri.removeprefix(_SQLITE).partition("?")[0])).absolute()
 
 
 def run_folder(tracking_uri: str, run: Run) -> Path | None:

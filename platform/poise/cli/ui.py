@@ -10,7 +10,7 @@ import typer
 from poise.cli.shared.options import with_settings
 from poise.cli.shared.output import say
 from poise.runtime.errors import PoiseError
-from poise.runtime.settings import STORE, Settings
+from poise.runtime.settings import STORE, Settings, database
 
 EXAMPLES = """
 examples:
@@ -40,7 +40,7 @@ def ui(
     import uvicorn
 
     from poise.checkpoints.mlflow_client import mlflow_client
-    from poise.checkpoints.run_files import database, follow_home
+    from poise.checkpoints.run_files import follow_home
     from poise.experiments.tracking.pages import comparisons, mlflow_app
 
     client = mlflow_client(settings.tracking_uri)

@@ -22,7 +22,7 @@ from mlflow.utils.mlflow_tags import (
 from PIL import Image
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.checkpoints.run_files import artifact_location, database, follow_home, keep_files
+from poise.checkpoints.run_files import artifact_location, follow_home, keep_files
 from poise.checkpoints.sqlite_store import renew_store
 from poise.experiments.grid import TrialSpec
 from poise.experiments.records import Epoch, SweepFolder, TrialFolder, TrialResult, now_ms
@@ -32,7 +32,7 @@ from poise.experiments.tracking.facts import TRIAL_KEY
 from poise.experiments.tracking.logged_models import logged_model, of_model
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
-from poise.runtime.settings import STORE
+from poise.runtime.settings import STORE, database
 
 SWEEP = "poise.sweep"
 #: Whether a trial had neighbours from the PVD, see `poise.evaluation.evaluate.Row`.

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Self
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,6 +23,7 @@ from poise.runtime.text.files import read_text
 ARTIFACTS = "mlartifacts"
 #: The home's own tracking store.
 STORE = "mlflow.db"
+_SQLITE = "sqlite:///"
 #: Nobody guesses so many.
 _SHORTEST_TOKEN = 16
 
@@ -75,7 +77,14 @@ def _secret(text: str) -> str:
 
 def _sqlite_uri(file: Path) -> str:
     # What SQLAlchemy takes for the end of the path, or for an escape; it reads all else as it is.
-    return f"sqlite:///{str(file).replace('%', '%25').replace('?', '%3F')}"
+    return f"{_SQLITE}{str(file).replace('%', '%25').replace('?', '%3F')}"
+
+
+def database(tracking_uri: str) -> Path | None:
+    """Return the file of an sqlite store; None for a server."""
+    if not tracking_uri.startswith(_SQLITE):
+        return None
+    return Path(unquote(tracking_uri.removeprefix(_SQLITE).partition("?")[0])).absolute()
 
 
 def _split_path(given: Any) -> Any:

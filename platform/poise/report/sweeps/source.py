@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from poise.checkpoints.run_files import database
 from poise.experiments.records import SweepFolder
 from poise.report.sweeps.trials import Run, Sweep
 from poise.runtime import storage
 from poise.runtime.errors import DataError
-from poise.runtime.settings import Settings
+from poise.runtime.settings import Settings, database
 
 #: Before the name of an experiment.
 MLFLOW = "mlflow:"

@@ -16,10 +16,10 @@ from poise.checkpoints.registry import (
     model_name,
     resolve,
 )
-from poise.checkpoints.run_files import database
 from poise.checkpoints.shipped import GENERAL, shipped
 from poise.runtime.errors import ModelError, PoiseError, TrackError
 from poise.runtime.printable import printable
+from poise.runtime.settings import database
 from poise.serving.model_lookup import ModelLocation
 
 MISSING, WRONG, AWAY = 404, 422, 503
