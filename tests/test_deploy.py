@@ -5,11 +5,16 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 from tests.support.metrics import DASHBOARD, asked_for, defined
 
+from poise.doctor.cluster_file import check_file
+
 REPOSITORY = Path(__file__).parents[1]
+#: Files of `ray up`.
+LAUNCHED = ("cluster.yaml", "deploy/cluster-local.yaml")
 
 
 def read(name: str) -> dict[str, Any]:
@@ -17,17 +22,49 @@ def read(name: str) -> dict[str, Any]:
     return content
 
 
-def test_cluster_launcher_accepts_the_cluster() -> None:
-    validate_config(prepare_config(read("cluster.yaml")))
+@pytest.mark.parametrize("name", LAUNCHED)
+def test_the_cluster_launcher_accepts_its_files(name: str) -> None:
+    validate_config(prepare_config(read(name)))
+    assert [found.status for found in check_file(REPOSITORY / name)] == ["ok", "ok"]
 
 
-def test_every_node_of_the_cluster_asks_for_the_token() -> None:
-    cluster = read("cluster.yaml")
-    commands = cluster["head_start_ray_commands"] + cluster["worker_start_ray_commands"]
-    starts = [command for command in commands if "ray start" in command]
-    assert len(starts) == 2
-    assert all(command.startswith("RAY_AUTH_MODE=token ") for command in starts)
-    assert "~/.ray/auth_token" in cluster["file_mounts"]
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "said"),
+    [
+        ("cluster.yaml", "max_workers: 12", "max_worker: 12", "did you mean max_workers?"),
+        ("cluster.yaml", "max_workers: 12", "max_workers: many", "max_workers: 'many' is not"),
+        ("cluster.yaml", "region:", "regoin:", "did you mean region?"),
+        ("cluster.yaml", "head_node_type: head", "head_node_type: haed", "head_node_type"),
+        ("cluster.yaml", "InstanceMarketOptions:", "InstanceMarketOption:", "InstanceMarketOption"),
+        ("cluster.yaml", "{MarketType: spot}", "{MarketTyp: spot}", "MarketTyp"),
+        ("cluster.yaml", "g6.4xlarge", "g6.4xlrage", "did you mean g6.4xlarge?"),
+        ("cluster.yaml", "min_workers: 0", "min_worker: 0", "'min_worker' was unexpected"),
+        ("cluster.yaml", "ssh_user:", "ssh_usr:", "'ssh_usr' was unexpected"),
+        ("cluster.yaml", "65536; RAY_AUTH_MODE=token", "65536;", "without a token"),
+        ("deploy/cluster-local.yaml", "head_ip:", "head_id:", "head_id"),
+        ("deploy/cluster-local.yaml", "worker_ips:", "worker_ip:", "did you mean worker_ips?"),
+        ("deploy/cluster-local.yaml", "type: local", "type: locale", "locale"),
+    ],
+)
+def test_a_slip_in_a_file_of_the_launcher_is_told(
+    name: str, right: str, wrong: str, said: str, tmp_path: Path
+) -> None:
+    text = (REPOSITORY / name).read_text()
+    assert right in text
+    (tmp_path / "cluster.yaml").write_text(text.replace(right, wrong))
+    told = [one.found for one in check_file(tmp_path / "cluster.yaml") if one.status == "failed"]
+    assert told
+    assert said in " ".join(told)
+
+
+def test_both_clusters_are_set_up_alike() -> None:
+    aws, own = map(read, LAUNCHED)
+    same = ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
+    assert [aws[key] for key in same] == [own[key] for key in same]
+    assert aws["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"  # noqa: S105
+    types = aws["available_node_types"]
+    spot = {name for name, one in types.items() if "InstanceMarketOptions" in one["node_config"]}
+    assert spot == set(types) - {aws["head_node_type"]}
 
 
 def test_the_runtime_env_names_the_source_roots() -> None:

@@ -16,6 +16,7 @@ from poise.cli import (
     analyse,
     check,
     demo,
+    doctor,
     evaluate,
     export,
     fetch,
@@ -67,6 +68,9 @@ data from motion capture:
   poise check                              can the lake be trusted?
   poise pvd verify uiprmd/kinect/3D        and its Pose Vector Database?
 
+when something does not work:
+  poise doctor                             what is wrong, and how to mend it
+
 Every command explains itself with --help; docs/settings.md lists the
 variables that all of them honour. Exit codes: 0 well, 1 problems found, 2
 could not work.
@@ -96,6 +100,7 @@ add(app, formats.formats, formats.EXAMPLES)
 add(app, check.check, check.EXAMPLES)
 app.add_typer(pvd.app, name="pvd")
 add(app, export.export, export.EXAMPLES)
+add(app, doctor.doctor, doctor.EXAMPLES)
 
 
 @app.callback()

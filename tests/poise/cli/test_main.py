@@ -55,6 +55,7 @@ TAKES = {
     "pvd rebuild": "home lake milvus_uri",
     "pvd show": "home lake",
     "export": "home tracking_uri",
+    "doctor": "home data lake milvus_uri tracking_uri smpl",
 }
 #: What else a command cannot do without.
 NEEDS = {

@@ -1,5 +1,6 @@
 """Everything on servers: MLflow on PostgreSQL, its files and all of Poise's own on S3."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +160,25 @@ def test_its_champion_is_scored_and_served(servers: Servers, cluster: None, tmp_
         answer = httpx.post(f"{url}/v1/refine", json=body, timeout=120).json()
     assert len(answer["poses"]) == 20
     assert (answer["model"]["name"], answer["model"]["version"]) == (model_name(TRACK), "1")
+
+
+def test_the_doctor_finds_them_well_and_leaves_them_as_they_are(
+    servers: Servers, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = storage.list_dir(f"{servers.bucket}/mlflow")
+    main(["doctor", "--json"])
+    told = {one["name"]: one for one in json.loads(capsys.readouterr().out)["checks"]}
+    for name in ("answers", "clock", "writable", "artifacts"):
+        assert told[f"mlflow.{name}"]["status"] == "ok", told
+    assert told["lake.parts"]["status"] == told["registry.files"]["status"] == "ok"
+    assert f"{model_name(WRITTEN)}@champion" in told["registry.files"]["found"]
+    client = mlflow_client(servers.mlflow.uri)
+    assert not any(
+        one.startswith("poise.doctor")
+        for experiment in client.search_experiments()
+        for one in experiment.tags
+    )
+    assert storage.list_dir(f"{servers.bucket}/mlflow") == kept
 
 
 @pytest.mark.chaos

@@ -15,7 +15,7 @@ ORDER = (
     *("ingest", "sweep", "watch", "report", "evaluate", "tune", "analyse", "promote", "serve"),
     *("demo", "ui"),
     *("refine", "compare", "stream", "info", "convert", "formats"),
-    *("tracks", "mocap", "fetch", "check", "pvd", "export"),
+    *("tracks", "mocap", "fetch", "check", "pvd", "export", "doctor"),
 )
 #: -h is short for --help everywhere.
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -21,7 +21,8 @@ _LONGEST = 103 if sys.platform == "darwin" else 107
 _BELOW = "/ray/session_0000-00-00_00-00-00_000000_0000000/sockets/plasma_store"
 _SHORT = Path("/tmp")  # noqa: S108  (Ray's own choice where nothing is set)
 
-_CURE = (
+#: What to do about an address that leads nowhere.
+CURE = (
     "name a running one as HOST:6379 (`ray start --head` prints it), or unset RAY_ADDRESS, and "
     "Poise starts a small one on this machine"
 )
@@ -46,7 +47,7 @@ def answering_address(address: str) -> str:
         socket.create_connection((host, port), _SECONDS).close()
     except (OSError, UnicodeError) as error:
         raise _dead(address, host, port, getattr(error, "strerror", None) or "no answer") from None
-    if os.environ.get("RAY_USE_TLS", "0") == "0" and not _speaks_grpc(host, port):
+    if os.environ.get("RAY_USE_TLS", "0") == "0" and not speaks_grpc(host, port):
         raise _dead(address, host, port, "whoever listens there is no Ray, or it hangs")
     return chosen
 
@@ -79,7 +80,7 @@ def _say_once(message: str) -> None:
 def no_cluster(address: str, why: str) -> ClusterError:
     """Say that Ray itself could not join the cluster of ``$RAY_ADDRESS``."""
     reason = printable((why.strip().splitlines() or ["no reason given"])[0])
-    return ClusterError(f"{_named(address)} cannot be joined ({reason}): {_CURE}")
+    return ClusterError(f"{_named(address)} cannot be joined ({reason}): {CURE}")
 
 
 def _place(address: str) -> tuple[str, int]:
@@ -87,7 +88,7 @@ def _place(address: str) -> tuple[str, int]:
     if scheme in ("http", "https"):
         raise ClusterError(
             f"{_named(address)} is where `ray job submit` goes: put that into "
-            f"RAY_API_SERVER_ADDRESS. For RAY_ADDRESS, {_CURE}"
+            f"RAY_API_SERVER_ADDRESS. For RAY_ADDRESS, {CURE}"
         )
     try:
         asked = urlsplit(f"//{rest}")
@@ -95,7 +96,7 @@ def _place(address: str) -> tuple[str, int]:
     except ValueError:
         host = port = None
     if (there and scheme != "ray") or not (host and port):
-        raise ClusterError(f"{_named(address)} is no address of a Ray cluster: {_CURE}")
+        raise ClusterError(f"{_named(address)} is no address of a Ray cluster: {CURE}")
     return host, port
 
 
@@ -104,18 +105,19 @@ def _last_started() -> str:
 
     found = read_ray_address()
     if found is None:
-        raise ClusterError(f"{_named('auto')}, and `ray start` left no cluster here: {_CURE}")
+        raise ClusterError(f"{_named('auto')}, and `ray start` left no cluster here: {CURE}")
     return str(found)
 
 
-def _speaks_grpc(host: str, port: int) -> bool:
+def speaks_grpc(host: str, port: int, within_s: float = _SECONDS) -> bool:
+    """Say whether whoever listens there answers as a gRPC server does, without TLS."""
     import grpc  # type: ignore[import-untyped]
 
     place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     # Ray, too, goes through no proxy.
     with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
-            grpc.channel_ready_future(channel).result(timeout=_SECONDS)
+            grpc.channel_ready_future(channel).result(timeout=within_s)
         except grpc.FutureTimeoutError:
             return False
     return True
@@ -141,4 +143,4 @@ def _named(address: str) -> str:
 def _dead(address: str, host: str, port: int, why: str) -> ClusterError:
     place = f"{host}:{port}"
     where = "" if place in address else f" stands for {place}, which"
-    return ClusterError(f"{_named(address)}{where} does not answer ({why}): {_CURE}")
+    return ClusterError(f"{_named(address)}{where} does not answer ({why}): {CURE}")
