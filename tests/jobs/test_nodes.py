@@ -3,19 +3,30 @@
 What one machine alone makes is what three have to make, whichever of them dies meanwhile.
 """
 
+import json
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.support.mlflow_server import fresh_store
 from tests.support.nodes import ADDRESSES, Nodes
-from tests.support.tiny_lake import TRACK
+from tests.support.sweep_job import run_statuses
+from tests.support.tiny_lake import TRACK, write_tiny_lake
+from tests.support.tiny_plan import SYNSPP, plan_of
 
 from poise.catalog.splits import SPLITS
+from poise.experiments.records import SweepFolder, TrialFolder
+from poise.experiments.shared_splits import SplitSource
+from poise.experiments.trial import TrialSetup, run_trial
 from poise.ingest.split_writer import write_split
 from poise.lake.manifest import part_folder, read_manifest
 from poise.readers.layouts import write_smoothnet
 from poise.readers.synthetic.sequences import Size, sequences
+from poise.runtime import storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
@@ -26,6 +37,8 @@ MISSED_SOON = {
     "RAY_health_check_timeout_ms": "3000",
     "RAY_health_check_failure_threshold": "3",
 }
+LONG = {"epochs": 60, "batch": 16, "steps_per_epoch": 2}
+PLAN = plan_of("input", SYNSPP, seeds=[0, 1], budget=LONG)
 LOOK = """
 import os, sys
 import ray
@@ -42,6 +55,8 @@ with connect():
         except ClusterError as error:
             print(error)
     with exclusive("memory://sweeps/tiny"):
+        lock = ray.get_actor("lock of memory://sweeps/tiny", namespace="poise")
+        ray.get(lock.owner.remote())  # it is there
         table = ray._private.state.actors()
         (lock,) = [a for a in table.values() if a["Name"].startswith("lock of")]
         print(lock["Address"]["NodeID"] == ray.get_runtime_context().get_node_id())
@@ -78,15 +93,50 @@ def test_an_ingest_whose_node_dies(nodes: Nodes) -> None:
     data, lake = nodes.shared / "data", nodes.shared / "ingested"
     for split in SPLITS:
         write_smoothnet(data, TRACK, split, sequences(split, Size(3, 8, 200)))
-    options = ("--data", str(data), "--lake", str(lake), "--no-pvd")
+    options = ("--data", str(data), "--lake", str(lake))
     running = nodes.poise("ingest", "--track", str(TRACK), *options, log="ingest.log")
     nodes.lose(nodes.worker("Map"))
     assert running.poll() is None
     nodes.there["head"].said(running, "ingest.log")
+    made = read_manifest(str(lake), TRACK)
+    assert made.pvd is not None  # in a Milvus that only the head reaches
+    assert made.pvd.rows == made.splits["train"].windows
     for split in SPLITS:
         alone = write_split(data, TRACK, str(nodes.shared / "alone"), split)
-        assert read_manifest(str(lake), TRACK).splits[split].sequences_parts == (
-            alone.summary.sequences_parts
-        )
+        assert made.splits[split].sequences_parts == alone.summary.sequences_parts
         folder = Path(part_folder(str(lake), TRACK, "sequences", split))
         assert sorted(path.name for path in folder.iterdir()) == alone.summary.sequences_parts
+
+
+def test_a_sweep_whose_node_dies(nodes: Nodes) -> None:
+    lake, sweep = nodes.shared / "lake", SweepFolder(str(nodes.shared / "sweeps" / PLAN.name))
+    write_tiny_lake(lake)
+    plan = nodes.shared / "tiny.yaml"
+    plan.write_text(json.dumps(PLAN.model_dump(mode="json", exclude_unset=True)))
+    head, uri = nodes.there["head"], fresh_store(nodes.there["head"].disk / "work" / ".poise")
+    places = ("--lake", str(lake), "--storage", str(nodes.shared / "sweeps"))
+    running = nodes.poise("sweep", "--plan", str(plan), *places, log="sweep.log")
+    while not (at := [one.facts("machine")["host"] for one in _begun(sweep)]) or at == ["head"]:
+        assert running.poll() is None
+        time.sleep(0.05)
+    nodes.lose(next(name for name in at if name != "head"))
+    assert "its worker died; it goes on from its last epoch" in head.said(running, "sweep.log")
+    assert list(run_statuses(uri).values()) == ["FINISHED"] * 4
+    alone = SweepFolder(str(shutil.copytree(sweep.uri, nodes.shared / "alone" / "tiny")))
+    for trial in map(alone.trial, alone.header()["trials"]):
+        for path in map(Path, Path(trial.uri).iterdir()):
+            if path.name != "spec.json":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        run_trial(trial, TrialSetup(SplitSource(str(lake))), lambda _: None)
+    assert _table(sweep) == _table(alone)
+
+
+def _begun(sweep: SweepFolder) -> list[TrialFolder]:
+    """The trials that have ended an epoch and go on."""
+    trials = map(sweep.trial, storage.list_dir(storage.join(sweep.uri, "trials")))
+    return [trial for trial in trials if trial.history() and trial.result() is None]
+
+
+def _table(sweep: SweepFolder) -> list[dict[str, Any]]:
+    rows = [entry.to_json() for entry in sweep.entries()]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]

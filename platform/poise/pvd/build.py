@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from poise.pvd.options import Collection, FillOptions
 from poise.pvd.vectors import RECEIPT, read_vectors, shared
 from poise.runtime.errors import LakeError
+from poise.runtime.ray_cluster.nodes import reaching
 from poise.runtime.retry import retry
 from poise_retrieval.errors import CollectionError, StoreUnavailableError
 from poise_retrieval.milvus.store import PoseStore
@@ -62,6 +63,7 @@ def build(
             "patience_s": patience_s,
         },
         compute=ray.data.TaskPoolStrategy(size=tasks),
+        **reaching(collection.uri),
     )
     done, parts = 0, []
     for receipt in receipts.iter_rows():

@@ -13,12 +13,24 @@ from poise.runtime.loopback import is_loopback
 from poise.runtime.printable import printable
 from poise.runtime.text.yaml_file import near, read_yaml
 from poise.serving.app import RefineService, ServiceArgs, build
-from poise.serving.intake.connections import CALLBACK, PROXY_ENV
+from poise.serving.intake.connections import (
+    CALLBACK,
+    NODE_ROUTING,
+    PROXY_ENV,
+    ZONE_ROUTING,
+)
 from poise.serving.intake.passing import APPLICATION, DEPLOYMENT
 
 #: Where Serve finds the application.
 IMPORT_PATH = f"{build.__module__}:{build.__name__}"
 _VARIABLE = "POISE_TOKEN"
+#: What becomes of a service whose proxies lack a variable.
+_BESIDE = "a proxy asks the replicas beside it alone"
+_LACKING = {
+    CALLBACK: "there are no streams, and no limits of connections",
+    NODE_ROUTING: _BESIDE,
+    ZONE_ROUTING: _BESIDE,
+}
 
 
 def problems_of(path: Path) -> list[str]:
@@ -111,15 +123,12 @@ def _around(given: dict[str, Any]) -> Iterator[str]:
             f"{_VARIABLE} to env_vars), or stay on 127.0.0.1"
         )
     proxies = _variables(given.get("controller_options"))
-    for name, value in PROXY_ENV.items():
-        lacking = (
-            "there are no streams, and no limits of connections"
-            if name == CALLBACK
-            else "a proxy asks the replicas beside it alone"
-        )
-        if proxies.get(name) != value:
-            said = value if name == CALLBACK else f'"{value}"'
-            yield f"controller_options.runtime_env.env_vars: without {name}: {said} {lacking}"
+    for name, lacking in _LACKING.items():
+        if proxies.get(name) != PROXY_ENV[name]:
+            yield (
+                "controller_options.runtime_env.env_vars: without "
+                f'{name}: "{PROXY_ENV[name]}" {lacking}'
+            )
 
 
 def _variables(given: Any) -> dict[str, Any]:

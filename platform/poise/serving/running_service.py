@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 
 import ray
 from ray import serve
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayError
 from ray.serve._private.constants import SERVE_CONTROLLER_NAME, SERVE_NAMESPACE
 
 from poise.runtime.errors import in_short
@@ -61,17 +61,7 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
             )
         url = f"http://{_reachable_host(host)}:{port}"
         try:
-            serve.start(
-                proxy_location="HeadOnly",
-                http_options={
-                    "host": host,
-                    "port": port,
-                    "request_timeout_s": REQUEST_TIMEOUT_S,
-                },
-                logging_config=QUIET,
-                # The proxies, which the controller starts, have its environment.
-                controller_options={"runtime_env": {"env_vars": PROXY_ENV}},
-            )
+            _start(host, port)
             _deploy(application)
             _wait_until_healthy(url)
             yield url
@@ -88,6 +78,22 @@ def _check_open(host: str, args: ServiceArgs) -> None:
         f"{host} lets the network in: set POISE_TOKEN to what clients must show "
         "(python -c 'import secrets; print(secrets.token_urlsafe())'), or stay on 127.0.0.1"
     )
+
+
+def _start(host: str, port: int) -> None:
+    try:
+        serve.start(
+            proxy_location="HeadOnly",
+            http_options={"host": host, "port": port, "request_timeout_s": REQUEST_TIMEOUT_S},
+            logging_config=QUIET,
+            # The proxies, which the controller starts, have its environment.
+            controller_options={"runtime_env": {"env_vars": PROXY_ENV}},
+        )
+    except RayError as error:
+        raise ServiceError(
+            f"Ray Serve's proxy did not come up ({in_short(error)}): try again where this machine "
+            "is less busy, and see logs/serve in Ray's session folder"
+        ) from error
 
 
 def _deploy(application: serve.Application) -> None:

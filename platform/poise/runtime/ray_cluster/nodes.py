@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import ray
 from ray.exceptions import RayError
@@ -13,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from poise.runtime import storage
 from poise.runtime.errors import ClusterError
+from poise.runtime.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +30,18 @@ _NONE: Mapping[str, str] = {}
 def on_this_node() -> NodeAffinitySchedulingStrategy:
     """Have a task or an actor run on the node of this process, and end with it."""
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+
+
+def reaching(uri: str) -> dict[str, Any]:
+    """Return the options of tasks that ask a server: on this node, where no other reaches it.
+
+    Args:
+        uri: of the server, ``http://HOST:PORT``.
+    """
+    if not is_loopback(urlsplit(uri).hostname or "") or not _others():
+        return {}
+    # The node of a driver need not have a CPU.
+    return {"num_cpus": 0, "scheduling_strategy": on_this_node()}
 
 
 def see_that_nodes_share(written: Mapping[str, str], read: Mapping[str, str] = _NONE) -> None:

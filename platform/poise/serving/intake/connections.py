@@ -17,12 +17,16 @@ from poise.serving.intake.passing import PATH, Passing
 #: The variable, and what it is to say.
 CALLBACK = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 LIMIT_CONNECTIONS = f"{__name__}:limit_connections"
+NODE_ROUTING = "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING"
+ZONE_ROUTING = "RAY_SERVE_PROXY_PREFER_LOCAL_AZ_ROUTING"
 #: The environment of proxies. Serve's would ask the replicas of their own node alone, as long as
 #: those take requests (`poise.serving.app.MOST_REQUESTS` each), and those of other nodes idle.
+#: A proxy that comes up slowly, on a busy node, is waited for: three times so many seconds.
 PROXY_ENV = {
     CALLBACK: LIMIT_CONNECTIONS,
-    "RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0",
-    "RAY_SERVE_PROXY_PREFER_LOCAL_AZ_ROUTING": "0",
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",
+    NODE_ROUTING: "0",
+    ZONE_ROUTING: "0",
 }
 #: Connections of one client, and of all; a process may have few more files open.
 CONNECTIONS_EACH, CONNECTIONS = 128, 512
