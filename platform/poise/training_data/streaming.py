@@ -3,7 +3,8 @@
 The row groups of the lake are dealt anew every epoch to pools of a third of the allowed memory,
 each with its share of all parts of the lake. The windows of a pool are shuffled together, so a
 batch is drawn across all row groups of its pool, and every window comes once an epoch. While one
-pool is trained on, the next is read in the background.
+pool is trained on, the next is read in the background. Of a lake elsewhere, such as s3://, the node
+keeps copies on its own disk (`poise.training_data.node_copies`).
 """
 
 from collections.abc import Collection, Iterator
@@ -26,6 +27,7 @@ from poise.pvd.pose_bank import PoseBank
 from poise.runtime.errors import LakeError
 from poise.runtime.storage import Location
 from poise.training_data.neighbour_draw import NeighbourDraw
+from poise.training_data.node_copies import NodeCopies
 from poise.training_data.noise import DrawnAnew
 from poise_models.base.batch import Batch
 from poise_models.base.refiner import Pair
@@ -123,6 +125,7 @@ class StreamedWindows:
         self.track, self.device = split.track, device
         self._anew = DrawnAnew(split.track, device, missing)
         self._index, self._wanted_S = split.index()
+        self._copies = NodeCopies(self._index)
         frames_S = torch.from_numpy(np.where(self._wanted_S, self._index.frames_S, 0))
         count_S = (frames_S - length + 1).clamp(min=0)
         if int(count_S.sum()) == 0:
@@ -225,7 +228,7 @@ class StreamedWindows:
         for group in groups:
             frames_S = self._frames_S(group)
             first_S[group.rows] = torch.from_numpy(at + np.cumsum(frames_S) - frames_S)
-            poses = read_row_group(self._index, group, POSES, self._wanted_S)
+            poses = self._copies.read(group, self._wanted_S)
             end = at + int(frames_S.sum())
             detected_FC.numpy()[at:end] = poses["detected"]
             truth_FC.numpy()[at:end] = poses["truth"]

@@ -15,13 +15,19 @@ from poise.evaluation.evaluate import evaluate
 from poise.ingest import rounds
 from poise.ingest.sources import RawTrack
 from poise.ingest.split_writer import write_split
-from poise.lake.manifest import part_folder, read_manifest, track_folder, tracks_in
+from poise.lake.manifest import (
+    part_folder,
+    part_paths,
+    read_manifest,
+    track_folder,
+    tracks_in,
+)
 from poise.readers.layouts import write_smoothnet
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
 from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
-from poise.runtime.errors import BusyError, DataError
+from poise.runtime.errors import BusyError, DataError, LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.remote_path import place
 from poise.training_data.examples import Examples
@@ -120,7 +126,21 @@ def test_from_raw_files_to_a_score(
     assert row.frames == 4 * 24
     assert row.mpjpe > 0
 
-    windows = StreamedWindows(StreamedSplit(lake, TRACK), 8, None, "cpu")
-    order = windows.order(torch.Generator().manual_seed(0))
-    assert len(order) == 4 * 17
-    assert windows.batch(order[:10], torch.Generator()).truth_BTC.shape == (10, 8, 51)
+    monkeypatch.setenv("POISE_CACHE", str(tmp_path / "cache"))
+    kept = StreamedWindows(StreamedSplit(lake, TRACK), 8, None, "cpu")
+    monkeypatch.setenv("POISE_CACHE_GB", "0")
+    read_anew = StreamedWindows(StreamedSplit(lake, TRACK), 8, None, "cpu")
+
+    def first_ten(windows: StreamedWindows) -> torch.Tensor:
+        order = windows.order(torch.Generator().manual_seed(0))
+        assert len(order) == 4 * 17
+        return windows.batch(order[:10], torch.Generator()).truth_BTC
+
+    once = first_ten(kept)
+    assert once.shape == (10, 8, 51)
+    assert torch.equal(first_ten(read_anew), once)
+    for path in part_paths(lake, made, "sequences", "train"):
+        storage.remove(path)
+    assert torch.equal(first_ten(kept), once), "of a second epoch nothing is read from S3"
+    with pytest.raises(LakeError, match="cannot be read"):
+        first_ten(read_anew)
