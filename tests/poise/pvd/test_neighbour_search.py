@@ -1,8 +1,10 @@
 """Neighbours by workers: one index or many shards of one lead to the same windows table."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 
@@ -14,6 +16,7 @@ from poise.lake.windows import neighbours_of
 from poise.pvd.neighbour_search import Parts, search_windows
 from poise.pvd.node_index import Shard
 from poise.pvd.vectors import read_vectors, write_vectors
+from poise.runtime.ticking import every_few_seconds
 from poise_retrieval.index.neighbour_index import RECALL
 from poise_retrieval.neighbours import Neighbours
 
@@ -70,6 +73,26 @@ def test_shards_find_what_one_index_finds(lake: Lake) -> None:
         kept = set(os.listdir(part_folder(lake.folder, TRACK, "windows", split)))
         assert set(whole[split]) <= kept
         assert len(kept) == len(whole[split]) + 1, "and those that the manifest names, no drafts"
+
+
+@pytest.mark.chaos
+def test_a_worker_that_is_lost_costs_only_what_it_was_at(lake: Lake) -> None:
+    whole, _, _ = lake.search(2**40, EVERY_ROW)
+    killed: list[int] = []
+
+    def kill(_: int) -> None:
+        for process in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                if not killed and "_write_part" in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process.pid)
+
+    for _ in range(50):
+        with every_few_seconds(kill, 0.005, "killer"):
+            assert lake.search(2**40, EVERY_ROW)[0] == whole
+        if killed:
+            return
+    raise AssertionError("no worker was found at work")
 
 
 def test_cells_that_a_node_shares_find_nearly_all_of_it(lake: Lake) -> None:
