@@ -41,12 +41,13 @@ class RealService:
         self._stack = ExitStack()
         self._ray: subprocess.Popen[bytes]
         self._dashboard = f"http://127.0.0.1:{free_port()}"
-        self._token = secrets.token_hex(32)
+        token = secrets.token_hex(32)
+        self._http = httpx.Client(headers={"Authorization": f"Bearer {token}"})
         self._environment = {
             **os.environ,
             "OMP_NUM_THREADS": "1",
             "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": self._token,
+            "RAY_AUTH_TOKEN": token,
             "RAY_USAGE_STATS_ENABLED": "0",
         }
         self.url = f"http://127.0.0.1:{free_port()}"
@@ -158,14 +159,13 @@ class RealService:
     def health(self) -> dict[str, Any]:
         """What the service says of itself; empty where it does not answer."""
         with suppress(httpx.TransportError, ValueError):
-            found: dict[str, Any] = httpx.get(f"{self.url}/healthz", timeout=5).json()
+            found: dict[str, Any] = self._http.get(f"{self.url}/healthz").json()
             return found
         return {}
 
     def _details(self) -> dict[str, Any] | None:
-        shown = {"Authorization": f"Bearer {self._token}"}
         with suppress(httpx.TransportError):
-            answer = httpx.get(f"{self._dashboard}/api/serve/applications/", headers=shown)
+            answer = self._http.get(f"{self._dashboard}/api/serve/applications/")
             if answer.status_code == 200:
                 found: dict[str, Any] = answer.json()
                 return found

@@ -22,7 +22,7 @@ from poise.checkpoints.mlflow_client import mlflow_client
 
 #: Seconds of steady load before something happens, and after it is over.
 BESIDE_S = 8.0
-CLIENTS, STREAMS, RATE = 4, 4, 3.0
+CLIENTS = 4
 #: Requests in a row that show that something is so.
 ENOUGH = 12
 POSES_FC = clip(60)
@@ -35,10 +35,14 @@ class Happening:
     Attributes:
         does: makes it happen, waits until all is as it should be, and returns what is to be told.
         args: of the service that it happens to.
+        rate: requests a second of each client.
+        streams: that go on beside them.
     """
 
     does: Callable[[RealService, SteadyLoad], str]
     args: dict[str, object]
+    rate: float = 3.0
+    streams: int = 4
 
 
 def replica_killed(service: RealService, _: SteadyLoad) -> str:
@@ -119,7 +123,7 @@ def scaled(service: RealService, load: SteadyLoad) -> str:
 def woken(service: RealService) -> str:
     """None runs where nobody asks; whoever does then waits for the first."""
     began = time.monotonic()
-    load = SteadyLoad(service.url, POSES_FC, 1, 1, RATE)
+    load = SteadyLoad(service.url, POSES_FC, 1, 1, 3.0)
     with load.running():
         service.wait(lambda: bool(load.asked))
         first_s = time.monotonic() - began
@@ -140,14 +144,14 @@ HAPPENINGS = {
     "alias rolled back": Happening(moved("2"), TWO),
     "config rolled out": Happening(rolled_out, TWO),
     "step load": Happening(
-        scaled, {"replicas": 1, "replicas_max": 2, "downscale_delay_s": 15, "max_queued": 65}
+        scaled, {"replicas": 1, "replicas_max": 2, "downscale_delay_s": 15}, rate=0.5, streams=1
     ),
 }
 
 
 def show(name: str, happening: Happening, service: RealService) -> None:
     """Let it happen under load, and print what became of the load."""
-    load = SteadyLoad(service.url, POSES_FC, CLIENTS, STREAMS, RATE)
+    load = SteadyLoad(service.url, POSES_FC, CLIENTS, happening.streams, happening.rate)
     with Retries().counting() as retries, load.running():
         time.sleep(BESIDE_S)
         began = time.monotonic()
@@ -183,8 +187,9 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=[*HAPPENINGS, "to zero"])
     wanted = parser.parse_args().only or [*HAPPENINGS, "to zero"]
     print(
-        f"{CLIENTS} clients ask {RATE:g} times a second each, {len(POSES_FC)} frames; {STREAMS} "
-        f"streams of 30 fps; {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before\n\n"
+        f"{CLIENTS} clients ask 3 times a second each, {len(POSES_FC)} frames, beside 4 streams of "
+        f"30 fps (step load: every 2 s, and 1); {os.cpu_count()} cores, load "
+        f"{os.getloadavg()[0]:.1f} before\n\n"
         "| | | requests | failed | asked again | ms before | ms meanwhile | ms after | s until all "
         "was well | frames streamed | lost | streams opened again |\n"
         "|---|---|" + "---:|" * 10,

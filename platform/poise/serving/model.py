@@ -73,6 +73,8 @@ class ServedModel:
         self.config = config
         self.refiner: Refiner
         self.refiner, self.card, self.track = _loaded(config.model)
+        #: Joints, dimensions and frame rate of the poses that the model takes.
+        self.info: TrackInfo = self.track.info
         if isinstance(self.refiner, WindowRefiner) and self.refiner.views > 1:
             raise CheckpointError(
                 f"{config.model.checkpoint} refines {self.refiner.views} cameras' views of a "
@@ -96,11 +98,6 @@ class ServedModel:
     def name(self) -> str:
         """Name of the model in the registry, or of its checkpoint folder."""
         return self.config.model.name
-
-    @property
-    def info(self) -> TrackInfo:
-        """Joints, dimensions and frame rate of the poses that the model takes."""
-        return self.track.info
 
     @property
     def unit(self) -> str:

@@ -86,6 +86,8 @@ class Regularity:
                 self._check_joints(f, frame)
 
     def _check_joints(self, f: int, frame: list[Any]) -> None:
+        if self._dims and {len(joint) for joint in frame if joint is not None} <= {self._dims[2]}:
+            return
         for j, joint in enumerate(frame):
             if joint is None:
                 continue

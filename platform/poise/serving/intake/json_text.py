@@ -7,6 +7,7 @@ thread, which waits for the interpreter's lock, nor a deadline.
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 _decode = json.JSONDecoder().raw_decode
@@ -100,12 +101,20 @@ class JsonText:
         raise TooLongError
 
     def items(self, most: int) -> Iterator[Any]:
-        """Take a list, item by item.
+        """Take a list, item by item, or all at once where it cannot be longer than one may be.
 
         Raises:
             JsonError: as `value`, and where it is no list.
             TooLongError: as `value`, of an item.
         """
+        if self.peek() == "[" and len(self._text) - self._at <= most:
+            every, length = None, 0
+            with suppress(ValueError, RecursionError):  # it is said below what is wrong
+                every, length = _decode(self._text[self._at :])
+            if every is not None:
+                self._at += length
+                yield from every
+                return
         self.take("[")
         if self.peek() == "]":
             self.take("]")
