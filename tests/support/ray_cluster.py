@@ -23,8 +23,16 @@ joints = {[f"joint{number}" for number in range(17)]}
 roots = ["joint0"]
 unit = "m"
 """
-#: The environment of whoever wants to know that data set.
-KNOWS_UNMAPPED = {"POISE_DATASETS_TOML": json.dumps([UNMAPPED])}
+#: One that has a file a sequence.
+MANY_FILES = f"""
+name = "many"
+imgname = ['(?P<subject>P[0-9]+)/[0-9]+']
+files.detected = "{{estimator}}/{{split}}/*-*.npz"
+files.truth = "gt/{{split}}/*-*.npz"
+{UNMAPPED[UNMAPPED.index("[[tracks]]") :]}
+"""
+#: The environment of whoever wants to know these data sets.
+KNOWS_UNMAPPED = {"POISE_DATASETS_TOML": json.dumps([UNMAPPED, MANY_FILES])}
 
 
 @contextmanager

@@ -63,7 +63,10 @@ class Pixels(_Part):
 
 
 class Files(_Part):
-    """Paths of the files below the data folder, with placeholders such as {estimator}."""
+    """Paths of the files below the data folder, with placeholders such as {estimator}.
+
+    A star stands for anything but a slash: the split then has as many files as fit.
+    """
 
     detected: str
     truth: str | None = None
@@ -82,10 +85,21 @@ class Files(_Part):
             raise ValueError(f"{template!r}: placeholders are {known}")
         if "split" not in named:
             raise ValueError(f"{template!r} needs {{split}}: train and test are different files")
+        if "**" in template or set("?[]") & set(template):
+            raise ValueError(f"{template!r}: * stands for a part of a name, nothing else for any")
         path = PurePosixPath(template)
         if path.is_absolute() or ".." in path.parts:
             raise ValueError(f"{template!r}: write it relative to the data folder")
         return template
+
+    @check(mode="after")
+    def _pairs(self) -> Self:
+        if self.truth is not None and self.truth.count("*") != self.detected.count("*"):
+            raise ValueError(
+                "files.truth needs as many * as files.detected: what they stand for tells which "
+                "files go together"
+            )
+        return self
 
 
 class TrackPart(_Part):

@@ -22,7 +22,6 @@ from poise.ingest.tasks import in_tasks
 from poise.lake.manifest import track_folder
 from poise.pvd.progress import Report, counting
 from poise.readers import npz_shares
-from poise.readers import raw_split as raw
 from poise.readers.layouts import locate
 from poise.readers.npz_sequence import Named
 from poise.readers.npz_shares import Listed, frames_of, named_entries, shares
@@ -49,11 +48,19 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True)
 class _File:
-    """A file of a split that is to be listed."""
+    """A file of a split that is to be listed.
+
+    Attributes:
+        pair: number of the files that it belongs to.
+        kind: 0 for detections, 1 for truth.
+    """
 
     split: Split
-    kind: str
+    pair: int
+    kind: int
     path: Path
+    size: int
+    called: str | None
 
 
 @dataclass(frozen=True)
@@ -82,13 +89,16 @@ class Tasks:
         """Where sequences are put aside."""
         return storage.join(track_folder(self.lake, self.track), _SPOOL)
 
-    def begin(self, piece: Split | _File) -> SplitResult | Listed | None:
-        """Write a small split, or list a file of a large one."""
-        if not isinstance(piece, _File):
-            return write_split(self.data, self.track, self.lake, piece)
-        track = self.track if piece.kind == "detected" else self.track.stored
-        unpacked = storage.join(self.spool, f"{piece.split}-{piece.kind}")
-        return npz_shares.list_file(piece.path, track, unpacked)
+    def begin(self, piece: Split | list[_File]) -> SplitResult | list[Listed | None]:
+        """Write a small split, or list files of a large one."""
+        if isinstance(piece, list):
+            return [self._list(file) for file in piece]
+        return write_split(self.data, self.track, self.lake, piece)
+
+    def _list(self, file: _File) -> Listed | None:
+        track = self.track.stored if file.kind else self.track
+        unpacked = storage.join(self.spool, f"{file.split}-{file.pair}-{file.kind}.unpacked")
+        return npz_shares.list_file(file.path, track, unpacked, file.called)
 
     def read(self, share: _Share) -> TakenIn:
         """Read a share, and put its sequences aside."""
@@ -131,26 +141,34 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
     Raises:
         DataError: as `write_splits`.
     """
-    pieces: list[Split | _File] = []
+    pieces: list[Split | list[_File]] = []
     for split in splits:
-        pieces += _files(tasks, split) if _is_large(tasks, split) else [split]
-    files: dict[Split, dict[str, Listed | None]] = {}
+        files = _files(tasks, split)
+        is_large = sum(file.size for file in files) * _effort(tasks.track) >= WHOLE_BYTES
+        pieces += _together(files) if is_large else [split]
+    listed: dict[Split, dict[tuple[int, int], Listed | None]] = {}
     for number, found in in_tasks(tasks.begin, pieces, tasks.lake):
         piece = pieces[number]
-        if isinstance(piece, _File):
-            assert not isinstance(found, SplitResult)  # noqa: S101
-            files.setdefault(piece.split, {})[piece.kind] = found
-        else:
-            assert isinstance(found, SplitResult)  # noqa: S101
+        if isinstance(found, SplitResult):
             yield found
+        elif isinstance(piece, list):
+            for file, one in zip(piece, found, strict=True):
+                listed.setdefault(file.split, {})[file.pair, file.kind] = one
     # What cannot be read but in one go is.
-    one_go = [split for split, listed in files.items() if None in listed.values()]
-    for _, found in in_tasks(tasks.begin, one_go, tasks.lake):
-        assert isinstance(found, SplitResult)  # noqa: S101
-        yield found
+    one_go = [split for split, found in listed.items() if None in found.values()]
+    for _, result in in_tasks(tasks.begin, one_go, tasks.lake):
+        assert isinstance(result, SplitResult)  # noqa: S101
+        yield result
     large = {
-        split: named_entries(tasks.track, split, listed.get("detected"), listed.get("truth"))
-        for split, listed in files.items()
+        split: named_entries(
+            tasks.track,
+            split,
+            [
+                (found.get((pair, 0)), found.get((pair, 1)))
+                for pair in sorted({p for p, _ in found})
+            ],
+        )
+        for split, found in listed.items()
         if split not in one_go
     }
     if large:
@@ -197,15 +215,27 @@ def _counted(
 
 
 def _files(tasks: Tasks, split: Split) -> list[_File]:
-    assert tasks.data is not None  # noqa: S101
-    files = locate(tasks.data, tasks.track, split)
-    both = (("detected", files.detected), ("truth", files.truth))
-    return [_File(split, kind, path) for kind, path in both if path is not None]
+    if tasks.data is None or tasks.track.info.folder is None:
+        return []
+    return [
+        _File(split, pair, kind, path, path.stat().st_size, files.called)
+        for pair, files in enumerate(locate(tasks.data, tasks.track, split))
+        for kind, path in enumerate((files.detected, files.truth))
+        if path is not None
+    ]
 
 
-def _is_large(tasks: Tasks, split: Split) -> bool:
-    files = raw.sources(tasks.data, tasks.track, split)
-    return sum(file.stat().st_size for file in files) * _effort(tasks.track) >= WHOLE_BYTES
+def _together(files: list[_File]) -> list[list[_File]]:
+    """Put files of a share's size together, in order; a longer one is by itself."""
+    groups: list[list[_File]] = []
+    room = 0
+    for file in files:
+        if not groups or file.size > room:
+            groups.append([])
+            room = SHARE_BYTES
+        groups[-1].append(file)
+        room -= file.size
+    return groups
 
 
 def _effort(track: Track) -> int:

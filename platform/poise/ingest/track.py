@@ -175,7 +175,9 @@ def _may_have_pvd(raw: RawTrack) -> bool:
     track, data = raw.track, raw.data
     if not track.has_pvd or "train" not in raw.splits:
         return False
-    return data is None or is_generated(track) or locate(data, track, "train").truth is not None
+    if data is None or is_generated(track):
+        return True
+    return all(files.truth is not None for files in locate(data, track, "train"))
 
 
 def _pvd_of(lake: str, track: Track) -> Pvd | None:

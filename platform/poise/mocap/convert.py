@@ -254,7 +254,8 @@ class _Batch:
 
 def _existing(data: Path, track: Track) -> list[Path]:
     splits = [split for split in SPLITS if layouts.split_exists(data, track, split)]
-    return [path for split in splits for path in layouts.locate(data, track, split).present]
+    pairs = [pair for split in splits for pair in layouts.locate(data, track, split)]
+    return [path for pair in pairs for path in pair.present]
 
 
 def _tested(subjects: list[str], people: TestPeople) -> set[str]:

@@ -33,10 +33,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """The files of a split; denoise tracks have no ``detected``, others may lack ``truth``."""
+    """The files of a split, or of a piece of it.
+
+    Attributes:
+        detected: None for denoise tracks.
+        truth: may be missing for all others.
+        called: what the path says that tells this piece from the others of its split; None where
+            there is one piece.
+    """
 
     detected: Path | None
     truth: Path | None
+    called: str | None = None
 
     @property
     def present(self) -> list[Path]:
@@ -70,8 +78,8 @@ _DECIWATCH: Final = _Layout(
 )
 
 
-def locate(data: Path, track: Track, split: str) -> SplitFiles:
-    """Find the files of a split.
+def locate(data: Path, track: Track, split: str) -> list[SplitFiles]:
+    """Find the files of a split, in the order of their paths.
 
     Args:
         data: the folder that holds ``poses/`` or ``detected_poses/``, the ``poses/`` folder, or the
@@ -83,7 +91,7 @@ def locate(data: Path, track: Track, split: str) -> SplitFiles:
         DataError: the needed file is nowhere; the message lists what was looked for.
     """
     found = _find(data, track, split)
-    if found is not None:
+    if found:
         return found
     tried = "\n  ".join(map(str, needed_files(data, track, split)))
     raise DataError(
@@ -100,7 +108,7 @@ def needed_files(data: Path, track: Track, split: str) -> list[Path]:
 
 def split_exists(data: Path, track: Track, split: str) -> bool:
     """Say whether the needed files of a split are there."""
-    return _find(data, track, split) is not None
+    return bool(_find(data, track, split))
 
 
 def tracks_under(data: Path) -> list[Track]:
@@ -184,16 +192,34 @@ def _filled(template: str, track: Track, split: str) -> str:
     )
 
 
-def _find(data: Path, track: Track, split: str) -> SplitFiles | None:
-    part = track.part
+def _find(data: Path, track: Track, split: str) -> list[SplitFiles]:
+    noise = track.part.noise
     for layout in _layouts(datasets.dataset(track.dataset)):
-        if (data / _filled(layout.needed(part), track, split)).is_file():
-            detected = data / _filled(layout.detected, track, split)
-            truth = data / _filled(layout.truth, track, split) if layout.truth else None
-            return SplitFiles(
-                None if part.noise else detected, truth if truth and truth.is_file() else None
-            )
-    return None
+        needed = _matching(data, layout.needed(track.part), track, split)
+        if not needed:
+            continue
+        truths = needed if noise else {}
+        if layout.truth and not noise:
+            truths = _matching(data, layout.truth, track, split)
+        return [
+            SplitFiles(None if noise else file, truths.get(stars), "/".join(stars) or None)
+            for stars, file in needed.items()
+        ]
+    return []
+
+
+def _matching(data: Path, template: str, track: Track, split: str) -> dict[tuple[str, ...], Path]:
+    """Return the files that fit a template, by what its stars stand for, in order."""
+    text = _filled(template, track, split)
+    if "*" not in text:
+        return {(): data / text} if (data / text).is_file() else {}
+    pattern = re.compile(re.escape(text).replace(r"\*", "([^/]*)"))
+    found = {
+        match.groups(): file
+        for file in data.glob(text)
+        if (match := pattern.fullmatch(file.relative_to(data).as_posix()))
+    }
+    return dict(sorted(found.items()))
 
 
 def _tracks_of(data: Path, dataset: DataSet, part: TrackPart, layout: _Layout) -> Iterator[Track]:
@@ -204,8 +230,9 @@ def _tracks_of(data: Path, dataset: DataSet, part: TrackPart, layout: _Layout) -
         track = Track(dataset.name, estimator, part.representation)
         if layout is _OWN_FOLDER and data.name != track.info.folder:
             continue
-        files = [data / _filled(template, track, split) for split in SPLITS]
-        there = [file for file in files if file.is_file()]
+        there = [
+            file for split in SPLITS for file in _matching(data, template, track, split).values()
+        ]
         if there and ("{representation}" in template or _holds(there[0], track.stored.part)):
             yield track
 
@@ -218,7 +245,7 @@ def _estimators(data: Path, dataset: DataSet, part: TrackPart, template: str) ->
     fixed = {"dataset": dataset.name, "representation": part.representation}
     pattern = ""
     for literal, field, _, _ in string.Formatter().parse(template):
-        pattern += re.escape(literal)
+        pattern += re.escape(literal).replace(r"\*", "[^/]*")
         if field == "estimator":
             pattern += "(?P=estimator)" if "estimator" in pattern else "(?P<estimator>[^/]+?)"
         elif field is not None:

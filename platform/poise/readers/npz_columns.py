@@ -213,23 +213,40 @@ class PoseColumns:
     image_shapes: ObjectColumn | None
     confidences: ObjectColumn | None
     one_frame: frozenset[tuple[int, ...]] = frozenset()
+    named: Images | None = None
 
     @classmethod
-    def open(cls, file: Path, track: Track) -> Self:
-        """Open a file; raise `DataError` where columns are missing or of different lengths."""
+    def open(cls, file: Path, track: Track, called: str | None = None) -> Self:
+        """Open a file.
+
+        Args:
+            file: the npz file.
+            track: whose poses it holds.
+            called: name of what it holds, where a split has many files. It may then be a sequence
+                without an axis in front.
+
+        Raises:
+            DataError: columns are missing, or of different lengths.
+        """
         present = npz_keys(file)
         wanted = POSE_KEYS[track.representation]
         key = next((key for key in wanted if key in present), None)
         if key is None:
             raise DataError(f"{file}: no key {' or '.join(wanted)}; it holds {listed(present)}")
         poses = ObjectColumn(file, key)
-        _check_layout(poses, track)
-        images = ObjectColumn(file, "imgname", Images.of) if "imgname" in present else None
-        shapes = None
+        alone = _is_one_sequence(poses, track)
+        if alone:
+            _check_layout(poses, called)
+            poses = ObjectColumn(file, key, alone=True)
+        images = shapes = named = None
+        if "imgname" in present:
+            images = ObjectColumn(file, "imgname", Images.of, alone=alone)
+        elif alone and called:
+            named = Images(f"{called}/0", None)
         if needs_image_shape(track) and "imgshape" in present:
-            shapes = ObjectColumn(file, "imgshape")
+            shapes = ObjectColumn(file, "imgshape", alone=alone)
         sure = next((name for name in _CONFIDENCE if name in present), None)
-        confidences = None if sure is None else ObjectColumn(file, sure)
+        confidences = None if sure is None else ObjectColumn(file, sure, alone=alone)
         if confidences is not None and confidences.count != poses.count:
             log.warning("%s: %s has other entries than %s: not read", file, sure, key)
             confidences = None
@@ -238,10 +255,10 @@ class PoseColumns:
                 raise DataError(
                     f"{file}: {beside.count} entries of {beside.key}, but {poses.count} of {key}"
                 )
-        if images is None:
+        if images is None and named is None:
             log.warning("%s has no imgname: every sequence counts as a person of its own", file)
         frame = frozenset(_shapes_of_a_frame(track))
-        return cls(file, key, poses.count, poses, images, shapes, confidences, frame)
+        return cls(file, key, poses.count, poses, images, shapes, confidences, frame, named)
 
     def __iter__(self) -> Iterator[StoredSequence]:
         """Read sequence by sequence; raise `DataError` where the file is damaged."""
@@ -261,14 +278,13 @@ class PoseColumns:
 
     def _read(self, numbers: Callable[[ObjectColumn], Iterator[Any]]) -> Iterator[StoredSequence]:
         columns = (
-            self.images and iter(self.images),
-            self.image_shapes and iter(self.image_shapes),
-            self.confidences and numbers(self.confidences),
+            (self.images and iter(self.images)) or itertools.repeat(self.named, self.count),
+            (self.image_shapes and iter(self.image_shapes)) or itertools.repeat(None, self.count),
+            (self.confidences and numbers(self.confidences)) or itertools.repeat(None, self.count),
         )
-        beside = [column or itertools.repeat(None, self.count) for column in columns]
         nameless = 0
         poses_of = self._sequences(numbers(self.poses))
-        for poses, images, *others in zip(poses_of, *beside, strict=True):
+        for poses, images, *others in zip(poses_of, *columns, strict=True):
             nameless += isinstance(images, Images) and not images.first
             yield StoredSequence(self.file, self.key, poses, images, *others)
         if nameless:
@@ -316,17 +332,21 @@ def _shape(entry: Any) -> tuple[int, ...] | None:
         return None
 
 
-def _check_layout(column: ObjectColumn, track: Track) -> None:
-    """Raise `DataError` where the poses are one sequence, not one entry a sequence."""
+def _is_one_sequence(column: ObjectColumn, track: Track) -> bool:
+    """Say whether the poses look like one sequence, not like one entry a sequence."""
     shape, widths = column.shape, stored_widths(track)
     dims = track.info.dims if track.representation != "smpl" else 3
     flat = len(shape) == 2 and shape[1] in widths and column.dtype != object
     nested = len(shape) == 3 and shape[2] == dims and shape[1] * shape[2] in widths
-    if flat or nested:
+    return flat or nested
+
+
+def _check_layout(column: ObjectColumn, called: str | None) -> None:
+    if called is None or column.dtype.hasobject:
         raise DataError(
-            f"{column.path}: {column.key} {shape} looks like one sequence: add an axis in front "
-            f"(np.savez(..., {column.key}={column.key}[None])), or cut it into its takes and save "
-            "a list of them"
+            f"{column.path}: {column.key} {column.shape} looks like one sequence: add an axis in "
+            f"front (np.savez(..., {column.key}={column.key}[None])), or cut it into its takes and "
+            "save a list of them"
         )
 
 

@@ -35,19 +35,20 @@ class Listed:
     stored: list[StoredSequence]
 
 
-def list_file(file: Path, track: Track, unpacked: str) -> Listed | None:
+def list_file(file: Path, track: Track, unpacked: str, called: str | None = None) -> Listed | None:
     """Read all of a file but the poses; None where it can only be read in one go.
 
     Args:
         file: the npz file.
         track: whose sequences it holds, as they are stored.
         unpacked: path or URI to which compressed poses are unpacked.
+        called: see `PoseColumns.open`.
 
     Raises:
         DataError: the file is damaged, or its content is not what the track's has to be.
         OSError: poses cannot be unpacked there.
     """
-    columns = PoseColumns.open(file, track)
+    columns = PoseColumns.open(file, track, called)
     folder, _, name = unpacked.rpartition("/")
     with storage.draft(folder) as draft:
         into = Unpacked(unpacked, draft.file)
@@ -60,20 +61,29 @@ def list_file(file: Path, track: Track, unpacked: str) -> Listed | None:
     return Listed(columns, stored)
 
 
-def named_entries(
-    track: Track, split: str, detected: Listed | None, truth: Listed | None
-) -> list[Named]:
+Pair = tuple[Listed | None, Listed | None]
+
+
+def named_entries(track: Track, split: str, pairs: Iterable[Pair]) -> list[Named]:
     """Name the sequences of a split, whose poses may be anywhere.
+
+    Args:
+        track: what they are of.
+        split: likewise.
+        pairs: the files of detections and of truth, in the order of `poise.readers.layouts.locate`.
 
     Raises:
         DataError: the files do not go together.
     """
-    columns = [None if one is None else one.columns for one in (detected, truth)]
-    check_pair(track, split, *columns)
     maker, unique = SequenceMaker.of(track, split), UniqueNames()
-    both = (repeat(None) if one is None else one.stored for one in (detected, truth))
-    entries = (Entry(place, *pair) for place, pair in enumerate(zip(*both, strict=False)))
-    return [maker.name(entry, unique) for entry in entries]
+    found: list[Named] = []
+    for detected, truth in pairs:
+        columns = [None if one is None else one.columns for one in (detected, truth)]
+        check_pair(track, split, *columns)
+        both = (repeat(None) if one is None else one.stored for one in (detected, truth))
+        for ours, theirs in zip(*both, strict=False):
+            found.append(maker.name(Entry(len(found), ours, theirs), unique))
+    return found
 
 
 def frames_of(named: Named) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from poise.catalog.tracks import Track
 from poise.readers.image_names import UniqueNames
-from poise.readers.layouts import locate
+from poise.readers.layouts import SplitFiles, locate
 from poise.readers.npz_columns import PoseColumns
 from poise.readers.npz_sequence import Entry, SequenceMaker
 from poise.readers.sequence import PoseSequence, Rejected
@@ -29,18 +29,27 @@ def read_split(data: Path, track: Track, split: str) -> Iterator[PoseSequence | 
         DataError: a file is missing or damaged, lacks its poses, or the files disagree on the
             number of sequences; a fault within one sequence rejects that sequence only.
     """
-    files = locate(data, track, split)
-    detected = PoseColumns.open(files.detected, track) if files.detected else None
-    truth = PoseColumns.open(files.truth, track.stored) if files.truth else None
-    check_pair(track, split, detected, truth)
-    maker, unique = SequenceMaker.of(track, split), UniqueNames()
-    count = max(column.count for column in (detected, truth) if column is not None)
-    # Both files are read side by side, a sequence at a time, and to their ends.
-    both = (
-        itertools.repeat(None, count) if column is None else column for column in (detected, truth)
+    maker, unique, place = SequenceMaker.of(track, split), UniqueNames(), 0
+    for files in locate(data, track, split):
+        detected, truth = open_pair(files, track)
+        check_pair(track, split, detected, truth)
+        count = max(column.count for column in (detected, truth) if column is not None)
+        # Both files are read side by side, a sequence at a time, and to their ends.
+        both = (
+            itertools.repeat(None, count) if column is None else column
+            for column in (detected, truth)
+        )
+        for ours, theirs in zip(*both, strict=True):
+            yield maker.make(maker.name(Entry(place, ours, theirs), unique))
+            place += 1
+
+
+def open_pair(files: SplitFiles, track: Track) -> tuple[PoseColumns | None, PoseColumns | None]:
+    """Open the files of detections and of truth, where there are such."""
+    return (
+        PoseColumns.open(files.detected, track, files.called) if files.detected else None,
+        PoseColumns.open(files.truth, track.stored, files.called) if files.truth else None,
     )
-    for place, (ours, theirs) in enumerate(zip(*both, strict=True)):
-        yield maker.make(maker.name(Entry(place, ours, theirs), unique))
 
 
 def check_pair(

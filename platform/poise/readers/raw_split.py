@@ -32,7 +32,10 @@ def sources(data: Path | None, track: Track, split: str) -> list[Path]:
     Raises:
         DataError: as `open_split`.
     """
-    return [] if _is_made(track) else layouts.locate(_needed(data, track), track, split).present
+    if _is_made(track):
+        return []
+    pairs = layouts.locate(_needed(data, track), track, split)
+    return [path for pair in pairs for path in pair.present]
 
 
 def split_exists(data: Path | None, track: Track, split: str) -> bool:

@@ -9,6 +9,7 @@ from tests.poise.ingest.test_split_writer import FAULTS, TRACK, write
 from tests.support.dying import DyingTasks
 
 from poise.catalog.splits import Split
+from poise.catalog.tracks import Track
 from poise.ingest import parts, rounds
 from poise.ingest.rounds import write_splits
 from poise.ingest.split_writer import SplitResult, write_split
@@ -72,6 +73,22 @@ def test_tasks_that_die_are_run_again(
     found = list(rounds.written(tasks, SPLITS, lambda _: None))
     assert (found, contents(tmp_path / "lake")) == whole
     assert {"read", "write"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_files_of_a_sequence_each_are_read_by_many_tasks(
+    told: None, tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rounds, "SHARE_BYTES", 3 * 4 * 60 * 51)
+    own = Track.parse("many/net/3D")
+    for number in range(7):
+        for who in ("net", "gt"):
+            file = tmp_path / f"{who}/train/P{number % 2}-{number}.npz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(file, joints_3d=np.random.default_rng(number).random((60, 51)))
+    expected = write_split(tmp_path, own, str(tmp_path / "whole"), "train")
+    assert write_splits(tmp_path, own, str(tmp_path / "lake"), ["train"], print) == [expected]
+    assert contents(tmp_path / "lake") == contents(tmp_path / "whole")
+    assert (expected.summary.subjects, expected.summary.sequences) == (["P0", "P1"], 7)
 
 
 def test_what_has_to_be_read_in_one_go_is(cluster: None, tmp_path: Path, small: None) -> None:

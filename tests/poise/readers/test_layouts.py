@@ -13,7 +13,7 @@ from poise.ingest.sources import checksums, tracks_in, unknown_folders
 from poise.readers.layouts import SplitFiles, locate, write_smoothnet
 from poise.readers.raw_split import open_split, sources, split_exists
 from poise.readers.sequence import PoseSequence
-from poise.runtime.errors import DataError
+from poise.runtime.errors import CatalogueError, DataError
 
 DRAW = np.random.default_rng(3)
 LAB = """
@@ -70,7 +70,7 @@ def deciwatch(data: Path) -> tuple[Path, Path]:
 def test_deciwatch_keeps_all_representations_in_one_file(tmp_path: Path) -> None:
     detected, truth = deciwatch(tmp_path)
     track = Track.parse("pw3d/spin/3D")
-    assert locate(tmp_path, track, "test") == SplitFiles(detected, truth)
+    assert locate(tmp_path, track, "test") == [SplitFiles(detected, truth)]
     assert sources(tmp_path, track, "test") == [detected, truth]
     assert not split_exists(tmp_path, track, "train")
     [row] = read(tmp_path, "pw3d/spin/3D")
@@ -92,7 +92,7 @@ def test_smoothnets_folder_wins_where_there_are_both(tmp_path: Path) -> None:
     deciwatch(tmp_path)
     file = tmp_path / "poses" / "pw3d_spin_3D" / "detected" / "pw3d_spin_3D_test.npz"
     save(file, joints_3d=[DRAW.random((5, 42))])
-    assert locate(tmp_path, Track.parse("pw3d/spin/3D"), "test").detected == file
+    assert locate(tmp_path, Track.parse("pw3d/spin/3D"), "test")[0].detected == file
 
 
 def test_a_missing_track_names_every_place_that_was_tried(tmp_path: Path) -> None:
@@ -170,6 +170,46 @@ def test_a_user_says_where_files_are_and_what_is_in_them(tmp_path: Path) -> None
     np.testing.assert_allclose(flat.detected_FC, np.tile([0.0, 1.0], (4, 3)))
     with pytest.raises(DataError, match="only 3D tracks in metres"):
         write_smoothnet(tmp_path, Track.parse("mylab/my.net/3D"), "test", [row])
+
+
+#: A file a sequence, below folders that say whose it is.
+MANY = """
+name = "many"
+imgname = ['(?P<subject>P[0-9]+)/(?P<action>[a-z]+)']
+files.detected = "{estimator}/{split}/*/*.npz"
+files.truth = "truth/mocap/{split}/*/*.npz"
+[[tracks]]
+representation = "3D"
+estimators = ["*"]
+joints = ["a", "b", "c"]
+roots = ["b"]
+unit = "m"
+"""
+
+
+def test_a_split_may_have_any_number_of_files_and_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([MANY]))
+    for name in ("P2/walk", "P1/sit", "P1/walk"):
+        for folder in ("net/test", "truth/mocap/test"):
+            file = tmp_path / folder / f"{name}.npz"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(file, joints_3d=DRAW.random((400, 9)))  # one sequence, without an axis
+    save(tmp_path / "net/test/P3/both.npz", joints_3d=[DRAW.random((4, 9))] * 2)
+    assert list(map(str, tracks_in(tmp_path))) == ["many/net/3D"]
+    rows = read(tmp_path, "many/net/3D")
+    names = [(row.name, row.subject, row.action, row.truth_FC is None) for row in rows]
+    assert names == [
+        ("P1/sit", "P1", "sit", False),
+        ("P1/walk", "P1", "walk", False),
+        ("P2/walk", "P2", "walk", False),
+        ("test-00003", "test-00003", None, True),
+        ("test-00004", "test-00004", None, True),
+    ]
+    monkeypatch.setenv("POISE_DATASETS_TOML", json.dumps([MANY.replace("mocap/{split}/*", "m")]))
+    with pytest.raises(CatalogueError, match=r"files\.truth needs as many \* as files\.detected"):
+        read(tmp_path, "many/net/3D")
 
 
 def test_what_a_user_says_of_her_files_is_one_of_their_sources(

@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -62,13 +63,20 @@ class ObjectColumn:
     checked at its end, so entries can be trusted only after all of them were read.
     """
 
-    def __init__(self, path: Path, key: str, digest: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        key: str,
+        digest: Callable[[Any], Any] | None = None,
+        alone: bool = False,
+    ) -> None:
         """Open a column and read its head.
 
         Args:
             path: the file.
             key: the column.
             digest: function that sums up an entry; its result is yielded in place of the entry.
+            alone: all of it is one entry.
 
         Raises:
             DataError: the file is missing, damaged or implausibly compressed, or lacks the key;
@@ -77,18 +85,22 @@ class ObjectColumn:
         present = npz_keys(path)
         if key not in present:
             raise DataError(f"{path}: no key {key}; the file holds {listed(present)}")
-        self.path, self.key, self._digest = path, key, digest
+        self.path, self.key, self._digest, self._alone = path, key, digest, alone
         with _member(path, key) as member:
             if not member.shape:
                 raise DataError(f"{path}: {key} is {_single(member)}")
             member.budget.entries(member.shape[0])
             self.shape, self.dtype = member.shape, member.dtype
-        self.count = self.shape[0]
+        self.count = 1 if alone else self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the entries; raise `DataError` where the file turns out to be damaged."""
         with _member(self.path, self.key) as member:
-            yield from _entries(member, self._digest)
+            if self._alone:
+                entry = list(member.values()) if member.dtype.hasobject else _whole(member)
+                yield entry if self._digest is None else self._digest(entry)
+            else:
+                yield from _entries(member, self._digest)
             if member.stream.read(1):
                 raise ValueError("data after its end")
 
@@ -105,7 +117,7 @@ class ObjectColumn:
         inline = 0
         with _member(self.path, self.key) as member:
             kept = unpacked if member.base is None else AsStored(str(self.path), member.base)
-            for entry in _located(member, lambda size: kept.keep(member.stream, size)):
+            for entry in _located(member, self._alone, partial(kept.keep, member.stream)):
                 if isinstance(entry, np.ndarray):
                     inline += entry.nbytes
                 if isinstance(entry, list) or inline > _MOST_INLINE or _has_objects(entry):
@@ -288,8 +300,12 @@ def _entries(member: Member, digest: Callable[[Any], Any] | None) -> Iterator[An
     yield from rows if digest is None else map(digest, rows)
 
 
-def _located(member: Member, keep: Callable[[int], Place]) -> Iterator[Any]:
-    if member.dtype.hasobject and len(member.shape) == 1:
+def _located(member: Member, alone: bool, keep: Callable[[int], Place]) -> Iterator[Any]:
+    if alone and not member.dtype.hasobject:
+        size = math.prod(member.shape) * member.dtype.itemsize
+        yield keep(size).array(member.dtype, member.shape, "F" if member.fortran else "C")
+        return
+    if member.dtype.hasobject and len(member.shape) == 1 and not alone:
         yield from member.values(keep=keep)
         return
     size = math.prod(member.shape[1:]) * member.dtype.itemsize
