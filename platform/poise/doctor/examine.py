@@ -1,5 +1,6 @@
 """All that is looked at, side by side and within a time, whatever hangs."""
 
+import os
 import threading
 import time
 from importlib import import_module
@@ -9,7 +10,7 @@ from poise.runtime.errors import PoiseError, in_short
 from poise.runtime.settings import Settings
 
 #: Seconds for all together; each subject's own limits are shorter, so that it can say what hangs.
-WITHIN_S = 7.0
+WITHIN_S = 8.0
 #: The module of each subject, in the order in which they are shown. They are imported while the
 #: clock runs, since on a slow disk the libraries of some take seconds; one at a time, since threads
 #: that import at once see each other's modules half made.
@@ -28,6 +29,10 @@ SUBJECTS = {
     "milvus": "pvd",
 }
 
+#: These start first: other programs answer them.
+_SLOW = ("ray", "milvus", "lake", "mlflow")
+#: Programs that want a CPU at once, beyond which nothing follows from who is late.
+_BUSY = 4.0
 _IMPORTING = threading.Lock()
 
 
@@ -47,8 +52,8 @@ def examine(settings: Settings, within_s: float = WITHIN_S) -> list[Finding]:
         )
         for name in SUBJECTS
     }
-    for thread in threads.values():
-        thread.start()
+    for name in sorted(threads, key=lambda name: name not in _SLOW):
+        threads[name].start()
     findings: list[Finding] = []
     for name, thread in threads.items():
         thread.join(max(end - time.monotonic(), 0.0))
@@ -72,6 +77,14 @@ def _look(name: str, settings: Settings, into: list[Finding]) -> None:
 
 
 def _hung(name: str, within_s: float) -> Finding:
+    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if waiting > _BUSY:
+        return Finding(
+            name,
+            "warning",
+            f"nothing within {within_s:g} s, on a machine with {waiting:.0f} programs for each CPU",
+            "try again when it is less busy",
+        )
     return Finding(
         name,
         "failed",

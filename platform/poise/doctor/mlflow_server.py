@@ -60,7 +60,9 @@ class MlflowServer:
                 method, f"{self._root}/{path}", timeout=_PATIENCE_S, **given
             )
         except (requests.RequestException, UnicodeError) as error:
-            raise NoAnswerError(in_short(error)) from None
+            by_proxy = isinstance(error, requests.exceptions.ProxyError)
+            said = "the proxy that is asked for it does not answer" if by_proxy else in_short(error)
+            raise NoAnswerError(said) from None
         self.ahead_s = skew_s(answer.headers.get("Date"), asked)
         if not answer.ok:
             raise NoAnswerError(_told(answer), answer.status_code)

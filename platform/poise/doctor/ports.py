@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import psutil
 
@@ -27,13 +28,13 @@ def check(settings: Settings) -> Iterator[Finding]:
     for port, (wanted, words) in _USERS.items():
         if not _taken(port):
             continue
-        who = _owner(port)
-        if who and not any(word in who for word in words):
+        owner = _owner(port)
+        if owner is not None and not any(word in owner.line for word in words):
             strangers += 1
             yield Finding(
                 f"ports.{port}",
                 "warning",
-                f"{port}, the port of {wanted}, is taken by {who}",
+                f"{port}, the port of {wanted}, is taken by process {owner.pid} ({owner.name})",
                 "end that program, or take another port (--port, http_options of serve.yaml)",
             )
         else:
@@ -51,13 +52,23 @@ def _taken(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _owner(port: int) -> str:
-    """Name the process that listens at a port; empty where this user may not know."""
+@dataclass(frozen=True)
+class _Owner:
+    """A process that listens: its command line, and a short name."""
+
+    pid: int
+    line: str
+    name: str
+
+
+def _owner(port: int) -> _Owner | None:
+    """Return the process that listens at a port; None where this user may not know."""
     try:
         for one in psutil.net_connections("tcp"):
             if one.status == psutil.CONN_LISTEN and one.laddr and one.laddr[1] == port and one.pid:
-                line = " ".join(psutil.Process(one.pid).cmdline())
-                return printable(f"process {one.pid} ({line[:60]})")
+                words = psutil.Process(one.pid).cmdline()
+                name = " ".join(word.rpartition("/")[2] for word in words if word[:1] != "-")
+                return _Owner(one.pid, " ".join(words).lower(), printable(name[:40]))
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         pass
-    return ""
+    return None

@@ -23,7 +23,7 @@ from poise.runtime.ray_cluster.checks import CURE, answering_address
 from poise.runtime.settings import Settings
 
 _PROBE = Path(__file__).with_name("ray_probe.py")
-_PROBE_S, _NODE_S = 6.0, 2.0
+_PROBE_S, _NODE_S = 5.0, 2.0
 #: Nodes that are asked; those of one launcher are alike.
 _MOST_NODES = 32
 _VERSION = re.compile(r'Version="([^"]+)"')
