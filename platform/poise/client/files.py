@@ -23,11 +23,13 @@ class RefinedFile:
         name: that it may have.
         content: its bytes; of a folder of files a zip.
         kind: its media type.
+        model: what refined it: a model's name, and its version, if any, after a ``/``.
     """
 
     name: str
     content: bytes
     kind: str
+    model: str = ""
 
     def write(self, place: str | Path) -> Path:
         """Write it to a file, or under its own name into a folder; return where it is."""
@@ -73,4 +75,4 @@ def file_of(response: httpx.Response, path: str | Path) -> RefinedFile:
     kind = response.headers.get("Content-Type", _OCTETS)
     ending = ".json" if "json" in kind else ".npz"
     name = named[1] if named else f"{Path(path).stem}.poise{ending}"
-    return RefinedFile(name, response.content, kind)
+    return RefinedFile(name, response.content, kind, response.headers.get("Poise-Model", ""))

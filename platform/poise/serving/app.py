@@ -20,7 +20,16 @@ from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.inference import check
 from poise.runtime.settings import Settings
 from poise.serving import responses, schema
-from poise.serving.files.asked import ARCHIVE, ENDINGS, FORM, NPZ, OCTETS, FileOptions, is_file
+from poise.serving.files.asked import (
+    ARCHIVE,
+    ENDINGS,
+    FORM,
+    NPZ,
+    OCTETS,
+    TYPES,
+    FileOptions,
+    is_file,
+)
 from poise.serving.files.intake import FileIntake, sample
 from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
 from poise.serving.intake.passing import DEPLOYMENT
@@ -60,10 +69,11 @@ app = FastAPI(
     responses={401: schema.refused("The service's token is not shown.")},
 )
 #: Described by hand: FastAPI describes only what it reads itself, and in one go.
-_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_FILE = {"type": "string", "format": "binary"}
+_FILES = {"type": "array", "items": _FILE}
 _REQUEST = {
     "application/json": {"schema": schema.RefineRequest.model_json_schema()},
-    OCTETS: {"schema": {"type": "string", "format": "binary"}},
+    **{kind: {"schema": _FILE} for kind in (OCTETS, NPZ, *TYPES)},
     FORM: {"schema": {"type": "object", "properties": {"file": _FILES}, "required": ["file"]}},
 }
 app.include_router(router)

@@ -11,8 +11,10 @@ import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from poise.cli.main import main
@@ -74,6 +76,19 @@ def npz(**arrays: object) -> bytes:
 AMASS = npz(
     poses=np.zeros((4, 156)), trans=np.zeros((4, 3)), mocap_frame_rate=60.0, gender="neutral"
 )
+
+
+def arrow(columns: dict[str, Any]) -> bytes:
+    """A stream of Arrow's of one batch."""
+    out, batch = io.BytesIO(), pa.RecordBatch.from_pydict(columns)
+    with pa.ipc.new_stream(out, batch.schema) as writer:
+        writer.write_batch(batch)
+    return out.getvalue()
+
+
+#: Two billion numbers, in as many bytes as one.
+A_RUN: Any = pa.RunEndEncodedArray.from_arrays(pa.array([2**31 - 1]), pa.array([1.0]))
+ONE_JOINT = {"frame": [1, 2], "nose_x": [1.0, 2.0], "nose_y": [1.0, 2.0]}
 BAD = {
     "nothing.json": (b"", "nothing.json: is empty"),
     "blanks.csv": (b"\n\n  \n", "no keypoint file"),
@@ -111,6 +126,12 @@ BAD = {
     "cut.npz": (zip_bomb()[:2000], "not a readable npz"),
     "cut.h5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "no whole HDF5 file"),
     "cut.parquet": (b"PAR1" + bytes(100), "no whole Parquet file"),
+    "cut.arrow": (arrow(ONE_JOINT)[:-30], "no whole Arrow file"),
+    "nothing.arrow": (arrow({"frame": [], "nose_x": [], "nose_y": []}), "no rows"),
+    "runs.arrow": (arrow({"frame": A_RUN}), "refused: .* bytes"),
+    "nested.arrow": (arrow({"frame": [1], "nose_x": [[[1.0]]], "nose_y": [[[2.0]]]}), "no numbers"),
+    "words.arrow": (arrow({"frame": [1], "nose_x": ["far"], "nose_y": ["up"]}), "no numbers"),
+    "other.arrow": (arrow({"a": [1]}), "its columns are a; expected frame"),
     "cut.c3d": (b"\x02\x50" + bytes(600), "C3D"),
     "cut.bvh": (b"HIERARCHY\nROOT Hips\n{\n", "bvh"),
     "run.pkl": (pickle.dumps(Bomb()), "a pickle.*np.savez"),

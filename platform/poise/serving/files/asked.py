@@ -21,8 +21,19 @@ ENDINGS: Final = {
     ".json": "application/json",
     ".csv": "text/csv",
     ".tsv": "text/tab-separated-values",
+    ".parquet": "application/vnd.apache.parquet",
+    ".arrow": "application/vnd.apache.arrow.file",
 }
 ARCHIVE: Final = "application/zip"
+#: Types of files that are known by them, and the format of each: a body of one is a file, and an
+#: answer is one where ``Accept`` asks for it. As a body `NPZ` is one, too; its answer has more.
+TYPES: Final = {
+    "application/vnd.apache.arrow.file": "arrow",
+    "application/vnd.apache.parquet": "parquet",
+    "text/csv": "csv",
+}
+#: Those that are read, and not written.
+_READ: Final = (OCTETS, FORM, NPZ, "application/vnd.apache.arrow.stream", ENDINGS[".tsv"])
 _FREE: Final = 255
 
 _Name = Annotated[str, Field(min_length=1, max_length=_FREE)]
@@ -72,15 +83,32 @@ class FileOptions(BaseModel):
 def is_file(content_type: str, options: FileOptions) -> bool:
     """Say whether a body is a file, by its type or because it has a name."""
     kind = content_type.partition(";")[0].strip().lower()
-    return options.filename is not None or kind in (OCTETS, FORM)
+    return options.filename is not None or kind in _READ or kind in TYPES
 
 
-def checked(options: FileOptions, models: dict[str, str]) -> dict[str, Any]:
+def accepted(accept: str, options: FileOptions) -> tuple[str, str | None]:
+    """What an answer is to be: `NPZ`, JSON or neither, and the format of a file.
+
+    Args:
+        accept: the header; the first of its types that is known counts, whatever their weights.
+        options: of the client, whose ``to`` comes first.
+    """
+    for part in accept.split(","):
+        kind = part.partition(";")[0].strip().lower()
+        if kind in (NPZ, ENDINGS[".json"]):
+            return kind, options.to
+        if kind in TYPES:
+            return "", options.to or TYPES[kind]
+    return "", options.to
+
+
+def checked(options: FileOptions, models: dict[str, str], accept: str = "") -> dict[str, Any]:
     """What a worker is asked, as plain values.
 
     Args:
         options: of the client.
         models: checkpoint folders by the names that clients may use; nothing else is opened.
+        accept: the header ``Accept``.
 
     Raises:
         RequestValidationError: a name leads nowhere.
@@ -98,6 +126,7 @@ def checked(options: FileOptions, models: dict[str, str]) -> dict[str, Any]:
             raise RequestValidationError(
                 [{"loc": ("query", field), "type": "unknown", "msg": message}]
             )
+    kind, to = accepted(accept, options)
     fill = {"all": 1e9, "none": 0.0}.get(str(options.fill), options.fill)
     asked = options.model_dump(include={"cutoff", "lag", "min_confidence", "rigid", "feet"})
     return {
@@ -108,7 +137,8 @@ def checked(options: FileOptions, models: dict[str, str]) -> dict[str, Any]:
             "track": options.follow,
         },
         "reading": options.model_dump(include={"format", "skeleton", "fps", "unit", "up"}),
-        "to": options.to,
+        "to": to,
+        "accept": kind,
         "filename": options.filename,
     }
 

@@ -1,6 +1,7 @@
 """Bodies of `POST /v1/refine` that are files, on their way to a worker and back."""
 
 import logging
+import time
 from importlib import resources
 from typing import Any, Final
 
@@ -8,18 +9,22 @@ from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
 from poise.checkpoints.shipped import GENERAL
-from poise.serving.files.asked import NPZ, FileOptions, checked, described
+from poise.refining.options import FILTERS
+from poise.serving.files.asked import FileOptions, checked, described
 from poise.serving.files.workers import Workers
 from poise.serving.metrics import ServiceMetrics
+from poise.serving.model import ServedModel
 from poise.serving.models.served_models import ServedModels
 from poise.serving.models.wanted import WRONG, ChoiceError
 from poise.serving.schema import Problem, Problems
 from poise.serving.streams.sessions import longest_lag
+from poise.serving.tracing.spans import stages
 from poise_models.general.general import GeneralConfig
 
 logger = logging.getLogger(__name__)
 
-_JSON: Final = "application/json"
+#: The header that says what refined a file: ``name/version``, as requests name it.
+MODEL: Final = "Poise-Model"
 #: Recordings that come with Poise, and what each is.
 SAMPLES: Final = {"walking.trc": "MediaPipe on a person who walks, 3D, 60 frames a second"}
 _PLACES: Final = {"walking.trc": ("poise.client", "sample.trc")}
@@ -62,21 +67,27 @@ class FileIntake:
                 raise ChoiceError(WRONG, "refiner", message)
             named = await self._models.get(options.model, options.track)
             options = options.model_copy(update={"refiner": named.name})
-        accept = request.headers.get("accept", "")
+        refiner = options.refiner or GENERAL
+        # Of the general network the name and no folder: its weights differ in 2D and 3D.
+        models = {named.name: named.config.model.checkpoint} | {GENERAL: GENERAL}
         asked = {
-            # Of the general network the name and no folder: its weights differ in 2D and 3D.
-            **checked(options, {named.name: named.config.model.checkpoint} | {GENERAL: GENERAL}),
+            **checked(options, models, request.headers.get("accept", "")),
             "content_type": request.headers.get("content-type", ""),
-            "accept": next((kind for kind in (NPZ, _JSON) if kind in accept), ""),
+            "model": _model(refiner, named),
         }
         body = (await request.receive()).get("body", b"")
         about, content = await self._workers.answer(asked, body)
         if about["status"] != 200:
             problem = Problem(field="file", loc=["body"], msg=about["message"], type="file")
             return JSONResponse(Problems(detail=[problem]).model_dump(), about["status"])
-        refiner = options.refiner or GENERAL
         self._metrics.count(refiner, about["frames"], "none", "none", about["seconds"])
-        headers = {"X-Content-Type-Options": "nosniff"}
+        self._metrics.count_stages(refiner, about["timing"])
+        stages(time.perf_counter(), about["timing"])
+        version = asked["model"]["version"]
+        headers = {
+            "X-Content-Type-Options": "nosniff",
+            MODEL: refiner if version is None else f"{refiner}/{version}",
+        }
         if "filename" in about:
             name = about["filename"].encode("ascii", "replace").decode().replace("?", "_")
             headers["Content-Disposition"] = f'attachment; filename="{name}"'
@@ -85,6 +96,14 @@ class FileIntake:
     def close(self) -> None:
         """End the workers."""
         self._workers.close()
+
+
+def _model(refiner: str, named: ServedModel) -> dict[str, Any]:
+    """What refines, as requests have it; a filter has neither version nor track."""
+    if refiner in (GENERAL, *FILTERS) and refiner != named.name:
+        return {"name": refiner, "version": None, "track": None}
+    track = None if refiner == GENERAL else str(named.track)
+    return {"name": refiner, "version": named.version, "track": track}
 
 
 def sample(name: str) -> bytes | None:

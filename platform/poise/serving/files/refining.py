@@ -44,15 +44,19 @@ def answered(asked: dict[str, Any], body: bytes) -> Answer:
 def _refined(asked: dict[str, Any], body: bytes) -> Answer:
     source = _laid_out(asked, body)
     try:
+        times = [time.perf_counter()]
         motion = read(source, **asked["reading"])
         _check_size(motion)
         options = Options(**asked["options"])
         form = _form(motion, asked)  # before the work, so that what cannot be fails at once
-        began = time.perf_counter()
+        times.append(time.perf_counter())
         refining = refine(motion, options)
-        head, content = _answer(refining, options, asked, form)
-        seconds = round(time.perf_counter() - began, 3)
-        return {**head, "frames": len(motion), "seconds": seconds}, content
+        times.append(time.perf_counter())
+        spent = dict(zip(("parse", "network"), np.diff(times).round(6).tolist(), strict=True))
+        head, content = _answer(refining, options, {**asked, "timing": spent}, form)
+        timing = {**spent, "format": round(time.perf_counter() - times[-1], 6)}
+        seconds = timing["network"] + timing["format"]
+        return {**head, "frames": len(motion), "seconds": seconds, "timing": timing}, content
     finally:
         shutil.rmtree(source) if source.is_dir() else source.unlink(missing_ok=True)
 
@@ -118,7 +122,14 @@ def _answer(
     if form is not None:
         return _file(refining.after, form)
     report = report_of(refining, options).to_json()
-    about = {**summary(refining), "written": _written(refining.after), "report": _plain(report)}
+    about = {
+        **summary(refining),
+        "written": _written(refining.after),
+        "report": _plain(report),
+        "model": asked["model"],
+        "retrieval": "none",  # as in `poise refine`
+        "timing": asked["timing"],
+    }
     if asked["accept"] == NPZ:
         text = np.frombuffer(json.dumps(about).encode(), np.uint8)
         packed = io.BytesIO()

@@ -36,7 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def asked(accept: str = "", content_type: str = OCTETS, **options: Any) -> dict[str, Any]:
     given = FileOptions.model_validate({"refiner": "butterworth", **options})
-    return {**checked(given, {}), "content_type": content_type, "accept": accept}
+    model = {"name": "butterworth", "version": None, "track": None}
+    return {**checked(given, {}, accept), "content_type": content_type, "model": model}
 
 
 def form(*files: tuple[str, bytes]) -> tuple[str, bytes]:
@@ -57,7 +58,7 @@ def wide(folder: Path, *ending: str) -> bytes:
     return content
 
 
-@pytest.mark.parametrize("ending", [".trc", ".csv", ".parquet", ".npz"])
+@pytest.mark.parametrize("ending", [".trc", ".csv", ".parquet", ".arrow", ".npz"])
 def test_a_file_comes_back_as_the_command_would_write_it(folder: Path, ending: str) -> None:
     content = wide(folder, ending)
     about, answer = answered(asked(filename=f"walk{ending}"), content)
@@ -76,11 +77,28 @@ def test_arrays_and_json_say_the_same() -> None:
     _, text = answered(asked("application/json"), content)
     arrays, values = np.load(io.BytesIO(packed)), json.loads(text)
     about = json.loads(arrays["about"].tobytes())
-    assert (about["joints"], about["report"]) == (values["joints"], values["report"])
+    for same in ("joints", "report", "model", "retrieval"):
+        assert about[same] == values[same], same
+    assert (about["model"]["name"], about["retrieval"]) == ("butterworth", "none")
+    assert set(values["timing"]) == {"parse", "network"}
     poses = np.array(values["people"][0]["poses"])
     np.testing.assert_allclose(arrays["after"][:, 0], poses, atol=1e-6)
     assert arrays["before"].shape == arrays["after"].shape == (100, 1, 17, 3)
     assert arrays["state"].shape == arrays["error"].shape == (100, 1, 17)
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("application/vnd.apache.parquet", "application/vnd.apache.parquet"),
+        ("application/vnd.apache.arrow.file;q=0.9", "application/vnd.apache.arrow.file"),
+        ("image/png, text/csv, application/json", "text/csv"),
+        ("*/*", OCTETS),
+    ],
+)
+def test_the_answer_is_of_the_type_that_is_accepted(accept: str, kind: str) -> None:
+    about, _ = answered(asked(accept), sample_path().read_bytes())
+    assert about["type"] == kind
 
 
 @pytest.mark.parametrize("form_", [one.name for one in formats() if one.write and 3 in one.dims])
@@ -153,6 +171,8 @@ def test_files_are_told_from_requests() -> None:
     assert is_file(OCTETS, FileOptions())
     assert is_file("Multipart/Form-Data; boundary=x", FileOptions())
     assert is_file("application/json", FileOptions(filename="a.json"))
+    for kind in ("application/vnd.apache.arrow.stream", "application/x-npz", "text/csv"):
+        assert is_file(kind, FileOptions())
     assert not is_file("application/json", FileOptions())
     assert not is_file("", FileOptions())
 

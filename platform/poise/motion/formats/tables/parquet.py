@@ -1,7 +1,7 @@
-"""Parquet with the columns of the CSV forms."""
+"""Parquet, and Arrow's own files and streams, with the columns of the CSV forms."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +17,8 @@ from poise.readers.untrusted.budget import Budget, BudgetError
 from poise.runtime.errors import DataError, in_short
 
 _MAGIC: Final = b"PAR1"
+#: How Arrow's files and its streams begin.
+_FILE, _STREAM = b"ARROW1\0\0", b"\xff\xff\xff\xff"
 _FIELDS: Final = {
     "frame, time, person, joint, x, y, z, confidence": "as in csv, a row for each joint",
     "frame, time, person, NAME_x, NAME_y, ...": "as in csv-wide, a row for each frame",
@@ -25,7 +27,7 @@ _FIELDS: Final = {
 
 
 @dataclass(frozen=True)
-class _ParquetTable:
+class _ArrowTable:
     path: Path
     table: Any
 
@@ -60,27 +62,51 @@ class _ParquetTable:
         return f"{self.path}, row {row}"
 
 
-def _fits(sample: Sample) -> bool:
-    return sample.head.startswith(_MAGIC)
-
-
-def _read(sample: Sample) -> Motion:
-    import pyarrow as pa
+def _parquet(path: Path) -> Any:
     import pyarrow.parquet as pq
 
-    path = sample.path
-    try:
-        with pq.ParquetFile(path) as file:
-            about = file.metadata
-            Budget.of(path).numbers((about.num_rows, about.num_columns))
-            table = file.read()
+    with pq.ParquetFile(path) as file:
+        about = file.metadata
+        Budget.of(path).numbers((about.num_rows, about.num_columns))
+        return file.read()
+
+
+def _arrow(path: Path) -> Any:
+    """Read batch by batch: columns without bytes may have any number of rows."""
+    import pyarrow as pa
+
+    budget, batches = Budget.of(path), []
+    with pa.OSFile(str(path), "rb") as source:
+        whole = source.read(len(_FILE)) == _FILE
+        source.seek(0)
+        reader: Any = pa.ipc.open_file(source) if whole else pa.ipc.open_stream(source)
+        parts = map(reader.get_batch, range(reader.num_record_batches)) if whole else reader
+        for batch in parts:
+            budget.numbers((batch.num_rows, batch.num_columns))
+            batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def _reads(name: str, load: Callable[[Path], Any]) -> Callable[[Sample], Motion]:
+    def read(sample: Sample) -> Motion:
+        import pyarrow as pa
+
+        path = sample.path
+        try:
+            table = load(path)
             table.validate(full=True)
-    except BudgetError as error:
-        raise DataError(f"{path}: refused: {error}") from None
-    except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(
-            f"{path}: no whole Parquet file ({in_short(error)}); copy it again"
-        ) from None
+        except BudgetError as error:
+            raise DataError(f"{path}: refused: {error}") from None
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise DataError(
+                f"{path}: no whole {name} file ({in_short(error)}); copy it again"
+            ) from None
+        return _motion(path, table)
+
+    return read
+
+
+def _motion(path: Path, table: Any) -> Motion:
     if not table.num_rows:
         raise DataError(f"{path}: no rows")
     layout = layout_of(table.column_names)
@@ -89,16 +115,15 @@ def _read(sample: Sample) -> Motion:
             f"{path}: its columns are {', '.join(table.column_names[:10])}; expected frame, joint, "
             "x, y or nose_x, nose_y"
         )
-    return table_motion(_ParquetTable(path, table), layout)
+    return table_motion(_ArrowTable(path, table), layout)
 
 
-def _write(motion: Motion) -> Written:
+def _table(motion: Motion) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table: Any = None
     rest = motion.rest
-    if isinstance(rest, TableRest) and isinstance(rest.table, _ParquetTable):
+    if isinstance(rest, TableRest) and isinstance(rest.table, _ArrowTable):
         found = rest.rows_of(motion)
         if found is not None:
             rows, values = found
@@ -110,20 +135,46 @@ def _write(motion: Motion) -> Written:
                 table = table.set_column(column, field, new)
     if table is None:
         table = pa.Table.from_pandas(motion.to_pandas(), preserve_index=False)
+    return table
+
+
+def _as_parquet(motion: Motion) -> Written:
+    import pyarrow.parquet as pq
+
     out = io.BytesIO()
-    pq.write_table(table, out, compression="zstd")
+    pq.write_table(_table(motion), out, compression="zstd")
     return out.getvalue()
 
 
+def _as_arrow(motion: Motion) -> Written:
+    import pyarrow as pa
+
+    table, out = _table(motion), io.BytesIO()
+    with pa.ipc.new_file(out, table.schema) as writer:
+        writer.write_table(table)
+    return out.getvalue()
+
+
+_HOLDS: Final = frozenset({"people", "identity", "confidence", "names", "rate", "times"})
 FORMATS: Final = (
     Format(
         name="parquet",
         about="Parquet, a row for each joint or each frame",
         endings=(".parquet", ".pq"),
         fields=_FIELDS,
-        fits=_fits,
-        read=_read,
-        write=_write,
-        holds=frozenset({"people", "identity", "confidence", "names", "rate", "times"}),
+        fits=lambda sample: sample.head.startswith(_MAGIC),
+        read=_reads("Parquet", _parquet),
+        write=_as_parquet,
+        holds=_HOLDS,
+    ),
+    Format(
+        name="arrow",
+        about="Arrow, a row for each joint or each frame; files and streams",
+        endings=(".arrow", ".feather"),
+        fields=_FIELDS,
+        fits=lambda sample: sample.head.startswith((_FILE, _STREAM)),
+        read=_reads("Arrow", _arrow),
+        write=_as_arrow,
+        holds=_HOLDS,
     ),
 )
