@@ -8,17 +8,20 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.mlflow_server import fresh_store
 from tests.support.nodes import ADDRESSES, Nodes
+from tests.support.serving import clip, save_untrained
 from tests.support.sweep_job import run_statuses
 from tests.support.tiny_lake import TRACK, write_tiny_lake
 from tests.support.tiny_plan import SYNSPP, plan_of
 
 from poise.catalog.splits import SPLITS
+from poise.client.client import Client
 from poise.experiments.records import SweepFolder, TrialFolder
 from poise.experiments.shared_splits import SplitSource
 from poise.experiments.trial import TrialSetup, run_trial
@@ -39,6 +42,8 @@ MISSED_SOON = {
 }
 LONG = {"epochs": 60, "batch": 16, "steps_per_epoch": 2}
 PLAN = plan_of("input", SYNSPP, seeds=[0, 1], budget=LONG)
+#: Requests before a replica's node dies; three times as many come after.
+_DIES_AT = 40
 LOOK = """
 import os, sys
 import ray
@@ -140,3 +145,25 @@ def _begun(sweep: SweepFolder) -> list[TrialFolder]:
 def _table(sweep: SweepFolder) -> list[dict[str, Any]]:
     rows = [entry.to_json() for entry in sweep.entries()]
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
+
+
+def test_a_service_whose_node_dies(nodes: Nodes) -> None:
+    """Whoever asks by the client library has all answers."""
+    nodes.add(*sorted({"first", "second"} - nodes.there.keys()))
+    model, head = save_untrained(nodes.shared / "model"), nodes.there["head"]
+    options = ("--replicas", "2", "--replicas-max", "2")
+    serving = nodes.poise("serve", "--model", model, *options, log="serve.log")
+    while "Ctrl-C" not in (head.disk / "serve.log").read_text():
+        assert serving.poll() is None
+        time.sleep(0.1)
+    dies, answered = nodes.worker("ServeReplica"), list[Any]()
+
+    def ask(number: int) -> None:
+        if number == _DIES_AT:
+            nodes.lose(dies)
+        answered.append(client.refine(clip(40)).poses.tolist())
+
+    client = Client("http://127.0.0.1:8000")
+    head.inside(lambda: list(ThreadPoolExecutor(4).map(ask, range(4 * _DIES_AT))))
+    assert answered == answered[:1] * 4 * _DIES_AT
+    assert serving.poll() is None
