@@ -71,7 +71,7 @@ with connect():
 @pytest.fixture(scope="module")
 def nodes(server: None) -> Iterator[Nodes]:
     """A head and two others, with a CPU each."""
-    with Nodes(**MISSED_SOON) as there:
+    with Nodes({}, MISSED_SOON) as there:
         there.add("head")
         there.add("first", "second")
         yield there

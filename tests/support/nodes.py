@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -37,7 +37,7 @@ mount --bind {disk} {own} && mount --bind {disk}/hosts /etc/hosts && hostname {n
 ip link set lo up && echo up && sleep infinity & wait
 """
 _OBJECT_STORE = 80_000_000
-_PATIENCE_S = 240.0
+_PATIENCE_S = 480.0
 _NETWORK_SPACE = 0x40000000
 _BIN = Path(sys.executable).parent
 _ROOTS = os.pathsep.join(str(ROOT / name) for name in ("platform", "models", "retrieval"))
@@ -129,8 +129,8 @@ class Nodes:
 
     address = f"{ADDRESSES['head']}:6379"
 
-    def __init__(self, **head: str) -> None:
-        """Take the environment of the head's Ray; nothing is switched on yet."""
+    def __init__(self, env: Mapping[str, str], head: Mapping[str, str]) -> None:
+        """Take the environment of all, and more for the head's Ray; nothing is switched on yet."""
         self._base = Path(tempfile.mkdtemp(prefix="nodes-", dir="/tmp"))  # sockets have short paths
         self.shared = self._base / "shared"
         self.there: dict[str, Machine] = {}
@@ -140,6 +140,7 @@ class Nodes:
             RAY_AUTH_MODE="token",
             RAY_AUTH_TOKEN=secrets.token_hex(32),
             RAY_USAGE_STATS_ENABLED="0",
+            **env,
         )
 
     def __enter__(self) -> Self:

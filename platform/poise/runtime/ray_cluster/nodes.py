@@ -33,7 +33,7 @@ def on_this_node() -> NodeAffinitySchedulingStrategy:
 
 
 def reaching(uri: str) -> dict[str, Any]:
-    """Return the options of tasks that ask a server: on this node, where no other reaches it.
+    """Return Ray Data's options for who asks a server: on this node, where no other reaches it.
 
     Args:
         uri: of the server, ``http://HOST:PORT``.
@@ -41,7 +41,8 @@ def reaching(uri: str) -> dict[str, Any]:
     if not is_loopback(urlsplit(uri).hostname or "") or not _others():
         return {}
     # The node of a driver need not have a CPU.
-    return {"num_cpus": 0, "scheduling_strategy": on_this_node()}
+    here = ray.get_runtime_context().get_node_id()
+    return {"num_cpus": 0, "label_selector": {"ray.io/node-id": here}}
 
 
 def see_that_nodes_share(written: Mapping[str, str], read: Mapping[str, str] = _NONE) -> None:
