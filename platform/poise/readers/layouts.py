@@ -27,6 +27,7 @@ from poise.readers.units import POSE_KEYS
 from poise.readers.untrusted.object_npz import npz_keys
 from poise.runtime.errors import DataError
 from poise.runtime.names import ESTIMATOR, ESTIMATOR_RULE
+from poise.runtime.remote_path import remembered
 
 log = logging.getLogger(__name__)
 
@@ -119,14 +120,15 @@ def tracks_under(data: Path) -> list[Track]:
     Raises:
         DataError: a file that several representations share is damaged.
     """
-    found = {
-        track
-        for dataset in datasets.known().values()
-        if not dataset.generated
-        for part in dataset.tracks
-        for layout in _layouts(dataset)
-        for track in _tracks_of(data, dataset, part, layout)
-    }
+    with remembered(data):
+        found = {
+            track
+            for dataset in datasets.known().values()
+            if not dataset.generated
+            for part in dataset.tracks
+            for layout in _layouts(dataset)
+            for track in _tracks_of(data, dataset, part, layout)
+        }
     return sorted(found)
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PosixPath
 from typing import Any, Self
 
@@ -22,6 +23,28 @@ def place(text: str | Path) -> Path:
     """Return a path, of a URI one whose files are read from there."""
     told = str(text)
     return RemotePath(told) if "://" in told else Path(told)
+
+
+#: What is below some folders, while somebody remembers it.
+_listed: dict[str, frozenset[str]] = {}
+
+
+@contextmanager
+def remembered(folder: Path) -> Iterator[None]:
+    """Ask a store once for all that is below a folder, and no more until the block ends.
+
+    Whoever looks for hundreds of files would else wait for a store as often.
+    """
+    if not isinstance(folder, RemotePath):
+        yield
+        return
+    _listed[f"{folder}/"] = frozenset(
+        str(found) for found in folder._within(recursive=True) if found.is_file()
+    )
+    try:
+        yield
+    finally:
+        _listed.pop(f"{folder}/", None)
 
 
 class RemotePath(PosixPath):
@@ -42,6 +65,9 @@ class RemotePath(PosixPath):
 
     def is_file(self) -> bool:
         """Say whether it is a file."""
+        for folder, files in list(_listed.items()):
+            if str(self).startswith(folder):
+                return str(self) in files
         return self._size is not None or self._info().type == fs.FileType.File
 
     def is_dir(self) -> bool:

@@ -14,6 +14,7 @@ from poise.checkpoints.checkpoint import pose_spec
 from poise.evaluation.evaluate import evaluate
 from poise.ingest import rounds
 from poise.ingest.sources import RawTrack
+from poise.ingest.sources import tracks_in as tracks_under
 from poise.ingest.split_writer import write_split
 from poise.lake.manifest import (
     part_folder,
@@ -67,6 +68,7 @@ def test_raw_files_are_found_and_read_where_they_are(raw: Path, data: Path, tmp_
         for file in sorted(data.glob("poses/*/*/*_train.npz"))
     ]
     assert [path.name for path in raw.iterdir()] == ["poses"]
+    assert tracks_under(raw) == [TRACK]
     for one, other in zip(*(open_split(at, TRACK, "train") for at in (raw, data)), strict=True):
         assert isinstance(one, PoseSequence)
         assert isinstance(other, PoseSequence)
