@@ -1,5 +1,6 @@
 """What the documentation names is there, and the list of modules is complete."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks import scale
 from typer.main import get_command
 
 from poise.cli.main import app
@@ -52,6 +54,13 @@ def test_tests_that_are_named_are_there(page: Path) -> None:
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", page.read_text())
     missing = [(file, test) for file, test in named if f"def {test}(" not in _text(file)]
     assert not missing
+
+
+def test_the_page_of_scale_has_what_its_script_prints() -> None:
+    rates = json.loads(scale.RATES.read_text())
+    made = "\n".join(scale.tables(rates, scale.Node(32, 128 * scale.GB), 8, None)).strip()
+    written = (REPOSITORY / "docs" / "scale.md").read_text()
+    assert written.partition("<!-- scale -->\n")[2].partition("\n<!--")[0] == made
 
 
 def _text(file: str) -> str:
