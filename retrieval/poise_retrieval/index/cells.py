@@ -96,6 +96,11 @@ class Cells:
     def __len__(self) -> int:
         return int(self._index.nlist)
 
+    @property
+    def cost(self) -> float:
+        """Numbers that are compared in one cell, on average."""
+        return float(self._index.ntotal / len(self) * self._index.d)
+
     def candidates(self, queries_BE: Floats, k: int, probes: int, left_out: Range) -> Places:
         """Propose up to k places a query outside a range, -1 where there are fewer."""
         queries_BC = self._project(queries_BE)

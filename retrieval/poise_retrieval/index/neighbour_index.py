@@ -5,6 +5,7 @@ Shape letters: N rows, B queries, K neighbours, E numbers of a vector.
 
 import json
 import logging
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -22,7 +23,7 @@ from poise_retrieval.neighbours import Neighbours, by_subject, checked_vectors
 _log = logging.getLogger(__name__)
 
 #: To be raised where the same rows give other files than before.
-INDEX_VERSION: Final = 1
+INDEX_VERSION: Final = 2
 #: Up to so many rows the index searches exactly: 1416 queries then take a quarter of a second.
 EXACT_ROWS: Final = 100_000
 #: Above, it looks at as many cells as this share of the exact neighbours takes.
@@ -32,8 +33,10 @@ _AIM: Final = 0.993
 _SAMPLE: Final = 512
 #: Cells to look into, tried one after the other; then all of them.
 _PROBES: Final = (8, 16, 24, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 1024)
-#: Candidates measured again on the whole vector, few first.
-_CANDIDATES: Final = (16, 32, 64)
+#: Candidates measured again on the whole vector, many first: mostly they cost less than more cells.
+_CANDIDATES: Final = (64, 32, 16)
+#: A number of a candidate costs so many of a row in a cell: it lies anywhere in memory.
+_ANYWHERE: Final = 10
 #: Matrix products rank near ties by chance; so many runners-up are measured again.
 _SPARE: Final = 8
 _STEP: Final = 8192
@@ -194,14 +197,8 @@ class NeighbourIndex:
 
     def _cluster(self) -> None:
         self._cells = Cells.build(self._rows, len(self), self.width)
-        questions = self._questions()
-        truth = [places_BK for _, places_BK in self._exact(questions, 3)]
         cells = len(self._cells)
-        some = [probes for probes in _PROBES if probes < cells]
-        for self._candidates, self._probes in product(_CANDIDATES, [*some, cells]):
-            self._built_recall = self._recall(questions, truth)
-            if self._built_recall >= _AIM:
-                break
+        self._tune([*(probes for probes in _PROBES if probes < cells), cells])
         _log.log(
             logging.INFO if self._built_recall >= RECALL else logging.WARNING,
             "clustered %d rows into %d cells; looking into %d finds %.4f of the 3 nearest",
@@ -210,6 +207,23 @@ class NeighbourIndex:
             self._probes,
             self._built_recall,
         )
+
+    def _tune(self, every_probes: Sequence[int]) -> None:
+        """Choose what finds enough at the least cost; measure what that finds."""
+        questions = self._questions()
+        truth = [places_BK for _, places_BK in self._exact(questions, 3)]
+        assert self._cells is not None  # noqa: S101
+        best, fewest, least = (every_probes[-1], _CANDIDATES[0]), 0, math.inf
+        for candidates, probes in product(_CANDIDATES, every_probes):
+            cost = probes * self._cells.cost + _ANYWHERE * candidates * self.width
+            # With fewer candidates it takes no fewer cells.
+            if cost >= least or probes < fewest:
+                continue
+            self._probes, self._candidates = probes, candidates
+            if self._recall(questions, truth) >= _AIM:
+                best, fewest, least = (probes, candidates), probes, cost
+        self._probes, self._candidates = best
+        self._built_recall = self._recall(questions, truth)
 
     def _questions(self) -> list[_Question]:
         """Draw rows that ask for neighbours of other subjects, the question of training."""
