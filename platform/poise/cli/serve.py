@@ -51,6 +51,10 @@ def serve(
     replicas_max: Annotated[
         int, typer.Option(metavar="N", help="replicas that autoscaling may start")
     ] = 1,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="tokens of several clients, with limits for each"),
+    ] = None,
     check: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="look at a file for `serve deploy`, and serve nothing"),
@@ -74,6 +78,7 @@ def serve(
                 milvus_uri=milvus_uri,
                 tracking_uri=settings.tracking_uri,
                 token=settings.token,
+                tokens=None if tokens is None else str(tokens.absolute()),
                 stride=stride,
                 compiled=compile_,
                 replicas=replicas,
@@ -81,7 +86,10 @@ def serve(
             )
             with running_service(service, host, port) as url:
                 interrupt_on_sigterm()  # Ray has put its own in place
-                _introduce(url, settings.token)
+                if tokens is not None and settings.token is None:  # which are known to clients
+                    print(f"Serving at {url} who shows a token of {tokens}.", flush=True)
+                else:
+                    _introduce(url, settings.token)
                 while True:  # not one long wait: a signal that a thread of Ray's takes ends none
                     time.sleep(1)
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -31,10 +32,17 @@ from poise.serving.files.asked import (
     is_file,
 )
 from poise.serving.files.intake import FileIntake, sample
-from poise.serving.intake.limits import RETRY_AFTER, BodyLimit, NoPlaceError, Places, client_of
+from poise.serving.intake.admission import Admission
+from poise.serving.intake.limits import (
+    CLIENT,
+    RETRY_AFTER,
+    BodyLimit,
+    NoPlaceError,
+    Places,
+    client_of,
+)
 from poise.serving.intake.passing import DEPLOYMENT
 from poise.serving.intake.reading import NO_OBJECT, fitted, is_json, read_body
-from poise.serving.intake.token import TokenCheck
 from poise.serving.intake.validation import field_error, problems
 from poise.serving.metrics import ServiceMetrics
 from poise.serving.model import ReplicaConfig
@@ -47,6 +55,7 @@ from poise.serving.scaling import ReplicaLoad, autoscaling
 from poise.serving.streams.counts import StreamCounts, StreamMetrics
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.pushes import SharedNetwork
+from poise.serving.tokens.clients import Clients, read_clients
 from poise.serving.tracing.log_lines import log_as_serve_does
 from poise.serving.tracing.middleware import TraceRequests
 from poise.serving.tracing.spans import check_exporter, send_rest, stages
@@ -78,7 +87,9 @@ _REQUEST = {
 }
 app.include_router(router)
 app.add_middleware(BodyLimit, limit=schema.MAX_BODY_BYTES)
-app.add_middleware(TokenCheck, token_of=lambda: serve.get_replica_context().servable_object.token)
+app.add_middleware(
+    Admission, clients_of=lambda: serve.get_replica_context().servable_object.clients
+)
 app.add_middleware(TraceRequests)
 
 
@@ -158,7 +169,10 @@ class ServiceArgs(BaseModel):
         None,
         repr=False,
         description="What clients must show, `Authorization: Bearer TOKEN`; $POISE_TOKEN by "
-        "default. Without one everybody may come.",
+        "default. Without one, and without `tokens`, everybody may come.",
+    )
+    tokens: str | None = Field(
+        None, description="File of several tokens, with limits for each (docs/serving.md)."
     )
 
 
@@ -189,7 +203,7 @@ class RefineService:
         self._metrics = ServiceMetrics()
         self._load = ReplicaLoad(lambda: self._network.busy_s, lambda: self._streams.address[-1])
         self._files = FileIntake(self._models, max(1, int(cpus)), self._metrics)
-        self.token = config.token
+        self.clients = Clients(config.token, config.clients)
         metrics = StreamMetrics()
 
         def count(counts: StreamCounts) -> None:
@@ -200,7 +214,7 @@ class RefineService:
             self._models,
             self._network,
             ray.util.get_node_ip_address(),
-            config.token,
+            self.clients,
             config.streams,
             config.idle_s,
             count,
@@ -312,6 +326,10 @@ class RefineService:
         likely = await self._models.get(asked.model, asked.track) if named else self._models.own
         read = await self._text.finished(Steps(read_body(likely, body, chosen=named)))
         del body
+        most = getattr(request.scope.get(CLIENT), "frames", None)
+        if most is not None and len(read.poses) > most:
+            text = f"{len(read.poses)} frames; {most} may come with this token"
+            raise field_error("poses", "too_long", text)
         model = await self._models.get(
             agreed("model", asked.model, read.options.model),
             agreed("track", asked.track, read.options.track),
@@ -385,6 +403,7 @@ def replica_config(args: ServiceArgs) -> ReplicaConfig:
         stride=args.stride,
         compiled=args.compiled,
         token=settings.token,
+        clients=() if args.tokens is None else read_clients(Path(args.tokens)),
         streams=args.streams,
         idle_s=args.idle_s,
         tracking_uri=settings.tracking_uri,

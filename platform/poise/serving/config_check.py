@@ -116,7 +116,7 @@ def _around(given: dict[str, Any]) -> Iterator[str]:
     http = given.get("http_options")
     host = http.get("host", "0.0.0.0") if isinstance(http, dict) else "0.0.0.0"  # noqa: S104
     args = ours[0].get("args")
-    shown = isinstance(args, dict) and args.get("token")
+    shown = isinstance(args, dict) and (args.get("token") or args.get("tokens"))
     if not is_loopback(str(host)) and not shown and _VARIABLE not in _variables(ours[0]):
         yield (
             f"http_options.host: {host} lets the network in: add a token under args (or "

@@ -20,6 +20,7 @@ from poise.serving.errors import NotFiniteError
 from poise.serving.metrics import StepMetrics
 from poise.serving.model_lookup import ModelLocation
 from poise.serving.retrieval import ReconnectingRetriever
+from poise.serving.tokens.clients import Client
 from poise.serving.work import RefinedSequence, SharedSteps, Work
 from poise_models.base.clip import Clip, Refined
 from poise_models.base.refiner import Refiner
@@ -43,7 +44,8 @@ class ReplicaConfig:
         milvus_uri: the Milvus that holds the PVD; None serves without retrieval.
         stride: frames between a network's windows; None for its own.
         compiled: whether to compile the network.
-        token: that clients must show; None lets everybody in.
+        token: that clients must show, unless they are others of `clients`.
+        clients: those with tokens of their own. Without either everybody may come.
         streams: that a replica has open at a time.
         idle_s: how long a stream's client may say nothing.
         tracking_uri: registry of the models that requests may name; None has none.
@@ -56,6 +58,7 @@ class ReplicaConfig:
     stride: int | None = None
     compiled: bool = False
     token: str | None = field(default=None, repr=False)
+    clients: tuple[Client, ...] = ()
     streams: int = 256
     idle_s: float = 60.0
     tracking_uri: str | None = None

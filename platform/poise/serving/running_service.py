@@ -72,7 +72,8 @@ def running_service(args: ServiceArgs, host: str = "127.0.0.1", port: int = 8000
 
 def _check_open(host: str, args: ServiceArgs) -> None:
     """Refuse to let a network in that shows no token."""
-    if args.token is not None or Settings.load().token is not None or is_loopback(host):
+    shown = args.token or args.tokens or Settings.load().token
+    if shown is not None or is_loopback(host):
         return
     raise ServiceError(
         f"{host} lets the network in: set POISE_TOKEN to what clients must show "

@@ -1,6 +1,7 @@
 """What the service does when it cannot start, and when there is too much to do."""
 
 import asyncio
+import hashlib
 import json
 import socket
 from collections.abc import Iterator
@@ -95,7 +96,21 @@ def test_a_broken_checkpoint_is_said_and_leaves_nothing_running(home: Path) -> N
 def test_a_token_is_asked_for_by_requests_and_streams(home: Path) -> None:
     token = "-".join(["the", "token", "of", "the", "service"])
     shown = {"Authorization": f"Bearer {token}"}
-    with running_service(args(home, token=token), port=0) as url:
+    few = "-".join(["one", "of", "several", "tokens"])
+    tokens = home / "tokens.toml"
+    tokens.write_text(
+        f"[few]\nsha256 = '{hashlib.sha256(few.encode()).hexdigest()}'\n"
+        "requests_per_s = 0.1\nframes = 10\n"
+    )
+    with running_service(args(home, token=token, tokens=str(tokens)), port=0) as url:
+        body = {"poses": clip(11).tolist()}
+        own = {"Authorization": f"Bearer {few}"}
+        refused, early = (
+            httpx.post(f"{url}/v1/refine", json=body, headers=own, timeout=60) for _ in range(2)
+        )
+        assert (refused.status_code, refused.json()["detail"][0]["field"]) == (422, "poses")
+        assert early.status_code == 429
+        assert 1 <= int(early.headers["Retry-After"]) <= 10
         stream = url.replace("http", "ws", 1) + "/v1/stream"
         for headers, status in (({}, 401), ({"Authorization": "Bearer no"}, 401), (shown, 200)):
             for path in ("/v1/models", "/openapi.json"):

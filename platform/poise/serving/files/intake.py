@@ -12,6 +12,7 @@ from poise.checkpoints.shipped import GENERAL
 from poise.refining.options import FILTERS
 from poise.serving.files.asked import FileOptions, checked, described
 from poise.serving.files.workers import Workers
+from poise.serving.intake.limits import CLIENT
 from poise.serving.metrics import ServiceMetrics
 from poise.serving.model import ServedModel
 from poise.serving.models.served_models import ServedModels
@@ -67,13 +68,14 @@ class FileIntake:
                 raise ChoiceError(WRONG, "refiner", message)
             named = await self._models.get(options.model, options.track)
             options = options.model_copy(update={"refiner": named.name})
-        refiner = options.refiner or GENERAL
+        refiner, client = options.refiner or GENERAL, request.scope.get(CLIENT)
         # Of the general network the name and no folder: its weights differ in 2D and 3D.
         models = {named.name: named.config.model.checkpoint} | {GENERAL: GENERAL}
         asked = {
             **checked(options, models, request.headers.get("accept", "")),
             "content_type": request.headers.get("content-type", ""),
             "model": _model(refiner, named),
+            "most": {name: getattr(client, name, None) for name in ("frames", "people")},
         }
         body = (await request.receive()).get("body", b"")
         about, content = await self._workers.answer(asked, body)

@@ -46,7 +46,7 @@ def _refined(asked: dict[str, Any], body: bytes) -> Answer:
     try:
         times = [time.perf_counter()]
         motion = read(source, **asked["reading"])
-        _check_size(motion)
+        _check_size(motion, asked.get("most", {}))
         options = Options(**asked["options"])
         form = _form(motion, asked)  # before the work, so that what cannot be fails at once
         times.append(time.perf_counter())
@@ -89,13 +89,15 @@ def _safe(name: str) -> str:
     return f"{stem[:80]}{dot}{ending[:12]}" if stem else ending[:80] or "motion"
 
 
-def _check_size(motion: Motion) -> None:
+def _check_size(motion: Motion, most_of: dict[str, int | None]) -> None:
+    """Refuse more than may be, or than the client may send."""
     frames, people, joints, _ = motion.poses_FPJD.shape
     for count, most, what in (
         (frames, MAX_FRAMES, "frames"),
         (people, MOST_PEOPLE, "people"),
         (frames * people * joints, MOST_PLACES, "places of joints"),
     ):
+        most = min(most, most_of.get(what) or most)
         if count > most:
             raise DataError(f"{count:,} {what}, more than {most:,}: split the recording")
 

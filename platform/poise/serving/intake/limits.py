@@ -21,6 +21,8 @@ BODIES_EACH, BODIES = 16, 256
 #: Bytes of all bodies, from their arrival to their answers.
 BYTES_HELD = 512 * 1024 * 1024
 RETRY_AFTER: Final = {"Retry-After": "1"}
+#: Where a request's scope has the client, `poise.serving.tokens.clients.Client`.
+CLIENT: Final = "poise.client"
 _BUSY = "too much to do at the moment: come back in a second"
 
 
@@ -72,9 +74,9 @@ def client_of(scope: Scope) -> str:
 class BodyLimit:
     """ASGI middleware: reads bodies whole, and refuses what is too large, too slow or too many.
 
-    A body of more than ``limit`` bytes is answered by 413, and not read where ``Content-Length``
-    says so; one that does not come at `BODY_SLOWEST` or is not there in `BODY_LONGEST_S` by 408;
-    one more than the service reads or holds at a time by 429.
+    A body of more than ``limit`` bytes, or its client's fewer, is answered by 413, and not read
+    where ``Content-Length`` says so; one that does not come at `BODY_SLOWEST` or is not there in
+    `BODY_LONGEST_S` by 408; one more than the service reads or holds at a time by 429.
     """
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
@@ -93,11 +95,13 @@ class BodyLimit:
         # Without these there is no body: such a request waits for nobody, and takes no place.
         bodiless = not announced and b"transfer-encoding" not in headers
         place = nullcontext() if bodiless else self._places.taken(client_of(scope))
+        own = getattr(scope.get(CLIENT), "body_bytes", None)
+        limit = min(self._limit, own or self._limit)
         try:
-            if announced > self._limit:
-                raise _RefusedError(413, self._too_large())
+            if announced > limit:
+                raise _RefusedError(413, _too_large(limit))
             with place:
-                body = await self._read(receive)
+                body = await self._read(receive, limit)
         except NoPlaceError as error:
             await refusal(429, str(error), RETRY_AFTER)(scope, receive, send)
         except _RefusedError as error:
@@ -113,7 +117,7 @@ class BodyLimit:
             finally:
                 self._held -= size
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, limit: int) -> bytes:
         """Read a body to its end; its bytes count as held from then on."""
         began, parts, size, more = time.monotonic(), list[bytes](), 0, True
         try:
@@ -126,8 +130,8 @@ class BodyLimit:
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
                 self._held += len(parts[-1])
-                if size > self._limit:
-                    raise _RefusedError(413, self._too_large())
+                if size > limit:
+                    raise _RefusedError(413, _too_large(limit))
                 if self._held > BYTES_HELD:
                     raise NoPlaceError(_BUSY)
         except BaseException as error:
@@ -137,8 +141,9 @@ class BodyLimit:
             raise
         return b"".join(parts)
 
-    def _too_large(self) -> str:
-        return f"the body is larger than {self._limit} bytes: split the sequence"
+
+def _too_large(limit: int) -> str:
+    return f"the body is larger than {limit} bytes: split the sequence"
 
 
 def _announced(headers: Mapping[bytes, bytes]) -> int:

@@ -43,11 +43,18 @@ class Conversation:
         connection: through which it speaks.
         sessions: the streams of this replica.
         idle_s: how long a client may say nothing.
+        people: of a frame, at most, where the client may have fewer than others.
     """
 
-    def __init__(self, connection: ServerConnection, sessions: Sessions, idle_s: float) -> None:
+    def __init__(
+        self,
+        connection: ServerConnection,
+        sessions: Sessions,
+        idle_s: float,
+        people: int | None = None,
+    ) -> None:
         self._connection, self._sessions = connection, sessions
-        self._idle_s = idle_s
+        self._idle_s, self._people = idle_s, people
 
     async def hold(self) -> None:
         """Speak until one of both ends it, or something is wrong."""
@@ -76,7 +83,10 @@ class Conversation:
         """Open a stream or find it again, and say so."""
         found = None if asked.resume is None else self._sessions.back(asked.resume)
         if found is None:
-            session, lost = await self._sessions.begin(asked), max(asked.sent - asked.received, 0)
+            session, lost = (
+                await self._sessions.begin(asked, self._people),
+                max(asked.sent - asked.received, 0),
+            )
         else:
             session = found
             await session.taken_over()

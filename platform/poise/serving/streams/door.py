@@ -22,13 +22,15 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
+from poise.serving.intake.admission import too_often
 from poise.serving.intake.passing import PATH, SEND_BYTES
-from poise.serving.intake.token import shown_as_protocol, shows
 from poise.serving.models.served_models import ServedModels
 from poise.serving.streams.conversation import Conversation
 from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.opening import MOST_BYTES
 from poise.serving.streams.sessions import Sessions
+from poise.serving.tokens.clients import Client, Clients
+from poise.serving.tokens.shown import shown_as_protocol
 from poise.serving.tracing.spans import begin, current, told
 from poise.serving.turns import Turns
 
@@ -51,7 +53,7 @@ class StreamDoor:
         models: what refines them.
         network: the thread in which it does.
         host: address to listen at; a free port of it is taken.
-        token: that clients must show; None lets everybody in.
+        clients: who may come.
         most: streams at a time.
         idle_s: how long a client may say nothing.
         count: told every second what the streams did.
@@ -62,19 +64,20 @@ class StreamDoor:
         models: ServedModels,
         network: Turns[Any],
         host: str = "127.0.0.1",
-        token: str | None = None,
+        clients: Clients | None = None,
         most: int = 256,
         idle_s: float = 60.0,
         count: Callable[[StreamCounts], None] = lambda _: None,
     ) -> None:
         self._models, self._network, self._host = models, network, host
-        self._token, self._most, self._idle_s = token, most, idle_s
+        self._clients, self._most, self._idle_s = clients or Clients(), most, idle_s
         self._count = count
         self.key = secrets.token_hex(8)
         self.sessions: Sessions
         self._loop = asyncio.new_event_loop()
         self._ready: Future[int] = Future()
         self._server: Server
+        self._here: WeakKeyDictionary[ServerConnection, Client] = WeakKeyDictionary()
         self._spans: WeakKeyDictionary[ServerConnection, Span] = WeakKeyDictionary()
         self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
         self._thread.start()
@@ -135,10 +138,21 @@ class StreamDoor:
             return connection.respond(HTTPStatus.FORBIDDEN, "pages of other sites may not come\n")
         given = request.headers.get_all("Authorization")
         offered = ",".join(request.headers.get_all("Sec-WebSocket-Protocol")).split(",")
-        if shows(given or shown_as_protocol(offered), self._token):
-            return None
-        answer = connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed\n")
-        answer.headers["WWW-Authenticate"] = "Bearer"
+        client = self._clients.who(given or shown_as_protocol(offered))
+        if client is None:
+            answer = connection.respond(HTTPStatus.UNAUTHORIZED, "a token is needed\n")
+            answer.headers["WWW-Authenticate"] = "Bearer"
+            return answer
+        text, after = f"{client.streams} streams at a time with this token", "1"
+        here = sum(one == client for one in self._here.values())
+        if client.streams is None or here < client.streams:
+            wait_s = self._clients.wait_s(client)
+            if not wait_s:
+                self._here[connection] = client
+                return None
+            text, after = too_often(client.requests_per_s, wait_s)
+        answer = connection.respond(HTTPStatus.TOO_MANY_REQUESTS, f"{text}\n")
+        answer.headers["Retry-After"] = after
         return answer
 
     def _trace(self, connection: ServerConnection, request: Request, response: Response) -> None:
@@ -148,5 +162,7 @@ class StreamDoor:
         self._spans[connection] = span
 
     async def _hold(self, connection: ServerConnection) -> None:
+        people = self._here[connection].people
         with current(self._spans.pop(connection)):
-            await Conversation(connection, self.sessions, self._idle_s).hold()
+            await Conversation(connection, self.sessions, self._idle_s, people).hold()
+        del self._here[connection]

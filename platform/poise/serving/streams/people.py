@@ -137,10 +137,18 @@ class ManyPeople(People):
         body: whose joints everybody has.
         fps: frames a second.
         open_stream: begins the stream of somebody who comes.
+        most: of one frame.
     """
 
-    def __init__(self, body: Body, fps: float, open_stream: Callable[[], Stream]) -> None:
+    def __init__(
+        self,
+        body: Body,
+        fps: float,
+        open_stream: Callable[[], Stream],
+        most: int | None = None,
+    ) -> None:
         self.came = self.told = 0
+        self._most = min(MOST_PEOPLE, most or MOST_PEOPLE)
         self._body, self._fps, self._open_stream = body, fps, open_stream
         self._time: float | None = None
         self._now_s = 0.0
@@ -193,9 +201,9 @@ class ManyPeople(People):
         if frames.people_F is None:
             raise StreamError(INVALID, "people", "each frame should say how many are in it")
         people_F, ids_N = frames.people_F.astype(np.int64), frames.ids_N
-        if (people_F > MOST_PEOPLE).any():
-            frame = int((people_F > MOST_PEOPLE).argmax())
-            text = f"{people_F[frame]} people; a frame has {MOST_PEOPLE} at most"
+        if (people_F > self._most).any():
+            frame = int((people_F > self._most).argmax())
+            text = f"{people_F[frame]} people; a frame has {self._most} at most"
             raise StreamError(POLICY, f"poses[{frame}]", text)
         if not people_F.any():
             return people_F

@@ -64,8 +64,8 @@ class Sessions:
         vars(self._counts).update(vars(StreamCounts()))
         return counts
 
-    async def begin(self, asked: Opening) -> Session:
-        """Open a stream.
+    async def begin(self, asked: Opening, most_people: int | None = None) -> Session:
+        """Open a stream, of so many people in a frame at most.
 
         Raises:
             StreamError: there are too many, or the model does not refine such a stream.
@@ -96,7 +96,8 @@ class Sessions:
         fps = asked.fps or model.info.fps or FPS
         people: People = OnePerson(body, fps, stream)
         if asked.people == "many":
-            people = ManyPeople(body, fps, partial(open_stream, body.refiner, lag, find))
+            opened = partial(open_stream, body.refiner, lag, find)
+            people = ManyPeople(body, fps, opened, most_people)
         session = Session(token, asked, model, body, people, fps, lag, self._network, self._counts)
         self._open[token] = session
         return session

@@ -1,6 +1,7 @@
 """What a door does with clients that are wrong, slow, silent, gone, or too many."""
 
 import base64
+import hashlib
 import json
 import socket
 import time
@@ -19,6 +20,7 @@ from poise.client.messages import Frames, encode
 from poise.serving.streams.counts import StreamCounts
 from poise.serving.streams.door import StreamDoor
 from poise.serving.streams.opening import MOST_BYTES, MOST_FRAMES
+from poise.serving.tokens.clients import Client, Clients
 
 FRAME = clip(1).tolist()
 
@@ -261,7 +263,7 @@ def test_who_says_nothing_is_sent_away(synspp: str) -> None:
 def test_a_browser_shows_the_token_as_a_protocol(synspp: str) -> None:
     token = " ".join(["the", "token/of=the+service,", "ü"])
     bearer = "bearer." + base64.urlsafe_b64encode(token.encode()).decode().rstrip("=")
-    with open_door(synspp, token=token) as door:
+    with open_door(synspp, clients=Clients(token)) as door:
 
         def come(*offered: str, origin: str | None = None) -> ClientConnection:
             names = [Subprotocol(name) for name in offered]
@@ -281,11 +283,25 @@ def test_a_browser_shows_the_token_as_a_protocol(synspp: str) -> None:
 @pytest.mark.parametrize("shown", [None, "wrong-token-of-mine", ""])
 def test_a_token_is_asked_for(synspp: str, shown: str | None) -> None:
     token = "-".join(["the", "token", "of", "the", "service"])
-    with open_door(synspp, token=token) as door:
+    with open_door(synspp, clients=Clients(token)) as door:
         with pytest.raises(InvalidStatus, match="401"):
             Talk(url_of(door), shown)
         with Talk(url_of(door), token, lag=0) as talk:
             assert talk.opened["type"] == "opened"
+
+
+def test_a_token_has_so_many_streams_and_people(synspp: str) -> None:
+    token = "-".join(["a", "token", "of", "few"])
+    few = Client(sha256=hashlib.sha256(token.encode()).hexdigest(), streams=1, people=1)
+    with open_door(synspp, clients=Clients(listed=[few])) as door:
+        with Talk(url_of(door), token, lag=0, people="many") as talk:
+            with pytest.raises(InvalidStatus, match="429") as refused:
+                Talk(url_of(door), token)
+            assert refused.value.response.headers["Retry-After"] == "1"
+            talk.say({"type": "frames", "poses": [[FRAME[0], FRAME[0]]], "ids": [[0, 1]]})
+            assert talk.hear()["field"] == "poses[0]"
+        eventually(lambda: len(door._here) == 0)
+        Talk(url_of(door), token, lag=0).connection.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Tokens: who shows which, and what each may have."""
