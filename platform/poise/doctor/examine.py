@@ -1,11 +1,10 @@
 """All that is looked at, side by side and within a time, whatever hangs."""
 
-import os
 import threading
 import time
 from importlib import import_module
 
-from poise.doctor.finding import Check, Finding
+from poise.doctor.finding import Check, Finding, late
 from poise.runtime.errors import PoiseError, in_short
 from poise.runtime.settings import Settings
 
@@ -31,8 +30,6 @@ SUBJECTS = {
 
 #: These start first: other programs answer them.
 _SLOW = ("ray", "milvus", "lake", "mlflow")
-#: Programs that want a CPU at once, beyond which nothing follows from who is late.
-_BUSY = 4.0
 _IMPORTING = threading.Lock()
 
 
@@ -59,7 +56,7 @@ def examine(settings: Settings, within_s: float = WITHIN_S) -> list[Finding]:
         thread.join(max(end - time.monotonic(), 0.0))
         findings += found[name]
         if thread.is_alive():
-            findings.append(_hung(name, within_s))
+            findings.append(late(name, within_s))
     return findings
 
 
@@ -74,20 +71,3 @@ def _look(name: str, settings: Settings, into: list[Finding]) -> None:
     except Exception as error:  # of a library, in words; the other subjects are told all the same
         said = f"it cannot be looked at ({type(error).__name__}: {in_short(error)})"
         into.append(Finding(name, "failed", said))
-
-
-def _hung(name: str, within_s: float) -> Finding:
-    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if waiting > _BUSY:
-        return Finding(
-            name,
-            "warning",
-            f"nothing within {within_s:g} s, on a machine with {waiting:.0f} programs for each CPU",
-            "try again when it is less busy",
-        )
-    return Finding(
-        name,
-        "failed",
-        f"no answer within {within_s:g} s",
-        "see whether its address is right and whether a firewall or a mount swallows the question",
-    )

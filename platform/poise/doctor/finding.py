@@ -1,10 +1,14 @@
 """What looking at one part of a set-up gave."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 from poise.runtime.settings import Settings
+
+#: Programs that want each CPU, beyond which nothing follows from who is late.
+_BUSY = 4.0
 
 Status = Literal["ok", "warning", "failed", "skipped"]
 
@@ -28,6 +32,20 @@ class Finding:
     def to_json(self) -> dict[str, str]:
         """Plain values."""
         return asdict(self)
+
+
+def late(
+    name: str,
+    within_s: float,
+    cure: str = "see whether its address is right, and whether a firewall or a mount swallows the "
+    "question",
+) -> Finding:
+    """Say that nothing was heard in time, and whose fault that may be."""
+    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if waiting <= _BUSY:
+        return Finding(name, "failed", f"no answer within {within_s:g} s", cure)
+    said = f"nothing within {within_s:g} s, on a machine with {waiting:.0f} programs for each CPU"
+    return Finding(name, "warning", said, "try again when it is less busy")
 
 
 #: A subject: what it finds comes one after the other, and whoever waits may stop at any.

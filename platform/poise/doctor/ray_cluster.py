@@ -17,13 +17,13 @@ from typing import Any
 import requests
 
 from poise.doctor.clock import clock_finding, skew_s
-from poise.doctor.finding import Finding
+from poise.doctor.finding import Finding, late
 from poise.runtime.errors import ClusterError
 from poise.runtime.ray_cluster.checks import CURE, answering_address
 from poise.runtime.settings import Settings
 
 _PROBE = Path(__file__).with_name("ray_probe.py")
-_PROBE_S, _NODE_S = 5.0, 2.0
+_PROBE_S, _NODE_S = 5.5, 2.0
 #: Nodes that are asked; those of one launcher are alike.
 _MOST_NODES = 32
 _VERSION = re.compile(r'Version="([^"]+)"')
@@ -58,7 +58,11 @@ def check(settings: Settings) -> Iterator[Finding]:
     if "://" in address:
         yield Finding("ray.answers", "ok", f"{address}: a client server, which tells no versions")
         return
-    told = _probe(address)
+    try:
+        told = _probe(address)
+    except subprocess.TimeoutExpired:
+        yield late("ray.answers", _PROBE_S, CURE)
+        return
     if "refused" in told:
         by_token = told["refused"] == "token"
         yield Finding(
@@ -91,13 +95,9 @@ def _token_file() -> Finding | None:
 
 def _probe(address: str) -> dict[str, Any]:
     command = [sys.executable, "-P", str(_PROBE), address]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_S, check=False)
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_PROBE_S, check=False
-        )
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"refused": f"nothing within {_PROBE_S:g} s"}
     except (IndexError, ValueError):
         return {"refused": f"Ray's client ended with code {done.returncode}"}
     return told

@@ -4,10 +4,13 @@ Ray's client may wait long, and ends its process where it gives up; hence one of
 """
 
 import json
+import signal
 import sys
 from typing import Any
 
 _ASK_S = 4.0
+#: It ends by then, also where nobody waits for it any more.
+_ALIVE_S = 15
 
 
 def main(address: str) -> dict[str, Any]:
@@ -38,4 +41,5 @@ def main(address: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    signal.alarm(_ALIVE_S)
     print(json.dumps(main(sys.argv[1])))  # noqa: T201
