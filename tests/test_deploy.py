@@ -40,7 +40,7 @@ def test_the_cluster_launcher_accepts_its_files(name: str) -> None:
         ("cluster.yaml", "g6.4xlarge", "g6.4xlrage", "did you mean g6.4xlarge?"),
         ("cluster.yaml", "min_workers: 0", "min_worker: 0", "'min_worker' was unexpected"),
         ("cluster.yaml", "ssh_user:", "ssh_usr:", "'ssh_usr' was unexpected"),
-        ("cluster.yaml", "65536; RAY_AUTH_MODE=token", "65536;", "without a token"),
+        ("cluster.yaml", "; RAY_AUTH_MODE=token", ";", "without a token"),
         ("deploy/cluster-local.yaml", "head_ip:", "head_id:", "head_id"),
         ("deploy/cluster-local.yaml", "worker_ips:", "worker_ip:", "did you mean worker_ips?"),
         ("deploy/cluster-local.yaml", "type: local", "type: locale", "locale"),
