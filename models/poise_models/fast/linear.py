@@ -48,6 +48,15 @@ def added(layer: nn.Linear, x: Tensor, to: Tensor) -> Tensor:
     return out
 
 
+def usual_rows(rows: int) -> int:
+    """The next of few numbers of rows, within a quarter.
+
+    oneDNN keeps code and buffers for every number that it meets: megabytes for each of a network.
+    """
+    step = 1 << max((rows - 1).bit_length() - 3, 0)
+    return -(-rows // step) * step
+
+
 @lru_cache(maxsize=1)
 def _has_onednn() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, _FUSED)

@@ -22,7 +22,7 @@ from poise_models.base.losses import refinement_loss
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.base.windows import triangle
 from poise_models.errors import ConfigError
-from poise_models.fast.linear import added, fuses, linear
+from poise_models.fast.linear import added, fuses, linear, usual_rows
 from poise_models.fast.window_refiner import FastWindowRefiner
 from poise_models.networks.dct import dct_matrix
 
@@ -146,8 +146,12 @@ class Poise(FastWindowRefiner):
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Refine windows (B, T, C), NaN where unseen; neighbours are not looked at."""
+        rows = len(detected_BTC)
+        more = usual_rows(rows) - rows if fuses(detected_BTC) else 0
+        if more:
+            detected_BTC = torch.cat([detected_BTC, detected_BTC[:1].expand(more, -1, -1)])
         poses_BTC, hidden_BTE = self._refined(detected_BTC)
-        return Prediction(poses_BTC, error_BTJ=self._error(hidden_BTE))
+        return Prediction(poses_BTC[:rows], error_BTJ=self._error(hidden_BTE)[:rows])
 
     def loss(self, batch: Batch) -> Tensor:
         """L1 position + acceleration, and the likelihood of the error it says it makes."""
