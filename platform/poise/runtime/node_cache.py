@@ -7,8 +7,9 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -49,20 +50,31 @@ class NodeCache:
         try:
             self._own()
             with (self.folder / f"{name}.lock").open("a") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
                 whole = self.folder / name
-                if not whole.is_dir():
-                    self._make(whole, make)
-                os.utime(whole)
-                fcntl.flock(lock, fcntl.LOCK_SH)
+                self._hold(lock, whole, make)
                 yield whole
         except OSError as error:
             where = f"{self.folder} (see ${VARIABLES['cache']})"
             raise LakeError(cannot_write(where, error)) from error
 
+    def _hold(self, lock: IO[str], whole: Path, make: Callable[[Path], None]) -> None:
+        """Share the lock on an entry that is there."""
+        while True:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not whole.is_dir():
+                self._make(whole, make)
+            now = time.time_ns()  # the kernel's own is the same for milliseconds
+            os.utime(whole, ns=(now, now))
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            # Between the two locks nobody has it, and whoever makes room may take it.
+            if whole.is_dir():
+                return
+
     def _own(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self.folder.stat().st_uid != os.getuid():
+        mine, owner = os.getuid(), self.folder.stat().st_uid
+        # A link that another user made leads to whatever he likes, and there room would be made.
+        if owner != mine or self.folder.lstat().st_uid not in (mine, 0):
             raise LakeError(
                 f"{self.folder} is another user's: name a folder of your own in "
                 f"${VARIABLES['cache']}"
@@ -80,15 +92,20 @@ class NodeCache:
         self._make_room(whole)
 
     def _make_room(self, new: Path) -> None:
-        entries = [path for path in self.folder.iterdir() if path.is_dir() and path != new]
-        taken = sum(map(_size, entries)) + _size(new)
-        for old in sorted(entries, key=lambda path: path.stat().st_mtime):
+        entries = []
+        for lock in self.folder.glob("*.lock"):  # what has none is somebody else's
+            # With the draft of a process that was killed; another's is held by its lock.
+            folders = [lock.with_name(name) for name in (lock.stem, f".{lock.stem}")]
+            entries.append((_used(folders[0]), sum(map(_size, folders)), lock, folders))
+        taken = sum(size for _, size, *_ in entries)
+        for _, size, lock, folders in sorted(entries):
             if taken <= self.limit_bytes:
                 return
-            with (self.folder / f"{old.name}.lock").open("a") as lock:
-                if _free(lock):
-                    taken -= _size(old)
-                    shutil.rmtree(old, ignore_errors=True)
+            with lock.open("a") as held:
+                if lock.stem != new.name and _free(held):
+                    taken -= size
+                    for folder in folders:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free(lock: IO[str]) -> bool:
@@ -99,5 +116,17 @@ def _free(lock: IO[str]) -> bool:
     return True
 
 
+def _used(folder: Path) -> float:
+    """Return when an entry was used last: long ago, where another process has removed it."""
+    with suppress(FileNotFoundError):
+        return folder.stat().st_mtime
+    return 0.0
+
+
 def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Count what is there; other processes make and remove entries meanwhile."""
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            size += path.stat().st_size
+    return size

@@ -56,6 +56,48 @@ def test_what_is_being_opened_stays(cache: NodeCache) -> None:
     assert made == ["a", "b", "c", "a"]
 
 
+def test_what_others_make_or_keep_there_stays(cache: NodeCache) -> None:
+    made: list[str] = []
+    theirs = cache.folder / "raw" / "poses"
+    theirs.mkdir(mode=0o700, parents=True)
+    (theirs / "file").write_bytes(bytes(1000))
+
+    def slow(folder: Path) -> None:
+        (folder / "file").write_bytes(b"slow" * 25)
+        put(cache, "a", made, 200)  # by now the draft is the oldest there is
+        put(cache, "b", made, 200)
+        assert (folder / "file").exists()
+
+    with cache.entry("slow", slow) as folder:
+        assert (folder / "file").read_bytes() == b"slow" * 25
+    assert (theirs / "file").exists()
+
+
+def test_drafts_of_who_was_killed_go(cache: NodeCache) -> None:
+    put(cache, "a", [])
+    (cache.folder / "a").rename(cache.folder / ".a")
+    put(cache, "b", [], 200)
+    assert not (cache.folder / ".a").exists()
+
+
+def test_many_who_make_room_at_once_are_in_nobodys_way(cache: NodeCache) -> None:
+    faults: list[Exception] = []
+
+    def some(number: int) -> None:
+        try:
+            for turn in range(20):
+                put(cache, f"{(number + turn) % 7}", [], 60)
+        except LakeError as error:
+            faults.append(error)
+
+    threads = [Thread(target=some, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+
+
 def test_half_an_entry_is_none(cache: NodeCache) -> None:
     def fail(folder: Path) -> None:
         (folder / "file").touch()
