@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from poise.doctor.finding import Finding
+from poise.doctor.s3 import answers
 from poise.runtime import storage
-from poise.runtime.errors import CatalogueError, ClusterError, in_short
+from poise.runtime.errors import CatalogueError, ClusterError, LakeError, in_short
 from poise.runtime.ray_cluster.checks import ray_folder
 from poise.runtime.settings import VARIABLES, Settings
 
@@ -23,6 +24,8 @@ def check(settings: Settings) -> Iterator[Finding]:
     yield _disk("disk.home", settings.home, "name another with --home or $POISE_HOME")
     if storage.is_local(settings.lake):
         yield _disk("disk.lake", Path(storage.resolve(settings.lake)[1]), "take another --lake")
+    if settings.cache is not None:
+        yield _disk("disk.cache", settings.cache, f"another folder in ${VARIABLES['cache']}")
     temporary = "TMPDIR names another folder"
     yield _disk("disk.temporary", Path(os.environ.get("TMPDIR") or "/tmp"), temporary)  # noqa: S108
     yield _ray()
@@ -64,18 +67,24 @@ def _disk(name: str, folder: Path, elsewhere: str, fullest: float = 1.0) -> Find
     return Finding(name, "ok", said)
 
 
+def _data(folder: Path) -> Finding:
+    try:
+        if not answers(str(folder)):
+            raise LakeError(f"{folder}: its storage does not answer")
+        if (folder / "poses").is_dir():
+            return Finding("data", "ok", f"{folder}")
+        said = f"{folder} holds no folder poses/"
+    except LakeError as error:
+        said = str(error)
+    cure = f"--data and ${VARIABLES['data']} name the folder that poses/ lies in; s3:// needs AWS_*"
+    return Finding("data", "failed", said, cure)
+
+
 def _read(settings: Settings) -> Iterator[Finding]:
     if settings.data is None:
         yield Finding("data", "skipped", f"no --data and no ${VARIABLES['data']}: no raw tracks")
-    elif not (settings.data / "poses").is_dir():
-        yield Finding(
-            "data",
-            "failed",
-            f"{settings.data} holds no folder poses/",
-            f"--data and ${VARIABLES['data']} name the folder that poses/ lies in",
-        )
     else:
-        yield Finding("data", "ok", f"{settings.data}")
+        yield _data(settings.data)
     if settings.smpl is not None and not settings.smpl.exists():
         yield Finding(
             "smpl",

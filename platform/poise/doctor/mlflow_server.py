@@ -12,6 +12,8 @@ from poise.runtime.errors import PoiseError, in_short
 
 _PATIENCE_S = (2.0, 3.0)
 _API = "api/2.0/mlflow"
+#: What a server says that was given another name than the one by which it is asked, and we then.
+_OTHER_HOST, NOT_ITSELF = "Invalid Host header", "it does not know itself by this address"
 
 
 class NoAnswerError(PoiseError):
@@ -85,6 +87,8 @@ class MlflowServer:
 
 
 def _told(answer: requests.Response) -> str:
+    if _OTHER_HOST in answer.text:
+        return NOT_ITSELF
     try:
         said = str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from poise.doctor.clock import clock_finding
 from poise.doctor.finding import Finding
 from poise.doctor.in_force import masked
-from poise.doctor.mlflow_server import MlflowServer, NoAnswerError
+from poise.doctor.mlflow_server import NOT_ITSELF, MlflowServer, NoAnswerError
 from poise.doctor.s3 import answers
 from poise.runtime import storage
 from poise.runtime.errors import in_short
@@ -113,7 +113,10 @@ def _of_a_server(uri: str) -> Iterator[Finding]:
         server.text("health")
         theirs = server.text("version").strip()
     except NoAnswerError as error:
-        if error.code in (401, 403):
+        if str(error) == NOT_ITSELF:
+            cure = "start it with mlflow server --allowed-hosts HOST:PORT"
+            yield Finding("mlflow.answers", "failed", f"{where}: {error}", cure)
+        elif error.code in (401, 403):
             cure = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or its _TOKEN"
             yield Finding("mlflow.answers", "failed", f"{where} refuses this user: {error}", cure)
         else:

@@ -128,6 +128,11 @@ def no_poses(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"data": str(place)}
 
 
+def data_on_silent_s3(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    return {"data": "s3://bucket/data"}
+
+
 def file_for_temporary(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     (place / "full").symlink_to("/dev/full")  # nothing can be made below
     return {"home": str(place / "full" / "home")}
@@ -162,6 +167,7 @@ def misspelt(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
         ("gpu", cpu_build, "gpu.torch", "failed", "built for CPUs only", "torch=="),
         ("packages", other_pins, "packages", "warning", "(1.0)", "requirements.lock"),
         ("disk", no_poses, "data", "failed", "no folder poses/", "$POISE_DATA"),
+        ("disk", data_on_silent_s3, "data", "failed", "does not answer", "AWS_"),
         ("disk", file_for_temporary, "disk.home", "failed", "cannot be written", "POISE_HOME"),
         ("proxies", far_proxy, "proxies.services", "failed", "milvus.lan, mlflow.lan", "NO_PROXY="),
         ("proxies", far_proxy, "proxies.loopback", "warning", "127.0.0.1 too", "NO_PROXY="),
