@@ -50,6 +50,7 @@ class Talk:
             url, additional_headers=headers, max_size=None, proxy=None, sock=sock
         )
         self.opened: dict[str, Any] = {}
+        self.notes: list[dict[str, str]] = []
         if opening:
             self.say({"type": "open", **opening})
             self.opened = self.hear()
@@ -58,11 +59,15 @@ class Talk:
         self.connection.send(json.dumps(message) if isinstance(message, dict) else message)
 
     def hear(self) -> Any:
-        """The next message, as what it means; it closes where the service did."""
+        """The next message, as what it means, but for notes; it closes where the service did."""
         message = self.connection.recv(LONG_S)
         if isinstance(message, bytes):
             return decode(message, len(self.opened["joints"]), self.opened["dims"])
-        return json.loads(message)
+        found = json.loads(message)
+        if found["type"] != "note":
+            return found
+        self.notes.append(found)
+        return self.hear()
 
     def send(self, poses: Floats, times: Any = None) -> None:
         """Send poses (F, ...) one frame a message, in the format that was opened."""

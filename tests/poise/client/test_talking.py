@@ -17,6 +17,7 @@ from poise.client import AsyncClient, Client
 from poise.client.errors import ClientError
 from poise.client.talking import RefinedPose
 from poise.serving.streams.door import StreamDoor
+from poise.serving.tokens.clients import Clients
 
 
 class Wire:
@@ -208,7 +209,7 @@ def test_an_error_in_the_middle_ends_it(door: StreamDoor) -> None:
 
 def test_a_token_is_shown(tmp_path: Path) -> None:
     token = "-".join(["the", "token", "of", "the", "service"])
-    with open_door(save_untrained(tmp_path / "m"), token=token) as door:
+    with open_door(save_untrained(tmp_path / "m"), clients=Clients(token)) as door:
         url = f"http://127.0.0.1:{door.port}"
         with Client(url, token).stream() as stream:
             assert stream.opened["type"] == "opened"

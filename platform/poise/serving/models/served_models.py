@@ -16,6 +16,7 @@ from typing import Final
 from numpy import float32
 from numpy.typing import NDArray
 
+from poise.checkpoints.registry import CHAMPION
 from poise.checkpoints.shipped import GENERAL
 from poise.runtime.errors import PoiseError
 from poise.serving.model import ReplicaConfig, ServedModel
@@ -109,6 +110,24 @@ class ServedModels:
             message = f"{served.name} was trained on {served.track}"
             raise ChoiceError(WRONG, "track", message)
         return served
+
+    def moved_to(self, model: ServedModel, asked: str | None = None) -> str | None:
+        """The version that a stream would get by now, where that is another than its model's.
+
+        Args:
+            model: the stream's.
+            asked: how it named it: ``name``, ``name@alias``; None where it did not.
+        """
+        alias = (asked or "").partition("@")[2] or None
+        with self._lock:
+            own, given = self.own.config.model, self._config.model.alias
+            places = [(given, own)] + [(w.alias, one) for w, one in self._names.items() if w.moves]
+        wanted = alias or (given if model.name == own.name else CHAMPION)
+        here = model.config.model
+        for known, place in places if wanted else ():
+            if (known, place.name) == (wanted, here.name) and place != here:
+                return place.version
+        return None
 
     def advance(self, works: Sequence[ModelWork], streams_wait: bool = False) -> None:
         """Take a step of the sequences of one model, the one that has waited longest."""

@@ -60,6 +60,11 @@ class Wanted:
         """Whether it may stand for another version tomorrow."""
         return self.model is None or "@" in self.model
 
+    @property
+    def alias(self) -> str:
+        """What stands for the version, where something does."""
+        return (self.model or "").partition("@")[2] or CHAMPION
+
 
 def read_wanted(model: str | None, track: str | None) -> Wanted:
     """Read what a request asks for; names of nothing are found out later.

@@ -167,6 +167,8 @@ class Conversation:
         binary = session.asked.format == "binary"
         while told := await session.take(MOST_FRAMES):
             await self._connection.send(as_bytes(told, session.body) if binary else as_text(told))
+            while session.notes:
+                await self._connection.send(to_json(session.notes.popleft()).decode())
         end = {"type": "end", "frames": session.people.came, "dropped": session.dropped}
         await self._connection.send(to_json(end).decode())
         await self._close(1000, "")

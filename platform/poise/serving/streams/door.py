@@ -128,6 +128,7 @@ class StreamDoor:
     async def _counting(self) -> None:
         while True:
             await asyncio.sleep(_COUNTED_S)
+            self.sessions.look()
             self._count(self.sessions.counted())
 
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:

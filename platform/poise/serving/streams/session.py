@@ -21,6 +21,10 @@ from poise.serving.streams.pushes import Answer, StreamJob
 from poise.serving.streams.timeline import Asked, Told
 from poise.serving.turns import Turns
 
+#: A frame that waits so long beyond its lag is said to be late, once a stream.
+LATE_S: Final = 2.0
+_LATE: Final = "frames wait to be refined: there are more streams than this replica keeps up with"
+
 logger = logging.getLogger(__name__)
 
 #: Frames that wait to be refined; more are not read from the connection.
@@ -64,6 +68,9 @@ class Session:
         self.dropped = 0
         self.wrong: StreamError | None = None
         self.ended = False
+        #: What its client is still to be told beside frames, and of what it was told.
+        self.notes: deque[dict[str, str]] = deque()
+        self._noted = set[str]()
         #: What speaks with its client.
         self.held_by: asyncio.Task[Any] | None = None
         self._network, self._counts = network, counts
@@ -113,6 +120,12 @@ class Session:
                 raise self.wrong
             return found
 
+    def note(self, about: str, message: str) -> None:
+        """Have the client told something, once."""
+        if about not in self._noted:
+            self._noted.add(about)
+            self.notes.append({"type": "note", "about": about, "message": message})
+
     def rewind(self, received: int) -> int:
         """Go on from a frame again; answer how many from there on are lost."""
         oldest = self._kept[0].number if self._kept else self.people.told
@@ -154,12 +167,12 @@ class Session:
             came, told = self.people.came, self.people.told
             self.wrong = await self._refine([said for said, _ in parts])
             self.ended = self.wrong is None and parts[-1][0] is None
+            waited_s = time.monotonic() - parts[0][1]
             self._counts.refined(
-                self.people.came - came,
-                self.people.told - told,
-                time.monotonic() - parts[0][1],
-                1 / self.fps,
+                self.people.came - came, self.people.told - told, waited_s, 1 / self.fps
             )
+            if waited_s > LATE_S:
+                self.note("late", _LATE)
             async with self._changed:
                 self._changed.notify_all()
 

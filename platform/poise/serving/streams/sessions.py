@@ -64,6 +64,17 @@ class Sessions:
         vars(self._counts).update(vars(StreamCounts()))
         return counts
 
+    def look(self) -> None:
+        """Tell the clients of streams whose model has a newer version by now."""
+        for session in self._open.values():
+            named = session.asked.model
+            fixed = named is not None and "/" in named
+            version = None if fixed else self._models.moved_to(session.model, named)
+            if version is not None:
+                here = session.model.version
+                text = f"{session.model.name} is version {version} now: this stream stays with "
+                session.note("version", f"{text}{here} to its end; open another for the new one")
+
     async def begin(self, asked: Opening, most_people: int | None = None) -> Session:
         """Open a stream, of so many people in a frame at most.
 

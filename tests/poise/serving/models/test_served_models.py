@@ -163,9 +163,12 @@ def test_a_moved_alias_is_followed_and_back_while_requests_go_on(
 
         assert answers("1")
         for version in ("2", "1", "2"):
+            before = models.own
             for alias in ("champion", "next"):
                 client.set_registered_model_alias("poise-a", alias, version)
             eventually(lambda version=version: answers(version))  # type: ignore[misc]
+            assert models.moved_to(before) == version, "of which its streams are told"
+            assert models.moved_to(models.own) is None
 
 
 def test_a_version_that_does_not_load_changes_nothing(

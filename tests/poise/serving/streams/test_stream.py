@@ -13,6 +13,7 @@ from poise.catalog.joint_sets import joint_sets
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.checkpoints.models import load_model
 from poise.checkpoints.shipped import GENERAL
+from poise.serving.streams import session
 from poise_models.base.clip import Clip, Refined
 from poise_models.base.pose_spec import PoseSpec
 from poise_models.live.refine import refine_live
@@ -145,3 +146,12 @@ def test_streams_do_not_change_each_other(url: str) -> None:
     for talk, expected in zip(talks, alone, strict=True):
         with talk:
             np.testing.assert_allclose(np.array(talk.rest()[0]), expected, atol=1e-5)
+
+
+def test_a_client_is_told_once_that_frames_wait(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "LATE_S", -1.0)
+    with Talk(url, lag=0) as talk:
+        talk.send(clip(12))
+        poses, _, last = talk.rest()
+    assert (len(poses), last["type"]) == (12, "end")
+    assert [note["about"] for note in talk.notes] == ["late"]
