@@ -2,8 +2,9 @@
 
 A real service (one replica) is asked as fast as it answers for an hour's frames as sequences, then
 for an hour's frames of streams, then for 1,000 streams that are opened and closed. The memory of
-its replica and its proxy (resident set) is read every second. The slope is a straight line through
-means of five seconds, after the first quarter, with its standard error.
+its replica and its proxy (resident set) is read every second, after a warm-up of sequences and
+streams. The slope is a straight line through means of five seconds, after the first quarter, with
+its standard error.
 """
 
 import argparse
@@ -97,6 +98,8 @@ def main() -> None:
     print("| | done | s | replica MB | KB/min | proxy MB | KB/min |")
     print("|---|---|" + "---:|" * 5)
     with running_service(ServiceArgs(model=options.model, max_queued=64), port=0) as url:
+        for does in (refined(url, poses), streamed(url, poses, FRAMES)):  # to warm up
+            side_by_side(SESSIONS, does, options.longest / 2)
         show("sequences", options.longest, HOUR_FRAMES // FRAMES, refined(url, poses))
         show("streams", options.longest, HOUR_FRAMES // FRAMES, streamed(url, poses, FRAMES))
         show("sessions of 2 frames", options.longest, SESSIONS, streamed(url, poses, 2))
