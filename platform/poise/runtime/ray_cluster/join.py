@@ -15,7 +15,6 @@ import ray.data
 from ray._private.ray_constants import RAY_WORKER_NICENESS
 from ray._private.runtime_env.constants import RAY_JOB_CONFIG_JSON_ENV_VAR
 
-import poise
 from poise.runtime.loopback import bypass_proxies
 from poise.runtime.ray_cluster.checks import answering_address, no_cluster
 from poise.runtime.ray_cluster.own import keep_token, listens_on_loopback, on_loopback, own_cluster
@@ -157,7 +156,7 @@ def _priority() -> dict[str, str]:
 
 def _source_roots() -> list[str]:
     """Give workers the source roots where Poise runs from a checkout and is not installed."""
-    here = Path(poise.__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[3]
     if here.name != _ROOTS[0] or "site-packages" in here.parts:
         return []
     given = [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
