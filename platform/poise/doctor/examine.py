@@ -2,9 +2,11 @@
 
 import threading
 import time
+from dataclasses import replace
 from importlib import import_module
 
 from poise.doctor.finding import Check, Finding, late
+from poise.doctor.in_force import masked
 from poise.runtime.errors import PoiseError, in_short
 from poise.runtime.settings import Settings
 
@@ -65,9 +67,14 @@ def _look(name: str, settings: Settings, into: list[Finding]) -> None:
         with _IMPORTING:
             check: Check = import_module(f"poise.doctor.{SUBJECTS[name]}").check
         for finding in check(settings):  # one by one: the next may hang
-            into.append(finding)
+            into.append(_without_passwords(finding))
     except PoiseError as error:
-        into.append(Finding(name, "failed", str(error)))
+        into.append(_without_passwords(Finding(name, "failed", str(error))))
     except Exception as error:  # of a library, in words; the other subjects are told all the same
         said = f"it cannot be looked at ({type(error).__name__}: {in_short(error)})"
-        into.append(Finding(name, "failed", said))
+        into.append(_without_passwords(Finding(name, "failed", said)))
+
+
+def _without_passwords(finding: Finding) -> Finding:
+    """Findings name addresses as they were given, and people send them to others for advice."""
+    return replace(finding, found=masked(finding.found), cure=masked(finding.cure))

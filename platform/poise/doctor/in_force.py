@@ -1,9 +1,9 @@
 """The settings in force: what, and where each came from."""
 
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from poise.doctor.finding import Finding
 from poise.runtime.settings import VARIABLES, Settings, misspelt
@@ -17,6 +17,7 @@ _OTHERS = (
 )
 #: Of these it is told only that they are there.
 _SECRETS = ("RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
+_PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]+@")
 _HIDDEN = "(set, not shown)"
 
 
@@ -65,13 +66,9 @@ def check(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def masked(uri: str) -> str:
-    """Return a URI without the password that it may hold."""
-    try:
-        password = urlsplit(uri).password
-    except ValueError:
-        return uri
-    return uri.replace(f":{password}@", ":***@", 1) if password else uri
+def masked(text: str) -> str:
+    """Return a text without the passwords of the URIs that it names."""
+    return _PASSWORD.sub(r"\1***@", text)
 
 
 def _shown(name: str, given: object) -> str:

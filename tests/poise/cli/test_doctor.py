@@ -28,11 +28,12 @@ def test_a_home_of_its_own_is_well(tmp_path: Path, capsys: pytest.CaptureFixture
     origin = {one["name"]: one["origin"] for one in told["settings"]}
     assert (origin["data"], origin["home"], origin["lake"]) == ("--data", "$POISE_HOME", "default")
     assert not (tmp_path / "home").exists()
-    assert main(["doctor", "--tracking-uri", uri]) == 1
+    assert main(["doctor", "--tracking-uri", uri, "--milvus-uri", uri]) == 1
     said = capsys.readouterr().out
     assert "✗ mlflow.answers" in said
     assert "→ start it, name another" in said
-    assert "1 failed" in said.splitlines()[-1]
+    assert "✗ milvus.answers" in said
+    assert "2 failed" in said.splitlines()[-1]
     assert "secret" not in said
     assert "hidden" not in said
 
