@@ -15,7 +15,7 @@ from poise.ingest.tasks import in_tasks
 from poise.lake.manifest import Source
 from poise.readers import layouts
 from poise.readers import raw_split as raw
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, in_short
 
 #: Bytes of files that this process reads for itself.
 _IN_THREADS = 256 * 2**20
@@ -127,8 +127,11 @@ def _description(track: Track) -> Source:
 
 
 def _digest(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:  # what is written is at fault elsewhere
+        raise DataError(f"{file}: cannot be read ({in_short(error)}); copy it again") from None
 
 
 def _code(package: str) -> Source:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import ray
 from ray.cloudpickle import dumps, loads
 
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, PoiseError
 from poise.runtime.places import cannot_write
 
 Piece = TypeVar("Piece")
@@ -49,7 +49,7 @@ def answer(row: dict[str, Any], work: bytes, where: str) -> dict[str, Any]:
     done, error = b"", ""
     try:
         done = dumps(loads(work)(loads(row["piece"])))
-    except DataError as fault:
+    except PoiseError as fault:
         error = str(fault)
     except OSError as fault:
         error = cannot_write(where, fault)

@@ -22,6 +22,8 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):/+", re.ASCII)
 def place(text: str | Path) -> Path:
     """Return a path, of a URI one whose files are read from there."""
     told = str(text)
+    if told.startswith("file://"):
+        return Path(storage.resolve(told)[1])
     return RemotePath(told) if "://" in told else Path(told)
 
 

@@ -51,9 +51,9 @@ def _folder(path: Path) -> Path:
 def _data(given: str | Path) -> Path:
     if "://" not in str(given):
         return _folder(Path(given))
-    from poise.runtime.remote_path import RemotePath  # which starts pyarrow
+    from poise.runtime.remote_path import place  # which starts pyarrow
 
-    return RemotePath(str(given))
+    return place(given)
 
 
 def _location(text: str) -> str:

@@ -228,6 +228,14 @@ def test_what_a_user_says_of_her_files_is_one_of_their_sources(
     assert len(checksums(tmp_path, Track.parse("pw3d/spin/3D"), ["test"])) == 2
 
 
+def test_a_raw_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "net" / "test" / "poses.npz"
+    file.parent.mkdir(parents=True)
+    file.symlink_to("/proc/self/mem")  # opens, and reads with an error
+    with pytest.raises(DataError, match=r"poses\.npz: cannot be read \(input/output error\)"):
+        checksums(tmp_path, Track.parse("mylab/net/3D"), ["test"])
+
+
 @pytest.mark.parametrize("representation", ["2D", "3D"])
 def test_what_simulates_detections_is_one_of_their_sources(
     tmp_path: Path, representation: str

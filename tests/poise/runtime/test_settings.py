@@ -100,6 +100,7 @@ def test_a_mistake_is_one_line_that_names_variable_or_option(
 
 
 def test_raw_tracks_may_be_behind_a_uri(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings.load(data="file:///raw/of/us").data == Path("/raw/of/us")
     given = Settings.load(data="s3://bucket/raw")
     assert str(given.data) == "s3://bucket/raw"
     monkeypatch.setenv("POISE_DATA", str(given.data))
