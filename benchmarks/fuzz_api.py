@@ -27,10 +27,10 @@ from schemathesis.specs.openapi.checks import (
 from poise.checkpoints.shipped import GENERAL
 from poise.client.playing import sample_path
 from poise.motion.files import formats
-from poise.serving.app import ServiceArgs
 from poise.serving.files.asked import OCTETS
 from poise.serving.files.intake import SAMPLES
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 _CHECKS = [
     not_a_server_error,

@@ -28,8 +28,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from poise.checkpoints.models import load_model
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 from poise_models.base.clip import Clip
 from poise_models.base.window_refiner import WindowRefiner
 from poise_models.fast.memory import keep_freed_memory

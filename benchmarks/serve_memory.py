@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from poise.checkpoints.models import load_model
 from poise.client import Client
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 #: Of one person at 30 a second.
 HOUR_FRAMES = 108_000

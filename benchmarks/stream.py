@@ -16,8 +16,8 @@ import torch
 
 from poise.checkpoints.models import load_model
 from poise.client.async_client import AsyncClient
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 from poise_models.base.window_refiner import WindowRefiner
 
 FPS = 30

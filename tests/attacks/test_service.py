@@ -17,11 +17,11 @@ import psutil
 import pytest
 from tests.support.serving import clip, save_untrained
 
-from poise.serving.app import ServiceArgs
 from poise.serving.intake.connections import CONNECTIONS_EACH, HEAD_S
 from poise.serving.intake.limits import BODIES_EACH
 from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES, MAX_FRAMES
+from poise.serving.service_args import ServiceArgs
 
 pytestmark = pytest.mark.slow
 

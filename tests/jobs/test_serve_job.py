@@ -28,8 +28,8 @@ from ray.serve.schema import (
 from tests.support.serving import clip, save_untrained
 from tests.support.tiny_lake import write_tiny_lake
 
-from poise.serving.app import ServiceArgs
 from poise.serving.intake.connections import PROXY_ENV
+from poise.serving.service_args import ServiceArgs
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 JOB = REPOSITORY / "jobs" / "serve.py"

@@ -72,8 +72,8 @@ def _run(plan: "Plan", settings: Settings, say: "Report") -> "tuple[SweepResult,
     from poise.ingest.track import ensure_ingested
     from poise.pvd.collection import pvd_store
     from poise.runtime.ray_cluster.join import connect
-    from poise.serving.app import ServiceArgs
     from poise.serving.running_service import running_service
+    from poise.serving.service_args import ServiceArgs
     from poise.serving.service_check import TEST_SEQUENCES, check_service
 
     lake, uri = settings.lake, settings.tracking_uri

@@ -67,8 +67,8 @@ def serve(
     try:
         print("Starting; this takes about 20 seconds.", flush=True)
         from poise.pvd.collection import pvd_store
-        from poise.serving.app import ServiceArgs
         from poise.serving.running_service import running_service
+        from poise.serving.service_args import ServiceArgs
 
         with pvd_store(settings, needed=False) as milvus_uri:
             service = ServiceArgs(

@@ -12,7 +12,7 @@ from poise.runtime.errors import DataError, in_short
 from poise.runtime.loopback import is_loopback
 from poise.runtime.printable import printable
 from poise.runtime.text.yaml_file import near, read_yaml
-from poise.serving.app import RefineService, ServiceArgs, build
+from poise.serving.app import RefineService, build
 from poise.serving.intake.connections import (
     CALLBACK,
     NODE_ROUTING,
@@ -20,6 +20,7 @@ from poise.serving.intake.connections import (
     ZONE_ROUTING,
 )
 from poise.serving.intake.passing import APPLICATION, DEPLOYMENT
+from poise.serving.service_args import ServiceArgs
 
 #: Where Serve finds the application.
 IMPORT_PATH = f"{build.__module__}:{build.__name__}"

@@ -18,10 +18,11 @@ from poise.runtime.errors import in_short
 from poise.runtime.loopback import is_loopback
 from poise.runtime.ray_cluster.join import connect
 from poise.runtime.settings import Settings
-from poise.serving.app import ServiceArgs, build
+from poise.serving.app import build
 from poise.serving.errors import ServiceError
 from poise.serving.intake.connections import PROXY_ENV
 from poise.serving.intake.passing import APPLICATION
+from poise.serving.service_args import ServiceArgs
 
 logger = logging.getLogger(__name__)
 

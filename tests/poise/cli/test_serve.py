@@ -12,7 +12,7 @@ from tests.support.mlflow_server import fresh_store
 
 from poise.cli.main import main
 from poise.serving import running_service
-from poise.serving.app import ServiceArgs
+from poise.serving.service_args import ServiceArgs
 
 pytestmark = pytest.mark.usefixtures("soon_given_up")
 NO_MILVUS = ("--milvus-uri", "http://127.0.0.1:9")

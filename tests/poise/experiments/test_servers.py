@@ -31,8 +31,8 @@ from poise.readers.synthetic.sequences import Size, sequences
 from poise.runtime import storage
 from poise.runtime.errors import ModelError
 from poise.runtime.settings import VARIABLES
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 pytestmark = pytest.mark.slow
 

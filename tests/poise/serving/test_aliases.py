@@ -12,8 +12,8 @@ from tests.support.mlflow_server import fresh_store
 from tests.support.serving import clip, register_untrained
 
 from poise.checkpoints.mlflow_client import mlflow_client
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 pytestmark = pytest.mark.slow
 

@@ -30,9 +30,9 @@ from tests.support.tiny_lake import TRACK, write_tiny_lake
 from poise.checkpoints.checkpoint import load_checkpoint
 from poise.motion.motion import Motion
 from poise.pvd.retriever import Retriever
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
 from poise.serving.schema import MAX_BODY_BYTES
+from poise.serving.service_args import ServiceArgs
 from poise_models.base.clip import Clip
 from poise_models.base.refiner import Refiner
 

@@ -30,9 +30,9 @@ from poise.motion.files import read
 from poise.refining.options import Options
 from poise.refining.refine import refine as refined
 from poise.runtime.errors import CheckpointError, ModelError
-from poise.serving.app import ServiceArgs
 from poise.serving.errors import ServiceError
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 pytestmark = pytest.mark.slow
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

@@ -6,7 +6,7 @@ import pytest
 from tests.support.serving import save_untrained
 
 from poise.runtime.errors import CheckpointError, SettingsError
-from poise.serving.app import ServiceArgs, replica_config
+from poise.serving.service_args import ServiceArgs, replica_config
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from poise.motion.files import read
 from poise.motion.motion import Motion
 from poise.refining.options import Options
 from poise.refining.refine import Refining, refine
-from poise.serving.app import ServiceArgs
 from poise.serving.running_service import running_service
+from poise.serving.service_args import ServiceArgs
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
