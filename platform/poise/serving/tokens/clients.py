@@ -68,6 +68,9 @@ def read_clients(path: Path) -> tuple[Client, ...]:
             raise SettingsError(f"{path}: {name}.{field}: {first['msg']}") from None
     if not found:
         raise SettingsError(f"{path}: holds no token")
+    for one in found:
+        if one.sha256 == _hash(""):
+            raise SettingsError(f"{path}: {one.name}.sha256: is that of no token at all; make one")
     if len({one.sha256 for one in found}) < len(found):
         raise SettingsError(f"{path}: two names have the same token")
     return tuple(found)
@@ -95,7 +98,10 @@ class Clients:
         """
         if not self._all:
             return ANYBODY
-        given, found = _hash(shown(headers)), None
+        token = shown(headers)
+        if not token:
+            return None
+        given, found = _hash(token), None
         for one in self._all:
             if hmac.compare_digest(given, one.sha256):
                 found = one

@@ -9,6 +9,7 @@ from poise.runtime.errors import SettingsError
 from poise.serving.tokens.clients import ANYBODY, Client, Clients, read_clients
 
 TOKENS = [f"token-number-{number}-of-some" for number in range(3)]
+NO_TOKEN = hashlib.sha256(b"").hexdigest()
 HASHES = [hashlib.sha256(token.encode()).hexdigest() for token in TOKENS]
 
 
@@ -28,6 +29,7 @@ def test_a_file_says_who_may_have_what(tmp_path: Path) -> None:
     for nobody in ([], shown[:2], ["Bearer "], ["Bearer x"], [f"Basic {TOKENS[0]}"], ["\ud800"]):
         assert all_.who(nobody) is None
     assert Clients().who([]) is ANYBODY
+    assert Clients(listed=[Client(sha256=NO_TOKEN)]).who([]) is None
 
 
 @pytest.mark.parametrize(
@@ -38,6 +40,7 @@ def test_a_file_says_who_may_have_what(tmp_path: Path) -> None:
         ("a = 1", "a should be a table with the sha256"),
         ("[a]\nframes = 3", "a should be a table with the sha256"),
         ("[a]\nsha256 = 'secret'", "a.sha256: "),
+        (f"[a]\nsha256 = '{NO_TOKEN}'", "a.sha256: is that of no token"),
         (f"[a]\nsha256 = '{HASHES[0]}'\nframe = 3", "a.frame: "),
         (f"[a]\nsha256 = '{HASHES[0]}'\nframes = 0", "a.frames: "),
         (f"[a]\nsha256 = '{HASHES[0]}'\nrequests_per_s = nan", "a.requests_per_s: "),
