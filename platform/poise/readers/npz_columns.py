@@ -94,6 +94,7 @@ class StoredSequence:
 
     Attributes:
         poses: its frames, or where they are (`Located`); so is ``confidence``.
+        stamp: of the file that they were located in, by `storage.stamp`.
     """
 
     file: Path
@@ -102,6 +103,7 @@ class StoredSequence:
     images: Any
     image_shape: Any
     confidence: Any = None
+    stamp: tuple[int, int] | None = None
 
     @property
     def image(self) -> str:

@@ -25,6 +25,7 @@ from poise.runtime.errors import DataError, in_short
 
 #: Bytes that are read without need, at most, for each that is needed.
 _WASTE: Final = 0.5
+_LEAVE: Final = "run the ingest again, and leave the raw files as they are until it is done"
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ def list_file(file: Path, track: Track, unpacked: str, called: str | None = None
         DataError: the file is damaged, or its content is not what the track's has to be.
         OSError: poses cannot be unpacked there.
     """
+    stamp = storage.stamp(file)  # before anything is read: it is compared afterwards
     columns = PoseColumns.open(file, track, called)
     folder, _, name = unpacked.rpartition("/")
     with storage.draft(folder) as draft:
         into = Unpacked(unpacked, draft.file)
         try:
-            stored = list(columns.locate(into))
+            stored = [replace(one, stamp=stamp) for one in columns.locate(into)]
         except NotLocatedError:
             return None
         if into.end:
@@ -117,6 +119,7 @@ def read_share(
     """
     maker = SequenceMaker.of(track, split)
     values = _values(list(chain.from_iterable(map(_arrays, share))))
+    _see_that_none_changed(share, {array.file for array in values})
     for one in share:
         entry = one.entry
         yield maker.make(
@@ -131,11 +134,14 @@ def read_share(
         )
 
 
+def _stored(named: Named) -> list[StoredSequence]:
+    return [one for one in (named.entry.detected, named.entry.truth) if one is not None]
+
+
 def _arrays(named: Named) -> list[Located]:
-    stored = [one for one in (named.entry.detected, named.entry.truth) if one is not None]
     return [
         array
-        for one in stored
+        for one in _stored(named)
         for array in (one.poses, one.confidence)
         if isinstance(array, Located)
     ]
@@ -151,6 +157,14 @@ def _with(
         for one in (stored.poses, stored.confidence)
     )
     return replace(stored, poses=poses, confidence=confidence)
+
+
+def _see_that_none_changed(share: Sequence[Named], files: set[str]) -> None:
+    """Compare the raw files that were read just now with what they were when they were listed."""
+    stamps = {str(one.file): one.stamp for named in share for one in _stored(named)}
+    for file in sorted(files & stamps.keys()):
+        if storage.stamp(file) != stamps[file]:
+            raise DataError(f"{file}: changed since it was listed; {_LEAVE}")
 
 
 def _values(arrays: Sequence[Located]) -> dict[Located, NDArray[Any]]:
@@ -171,10 +185,7 @@ def _values(arrays: Sequence[Located]) -> dict[Located, NDArray[Any]]:
                         at = array.at - first
                         found[array] = array.of(content[at : at + array.nbytes])
         except (OSError, EOFError) as error:
-            raise DataError(
-                f"{file}: cannot be read again ({in_short(error)}); leave the raw files as they "
-                "are until the ingest is done, then run it again"
-            ) from None
+            raise DataError(f"{file}: cannot be read again ({in_short(error)}); {_LEAVE}") from None
     return found
 
 

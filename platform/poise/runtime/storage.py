@@ -67,6 +67,14 @@ def size(uri: Location) -> int:
         return int(filesystem.get_file_info(path).size or 0)
 
 
+def stamp(uri: Location) -> tuple[int, int]:
+    """Return size and time of change in ns, by which a file is known; 0 for what is not told."""
+    filesystem, path = resolve(uri)
+    with reached(uri, filesystem):
+        info = filesystem.get_file_info(path)
+    return int(info.size or 0), int(info.mtime_ns or 0)
+
+
 def list_dir(uri: Location) -> list[str]:
     """Return the sorted names in a folder; empty where there is no such folder."""
     filesystem, path = resolve(uri)

@@ -1,6 +1,7 @@
 """What is wrong with npz files: one line, and one sequence left out where it is one."""
 
 import itertools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.smoothnet_files import DRAW, KINECT, images, save
 
-from poise.readers import npz_sequence
+from poise.readers import npz_sequence, npz_shares
 from poise.readers.npz_columns import StoredSequence
 from poise.readers.npz_split import read_split
 from poise.readers.sequence import PoseSequence, Rejected
@@ -173,3 +174,21 @@ def test_a_fault_anywhere_in_reading_leaves_out_that_sequence_alone(
         patch.setattr(module, name, faulty)
         rows = list(read_split(data, KINECT, "test"))
     assert [isinstance(row, Rejected) for row in rows] == [place in bad for place in range(6)]
+
+
+@pytest.mark.parametrize("change", ["again", "shorter", "gone"])
+def test_a_file_that_changes_after_it_was_listed_is_not_read(tmp_path: Path, change: str) -> None:
+    poses = DRAW.random((2, 40, 51))
+    save(tmp_path, KINECT, "detected", joints_3d=list(poses))
+    file = next(tmp_path.rglob("*.npz"))
+    listed = npz_shares.list_file(file, KINECT, str(tmp_path / "spool" / "unpacked"))
+    share = npz_shares.named_entries(KINECT, "test", [(listed, None)])
+    assert len(list(npz_shares.read_share(KINECT, "test", share))) == 2
+    content = file.read_bytes()
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(content if change == "again" else content[:5000])
+        os.utime(file, ns=(0, 0))
+    with pytest.raises(DataError, match=f"{file.name}: .*; run the ingest again, and leave"):
+        list(npz_shares.read_share(KINECT, "test", share))
