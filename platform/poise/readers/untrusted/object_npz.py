@@ -1,5 +1,6 @@
 """Read npz files of object arrays sequence by sequence, without running code from them."""
 
+import errno
 import io
 import itertools
 import math
@@ -10,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import numpy as np
 from numpy.lib import format as npy
@@ -131,14 +132,41 @@ def _has_objects(entry: Any) -> bool:
     return isinstance(entry, np.ndarray) and entry.dtype.hasobject
 
 
+class _Source:
+    """A file as `zipfile` reads it, whose storage's faults are no damage of the archive."""
+
+    def __init__(self, path: Path, file: "IO[bytes]") -> None:
+        self._path, self._file = path, file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1, /) -> bytes:
+        try:
+            return self._file.read(size)
+        except OSError as error:  # which zipfile takes for a file that is none of its own
+            raise _unreadable(self._path, error) from None
+
+    def close(self) -> None:
+        """Leave that to whoever opened the file."""
+
+
+def _unreadable(path: Path, error: OSError) -> DataError:
+    return DataError(
+        f"{path}: cannot be read ({in_short(error)}); see that it may be read and that its "
+        "storage answers, then run the same command again"
+    )
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[zipfile.ZipFile]:
     with ExitStack() as opened:
         try:
             file = opened.enter_context(path.open("rb"))
-            archive = opened.enter_context(zipfile.ZipFile(file))
         except FileNotFoundError:
             raise DataError(f"{path}: no such file") from None
+        except OSError as error:
+            raise _unreadable(path, error) from None
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(_Source(path, file)))
         except PoiseError:  # of a store that cannot be reached
             raise
         except Exception as error:  # a damaged directory can raise anything
@@ -220,14 +248,22 @@ def _member(path: Path, key: str) -> Iterator[Member]:
             ) from error
         except BudgetError as error:
             raise DataError(f"{where}: refused: {error}; {safepickle.NO_MOTION}") from error
-        except (DataError, NotLocatedError, GeneratorExit):
+        except (PoiseError, NotLocatedError, GeneratorExit):
             raise
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # poses cannot be unpacked
+                raise
+            raise _damaged(where, error) from error
         # A damaged pickle can raise anything (see picklestream), and so can a damaged zip.
         except Exception as error:
-            raise DataError(
-                f"{where}: damaged ({in_short(error)}); none of its sequences can be trusted: "
-                "copy or save the file again"
-            ) from error
+            raise _damaged(where, error) from error
+
+
+def _damaged(where: str, error: Exception) -> DataError:
+    return DataError(
+        f"{where}: damaged ({in_short(error)}); none of its sequences can be trusted: "
+        "copy or save the file again"
+    )
 
 
 def _base(archive: zipfile.ZipFile, found: zipfile.ZipInfo) -> int | None:

@@ -7,7 +7,7 @@ import tracemalloc
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from poise.readers.untrusted import budget
 from poise.readers.untrusted import pickle_stream as picklestream
+from poise.readers.untrusted.located import Unpacked
 from poise.readers.untrusted.object_npz import ObjectColumn, npz_keys
 from poise.readers.untrusted.safe_pickle import Refused
 from poise.runtime.errors import DataError
@@ -241,6 +242,47 @@ def test_damage_is_one_clear_error(
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=r"a\.npz"):
         whole(path)
+
+
+class CutOff(PosixPath):
+    """A file whose storage stays away at one of many places."""
+
+    at = 0
+
+    def open(self, *args: Any, **more: Any) -> Any:
+        raw = super().open("rb", buffering=0)
+        cut = self.at
+
+        class File(io.RawIOBase):
+            def read(self, size: int = -1, /) -> bytes:
+                if raw.tell() <= cut < raw.tell() + (size if size >= 0 else 10**9):
+                    raise OSError("AWS Error NETWORK_CONNECTION during GetObject operation")
+                return raw.read(size) or b""
+
+            def close(self) -> None:
+                raw.close()
+
+            seek, tell, seekable = raw.seek, raw.tell, raw.seekable
+
+        return File()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_a_storage_that_stays_away_is_no_damage(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "a.npz"
+    np.savez(path, joints_3d=np.random.default_rng(0).random((50, 51, 60)))
+    there = CutOff(path)
+    there.at = int(share * path.stat().st_size)
+    with pytest.raises(DataError, match=r"a\.npz: cannot be read \(.*NETWORK") as error:
+        whole(there, ["joints_3d"])
+    assert "damaged" not in str(error.value)
+
+
+def test_a_full_disk_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, joints_3d=object_array([np.zeros((50, 51))] * 3))
+    with open("/dev/full", "wb", buffering=0) as full, pytest.raises(OSError, match="space"):
+        list(ObjectColumn(path, "joints_3d").locate(Unpacked("there", full)))
 
 
 @settings(max_examples=300, deadline=None)
