@@ -210,8 +210,7 @@ def _build(shard: Shard, sampled: bool, elsewhere: bool) -> tuple[_Built, Files]
     # Nothing else of the ingest runs meanwhile.
     faiss.omp_set_num_threads(available_cpus())
     try:
-        index = shard.open()
-        files = shard.files() if elsewhere and not shard.exact else {}
+        index, files = shard.open_to_share() if elsewhere else (shard.open(), {})
     except PoiseError as error:
         return _Built(str(error)), {}
     finally:

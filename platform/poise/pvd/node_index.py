@@ -5,9 +5,11 @@ asks for it. A larger one lies in the node's cache, as files that its processes 
 one copy of it, whatever their number.
 """
 
+import errno
 import hashlib
-from collections.abc import Callable
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -22,7 +24,7 @@ from poise.lake.parts import window_ranges
 from poise.lake.split_index import SplitIndex
 from poise.pvd.vectors import Floats, read_vectors
 from poise.runtime.errors import LakeError
-from poise.runtime.node_cache import NodeCache
+from poise.runtime.node_cache import NodeCache, reading
 from poise.runtime.retry import retry
 from poise_retrieval.index.neighbour_index import (
     EXACT_ROWS,
@@ -94,19 +96,30 @@ class Shard:
         """Open its index; of one that is not exact, the first process of a node makes the files.
 
         Args:
-            fetch: function that returns what another node made (`files`); None to build it here.
+            fetch: function that returns what another node made (`open_to_share`); None to build it
+                here.
 
         Raises:
             LakeError: a part cannot be read, or holds other windows; the cache cannot be written.
         """
         if self.exact:
             return self._build(np.empty((self.end - self.begin, self.width), np.float32))
+        with self._made(fetch) as folder:
+            return _opened(folder)
 
+    def open_to_share(self) -> tuple[NeighbourIndex, Files]:
+        """Open as `open` does; also return the files but for the vectors, to open it elsewhere."""
+        if self.exact:
+            return self.open(), {}
+        with self._made(None) as folder, reading(folder):
+            names = [path.name for path in folder.iterdir() if path.name != _VECTORS]
+            files = {name: np.fromfile(folder / name, np.uint8) for name in names}
+            return _opened(folder), files
+
+    @contextmanager
+    def _made(self, fetch: Callable[[], Files] | None) -> Iterator[Path]:
         def make(folder: Path) -> None:
-            shape = (self.end - self.begin, self.width)
-            vectors_NE = np.lib.format.open_memmap(
-                folder / _VECTORS, mode="w+", dtype=np.float32, shape=shape
-            )
+            vectors_NE = _reserved(folder / _VECTORS, (self.end - self.begin, self.width))
             if fetch is None:
                 self._build(vectors_NE).write(folder)
             else:
@@ -115,14 +128,7 @@ class Shard:
                     content.tofile(folder / name)
 
         with NodeCache.of_settings().entry(self._name, make) as folder:
-            vectors_NE = np.asarray(np.load(folder / _VECTORS, mmap_mode="r"))
-            return NeighbourIndex.open(folder, vectors_NE)
-
-    def files(self) -> Files:
-        """Return what `open` made on this node, but for the vectors, to open it on another one."""
-        with NodeCache.of_settings().entry(self._name, _not_made) as folder:
-            names = [path.name for path in folder.iterdir() if path.name != _VECTORS]
-            return {name: np.fromfile(folder / name, np.uint8) for name in names}
+            yield folder
 
     def _build(self, vectors_NE: Floats) -> NeighbourIndex:
         ids_N, row_N = self._fill(vectors_NE)
@@ -177,8 +183,31 @@ def load_index(uri: str, collection: str, patience_s: float) -> NeighbourIndex:
         return NeighbourIndex.build(*retry(lambda: _read(store, collection), patience_s))
 
 
-def _not_made(_: Path) -> None:
-    raise LakeError("the index is gone from the cache of this node; run the same command again")
+def _reserved(path: Path, shape: tuple[int, int]) -> Floats:
+    """Map a new file to which the disk has given all its bytes; raise `OSError` where it is full.
+
+    The file of `open_memmap` is a hole, and where a full disk cannot fill it, writing to it ends
+    the process.
+    """
+    vectors_NE = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+    with path.open("r+b", buffering=0) as file:
+        size = path.stat().st_size
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (AttributeError, OSError) as error:  # some systems and file systems cannot
+            if isinstance(error, OSError) and error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            file.seek(vectors_NE.offset)
+            zeros = bytes(2**20)
+            while (left := size - file.tell()) > 0:
+                file.write(zeros[:left])
+    return vectors_NE
+
+
+def _opened(folder: Path) -> NeighbourIndex:
+    with reading(folder):
+        vectors_NE = np.asarray(np.load(folder / _VECTORS, mmap_mode="r"))
+        return NeighbourIndex.open(folder, vectors_NE)
 
 
 def _read(

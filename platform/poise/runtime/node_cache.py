@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -47,15 +47,16 @@ class NodeCache:
         Raises:
             LakeError: the disk is full, or the folder of the cache cannot be written.
         """
-        try:
-            self._own()
-            with (self.folder / f"{name}.lock").open("a") as lock:
-                whole = self.folder / name
+        whole = self.folder / name
+        with ExitStack() as held:
+            try:
+                self._own()
+                lock = held.enter_context((self.folder / f"{name}.lock").open("a"))
                 self._hold(lock, whole, make)
-                yield whole
-        except OSError as error:
-            where = f"{self.folder} (see ${VARIABLES['cache']})"
-            raise LakeError(cannot_write(where, error)) from error
+            except OSError as error:
+                where = f"{self.folder} (see ${VARIABLES['cache']})"
+                raise LakeError(cannot_write(where, error)) from error
+            yield whole
 
     def _hold(self, lock: IO[str], whole: Path, make: Callable[[Path], None]) -> None:
         """Share the lock on an entry that is there."""
@@ -106,6 +107,18 @@ class NodeCache:
                     taken -= size
                     for folder in folders:
                         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Raise `LakeError` where a file of an entry cannot be read, or not be mapped into memory."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise LakeError(
+            f"{folder}: cannot be read ({why}); remove it to have it made anew"
+        ) from error
 
 
 def _free(lock: IO[str]) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from poise.lake.poses import POSES, Floats, Pose, read_row_group
 from poise.lake.split_index import Bools, RowGroup, SplitIndex
 from poise.runtime import storage
-from poise.runtime.node_cache import NodeCache
+from poise.runtime.node_cache import NodeCache, reading
 
 #: Of the cache, what one split may take: the rest is for what else a node keeps.
 _SHARE: Final = 0.9
@@ -50,5 +50,5 @@ class NodeCopies:
 
         keep_F = np.repeat(wanted_S[group.rows], self._index.frames_S[group.rows])
         digest = hashlib.sha256(f"{group.path} {group.number}".encode()).hexdigest()
-        with self._cache.entry(f"poses-{digest[:24]}", copy) as folder:
+        with self._cache.entry(f"poses-{digest[:24]}", copy) as folder, reading(folder):
             return {pose: np.load(folder / f"{pose}.npy", mmap_mode="r")[keep_F] for pose in POSES}

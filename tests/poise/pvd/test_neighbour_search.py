@@ -4,6 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from tests.support.tiny_lake import TRACK, write_tiny_lake
@@ -14,7 +15,7 @@ from poise.lake.parts import read_part, window_ranges
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import neighbours_of
 from poise.pvd.neighbour_search import Parts, search_windows
-from poise.pvd.node_index import Shard
+from poise.pvd.node_index import Shard, _reserved
 from poise.pvd.vectors import read_vectors, write_vectors
 from poise.runtime.ticking import every_few_seconds
 from poise_retrieval.index.neighbour_index import RECALL
@@ -58,10 +59,36 @@ def lake(tmp_path_factory: pytest.TempPathFactory, cluster: None) -> Lake:
     return Lake(tmp_path_factory.mktemp("lake"))
 
 
+@pytest.mark.parametrize("system", ["reserves", "cannot"])
+def test_no_write_to_mapped_vectors_can_find_the_disk_full(
+    system: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if system == "cannot":
+        monkeypatch.delattr("os.posix_fallocate")
+    vectors_NE = _reserved(tmp_path / "vectors.npy", (50_000, WIDTH))
+    taken = (tmp_path / "vectors.npy").stat()
+    assert taken.st_blocks * 512 >= taken.st_size > vectors_NE.nbytes
+    vectors_NE[:] = 1
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), vectors_NE)
+
+
 def test_vectors_are_those_of_the_windows_in_their_order(lake: Lake) -> None:
     ids = [read_vectors(path)[0] for path in lake.vectors]
     assert [len(some) for some in ids] == [8192, 8937 - 8192]
     assert [n for some in ids for n in some.tolist()] == lake.train.every_window()[1].tolist()
+
+
+def test_an_index_opens_elsewhere_from_the_files_of_here(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (shard,) = Shard.all(lake.train, lake.vectors, WIDTH, "subject", exact_rows=NO_ROWS)
+    monkeypatch.setenv("POISE_CACHE", str(tmp_path / "here"))
+    here, files = shard.open_to_share()
+    monkeypatch.setenv("POISE_CACHE", str(tmp_path / "elsewhere"))
+    elsewhere = shard.open(lambda: files)
+    _, vectors_BE, _ = read_vectors(lake.vectors[1])
+    ids_BK, there_BK = (one.search(vectors_BE, 3).ids_BK for one in (here, elsewhere))
+    assert np.array_equal(ids_BK, there_BK)
 
 
 def test_shards_find_what_one_index_finds(lake: Lake) -> None:

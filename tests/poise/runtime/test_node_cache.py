@@ -6,7 +6,7 @@ from threading import Thread
 import pytest
 
 from poise.runtime.errors import LakeError
-from poise.runtime.node_cache import NodeCache
+from poise.runtime.node_cache import NodeCache, reading
 
 
 @pytest.fixture
@@ -109,6 +109,17 @@ def test_half_an_entry_is_none(cache: NodeCache) -> None:
     ):
         pass
     assert put(cache, "a", []) == b"a" * 100
+
+
+def test_a_fault_of_its_user_is_none_of_the_cache(cache: NodeCache) -> None:
+    with pytest.raises(FileNotFoundError), cache.entry("a", lambda _: None) as folder:
+        (folder / "nowhere").read_bytes()
+    with (
+        pytest.raises(LakeError, match=r"a: cannot be read \(No such file.*remove it"),
+        cache.entry("a", lambda _: None) as folder,
+        reading(folder),
+    ):
+        (folder / "nowhere").read_bytes()
 
 
 def test_the_folder_of_somebody_else_is_refused(
