@@ -147,7 +147,7 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
         is_large = sum(file.size for file in files) * _effort(tasks.track) >= WHOLE_BYTES
         pieces += _together(files) if is_large else [split]
     listed: dict[Split, dict[tuple[int, int], Listed | None]] = {}
-    for number, found in in_tasks(tasks.begin, pieces, tasks.lake):
+    for number, found in in_tasks(tasks.begin, pieces, tasks.lake, tasks.spool):
         piece = pieces[number]
         if isinstance(found, SplitResult):
             yield found
@@ -156,7 +156,7 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
                 listed.setdefault(file.split, {})[file.pair, file.kind] = one
     # What cannot be read but in one go is.
     one_go = [split for split, found in listed.items() if None in found.values()]
-    for _, result in in_tasks(tasks.begin, one_go, tasks.lake):
+    for _, result in in_tasks(tasks.begin, one_go, tasks.lake, tasks.spool):
         assert isinstance(result, SplitResult)  # noqa: S101
         yield result
     large = {
@@ -184,22 +184,22 @@ def _in_shares(
         for split, entries in large.items()
         for number, share in enumerate(shares(entries, size))
     ]
-    taken = _counted(tasks.read, cut, tasks.lake, "read", report)
+    taken = _counted(tasks, tasks.read, cut, "read", report)
     whole = {split: TakenIn() for split in large}
     for share, found in zip(cut, taken, strict=True):
         whole[share.split].extend(found)
     indices = {split: index_of(tasks.track, split, found.kept) for split, found in whole.items()}
     parts = [part for split, found in whole.items() for part in deal(indices[split], found.kept)]
-    names = _counted(tasks.write, parts, tasks.lake, "written", report)
+    names = _counted(tasks, tasks.write, parts, "written", report)
     for split, found in whole.items():
         own = [name for part, name in zip(parts, names, strict=True) if part.split == split]
         yield result_of(tasks.data, found, indices[split], own)
 
 
 def _counted(
+    tasks: Tasks,
     work: Callable[[Piece], Answer],
     pieces: Sequence[Piece],
-    lake: str,
     what: str,
     report: Report,
 ) -> list[Answer]:
@@ -207,7 +207,7 @@ def _counted(
     sizes = [piece.frames for piece in pieces]
     tell, done = counting(f"frames {what}", sum(sizes), report), 0
     found: dict[int, Answer] = {}
-    for number, answer in in_tasks(work, pieces, lake):
+    for number, answer in in_tasks(work, pieces, tasks.lake, tasks.spool):
         found[number] = answer
         done += sizes[number]
         tell(done)

@@ -2,10 +2,11 @@
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import TypeGuard
 
-from poise.runtime.errors import DataError
+from poise.runtime.errors import DataError, in_short
 
 _CODES = {
     errno.EACCES,
@@ -18,6 +19,8 @@ _CODES = {
     errno.EPERM,
     errno.EROFS,
 }
+#: Of these writing alone fails.
+_FULL = {errno.EDQUOT, errno.EFBIG, errno.ENOSPC, errno.EROFS}
 
 
 def is_of_a_place(error: BaseException) -> TypeGuard[OSError]:
@@ -40,3 +43,14 @@ def cannot_write(place: str | Path, error: OSError) -> str:
         f"cannot write to {place}{where}: {reason}; make room or take another place (temporary "
         "files go to $TMPDIR), then run the same command again"
     )
+
+
+def storage_fault(place: str | Path, error: OSError) -> str:
+    """Say what to do where files were read and ``place`` was written to, and one of them failed."""
+    file = error.filename if isinstance(error.filename, str) else ""
+    written = (str(place).partition("://")[2] or str(place), tempfile.gettempdir())
+    if error.errno in _FULL or any(one in f"{file} {error}" for one in written):
+        return cannot_write(place, error)
+    what = f"cannot read {file}" if file else f"cannot read raw files, or write to {place}"
+    reason = in_short(error)
+    return f"{what}: {reason}; see that their storage answers, then run the same command again"

@@ -1,6 +1,8 @@
 """Splits read and written by many tasks: the bytes are those of one that does it all."""
 
 import hashlib
+import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from poise.catalog.tracks import Track
 from poise.ingest import parts, rounds
 from poise.ingest.rounds import write_splits
 from poise.ingest.split_writer import SplitResult, write_split
+from poise.ingest.tasks import in_tasks
 from poise.runtime.errors import DataError
 
 #: What is no array of numbers keeps all sequences of its file in one task.
@@ -110,3 +113,26 @@ def test_a_damaged_file_is_refused_whole(
     with pytest.raises(DataError, match=f"{file.name}.*none of its sequences can be trusted"):
         write_splits(tmp_path, TRACK, str(tmp_path / "lake"), ["train"], print)
     assert contents(tmp_path / "lake") == {}
+
+
+def _fail_or_last(folder: Path, piece: str) -> None:
+    """Fail when another has begun, which goes on until that is known."""
+    if piece == "quick":  # rows come one late
+        return
+    if piece == "lasts":
+        (folder / "begun").touch()
+    wanted = {"fails": "begun", "lasts": "over-*"}[piece]
+    until = time.monotonic() + 30
+    while not list(folder.glob(wanted)) and time.monotonic() < until:
+        time.sleep(0.01)
+    if piece == "fails":
+        raise DataError("no good")
+    time.sleep(0.3)
+    (folder / "done").touch()
+
+
+def test_what_has_begun_is_over_before_a_fault_is_told(cluster: None, tmp_path: Path) -> None:
+    work = partial(_fail_or_last, tmp_path)
+    with pytest.raises(DataError, match="no good"):
+        list(in_tasks(work, ["fails", "quick", "lasts", "quick", "quick"], "there", str(tmp_path)))
+    assert (tmp_path / "done").exists()
