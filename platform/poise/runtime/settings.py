@@ -53,10 +53,21 @@ def _data(given: str | Path) -> Path:
         return _folder(Path(given))
     from poise.runtime.remote_path import place  # which starts pyarrow
 
-    return place(given)
+    return place(_without_query(str(given)))
+
+
+def _without_query(text: str) -> str:
+    """Refuse what names of files cannot be put after."""
+    if "://" in text and "?" in text:
+        raise ValueError(
+            "leave out the query of the URI (?...): AWS_ENDPOINT_URL and AWS_DEFAULT_REGION name "
+            "another S3 and its region"
+        )
+    return text
 
 
 def _location(text: str) -> str:
+    _without_query(text)
     return text if "://" in text else os.path.abspath(os.path.expanduser(text))
 
 

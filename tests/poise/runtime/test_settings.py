@@ -84,6 +84,8 @@ def test_results_of_a_ray_job_outlive_its_working_directory(
         ("home", "a_file", "a_file is a file; name a folder"),
         ("data", "a_file", "a_file is a file; name a folder"),
         ("milvus_uri", "milvus:19530", "'milvus:19530' is no URI; write http://milvus:19530"),
+        ("data", "s3://b/x?endpoint_override=h", "leave out the query of the URI (?...): AWS_END"),
+        ("lake", "s3://b/x?endpoint_override=h", "leave out the query of the URI (?...): AWS_END"),
         ("datasets_toml", "{", "not a JSON list of TOML texts"),
     ],
 )
