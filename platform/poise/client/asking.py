@@ -26,6 +26,8 @@ Floats = NDArray[np.float32]
 _TRIES: Final = 16
 _FIRST_TRIES: Final = 7
 _LONGEST_PAUSE_S: Final = 5.0
+#: And no longer than this in all, whatever `Retry-After` says.
+_PATIENCE_S: Final = 60.0
 #: Of a service that has too much to do, or whose replica has just died.
 _AWAY: Final = (408, 429, 502, 503, 504)
 _METRES: Final = {"mm": 1e-3, "cm": 1e-2, "m": 1.0}
@@ -106,21 +108,28 @@ def check(status: int, body: bytes) -> None:
     raise ClientError(str(detail or f"the service answers {status}"), status)
 
 
-def gives_up(number: int, answered: bool) -> bool:
+def gives_up(number: int, answered: bool, waited_s: float = 0.0) -> bool:
     """Say whether a try was the last one, the first being 0.
 
     Args:
         number: of the try, which failed.
         answered: whether the service has ever answered.
+        waited_s: between the tries, in all.
     """
-    return number + 1 >= (_TRIES if answered else _FIRST_TRIES)
+    return number + 1 >= (_TRIES if answered else _FIRST_TRIES) or waited_s >= _PATIENCE_S
 
 
-def pause_s(number: int, error: Exception, retry_after: str | None = None) -> float:
-    """How long to wait after so many tries, the last of which failed, or what the service says."""
+def pause_s(
+    number: int, error: Exception, retry_after: str | None = None, waited_s: float = 0.0
+) -> float:
+    """How long to wait after so many tries, the last of which failed, or what the service says.
+
+    With what was waited before it is never more than a minute.
+    """
     pause = float(min(0.1 * 2**number, _LONGEST_PAUSE_S))
-    if retry_after is not None and retry_after.isdigit():
-        pause = min(float(retry_after), 60.0)
+    if retry_after is not None and retry_after.isdecimal():
+        pause = float(retry_after)
+    pause = min(pause, _PATIENCE_S - waited_s)
     logger.info("Asks again in %.1f s: %s", pause, str(error) or type(error).__name__)
     return pause
 

@@ -93,6 +93,7 @@ class AsyncClient:
 
     async def _ask(self, method: str, path: str, **sent: Any) -> httpx.Response:
         sent["headers"] = traced(sent.get("headers", {}))
+        waited_s = 0.0
         for number in count():
             retry_after = None
             try:
@@ -103,9 +104,11 @@ class AsyncClient:
             except (httpx.InvalidURL, httpx.UnsupportedProtocol):
                 raise ClientError(f"{self.url} is no URL; http://HOST:PORT is one") from None
             except (httpx.TransportError, AwayError) as error:
-                if gives_up(number, self._answered):
+                if gives_up(number, self._answered, waited_s):
                     raise away(self.url, error) from None
-                await asyncio.sleep(pause_s(number, error, retry_after))
+                pause = pause_s(number, error, retry_after, waited_s)
+                waited_s += pause
+                await asyncio.sleep(pause)
             else:
                 return response
         raise AssertionError  # the last try has returned or raised

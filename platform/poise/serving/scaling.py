@@ -57,10 +57,11 @@ class ReplicaLoad:
                 self._late_requests / max(self._requests, 1),
                 self._late_frames / max(self._frames, 1),
             )
+            # A step that ends while it is asked for can count twice, and is then taken back.
             busy = (busy_s - self._before_s) / max(now - self._began, 1e-3)
             self._before_s, self._began = busy_s, now
             self._requests = self._late_requests = self._frames = self._late_frames = 0
-        return {"busy": min(busy, 1.0), "late": late, "streams": float(self._streams())}
+        return {"busy": min(max(busy, 0.0), 1.0), "late": late, "streams": float(self._streams())}
 
 
 def replicas_wanted(context: AutoscalingContext) -> tuple[int, dict[str, Any]]:

@@ -40,17 +40,19 @@ class TraceRequests:
 
         own = next((value for key, value in headers if key == _ID), "")
         before = request_id.set(own)
-        with current(span):
-            try:
-                await self._app(scope, receive, send_with_trace)
-            finally:
-                # Only what there is has a route: any path may be asked for.
-                route = getattr(scope.get("route"), "path", "")
-                seconds = time.perf_counter() - began
-                logger.info("%s %s: %d in %.3f s", method, route or "?", status, seconds)
-                if span.is_recording():
-                    _describe(span, method, route, status, own)
-        request_id.reset(before)
+        try:
+            with current(span):
+                try:
+                    await self._app(scope, receive, send_with_trace)
+                finally:
+                    # Only what there is has a route: any path may be asked for.
+                    route = getattr(scope.get("route"), "path", "")
+                    seconds = time.perf_counter() - began
+                    logger.info("%s %s: %d in %.3f s", method, route or "?", status, seconds)
+                    if span.is_recording():
+                        _describe(span, method, route, status, own)
+        finally:
+            request_id.reset(before)
 
 
 def _describe(span: Span, method: str, route: str, status: int, own: str) -> None:

@@ -61,6 +61,19 @@ def test_a_trace_goes_on() -> None:
     assert lines[-1].getMessage() == f"said me [request_id=mine trace_id={TRACE}]"
 
 
+def test_a_request_that_breaks_leaves_no_id_behind() -> None:
+    async def broken(*_: object) -> None:
+        raise ValueError
+
+    async def ask_it() -> str:
+        scope = {"type": "http", "method": "GET", "headers": [(b"x-request-id", b"mine")]}
+        with pytest.raises(ValueError):  # noqa: PT011
+            await TraceRequests(broken)(scope, broken, broken)
+        return spans.request_id.get()
+
+    assert asyncio.run(ask_it()) == ""
+
+
 @pytest.mark.parametrize(
     "given",
     [
