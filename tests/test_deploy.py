@@ -33,6 +33,7 @@ def test_the_cluster_launcher_accepts_its_files(name: str) -> None:
     [
         ("cluster.yaml", "max_workers: 12", "max_worker: 12", "did you mean max_workers?"),
         ("cluster.yaml", "max_workers: 12", "max_workers: many", "max_workers: 'many' is not"),
+        ("cluster.yaml", "max_workers: 12", "max_workers: {secret: x}", "this mapping is not"),
         ("cluster.yaml", "region:", "regoin:", "did you mean region?"),
         ("cluster.yaml", "head_node_type: head", "head_node_type: haed", "head_node_type"),
         ("cluster.yaml", "InstanceMarketOptions:", "InstanceMarketOption:", "InstanceMarketOption"),

@@ -4,17 +4,22 @@ import io
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from poise.doctor.finding import Finding
 from poise.runtime.errors import DataError, in_short
 from poise.runtime.text.yaml_file import near, read_yaml
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 _STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
 #: Ray takes it for these alone, and its schema does not know it.
 _OF_OWN_MACHINES = ("min_workers",)
 #: What AWS is asked for a node with.
 _REQUEST = "RunInstances"
+#: Characters of a single value that is refused.
+_SHOWN = 40
 
 
 def check_file(path: Path) -> Iterator[Finding]:
@@ -51,7 +56,7 @@ def _schema() -> dict[str, Any]:
 
 def _by_ray(given: dict[str, Any]) -> Iterator[str]:
     """What `ray up` itself says, in one line, with the word that may be meant."""
-    from jsonschema import ValidationError
+    from jsonschema import ValidationError as InvalidError
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     known = {*_schema()["properties"], *(_OF_OWN_MACHINES if _kind(given) == "local" else ())}
@@ -62,11 +67,18 @@ def _by_ray(given: dict[str, Any]) -> Iterator[str]:
     try:
         with redirect_stdout(told), redirect_stderr(told):
             validate_config(prepare_config({k: v for k, v in given.items() if k not in unknown}))
-    except ValidationError as error:
+    except InvalidError as error:
         where = ".".join(map(str, error.absolute_path))
-        yield f"{where or 'the file'}: {error.message}"
+        yield f"{where or 'the file'}: {in_short(Exception(_without_value(error)))}"
     except Exception as error:  # Ray's own checks raise what they like, or print it
         yield in_short(Exception(str(error) or told.getvalue().strip().rpartition("\n")[2]))
+
+
+def _without_value(error: "ValidationError") -> str:
+    """Return what is wrong with a value, which may be long and hold secrets."""
+    value = repr(error.instance)
+    kind = {dict: "this mapping", list: "this list"}.get(type(error.instance), value[:_SHOWN])
+    return str(error.message).replace(value, kind)
 
 
 def _provider(given: dict[str, Any]) -> Iterator[str]:

@@ -18,6 +18,12 @@ _OTHERS = (
 #: Of these it is told only that they are there.
 _SECRETS = ("RAY_AUTH_TOKEN", "AWS_SECRET_ACCESS_KEY", "MLFLOW_TRACKING_PASSWORD")
 _PASSWORD = re.compile(r"(://[^/\s:@]*:)[^/\s]+@")
+#: What stands alone before a host may be a key: ``https://KEY@host``.
+_USER = re.compile(r"(://)[^/\s:@?#]+@")
+#: What a query gives to keys, tokens, passwords and signatures.
+_IN_QUERY = re.compile(
+    r"([?&;][^=&\s]*(?:key|token|secret|pass|pwd|sig|auth|credential)[^=&\s]*=)[^&#\s]+", re.I
+)
 _HIDDEN = "(set, not shown)"
 
 
@@ -67,8 +73,9 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def masked(text: str) -> str:
-    """Return a text without the passwords of the URIs that it names."""
-    return _PASSWORD.sub(r"\1***@", text)
+    """Return a text without passwords, users alone and secrets in queries of URIs that it names."""
+    text = _USER.sub(r"\1***@", _PASSWORD.sub(r"\1***@", text))
+    return _IN_QUERY.sub(r"\1***", text)
 
 
 def _shown(name: str, given: object) -> str:

@@ -23,6 +23,7 @@ from poise.doctor import gpu, packages, ports, ray_cluster
 from poise.doctor.clock import clock_finding, skew_s
 from poise.doctor.examine import SUBJECTS
 from poise.doctor.finding import Finding
+from poise.doctor.in_force import masked
 from poise.runtime.settings import VARIABLES, Settings
 
 Break = Callable[[Path, pytest.MonkeyPatch], dict[str, str]]
@@ -309,3 +310,17 @@ def test_folders_are_looked_at_without_being_made(tmp_path: Path) -> None:
     before = sorted(tmp_path.rglob("*"))
     assert look("disk")["disk.home"].status in ("ok", "warning")
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("http://me:pa:ss@host/x", "http://me:***@host/x"),
+        ("https://KEY@host:1/x", "https://***@host:1/x"),
+        ("s3://b/x?region=here&secret_key=K3Y&a=b", "s3://b/x?region=here&secret_key=***&a=b"),
+        ("https://h/x?X-Amz-Signature=abc is away", "https://h/x?X-Amz-Signature=*** is away"),
+        ("http://host:5000/mail@x", "http://host:5000/mail@x"),
+    ],
+)
+def test_no_secret_of_a_uri_is_shown(given: str, shown: str) -> None:
+    assert masked(given) == shown
