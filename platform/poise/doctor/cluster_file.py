@@ -77,8 +77,10 @@ def _by_ray(given: dict[str, Any]) -> Iterator[str]:
 def _without_value(error: "ValidationError") -> str:
     """Return what is wrong with a value, which may be long and hold secrets."""
     value = repr(error.instance)
-    kind = {dict: "this mapping", list: "this list"}.get(type(error.instance), value[:_SHOWN])
-    return str(error.message).replace(value, kind)
+    shown = value[:_SHOWN]
+    if isinstance(error.instance, dict | list):
+        shown = "this mapping" if isinstance(error.instance, dict) else "this list"
+    return str(error.message).replace(value, shown)
 
 
 def _provider(given: dict[str, Any]) -> Iterator[str]:
