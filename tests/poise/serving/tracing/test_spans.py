@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NoReturn
 
 import httpx
 import pytest
@@ -62,7 +63,7 @@ def test_a_trace_goes_on() -> None:
 
 
 def test_a_request_that_breaks_leaves_no_id_behind() -> None:
-    async def broken(*_: object) -> None:
+    async def broken(*_: object) -> NoReturn:
         raise ValueError
 
     async def ask_it() -> str:
