@@ -58,6 +58,14 @@ class NodeCache:
                 raise LakeError(cannot_write(where, error)) from error
             yield whole
 
+    def used_bytes(self, since: float) -> int:
+        """Size of the entries that somebody has made or used since then, in seconds as `time`."""
+        sizes = 0
+        for lock in self.folder.glob("*.lock"):
+            for folder in _folders(lock):
+                sizes += _size(folder) if _used(folder) >= since else 0
+        return sizes
+
     def _hold(self, lock: IO[str], whole: Path, make: Callable[[Path], None]) -> None:
         """Share the lock on an entry that is there."""
         while True:
@@ -95,8 +103,7 @@ class NodeCache:
     def _make_room(self, new: Path) -> None:
         entries = []
         for lock in self.folder.glob("*.lock"):  # what has none is somebody else's
-            # With the draft of a process that was killed; another's is held by its lock.
-            folders = [lock.with_name(name) for name in (lock.stem, f".{lock.stem}")]
+            folders = _folders(lock)
             entries.append((_used(folders[0]), sum(map(_size, folders)), lock, folders))
         taken = sum(size for _, size, *_ in entries)
         for _, size, lock, folders in sorted(entries):
@@ -119,6 +126,11 @@ def reading(folder: Path) -> Iterator[None]:
         raise LakeError(
             f"{folder}: cannot be read ({why}); remove it to have it made anew"
         ) from error
+
+
+def _folders(lock: Path) -> list[Path]:
+    """An entry, and its draft: of who holds the lock now, or of a process that was killed."""
+    return [lock.with_name(name) for name in (lock.stem, f".{lock.stem}")]
 
 
 def _free(lock: IO[str]) -> bool:

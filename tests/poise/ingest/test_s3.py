@@ -23,6 +23,7 @@ from poise.lake.manifest import (
     track_folder,
     tracks_in,
 )
+from poise.lake.split_index import SplitIndex
 from poise.readers.layouts import write_smoothnet
 from poise.readers.raw_split import open_split
 from poise.readers.sequence import PoseSequence
@@ -32,6 +33,7 @@ from poise.runtime.errors import BusyError, DataError, LakeError
 from poise.runtime.locks import exclusive
 from poise.runtime.remote_path import place
 from poise.training_data.examples import Examples
+from poise.training_data.node_copies import NodeCopies
 from poise.training_data.split import load_split
 from poise.training_data.streaming import StreamedSplit, StreamedWindows
 from poise_models import catalogue
@@ -130,6 +132,7 @@ def test_from_raw_files_to_a_score(
 
     monkeypatch.setenv("POISE_CACHE", str(tmp_path / "cache"))
     kept = StreamedWindows(StreamedSplit(lake, TRACK), 8, None, "cpu")
+    monkeypatch.setenv("POISE_CACHE", str(tmp_path / "empty"))
     monkeypatch.setenv("POISE_CACHE_GB", "0")
     read_anew = StreamedWindows(StreamedSplit(lake, TRACK), 8, None, "cpu")
 
@@ -141,6 +144,17 @@ def test_from_raw_files_to_a_score(
     once = first_ten(kept)
     assert once.shape == (10, 8, 51)
     assert torch.equal(first_ten(read_anew), once)
+    monkeypatch.setenv("POISE_CACHE", str(tmp_path / "small"))
+    monkeypatch.setenv("POISE_CACHE_GB", "6e-5")  # one of the two splits, of 39 kB each
+    splits = [SplitIndex.read(lake, made, split) for split in ("train", "test")]
+    copies = [NodeCopies(index) for index in splits]
+    epochs = []
+    for _ in range(2):
+        for index, some in zip(splits, copies, strict=True):
+            for group in index.groups:
+                some.read(group, np.ones(len(index), np.bool_))
+        epochs.append({path.stat().st_ino for path in (tmp_path / "small").glob("poses-*/*")})
+    assert epochs[0] == epochs[1] != set(), "splits do not push each other's copies out"
     for path in part_paths(lake, made, "sequences", "train"):
         storage.remove(path)
     assert torch.equal(first_ten(kept), once), "of a second epoch nothing is read from S3"

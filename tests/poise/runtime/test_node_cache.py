@@ -45,6 +45,16 @@ def test_what_was_not_used_for_longest_goes(cache: NodeCache) -> None:
     )
 
 
+def test_what_was_used_since_is_counted(cache: NodeCache) -> None:
+    put(cache, "a", [])
+    put(cache, "b", [], 50)
+    between = (cache.folder / "b").stat().st_mtime
+    assert cache.used_bytes(0) == 150
+    assert cache.used_bytes(between) == 50
+    put(cache, "a", [])
+    assert cache.used_bytes(between) == 150
+
+
 def test_what_is_being_opened_stays(cache: NodeCache) -> None:
     made: list[str] = []
     put(cache, "a", made)
