@@ -1,5 +1,6 @@
 """An S3 on loopback: its address is known before it runs, so that Ray's workers can be told."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,9 @@ ACCOUNT = {
 def serving() -> Iterator[None]:
     """Run it, and give this process an account there, until the block ends."""
     from moto.server import ThreadedMotoServer  # takes a second, and Ray wants only the account
+
+    # Its lines would be among what a command of this process prints.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
 
     server = ThreadedMotoServer("127.0.0.1", _PORT, verbose=False)
     server.start()

@@ -146,11 +146,13 @@ class Poise(FastWindowRefiner):
         self, detected_BTC: Tensor, neighbours_BKTC: Tensor, distances_BK: Tensor
     ) -> Prediction:
         """Refine windows (B, T, C), NaN where unseen; neighbours are not looked at."""
+        if not fuses(detected_BTC):  # an exported graph takes any number of rows
+            poses_BTC, hidden_BTE = self._refined(detected_BTC)
+            return Prediction(poses_BTC, error_BTJ=self._error(hidden_BTE))
         rows = len(detected_BTC)
-        more = usual_rows(rows) - rows if fuses(detected_BTC) else 0
-        if more:
-            detected_BTC = torch.cat([detected_BTC, detected_BTC[:1].expand(more, -1, -1)])
-        poses_BTC, hidden_BTE = self._refined(detected_BTC)
+        more = usual_rows(rows) - rows
+        filled_BTC = torch.cat([detected_BTC, detected_BTC[:1].expand(more, -1, -1)])
+        poses_BTC, hidden_BTE = self._refined(filled_BTC)
         return Prediction(poses_BTC[:rows], error_BTJ=self._error(hidden_BTE)[:rows])
 
     def loss(self, batch: Batch) -> Tensor:

@@ -243,7 +243,7 @@ def test_a_port_of_ours_in_strange_hands_is_told(monkeypatch: pytest.MonkeyPatch
         found = look("ports")
         assert found[f"ports.{port}"].status == "warning"
         assert f"process {os.getpid()}" in found[f"ports.{port}"].found
-        monkeypatch.setattr(ports, "_USERS", {port: ("tests", ("pytest",))})
+        monkeypatch.setattr(ports, "_USERS", {port: ("tests", ("python",))})
         assert f"tests listens at {port}" in look("ports")["ports"].found
 
 
