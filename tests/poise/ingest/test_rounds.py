@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -44,9 +45,16 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("raw")
     write(folder, KINDS)
     for file in write(folder, ["good"] * 7, "test").values():
-        with np.load(file, allow_pickle=True) as columns:  # of our own making
-            np.savez_compressed(file, **columns)
+        _compress(file)
     return folder
+
+
+def _compress(file: Path) -> None:
+    with zipfile.ZipFile(file) as archive:
+        columns = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, column in columns.items():
+            archive.writestr(name, column)
 
 
 @pytest.fixture
