@@ -7,7 +7,7 @@ from typing import Literal
 
 from poise.runtime.settings import Settings
 
-#: Programs that want each CPU, beyond which nothing follows from who is late.
+#: Programs that want each CPU, beyond which it may be this machine that is late.
 _BUSY = 4.0
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -41,11 +41,11 @@ def late(
     "question",
 ) -> Finding:
     """Say that nothing was heard in time, and whose fault that may be."""
-    waiting = os.getloadavg()[0] / (os.cpu_count() or 1)
-    if waiting <= _BUSY:
-        return Finding(name, "failed", f"no answer within {within_s:g} s", cure)
-    said = f"nothing within {within_s:g} s, on a machine with {waiting:.0f} programs for each CPU"
-    return Finding(name, "warning", said, "try again when it is less busy")
+    said, waiting = f"no answer within {within_s:g} s", os.getloadavg()[0] / (os.cpu_count() or 1)
+    if waiting > _BUSY:
+        said += f", on a machine with {waiting:.0f} programs for each CPU"
+        cure = f"try again when it is less busy; if that does not help, {cure}"
+    return Finding(name, "failed", said, cure)
 
 
 #: A subject: what it finds comes one after the other, and whoever waits may stop at any.

@@ -63,8 +63,7 @@ def test_who_takes_connections_and_is_silent_holds_nothing_up(tmp_path: Path) ->
     assert not done.stderr
     told = json.loads(done.stdout)
     assert told["seconds"] < 30
-    # A machine that is busy itself says no more of them than that nothing was heard.
-    bad = {one["name"].split(".")[0] for one in told["checks"] if one["status"] != "ok"}
+    bad = {one["name"].split(".")[0] for one in told["checks"] if one["status"] == "failed"}
     assert {"ray", "mlflow", "lake", "milvus"} <= bad
-    assert done.returncode == int(not told["healthy"])
+    assert done.returncode == 1
     assert not list(tmp_path.iterdir())

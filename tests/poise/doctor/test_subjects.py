@@ -22,7 +22,7 @@ from tests.support.tiny_lake import write_tiny_lake
 from poise.doctor import gpu, packages, ports, ray_cluster
 from poise.doctor.clock import clock_finding, skew_s
 from poise.doctor.examine import SUBJECTS
-from poise.doctor.finding import Finding
+from poise.doctor.finding import Finding, late
 from poise.doctor.in_force import masked
 from poise.runtime.settings import VARIABLES, Settings
 
@@ -245,6 +245,16 @@ def test_a_port_of_ours_in_strange_hands_is_told(monkeypatch: pytest.MonkeyPatch
         assert f"process {os.getpid()}" in found[f"ports.{port}"].found
         monkeypatch.setattr(ports, "_USERS", {port: ("tests", ("python",))})
         assert f"tests listens at {port}" in look("ports")["ports"].found
+
+
+@pytest.mark.parametrize(("load", "cure"), [(0.0, "its address"), (1e6, "less busy")])
+def test_who_is_not_heard_of_in_time_has_failed(
+    load: float, cure: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    found = late("mlflow", 8.0)
+    assert found.status == "failed"
+    assert cure in found.cure
 
 
 @pytest.mark.parametrize(
