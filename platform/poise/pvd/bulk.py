@@ -113,11 +113,8 @@ def _emptied(folder: str) -> Iterator[None]:
 
 
 def _remove_folder(folder: str) -> None:
-    filesystem, path = storage.resolve(folder)
     try:
-        filesystem.delete_dir(path)
-    except FileNotFoundError:
-        return
+        storage.remove_folder(folder)
     except OSError as error:
         raise LakeError(cannot_write(folder, error)) from error
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
-from pyarrow import fs
 from ray import tune
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler
@@ -261,9 +260,7 @@ def _scratch(sweep: SweepFolder, shared: bool) -> Iterator[str]:
     try:
         yield scratch
     finally:
-        filesystem, path = storage.resolve(scratch)
-        if filesystem.get_file_info(path).type == fs.FileType.Directory:
-            filesystem.delete_dir(path)
+        storage.remove_folder(scratch)
 
 
 def _asha(trials: SearchTrials) -> ASHAScheduler:
