@@ -149,9 +149,10 @@ def _send(
     ids, vectors, subjects = read_vectors(path)
     if len(there):
         missing = np.flatnonzero(~np.isin(ids, there))
-        ids, vectors, subjects = ids[missing], vectors[missing], [subjects[i] for i in missing]
+        ids, vectors, subjects = ids[missing], vectors[missing], subjects.take(missing)
     if not len(ids):
         return
+    names: list[Any] = subjects.to_pylist()
     # Made in the task, as a Milvus client cannot travel, and closed: an idle one keeps pinging.
     with closing(PoseStore(uri)) as store:
-        retry(lambda: store.upsert(collection, ids, vectors, subjects), patience_s)
+        retry(lambda: store.upsert(collection, ids, vectors, names), patience_s)

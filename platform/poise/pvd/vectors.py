@@ -66,11 +66,10 @@ def vectors_of(table: pa.Table) -> Floats:
     return flat.reshape(table.num_rows, -1)
 
 
-def read_vectors(path: str) -> tuple[NDArray[np.int64], Floats, list[str]]:
+def read_vectors(path: str) -> tuple[NDArray[np.int64], Floats, "pa.ChunkedArray[Any]"]:
     """Return ids, vectors and subjects of a part; raise `LakeError` where it cannot be read."""
     table = read_part(path)
-    subjects: list[Any] = table.column("subject").to_pylist()
-    return table.column("window_id").to_numpy(), vectors_of(table), subjects
+    return table.column("window_id").to_numpy(), vectors_of(table), table.column("subject")
 
 
 @lru_cache(maxsize=2)
