@@ -29,7 +29,7 @@ from poise.lake.schemas import NEIGHBOURS
 from poise.lake.split_index import SplitIndex
 from poise.lake.windows import neighbours_of, write_windows_part
 from poise.pvd.node_index import Files, Shard
-from poise.pvd.vectors import embedded, shared
+from poise.pvd.vectors import Floats, embedded, shared
 from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError
 from poise.runtime.places import cannot_write
@@ -217,12 +217,15 @@ def _build(shard: Shard, sampled: bool, elsewhere: bool) -> tuple[_Built, Files]
         faiss.omp_set_num_threads(1)
     if not sampled:
         return _Built(recall=index.recall), files
-    found, truth = (_asked(index, shard, exactly) for exactly in (False, True))
+    queries_BE, labels = _sample_of(shard)
+    found, truth = (
+        index.search(queries_BE, NEIGHBOURS, labels, exactly=exactly) for exactly in (False, True)
+    )
     return _Built("", index.recall, found, truth), files
 
 
-def _asked(index: NeighbourIndex, shard: Shard, exactly: bool) -> Neighbours:
-    """Ask a shard for the neighbours of some training windows, drawn from all shards."""
+def _sample_of(shard: Shard) -> tuple[Floats, list[str]]:
+    """Return vectors of some training windows, drawn from all shards, and what they leave out."""
     train = shard.train
     draw = np.random.default_rng(0)
     number_B = np.sort(draw.choice(train.windows, min(_SAMPLE, train.windows), replace=False))
@@ -230,8 +233,8 @@ def _asked(index: NeighbourIndex, shard: Shard, exactly: bool) -> Neighbours:
     windows_BTC = read_windows(train, encode(train.ids_S[row_B], start_B), "truth")
     track = train.track
     queries_BE = embed(windows_BTC, track.info.skeleton, track.representation).numpy()
-    labels = np.array(train.kept_apart(shard.exclude), object)[row_B].tolist()
-    return index.search(queries_BE, NEIGHBOURS, labels, exactly=exactly)
+    labels: list[str] = np.array(train.kept_apart(shard.exclude), object)[row_B].tolist()
+    return queries_BE, labels
 
 
 def _recall_of(answers: Sequence[_Built]) -> float:
