@@ -89,12 +89,8 @@ def read_windows(index: SplitIndex, ids_B: Ints, pose: Pose) -> Floats:
     Raises:
         LakeError: a window is not of this split, or as `read_poses`.
     """
-    row_B, (_, start_B) = index.rows_of(ids_B), decode(ids_B)
-    wanted_S = np.zeros(len(index), np.bool_)
-    wanted_S[row_B] = True
-    frames_FC = read_poses(index, (pose,), wanted_S)[pose]
-    end_S = np.cumsum(np.where(wanted_S, index.frames_S, 0))
-    return _gather(frames_FC, end_S[row_B] - index.frames_S[row_B] + start_B, end_S[row_B])
+    frames_FC, first_B, end_B = _frames_of(index, index.rows_of(ids_B), decode(ids_B)[1], pose)
+    return _gather(frames_FC, first_B, end_B)
 
 
 def gather_windows(frames_FC: Floats, frames_S: Ints) -> Iterator[Floats]:
@@ -117,15 +113,25 @@ def windows_between(index: SplitIndex, begin: int, end: int, pose: Pose) -> Iter
 
     Only their sequences' row groups are read. Raises as `read_poses`.
     """
-    row_N, start_N = index.places(np.arange(begin, end))
+    frames_FC, first_N, end_N = _frames_of(index, *index.places(np.arange(begin, end)), pose)
+    for at in range(0, len(first_N), _CHUNK):
+        here = slice(at, at + _CHUNK)
+        yield _gather(frames_FC, first_N[here], end_N[here])
+
+
+def _frames_of(
+    index: SplitIndex, row_N: Ints, start_N: Ints, pose: Pose
+) -> tuple[Floats, Ints, Ints]:
+    """Read the sequences of windows.
+
+    Returns:
+        Their frames; where in them each window begins, and where its sequence ends.
+    """
     wanted_S = np.zeros(len(index), np.bool_)
     wanted_S[row_N] = True
     frames_FC = read_poses(index, (pose,), wanted_S)[pose]
     end_S = np.cumsum(np.where(wanted_S, index.frames_S, 0))
-    for at in range(0, len(row_N), _CHUNK):
-        row_B = row_N[at : at + _CHUNK]
-        first_B = end_S[row_B] - index.frames_S[row_B] + start_N[at : at + _CHUNK]
-        yield _gather(frames_FC, first_B, end_S[row_B])
+    return frames_FC, end_S[row_N] - index.frames_S[row_N] + start_N, end_S[row_N]
 
 
 def pose_frames(table: pa.Table, pose: Pose) -> Floats | None:
