@@ -20,6 +20,7 @@ from poise.ingest.spool import Blocks, Spool
 from poise.ingest.take_in import TakenIn, take_in
 from poise.ingest.tasks import in_tasks
 from poise.lake.manifest import track_folder
+from poise.lake.poses import POSES, Pose
 from poise.pvd.progress import Report, counting
 from poise.readers import npz_shares
 from poise.readers.layouts import locate
@@ -52,12 +53,12 @@ class _File:
 
     Attributes:
         pair: number of the files that it belongs to.
-        kind: 0 for detections, 1 for truth.
+        pose: what its poses are.
     """
 
     split: Split
     pair: int
-    kind: int
+    pose: Pose
     path: Path
     size: int
     called: str | None
@@ -96,8 +97,8 @@ class Tasks:
         return write_split(self.data, self.track, self.lake, piece)
 
     def _list(self, file: _File) -> Listed | None:
-        track = self.track.stored if file.kind else self.track
-        unpacked = storage.join(self.spool, f"{file.split}-{file.pair}-{file.kind}.unpacked")
+        track = self.track.stored if file.pose == "truth" else self.track
+        unpacked = storage.join(self.spool, f"{file.split}-{file.pair}-{file.pose}.unpacked")
         return npz_shares.list_file(file.path, track, unpacked, file.called)
 
     def read(self, share: _Share) -> TakenIn:
@@ -146,14 +147,14 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
         files = _files(tasks, split)
         is_large = sum(file.size for file in files) * _effort(tasks.track) >= WHOLE_BYTES
         pieces += _together(files) if is_large else [split]
-    listed: dict[Split, dict[tuple[int, int], Listed | None]] = {}
+    listed: dict[Split, dict[tuple[int, Pose], Listed | None]] = {}
     for number, found in in_tasks(tasks.begin, pieces, tasks.lake, tasks.spool):
         piece = pieces[number]
         if isinstance(found, SplitResult):
             yield found
         elif isinstance(piece, list):
             for file, one in zip(piece, found, strict=True):
-                listed.setdefault(file.split, {})[file.pair, file.kind] = one
+                listed.setdefault(file.split, {})[file.pair, file.pose] = one
     # What cannot be read but in one go is.
     one_go = [split for split, found in listed.items() if None in found.values()]
     for _, result in in_tasks(tasks.begin, one_go, tasks.lake, tasks.spool):
@@ -164,7 +165,7 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
             tasks.track,
             split,
             [
-                (found.get((pair, 0)), found.get((pair, 1)))
+                (found.get((pair, "detected")), found.get((pair, "truth")))
                 for pair in sorted({p for p, _ in found})
             ],
         )
@@ -218,9 +219,9 @@ def _files(tasks: Tasks, split: Split) -> list[_File]:
     if tasks.data is None or tasks.track.info.folder is None:
         return []
     return [
-        _File(split, pair, kind, path, path.stat().st_size, files.called)
+        _File(split, pair, pose, path, path.stat().st_size, files.called)
         for pair, files in enumerate(locate(tasks.data, tasks.track, split))
-        for kind, path in enumerate((files.detected, files.truth))
+        for pose, path in zip(POSES, (files.detected, files.truth), strict=True)
         if path is not None
     ]
 
