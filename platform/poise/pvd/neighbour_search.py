@@ -34,6 +34,7 @@ from poise.runtime import storage
 from poise.runtime.errors import LakeError, PoiseError
 from poise.runtime.places import cannot_write
 from poise.runtime.ray_cluster.join import available_cpus
+from poise.runtime.ray_cluster.nodes import other_nodes
 from poise_retrieval.geometry.embedding import embed
 from poise_retrieval.index.neighbour_index import NeighbourIndex
 from poise_retrieval.neighbours import Neighbours
@@ -105,8 +106,8 @@ def search_windows(
     answers: list[_Built] = []
     windows = sum(index.windows for index in splits.values())
     for turn, shard in enumerate(shards):
-        nodes = sum(node["Alive"] for node in ray.nodes())
-        told, files = _build.remote(shard, len(shards) > 1, nodes > 1)
+        elsewhere = bool(other_nodes())
+        told, files = _build.remote(shard, len(shards) > 1, elsewhere)
         built: _Built = ray.get(told)
         if built.error:
             raise LakeError(built.error)
@@ -115,7 +116,7 @@ def search_windows(
         def tell(done: int, before: int = turn * windows) -> None:
             progress(before + done)
 
-        found = _all_parts(_Round(lake, splits, shard, files if nodes > 1 else None), parts, tell)
+        found = _all_parts(_Round(lake, splits, shard, files if elsewhere else None), parts, tell)
         for split, names in parts.items():
             folder = part_folder(lake, splits[split].track, "windows", split)
             for name in set(names) - set(found[split]):

@@ -38,7 +38,7 @@ def reaching(uri: str) -> dict[str, Any]:
     Args:
         uri: of the server, ``http://HOST:PORT``.
     """
-    if not is_loopback(urlsplit(uri).hostname or "") or not _others():
+    if not is_loopback(urlsplit(uri).hostname or "") or not other_nodes():
         return {}
     # The node of a driver need not have a CPU.
     here = ray.get_runtime_context().get_node_id()
@@ -58,7 +58,7 @@ def see_that_nodes_share(written: Mapping[str, str], read: Mapping[str, str] = _
     Raises:
         ClusterError: a node does not see one; the message says which, and what to do.
     """
-    others = _others()
+    others = other_nodes()
     if not others:
         return
     for option, place in {**written, **read}.items():
@@ -75,7 +75,7 @@ def see_that_nodes_share(written: Mapping[str, str], read: Mapping[str, str] = _
             )
 
 
-def _others() -> dict[str, str]:
+def other_nodes() -> dict[str, str]:
     """Return the addresses of the other nodes that take tasks, by id."""
     here = ray.get_runtime_context().get_node_id()
     return {
