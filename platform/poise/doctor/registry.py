@@ -51,7 +51,8 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield Finding("registry", "skipped", "only MLflow itself can open that store")
             return
     except (NoAnswerError, sqlite3.Error) as error:
-        yield Finding("registry", "skipped", f"it cannot be asked ({in_short(error)}): see mlflow")
+        said = f"it cannot be asked ({in_short(error)})"
+        yield Finding("registry.files", "failed", said, "see what is said of mlflow, and its log")
         return
     yield from _judged(models, aliases)
 

@@ -33,7 +33,7 @@ def test_a_home_of_its_own_is_well(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "✗ mlflow.answers" in said
     assert "→ start it, name another" in said
     assert "✗ milvus.answers" in said
-    assert "2 failed" in said.splitlines()[-1]
+    assert "3 failed" in said.splitlines()[-1]
     assert "secret" not in said
     assert "hidden" not in said
 

@@ -89,6 +89,13 @@ def alias_without_files(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str
     return {"tracking_uri": uri}
 
 
+def store_without_registry(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    uri = fresh_store(place / "home")
+    with closing(sqlite3.connect(place / "home" / "mlflow.db")) as connection, connection:
+        connection.execute("DROP TABLE registered_model_aliases")
+    return {"tracking_uri": uri}
+
+
 def broken_lake(damage: str) -> Break:
     def apply(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
         write_tiny_lake(place / "lake")
@@ -160,6 +167,8 @@ def misspelt(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
         ("mlflow", newer_store, "mlflow.answers", "failed", "newer MLflow", "install the newer"),
         ("registry", alias_without_files, "registry.files", "failed", "m@champion is version 3",
          "poise promote m --list"),
+        ("registry", store_without_registry, "registry.files", "failed", "cannot be asked",
+         "mlflow"),
         ("lake", broken_lake("missing-part"), "lake.parts", "failed", "not there", "poise ingest"),
         ("lake", cut_part, "lake.parts", "failed", "cut off", "poise check"),
         ("lake", broken_lake("schema-version"), "lake.manifests", "failed", "", "poise check"),
