@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
 from poise.catalog.tracks import Track
@@ -78,13 +78,12 @@ def _pvds(settings: Settings) -> dict[str, Pvd]:
     found: dict[str, Pvd] = {}
     if not answers(settings.lake):
         return found
-    try:
+    with suppress(PoiseError, OSError):
         for name in tracks_in(settings.lake) if storage.exists(settings.lake) else []:
-            pvd = read_manifest(settings.lake, Track.parse(name)).pvd
-            if pvd is not None:
-                found[name] = pvd
-    except (PoiseError, OSError):
-        pass
+            with suppress(PoiseError, OSError):  # the PVDs of the other tracks are looked at
+                pvd = read_manifest(settings.lake, Track.parse(name)).pvd
+                if pvd is not None:
+                    found[name] = pvd
     return found
 
 

@@ -116,6 +116,13 @@ def pvd_elsewhere(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"lake": str(place / "lake")}
 
 
+def pvd_beside_a_broken_track(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
+    write_tiny_lake(place / "lake")
+    (place / "lake" / "a" / "a-3D").mkdir(parents=True)
+    (place / "lake" / "a" / "a-3D" / "manifest.json").write_text("{")
+    return {"lake": str(place / "lake")}
+
+
 def no_milvus(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
     return {"milvus_uri": f"http://127.0.0.1:{free_port()}"}
 
@@ -173,6 +180,8 @@ def misspelt(place: Path, patch: pytest.MonkeyPatch) -> dict[str, str]:
         ("lake", cut_part, "lake.parts", "failed", "cut off", "poise check"),
         ("lake", broken_lake("schema-version"), "lake.manifests", "failed", "", "poise check"),
         ("milvus", pvd_elsewhere, "milvus.collections", "failed", "holds no rows", "pvd rebuild"),
+        ("milvus", pvd_beside_a_broken_track, "milvus.collections", "failed", "holds no rows",
+         "pvd rebuild"),
         ("milvus", no_milvus, "milvus.answers", "failed", "refused", "--milvus-uri"),
         ("gpu", cpu_build, "gpu.torch", "failed", "built for CPUs only", "torch=="),
         ("packages", other_pins, "packages", "warning", "(1.0)", "requirements.lock"),
