@@ -164,6 +164,8 @@ class StreamDoor:
 
     async def _hold(self, connection: ServerConnection) -> None:
         people = self._here[connection].people
-        with current(self._spans.pop(connection)):
-            await Conversation(connection, self.sessions, self._idle_s, people).hold()
-        del self._here[connection]
+        try:
+            with current(self._spans.pop(connection)):
+                await Conversation(connection, self.sessions, self._idle_s, people).hold()
+        finally:  # its client may open another
+            del self._here[connection]
