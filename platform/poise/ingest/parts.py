@@ -1,7 +1,8 @@
 """The sequences of a split dealt to parts, and parts written of what was put aside."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +16,8 @@ from poise.lake.parts import GROUP_FRAMES, write_part
 from poise.lake.schemas import sequence_schema, sequence_table
 from poise.lake.split_index import SplitIndex
 from poise.runtime.errors import DataError
+
+Item = TypeVar("Item")
 
 #: Poses of one part, detected and truth together, before packing.
 PART_BYTES = 192 * 2**20
@@ -32,6 +35,21 @@ class Part:
     def frames(self) -> int:
         """Frames of all its sequences."""
         return sum(kept.frames for _, kept in self.rows)
+
+
+def grouped(items: Iterable[Item], size: Callable[[Item], int], most: int) -> Iterator[list[Item]]:
+    """Put items together, in order, up to a size; a larger one is by itself."""
+    group: list[Item] = []
+    total = 0
+    for item in items:
+        here = size(item)
+        if group and total + here > most:
+            yield group
+            group, total = [], 0
+        group.append(item)
+        total += here
+    if group:
+        yield group
 
 
 def index_of(track: Track, split: Split, kept: Sequence[Kept]) -> SplitIndex:
@@ -63,15 +81,8 @@ def index_of(track: Track, split: Split, kept: Sequence[Kept]) -> SplitIndex:
 def deal(index: SplitIndex, kept: Sequence[Kept]) -> list[Part]:
     """Deal the sequences to parts of bounded size, in order."""
     by_name = {one.bare.name: one for one in kept}
-    parts: list[list[tuple[int, Kept]]] = []
-    room = 0
-    for number, name in zip(index.ids_S.tolist(), index.names, strict=True):
-        one = by_name[name]
-        if not parts or one.size > room:
-            parts.append([])
-            room = PART_BYTES
-        parts[-1].append((number, one))
-        room -= one.size
+    rows = zip(index.ids_S.tolist(), map(by_name.__getitem__, index.names), strict=True)
+    parts = grouped(rows, lambda row: row[1].size, PART_BYTES)
     return [Part(index.split, number, rows) for number, rows in enumerate(parts)]
 
 
@@ -88,16 +99,8 @@ def write(part: Part, track: Track, lake: str, blocks: Blocks) -> str:
 
 def _row_groups(part: Part, blocks: Blocks) -> Iterator[pa.Table]:
     """Yield the sequences of a part in tables of bounded size, in order."""
-    group: list[tuple[int, Kept]] = []
-    frames = 0
-    for row in part.rows:
-        here = row[1].frames
-        if group and frames + here > GROUP_FRAMES:
-            yield _table(group, blocks)
-            group, frames = [], 0
-        group.append(row)
-        frames += here
-    yield _table(group, blocks)
+    for group in grouped(part.rows, lambda row: row[1].frames, GROUP_FRAMES):
+        yield _table(group, blocks)
 
 
 def _table(group: list[tuple[int, Kept]], blocks: Blocks) -> pa.Table:

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from poise.catalog.splits import SPLITS, Split
 from poise.catalog.tracks import Track
 from poise.ingest import parts as in_parts
-from poise.ingest.parts import Part, deal, index_of
+from poise.ingest.parts import Part, deal, grouped, index_of
 from poise.ingest.split_writer import SplitResult, result_of, write_split
 from poise.ingest.spool import Blocks, Spool
 from poise.ingest.take_in import TakenIn, take_in
@@ -25,7 +25,7 @@ from poise.pvd.progress import Report, counting
 from poise.readers import npz_shares
 from poise.readers.layouts import locate
 from poise.readers.npz_sequence import Named
-from poise.readers.npz_shares import Listed, frames_of, named_entries, shares
+from poise.readers.npz_shares import Listed, bytes_of, frames_of, named_entries
 from poise.runtime import storage
 
 #: Splits whose files have fewer bytes are one task's.
@@ -146,7 +146,7 @@ def written(tasks: Tasks, splits: list[Split], report: Report) -> Iterator[Split
     for split in splits:
         files = _files(tasks, split)
         is_large = sum(file.size for file in files) * _effort(tasks.track) >= WHOLE_BYTES
-        pieces += _together(files) if is_large else [split]
+        pieces += grouped(files, lambda file: file.size, SHARE_BYTES) if is_large else [split]
     listed: dict[Split, dict[tuple[int, Pose], Listed | None]] = {}
     for number, found in in_tasks(tasks.begin, pieces, tasks.lake, tasks.spool):
         piece = pieces[number]
@@ -183,7 +183,7 @@ def _in_shares(
     cut = [
         _Share(split, number, share)
         for split, entries in large.items()
-        for number, share in enumerate(shares(entries, size))
+        for number, share in enumerate(grouped(entries, bytes_of, size))
     ]
     taken = _counted(tasks, tasks.read, cut, "read", report)
     whole = {split: TakenIn() for split in large}
@@ -224,19 +224,6 @@ def _files(tasks: Tasks, split: Split) -> list[_File]:
         for pose, path in zip(POSES, (files.detected, files.truth), strict=True)
         if path is not None
     ]
-
-
-def _together(files: list[_File]) -> list[list[_File]]:
-    """Put files of a share's size together, in order; a longer one is by itself."""
-    groups: list[list[_File]] = []
-    room = 0
-    for file in files:
-        if not groups or file.size > room:
-            groups.append([])
-            room = SHARE_BYTES
-        groups[-1].append(file)
-        room -= file.size
-    return groups
 
 
 def _effort(track: Track) -> int:

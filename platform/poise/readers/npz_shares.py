@@ -94,19 +94,9 @@ def frames_of(named: Named) -> int:
     return int(poses.shape[0]) if isinstance(poses, Located) and poses.shape else 0
 
 
-def shares(entries: Iterable[Named], size: int) -> Iterator[list[Named]]:
-    """Cut sequences into shares of so many bytes, in order; a longer sequence is one by itself."""
-    share: list[Named] = []
-    total = 0
-    for one in entries:
-        here = sum(array.nbytes for array in _arrays(one))
-        if share and total + here > size:
-            yield share
-            share, total = [], 0
-        share.append(one)
-        total += here
-    if share:
-        yield share
+def bytes_of(named: Named) -> int:
+    """Return how many bytes of poses an entry has where they lie."""
+    return sum(array.nbytes for array in _arrays(named))
 
 
 def read_share(
