@@ -42,6 +42,7 @@ def test_the_cluster_launcher_accepts_its_files(name: str) -> None:
         ("cluster.yaml", "min_workers: 0", "min_worker: 0", "'min_worker' was unexpected"),
         ("cluster.yaml", "ssh_user:", "ssh_usr:", "'ssh_usr' was unexpected"),
         ("cluster.yaml", "; RAY_AUTH_MODE=token", ";", "without a token"),
+        ("cluster.yaml", "RAY_AUTH_MODE=token $HOME", "$HOME", "without a token: ulimit"),
         ("deploy/cluster-local.yaml", "head_ip:", "head_id:", "head_id"),
         ("deploy/cluster-local.yaml", "worker_ips:", "worker_ip:", "did you mean worker_ips?"),
         ("deploy/cluster-local.yaml", "type: local", "type: locale", "locale"),
@@ -62,6 +63,9 @@ def test_both_clusters_are_set_up_alike() -> None:
     aws, own = map(read, LAUNCHED)
     same = ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands")
     assert [aws[key] for key in same] == [own[key] for key in same]
+    starts = [line for key in same[2:] for line in aws[key] if "ray start" in line]
+    assert len(starts) == 2
+    assert all("; RAY_AUTH_MODE=token " in line for line in starts)
     assert aws["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"  # noqa: S105
     types = aws["available_node_types"]
     spot = {name for name, one in types.items() if "InstanceMarketOptions" in one["node_config"]}
