@@ -26,7 +26,7 @@ from poise_retrieval.milvus.server import EmbeddedMilvus
 from poise_retrieval.milvus.store import PoseStore
 
 GB = 10**9
-LENGTHS = (3, 8, 20, 45, 80, 5, 31, 64, 12, 27)
+LENGTHS = (3, 8, 20, 45, 80, 5, 31, 33, 64, 12, 27)
 
 
 @pytest.fixture(scope="module")
